@@ -1,0 +1,42 @@
+"""Data: a name or a path in, memory-mapped arrays out, batches cut by index, binarised on the device."""
+
+from lambda_vae.data.batches import batches, epoch_order, steps_per_epoch
+from lambda_vae.data.binarise import (
+    BINARISATIONS,
+    Binarisation,
+    binarise,
+    binarise_fixed,
+    fixed_test_view,
+    view_test,
+    view_train,
+)
+from lambda_vae.data.checks import check_batch, check_likelihood
+from lambda_vae.data.dataset import Dataset, Split
+from lambda_vae.data.listing import Check, Row, describe, verify
+from lambda_vae.data.loading import load, prepare
+from lambda_vae.data.named import NAMED, NamedDataset
+
+__all__ = [
+    "BINARISATIONS",
+    "NAMED",
+    "Binarisation",
+    "Check",
+    "Dataset",
+    "NamedDataset",
+    "Row",
+    "Split",
+    "batches",
+    "binarise",
+    "binarise_fixed",
+    "check_batch",
+    "check_likelihood",
+    "describe",
+    "epoch_order",
+    "fixed_test_view",
+    "load",
+    "prepare",
+    "steps_per_epoch",
+    "verify",
+    "view_test",
+    "view_train",
+]

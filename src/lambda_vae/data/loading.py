@@ -1,0 +1,137 @@
+"""From a name or a path to a `Dataset`: find, check, prepare once, memory-map."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from lambda_vae.data.cache import FORMAT, default_cache, open_prepared, store
+from lambda_vae.data.dataset import Dataset
+from lambda_vae.data.digits import digits_source
+from lambda_vae.data.idx import idx_folder_source
+from lambda_vae.data.mat import mat_source
+from lambda_vae.data.named import NAMED, NamedDataset, Rendition, named
+from lambda_vae.data.own import own_files, own_source, raw_sha256
+from lambda_vae.data.rawfiles import find_rendition, require
+from lambda_vae.data.source import Source
+from lambda_vae.errors import InputError
+
+__all__ = ["load", "own_folder", "prepare", "prepared_folder"]
+
+
+def _key(*facts: object) -> str:
+    return sha256(repr((FORMAT, *facts)).encode()).hexdigest()[:12]
+
+
+def _folder(cache: Path, row: NamedDataset, rendition: Rendition | None) -> Path:
+    hashes = [] if rendition is None else [file.sha256 or file.md5 for file in rendition.files]
+    return cache / f"{row.name}-{_key(row.layout, hashes)}"
+
+
+def prepared_folder(row: NamedDataset, cache: Path) -> Path | None:
+    """The prepared folder of a named set that `load` would use, or None if it has to be prepared.
+
+    Raw files that are here decide which rendition; without any, the first prepared one counts.
+    """
+    found = find_rendition(row, cache)
+    wanted: list[Rendition | None] = [found[0]] if found else list(row.renditions)
+    folders = (
+        [_folder(cache, row, rendition) for rendition in wanted] if row.renditions else [_folder(cache, row, None)]
+    )
+    return next((folder for folder in folders if (folder / "meta.json").is_file()), None)
+
+
+def _read(row: NamedDataset, rendition: Rendition, paths: list[Path]) -> Source:
+    if row.layout == "mat":
+        return replace(mat_source(paths[0], rendition.source), classes=row.classes)
+    return replace(idx_folder_source(paths[0].parent, rendition.source), classes=row.classes)
+
+
+def _raw_facts(paths: list[Path]) -> list[dict[str, Any]]:
+    return [{"path": str(path.resolve()), "sha256": raw_sha256(path)} for path in paths]
+
+
+def _prepare_named(row: NamedDataset, cache: Path, download: bool, mirrors: Sequence[str]) -> Path:
+    if folder := prepared_folder(row, cache):
+        return folder
+    if not row.renditions:
+        folder = _folder(cache, row, None)
+        store(folder, row.name, digits_source(), [])
+        return folder
+    rendition, paths = require(row, cache, download=download, mirrors=mirrors)
+    folder = _folder(cache, row, rendition)
+    store(folder, row.name, _read(row, rendition, paths), _raw_facts(paths))
+    return folder
+
+
+def _own_name(path: Path) -> str:
+    return re.sub(r"[^\w-]+", "-", path.resolve().name.split(".")[0]).strip("-") or "data"
+
+
+def own_folder(name_or_path: str | Path, cache: Path) -> Path:
+    """The prepared folder that belongs to the user's own file or folder as it is now; it need not exist.
+
+    Args:
+        name_or_path: A path; a word that is neither a path nor a name is taken for a misspelt name.
+        cache: Folder of prepared data.
+
+    Raises:
+        InputError: There is no such path.
+    """
+    path = Path(name_or_path).expanduser()
+    if not path.exists():
+        if isinstance(name_or_path, str) and len(path.parts) == 1 and not path.suffix:
+            named(name_or_path)
+        raise InputError(f"{path} does not exist; give a file, a folder or one of {', '.join(NAMED)}")
+    # Size and time stand for the content here: hashing a file larger than memory at every start would take minutes.
+    facts = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in own_files(path)]
+    return cache / f"{_own_name(path)}-{_key('own', str(path.resolve()), facts)}"
+
+
+def prepare(
+    name_or_path: str | Path, *, cache: Path | None = None, download: bool = True, mirrors: Sequence[str] = ()
+) -> Path:
+    """Prepare a data set if it is not yet prepared; returns its folder in the cache.
+
+    Args:
+        name_or_path: A name in the table (it wins over a file of that name: write `./mnist` for the file), or a path.
+        cache: Folder of prepared data; `LAMBDA_VAE_CACHE` or the platform's cache folder if None.
+        download: Whether the network may be used.
+        mirrors: Base URLs to use in place of the set's own.
+
+    Returns:
+        The folder, ready to be memory-mapped.
+
+    Raises:
+        InputError: Anything wrong with the name, the files, the network or the disk.
+    """
+    cache = default_cache() if cache is None else cache
+    if isinstance(name_or_path, str) and name_or_path in NAMED:
+        return _prepare_named(NAMED[name_or_path], cache, download, mirrors)
+    folder = own_folder(name_or_path, cache)
+    if not (folder / "meta.json").is_file():
+        path = Path(name_or_path).expanduser()
+        store(folder, _own_name(path), own_source(path), _raw_facts([path]), own=True)
+    return folder
+
+
+def load(
+    name_or_path: str | Path, *, cache: Path | None = None, download: bool = True, mirrors: Sequence[str] = ()
+) -> Dataset:
+    """A data set, memory-mapped; prepared first if need be.
+
+    Args:
+        name_or_path: As for `prepare`.
+        cache: As for `prepare`.
+        download: As for `prepare`.
+        mirrors: As for `prepare`.
+
+    Returns:
+        The data set.
+
+    Raises:
+        InputError: As `prepare`.
+    """
+    return open_prepared(prepare(name_or_path, cache=cache, download=download, mirrors=mirrors))

@@ -1,0 +1,66 @@
+"""Burda et al.'s MATLAB layout of OMNIGLOT: one image a column, each column-major."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lambda_vae.data.source import Part, Source
+from lambda_vae.errors import InputError
+
+__all__ = ["mat_source"]
+
+
+def _load(path: Path) -> dict[str, Any]:
+    from scipy.io import loadmat  # slow to import, and needed only here
+
+    try:
+        content: dict[str, Any] = loadmat(path, variable_names=["data", "testdata", "target", "testtarget"])
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except Exception as error:  # scipy raises whatever its parser stumbles over
+        raise InputError(f"{path} is not a readable MATLAB v5 file ({error}); fetch it again") from None
+    return content
+
+
+def _images(path: Path, key: str, content: dict[str, Any]) -> NDArray[np.uint8]:
+    data = content.get(key)
+    if data is None or data.ndim != 2 or data.shape[0] != 784 or data.dtype.kind not in "fiu":
+        found = "absent" if data is None else f"{data.dtype} {data.shape}"
+        raise InputError(f"{path}: {key!r} is {found}; the layout needs numbers of shape (784, N)")
+    if not (np.isfinite(data).all() and data.min(initial=0) >= 0 and data.max(initial=0) <= 1):
+        raise InputError(f"{path}: {key!r} has values outside [0, 1]; scale them to it")
+    grey = np.rint(data * 255).astype(np.uint8)
+    return np.ascontiguousarray(grey.T.reshape(-1, 28, 28).transpose(0, 2, 1))
+
+
+def _part(path: Path, prefix: str, content: dict[str, Any]) -> Part:
+    images = _images(path, f"{prefix}data", content)
+    target = content.get(f"{prefix}target")
+    labels = None
+    if target is not None:
+        if target.ndim != 2 or target.shape[1] != len(images):
+            raise InputError(f"{path}: {prefix}target is {target.shape}; it must be one-hot, (classes, {len(images)})")
+        labels = target.argmax(axis=0).astype(np.int64)
+    return Part(len(images), lambda: iter([images]), labels)
+
+
+def mat_source(path: Path, source: str = "") -> Source:
+    """A file in the layout of `chardata.mat`: `data` and `testdata` (784, N), `target` and `testtarget` one-hot.
+
+    Values in [0, 1] become `rint(255 x)`; labels are the alphabets.
+
+    Args:
+        path: A MATLAB v5 file.
+        source: Said in `Source.source`; the file's name if empty.
+
+    Returns:
+        The source.
+
+    Raises:
+        InputError: The file is damaged or has another layout.
+    """
+    content = _load(path)
+    train, test = _part(path, "", content), _part(path, "test", content)
+    return Source("image", (28, 28), train, test, source or f"MATLAB file {path.name}, rounded to k/255")

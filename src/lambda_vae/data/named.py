@@ -1,0 +1,213 @@
+"""The table of named data sets: files, mirrors, hashes, licence, citation."""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from lambda_vae.data.dataset import Kind
+from lambda_vae.data.idx import IDX_NAMES
+from lambda_vae.errors import InputError
+
+__all__ = ["NAMED", "NamedDataset", "RawFile", "Rendition", "named"]
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """One file of a named data set.
+
+    Attributes:
+        name: Its name; for IDX files the one to download, which ends in `.gz`.
+        sha256: Of the uncompressed content: mirrors recompress. Empty if only `md5` is known.
+        md5: Of the file as its authors publish it; looked at only where `sha256` is empty.
+    """
+
+    name: str
+    sha256: str = ""
+    md5: str = ""
+
+
+@dataclass(frozen=True)
+class Rendition:
+    """One set of files from which the data set can be prepared.
+
+    Attributes:
+        files: All of them are needed.
+        mirrors: Base URLs, tried in turn; none if these files are never downloaded.
+        source: Recorded as the data set's source.
+    """
+
+    files: tuple[RawFile, ...]
+    mirrors: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True)
+class NamedDataset:
+    """A row of the table.
+
+    Attributes:
+        name: What the user types.
+        title: What it is, in a few words.
+        kind: "image" or "vector".
+        shape: Of one example.
+        train: Number of training examples.
+        test: Number of test examples.
+        layout: The reader: "digits", "idx" or "mat".
+        renditions: The first that is found is used; the first one is downloaded. Empty for embedded data.
+        licence: As its authors state it.
+        citation: What to cite.
+        classes: Names of the labels.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    shape: tuple[int, ...]
+    train: int
+    test: int
+    layout: str
+    renditions: tuple[Rendition, ...]
+    licence: str
+    citation: str
+    classes: tuple[str, ...] | None = None
+
+
+def _idx(*hashes: RawFile) -> tuple[RawFile, ...]:
+    names = [f"{name}.gz" for part in IDX_NAMES.values() for name in part]
+    return tuple(RawFile(name, file.sha256, file.md5) for name, file in zip(names, hashes, strict=True))
+
+
+_DIGITS = NamedDataset(
+    name="digits",
+    title="handwritten digits, 8x8, embedded in scikit-learn",
+    kind="image",
+    shape=(8, 8),
+    train=1442,
+    test=355,
+    layout="digits",
+    renditions=(),
+    licence="CC BY 4.0",
+    citation="Alpaydin and Kaynak 1998, Optical Recognition of Handwritten Digits, UCI, doi:10.24432/C50P49",
+    classes=tuple("0123456789"),
+)
+
+_MNIST = NamedDataset(
+    name="mnist",
+    title="handwritten digits, 28x28",
+    kind="image",
+    shape=(28, 28),
+    train=60000,
+    test=10000,
+    layout="idx",
+    renditions=(
+        Rendition(
+            files=_idx(
+                RawFile("", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+                RawFile("", "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+                RawFile("", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+                RawFile("", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+            ),
+            mirrors=(
+                "https://ossci-datasets.s3.amazonaws.com/mnist/",
+                "https://storage.googleapis.com/cvdf-datasets/mnist/",
+                "https://raw.githubusercontent.com/fgnt/mnist/master/",
+            ),
+            source="MNIST, the official IDX files (hashes checked)",
+        ),
+    ),
+    licence="CC BY-SA 3.0 (as commonly stated; derived from NIST data)",
+    citation="LeCun, Bottou, Bengio and Haffner 1998, Proc. IEEE 86(11), doi:10.1109/5.726791",
+    classes=tuple("0123456789"),
+)
+
+_FASHION = NamedDataset(
+    name="fashion-mnist",
+    title="articles of clothing, 28x28",
+    kind="image",
+    shape=(28, 28),
+    train=60000,
+    test=10000,
+    layout="idx",
+    renditions=(
+        Rendition(
+            files=_idx(
+                RawFile("", md5="8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+                RawFile("", "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"),
+                RawFile("", md5="bef4ecab320f06d8554ea6380940ec79"),
+                RawFile("", "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
+            ),
+            mirrors=(
+                "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+                "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+            ),
+            source="Fashion-MNIST, the official IDX files (hashes checked)",
+        ),
+    ),
+    licence="MIT",
+    citation="Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747",
+    classes=(
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+)
+
+_OMNIGLOT = NamedDataset(
+    name="omniglot",
+    title="handwritten characters of 50 alphabets, 28x28",
+    kind="image",
+    shape=(28, 28),
+    train=24345,
+    test=8070,
+    layout="mat",
+    renditions=(
+        Rendition(
+            files=(RawFile("chardata.mat", md5="21ecaf34373511aa7691cf2e0802aa3d"),),
+            mirrors=(
+                "https://raw.githubusercontent.com/yburda/iwae/master/datasets/OMNIGLOT/",
+                "https://github.com/yburda/iwae/raw/master/datasets/OMNIGLOT/",
+            ),
+            source="OMNIGLOT, Burda et al.'s chardata.mat (MD5 checked); rounded to k/255",
+        ),
+        Rendition(
+            files=(
+                RawFile(
+                    "omniglot28_burda_layout.mat", "090e605b6811df8f34ccb226176c3def6ede12051436322812e99ac41723feb1"
+                ),
+            ),
+            mirrors=(),
+            source="OMNIGLOT, a rendering in the layout of chardata.mat that is not Burda et al.'s file: area average "
+            "of 105x105 and a split of its own over images; not comparable with published figures",
+        ),
+    ),
+    licence="MIT",
+    citation="Lake, Salakhutdinov and Tenenbaum 2015, Science 350; 28x28: Burda et al. 2016, arXiv:1509.00519",
+)
+
+NAMED: dict[str, NamedDataset] = {row.name: row for row in (_DIGITS, _MNIST, _FASHION, _OMNIGLOT)}
+"""All named data sets, by name."""
+
+
+def named(name: str) -> NamedDataset:
+    """The row of the table called `name`.
+
+    Args:
+        name: As the user typed it.
+
+    Returns:
+        The row.
+
+    Raises:
+        InputError: There is none; the message suggests the nearest name.
+    """
+    if name in NAMED:
+        return NAMED[name]
+    near = get_close_matches(name.lower(), NAMED, n=1, cutoff=0.5)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise InputError(f"unknown data set {name!r}{hint}; give a path that exists, or one of {', '.join(NAMED)}")

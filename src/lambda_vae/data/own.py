@@ -1,0 +1,76 @@
+"""The user's own data: which reader a path goes to, and which files stand behind it."""
+
+from hashlib import sha256
+from pathlib import Path
+
+from lambda_vae.data.arrays import npy_source, npz_source
+from lambda_vae.data.folders import SUFFIXES, folder_source
+from lambda_vae.data.idx import IDX_NAMES, idx_folder_source, idx_source, is_idx, labels_beside, named_file
+from lambda_vae.data.mat import mat_source
+from lambda_vae.data.rawfiles import content_sha256
+from lambda_vae.data.source import Source
+from lambda_vae.errors import InputError
+
+__all__ = ["own_files", "own_source", "raw_sha256"]
+
+
+def _idx_files(folder: Path) -> list[Path]:
+    return [path for part in IDX_NAMES.values() for name in part if (path := named_file(folder, name))]
+
+
+def own_files(path: Path) -> list[Path]:
+    """The files whose change makes the data another: a file (with its labels), or all that count in a folder.
+
+    Args:
+        path: A file or a folder that exists.
+
+    Returns:
+        Their paths, in a fixed order.
+    """
+    if path.is_dir():
+        images = (file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        return _idx_files(path) or sorted(images)
+    labels = labels_beside(path) if is_idx(path) else None
+    return [path] if labels is None else [path, labels]
+
+
+def own_source(path: Path) -> Source:
+    """The data at `path`, by its ending: .npz, .npy, .mat (Burda's layout), IDX, or a folder of IDX files or images.
+
+    Args:
+        path: A file or a folder that exists.
+
+    Returns:
+        The source.
+
+    Raises:
+        InputError: The ending is none of these, or the reader refuses the content.
+    """
+    if path.is_dir():
+        return idx_folder_source(path) if _idx_files(path) else folder_source(path)
+    if is_idx(path):
+        return idx_source(path)
+    readers = {".npz": npz_source, ".npy": npy_source, ".mat": mat_source}
+    if path.suffix not in readers:
+        raise InputError(f"{path} is none of .npz, .npy, .mat, IDX (-ubyte, -ubyte.gz) and a folder; convert it to one")
+    return readers[path.suffix](path)
+
+
+def raw_sha256(path: Path) -> str:
+    """SHA-256 of a file's uncompressed content, or of names and contents of all that `own_files` gives.
+
+    Args:
+        path: A file or a folder.
+
+    Returns:
+        Hexadecimal digits.
+
+    Raises:
+        InputError: Something is missing or damaged.
+    """
+    if path.is_file():
+        return content_sha256(path)
+    digest = sha256()
+    for file in own_files(path):
+        digest.update(f"{file.relative_to(path).as_posix()} {content_sha256(file)}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,133 @@
+"""Raw files: looked for on disk first, fetched from mirrors second, and believed only when their hash fits."""
+
+import os
+from collections.abc import Sequence
+from hashlib import md5, sha256
+from pathlib import Path
+from typing import Any
+
+from lambda_vae.data.fetch import FETCH_ERRORS, fetch
+from lambda_vae.data.idx import DAMAGE, named_file, open_raw
+from lambda_vae.data.named import NamedDataset, RawFile, Rendition
+from lambda_vae.data.source import CHUNK_BYTES
+from lambda_vae.errors import InputError
+
+__all__ = ["content_sha256", "find_rendition", "hash_fault", "raw_folders", "require"]
+
+
+def raw_folders(name: str, cache: Path) -> list[Path]:
+    """Where raw files of a named set are looked for, in this order; a download goes to the last one."""
+    folders = []
+    if given := os.environ.get("LAMBDA_VAE_DATA"):
+        folders = [Path(given) / name, Path(given)]
+    return [*folders, cache / "raw" / name]
+
+
+def _find(folder: Path, file: RawFile) -> Path | None:
+    return named_file(folder, file.name.removesuffix(".gz"))
+
+
+def find_rendition(row: NamedDataset, cache: Path) -> tuple[Rendition, list[Path]] | None:
+    """The first rendition whose files all lie in one of the raw folders, with their paths; None if there is none."""
+    given = os.environ.get("LAMBDA_VAE_DATA")
+    for folder in raw_folders(row.name, cache):
+        for rendition in row.renditions:
+            paths = [path for file in rendition.files if (path := _find(folder, file))]
+            if len(paths) < len(rendition.files):
+                continue
+            # Files lying loose in the shared folder may belong to another set: MNIST's names are everybody's.
+            if given and folder == Path(given) and hash_fault(paths[-1], rendition.files[-1]):
+                continue
+            return rendition, paths
+    return None
+
+
+def _digest(path: Path, algorithm: Any, *, uncompressed: bool) -> str:  # noqa: ANN401 - a hashlib constructor
+    digest = algorithm()
+    with open_raw(path) if uncompressed else path.open("rb") as stream:
+        while data := stream.read(CHUNK_BYTES):
+            digest.update(data)
+    return str(digest.hexdigest())
+
+
+def content_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, decompressed if it is gzipped.
+
+    Raises:
+        InputError: The file is missing, truncated or corrupt.
+    """
+    try:
+        return _digest(path, sha256, uncompressed=True)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except DAMAGE as error:
+        raise InputError(f"{path} is truncated or corrupt ({error}); remove it and fetch it again") from None
+
+
+def hash_fault(path: Path, file: RawFile) -> str | None:
+    """None if `path` has the content that `file` promises, else what is wrong with it, in words."""
+    try:
+        if file.sha256:
+            found, expected = content_sha256(path), file.sha256
+        else:
+            found, expected = _digest(path, lambda: md5(usedforsecurity=False), uncompressed=False), file.md5
+    except InputError as error:
+        return str(error)
+    return None if found == expected else f"{path} has the hash {found[:12]}..., not {expected[:12]}..."
+
+
+def require(row: NamedDataset, cache: Path, *, download: bool, mirrors: Sequence[str]) -> tuple[Rendition, list[Path]]:
+    """Raw files of a named set, found or fetched, with their hashes checked.
+
+    Args:
+        row: The set.
+        cache: Downloads go to `raw/NAME` in it.
+        download: Whether the network may be used.
+        mirrors: Base URLs in place of the set's own; empty for the set's own.
+
+    Returns:
+        The rendition, and the path of each of its files.
+
+    Raises:
+        InputError: A hash does not fit, or a file is neither here nor to be had; the message says where to put it.
+    """
+    found = find_rendition(row, cache)
+    if found is None:
+        rendition = row.renditions[0]
+        folder = raw_folders(row.name, cache)[-1]
+        return rendition, [
+            _fetch(row, file, folder, download, mirrors or rendition.mirrors) for file in rendition.files
+        ]
+    for path, file in zip(found[1], found[0].files, strict=True):
+        if fault := hash_fault(path, file):
+            raise InputError(f"{fault}: this is not the published {row.name}; remove it, or load it by its path")
+    return found
+
+
+def _fetch(row: NamedDataset, file: RawFile, folder: Path, download: bool, mirrors: Sequence[str]) -> Path:
+    """One raw file, from `folder` if a good copy is there, else from the first mirror that gives one."""
+    path, failure = folder / file.name, "downloading is off"
+    if path.is_file() and hash_fault(path, file) is None:
+        return path
+    for mirror in mirrors if download else ():
+        try:
+            fetch(f"{mirror.rstrip('/')}/{file.name}", path)
+        except FETCH_ERRORS as error:
+            failure = f"{mirror}: {error}"
+            continue
+        fault = hash_fault(path, file)
+        if fault is None:
+            return path
+        path.unlink()
+        failure = f"what {mirror} sends is not the published file: {fault}"
+    names = ", ".join(other.name for other in row.renditions[0].files)
+    raise InputError(
+        f"{file.name} of {row.name} could not be had ({failure}); put {names} into {_where_to_put(row, folder)}"
+    )
+
+
+def _where_to_put(row: NamedDataset, folder: Path) -> str:
+    given = os.environ.get("LAMBDA_VAE_DATA")
+    return (
+        f"{Path(given) / row.name}" if given else f"{folder}, or into {row.name}/ of a folder named by LAMBDA_VAE_DATA"
+    )

@@ -1,0 +1,76 @@
+"""The stream between a raw file and the prepared cache: every reader gives a `Source`, the cache takes one."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lambda_vae.data.dataset import Kind
+
+__all__ = ["CHUNK_BYTES", "SPLIT_SEED", "Part", "Source", "rows_per_chunk", "split_off_test"]
+
+CHUNK_BYTES = 8 << 20
+"""About how much of a raw file is held in memory at once."""
+
+SPLIT_SEED = 0
+"""Seed of the split of files that bring no test part."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A train or test part that can be read any number of times.
+
+    Attributes:
+        count: How many rows `chunks` gives in all.
+        chunks: Starts a fresh pass; gives arrays [n, ...] of uint8 or float32, row by row in order.
+        labels: int64 [count], or None.
+    """
+
+    count: int
+    chunks: Callable[[], Iterator[NDArray[Any]]]
+    labels: NDArray[np.int64] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A data set before it is prepared; the attributes are those of `Dataset`."""
+
+    kind: Kind
+    shape: tuple[int, ...]
+    train: Part
+    test: Part
+    source: str
+    classes: tuple[str, ...] | None = None
+
+
+def rows_per_chunk(row_bytes: int) -> int:
+    """How many rows of `row_bytes` make one chunk, at least one."""
+    return max(1, CHUNK_BYTES // max(1, row_bytes))
+
+
+def _filtered(part: Part, keep: NDArray[np.bool_]) -> Part:
+    def chunks() -> Iterator[NDArray[Any]]:
+        start = 0
+        for chunk in part.chunks():
+            yield chunk[keep[start : start + len(chunk)]]
+            start += len(chunk)
+
+    return Part(int(keep.sum()), chunks, None if part.labels is None else part.labels[keep])
+
+
+def split_off_test(part: Part) -> tuple[Part, Part]:
+    """A train and a test part of data that came as one: a tenth of the rows, at least one, drawn with `SPLIT_SEED`.
+
+    Args:
+        part: All rows.
+
+    Returns:
+        Train and test; both keep the order of the rows. Each is a pass over all of `part`.
+    """
+    keep = np.ones(part.count, dtype=np.bool_)
+    tenth = max(1, part.count // 10)
+    # RandomState, not default_rng: numpy promises never to change its stream.
+    keep[np.random.RandomState(SPLIT_SEED).permutation(part.count)[:tenth]] = False
+    return _filtered(part, keep), _filtered(part, ~keep)

@@ -1,0 +1,31 @@
+"""Diagnostics: what a model does with its latent dimensions, measured in streams, and why some of them collapsed.
+
+Nothing here sees a trainer, and nothing here changes a model.
+"""
+
+from lambda_vae.diagnostics.activity import ACTIVE_THRESHOLD
+from lambda_vae.diagnostics.diagnose import diagnose, quick_reading
+from lambda_vae.diagnostics.dimension import Cause, DimensionState, Label, Thresholds, Verdict
+from lambda_vae.diagnostics.moments import Moments, Reading, moments_of
+from lambda_vae.diagnostics.report import CollapseReport, DimensionReadings
+from lambda_vae.diagnostics.training_moments import TrainingMoments, TrainingReading
+from lambda_vae.diagnostics.verdict import verdicts
+
+__all__ = [
+    "ACTIVE_THRESHOLD",
+    "Cause",
+    "CollapseReport",
+    "DimensionReadings",
+    "DimensionState",
+    "Label",
+    "Moments",
+    "Reading",
+    "Thresholds",
+    "TrainingMoments",
+    "TrainingReading",
+    "Verdict",
+    "diagnose",
+    "moments_of",
+    "quick_reading",
+    "verdicts",
+]

@@ -1,0 +1,108 @@
+"""Which dimensions the encoder uses: signal power, sigma, KL."""
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from lambda_vae.diagnostics.moments import Moments, Reading
+from lambda_vae.distributions import DiagGaussian
+
+__all__ = [
+    "ACTIVE_THRESHOLD",
+    "active",
+    "activity_features",
+    "kl_per_dimension",
+    "log_precision",
+    "signal_power",
+    "std_mean",
+    "std_spread",
+]
+
+#: Burda et al. 2015, arXiv:1509.00519, Section 5.2: a unit is active if Var_x[E[z|x]] exceeds this.
+ACTIVE_THRESHOLD = 0.01
+
+
+def activity_features(q: DiagGaussian, q_sampled: DiagGaussian, p_z: DiagGaussian) -> dict[str, Float[Tensor, "B D"]]:
+    """Return what the readings below need of one batch, float64, each [B, D].
+
+    Args:
+        q: q_1(z|x).
+        q_sampled: q_lambda(z|x), which z is drawn from.
+        p_z: The prior.
+    """
+    # In float64 from here on: KL near collapse is a difference of nearly equal numbers.
+    q, q_sampled, p_z = (DiagGaussian(d.mu.double(), d.logvar.double()) for d in (q, q_sampled, p_z))
+    return {
+        "mu": q.mu,
+        "mu_sq": q.mu.square(),
+        "std": q.std,
+        "var": q.var,
+        "logvar": q.logvar,
+        "sampling_std": q_sampled.std,
+        "sampling_var": q_sampled.var,
+        "kl": q.kl_per_dim(p_z),
+        "kl_sampled": q_sampled.kl_per_dim(p_z),
+    }
+
+
+def signal_power(moments: Moments) -> Reading:
+    """Return S_i = Var_x[mu_i(x)], [D]; unit: z squared.
+
+    Args:
+        moments: Of `activity_features`.
+
+    Source:
+        The paper, Section 3.2 (S_i) and Section 6.1 (AU).
+    """
+    return moments.read(lambda m: (m["mu_sq"] - m["mu"].square()) * moments.unbiased, "z squared")
+
+
+def active(power: Float[Tensor, " D"], threshold: float = ACTIVE_THRESHOLD) -> Bool[Tensor, " D"]:
+    """Return which dimensions are active, S_i > threshold; NaN is not.
+
+    Args:
+        power: S_i.
+        threshold: 0.01 by custom.
+    """
+    return power > threshold
+
+
+def std_mean(moments: Moments) -> Reading:
+    """Return E_x[sigma_i(x)], [D]; unit: z.
+
+    Args:
+        moments: Of `activity_features`.
+    """
+    return moments.read(lambda m: m["std"], "z")
+
+
+def std_spread(moments: Moments) -> Reading:
+    """Return the standard deviation of sigma_i(x) over x, [D]; unit: z.
+
+    Args:
+        moments: Of `activity_features`.
+    """
+    # The floor keeps the square root differentiable where sigma does not depend on x; it is far below float32's own
+    # rounding.
+    return moments.read(lambda m: ((m["var"] - m["std"].square()) * moments.unbiased).clamp(min=1e-24).sqrt(), "z")
+
+
+def kl_per_dimension(moments: Moments, *, sampled: bool = False) -> Reading:
+    """Return E_x[KL(q_i(z|x) || p_i(z))], [D]; unit: nats per example.
+
+    Args:
+        moments: Of `activity_features`.
+        sampled: Of q_lambda, which z is drawn from, instead of q_1.
+    """
+    return moments.read(lambda m: m["kl_sampled" if sampled else "kl"], "nats per example")
+
+
+def log_precision(moments: Moments) -> Reading:
+    """Return E_x[-ln sigma_i(x)^2], [D]; unit: nats.
+
+    Args:
+        moments: Of `activity_features`.
+
+    Source:
+        The paper, Eq. 12: the information gained for each unit of (lambda - 1)/2.
+    """
+    return moments.read(lambda m: -m["logvar"], "nats")

@@ -1,0 +1,231 @@
+"""One pass over a test set that measures everything, and the judgement on what it found."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from lambda_vae.diagnostics.activity import (
+    active,
+    activity_features,
+    kl_per_dimension,
+    log_precision,
+    signal_power,
+    std_mean,
+    std_spread,
+)
+from lambda_vae.diagnostics.chance import normal
+from lambda_vae.diagnostics.dimension import Thresholds
+from lambda_vae.diagnostics.gradients import (
+    decoder_capacity,
+    gradient_features,
+    gradient_ratio,
+    reconstruction_gradient,
+)
+from lambda_vae.diagnostics.information import capacity_lost, predicted_snr_capacity, snr_capacity
+from lambda_vae.diagnostics.likelihood import importance_estimates, likelihood_features, likelihood_readings
+from lambda_vae.diagnostics.moments import Moments, moments_of
+from lambda_vae.diagnostics.report import CollapseReport, DimensionReadings
+from lambda_vae.diagnostics.representation import Accuracy, Codes, knn_accuracy, linear_probe_accuracy
+from lambda_vae.diagnostics.residual import residual_signal
+from lambda_vae.diagnostics.states import history_states, states_of
+from lambda_vae.diagnostics.sweep import Batches, Data, as_found
+from lambda_vae.diagnostics.verdict import verdicts
+from lambda_vae.errors import InputError
+from lambda_vae.model import VAE
+
+__all__ = ["diagnose", "quick_reading"]
+
+Labels = Tensor | Shaped[np.ndarray, " N"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """What one pass over the test set leaves."""
+
+    dimensions: Moments
+    likelihood: Moments
+    codes: Float[Tensor, "N D"] | None
+
+
+def diagnose(
+    vae: VAE,
+    test_x: Data,
+    *,
+    exponent: Float[Tensor, " D"] | None = None,
+    delta: float | None = None,
+    iw_samples: int = 64,
+    batch_size: int = 500,
+    generator: torch.Generator | None = None,
+    history: Mapping[str, Any] | None = None,
+    test_labels: Labels | None = None,
+    train_x: Data | None = None,
+    train_labels: Labels | None = None,
+    thresholds: Thresholds | None = None,
+) -> CollapseReport:
+    """Return every measure of a model on a test set, and a verdict on each dimension.
+
+    The model is left as it was found: no weight, gradient, or train/eval mode changes.
+
+    Args:
+        vae: The model; the work is done on its device.
+        test_x: As the model sees it, binarised already.
+        exponent: lambda of the equalizer; None for the plain VAE.
+        delta: Of the run, for the predicted capacity; None leaves it out.
+        iw_samples: K of the importance-weighted estimate, and samples behind the reconstruction.
+        batch_size: Examples at a time, for a tensor.
+        generator: The source of chance; without one, a fresh one with seed 0.
+        history: `history.json` of the training, which tells causes best.
+        test_labels: With `train_x` and `train_labels`, for the accuracy of probes; a row of labels for every row of
+            data.
+        train_x: As the model sees it.
+        train_labels: Of `train_x`.
+        thresholds: Of the verdicts.
+
+    Raises:
+        InputError: Fewer than two examples, wrong width, batches that can be gone through only once, or labels that
+            do not match.
+    """
+    limits = thresholds or Thresholds()
+    device = next(vae.parameters()).device
+    chance = generator or torch.Generator(device).manual_seed(0)
+    lambda_ = None if exponent is None else exponent.detach().to(device)
+    probed = test_labels is not None and train_x is not None and train_labels is not None
+    with as_found(vae):
+        test = Batches(test_x, batch_size, device)
+        seen = _measure(vae, test, lambda_, iw_samples, chance, keep_codes=probed)
+        readings = _read(seen.dimensions, lambda_, delta, limits)
+        resting = seen.dimensions.mean["mu"]
+        residual = residual_signal(
+            vae, test, readings.active, resting, lambda_, margin=limits.residual_margin, generator=chance
+        )
+        probe, knn = _probe(vae, seen.codes, test_labels, train_x, train_labels, batch_size) if probed else (None, None)
+    return CollapseReport(
+        examples=seen.dimensions.count,
+        likelihood=likelihood_readings(seen.likelihood),
+        importance=importance_estimates(seen.likelihood, iw_samples),
+        dimensions=readings,
+        verdicts=verdicts(states_of(readings, resting), residual, history_states(history, vae.latent_dim), limits),
+        residual=residual,
+        linear_probe=probe,
+        knn=knn,
+    )
+
+
+def quick_reading(
+    vae: VAE,
+    test_x: Data,
+    *,
+    exponent: Float[Tensor, " D"] | None = None,
+    batch_size: int = 500,
+    generator: torch.Generator | None = None,
+) -> dict[str, float]:
+    """Return the bound, the surrogate and the active units from one sample per example, for a look between epochs.
+
+    Args:
+        vae: The model.
+        test_x: As the model sees it.
+        exponent: lambda; None for the plain VAE.
+        batch_size: Examples at a time, for a tensor.
+        generator: The source of chance; without one, a fresh one with seed 0.
+
+    Returns:
+        nll_bound and surrogate_nll in nats per example, active_units.
+
+    Raises:
+        InputError: As `diagnose`.
+    """
+    device = next(vae.parameters()).device
+    chance = generator or torch.Generator(device).manual_seed(0)
+    lambda_ = None if exponent is None else exponent.detach().to(device)
+    bound, means = None, None
+    with as_found(vae), torch.no_grad():
+        for x in Batches(test_x, batch_size, device):
+            q = vae.encode(x)
+            features = likelihood_features(vae, x, q, lambda_, 1, chance, importance=False)
+            bound = _add(bound, moments_of(features))
+            means = _add(means, moments_of({"mu": q.mu, "mu_sq": q.mu.double().square()}))
+    if bound is None or means is None or bound.count < 2:
+        raise _too_few(bound)
+    terms = likelihood_readings(bound)
+    power = signal_power(means).value
+    units = float("nan") if bool(power.isnan().any()) else float(active(power).sum())
+    return {**{name: float(terms[name].value) for name in ("nll_bound", "surrogate_nll")}, "active_units": units}
+
+
+def _measure(
+    vae: VAE,
+    batches: Iterable[Tensor],
+    exponent: Tensor | None,
+    samples: int,
+    generator: torch.Generator,
+    *,
+    keep_codes: bool,
+) -> _Pass:
+    dimensions, likelihood, codes = None, None, []
+    for x in batches:
+        with torch.no_grad():
+            q = vae.encode(x)
+        eps = normal((1, *q.mu.shape), generator, x.device)
+        features = {
+            **activity_features(q, q.equalized(exponent), vae.prior()),
+            **gradient_features(vae, x, q, eps, exponent),
+        }
+        dimensions = _add(dimensions, moments_of(features))
+        likelihood = _add(likelihood, moments_of(likelihood_features(vae, x, q, exponent, samples, generator)))
+        if keep_codes:
+            codes.append(q.mu.cpu())
+    if dimensions is None or likelihood is None or dimensions.count < 2:
+        raise _too_few(dimensions)
+    return _Pass(dimensions, likelihood, torch.cat(codes) if codes else None)
+
+
+def _add(total: Moments | None, batch: Moments) -> Moments:
+    return batch if total is None else total + batch
+
+
+def _too_few(moments: Moments | None) -> InputError:
+    count = 0 if moments is None else moments.count
+    return InputError(f"the test set has {count} examples; a spread over examples needs at least 2")
+
+
+def _read(moments: Moments, exponent: Tensor | None, delta: float | None, limits: Thresholds) -> DimensionReadings:
+    power = signal_power(moments)
+    return DimensionReadings(
+        kl=kl_per_dimension(moments),
+        std_mean=std_mean(moments),
+        std_spread=std_spread(moments),
+        log_precision=log_precision(moments),
+        sampling_std=moments.read(lambda m: m["sampling_var"].sqrt(), "z"),
+        signal_power=power,
+        reconstruction_gradient=reconstruction_gradient(moments),
+        gradient_ratio=gradient_ratio(moments),
+        snr_capacity=snr_capacity(moments),
+        snr_capacity_predicted=None if delta is None else predicted_snr_capacity(moments, delta),
+        decoder_capacity=decoder_capacity(moments),
+        capacity_lost=capacity_lost(moments, limits.reference_std),
+        exponent=torch.ones_like(power.value) if exponent is None else exponent.double(),
+        active=active(power.value, limits.active),
+    )
+
+
+def _probe(
+    vae: VAE,
+    codes: Tensor | None,
+    test_labels: Labels | None,
+    train_x: Data | None,
+    train_labels: Labels | None,
+    batch_size: int,
+) -> tuple[Accuracy, Accuracy]:
+    assert codes is not None
+    assert train_x is not None
+    with torch.no_grad():
+        batches = Batches(train_x, batch_size, next(vae.parameters()).device)
+        fitted = torch.cat([vae.encode(x).mu.cpu() for x in batches])
+    test = Codes(codes.numpy(), np.asarray(test_labels))
+    train = Codes(fitted.numpy(), np.asarray(train_labels))
+    return linear_probe_accuracy(train, test), knn_accuracy(train, test)

@@ -1,0 +1,103 @@
+"""Verdicts in plain sentences, with their numbers."""
+
+import math
+from collections.abc import Sequence
+
+from lambda_vae.diagnostics.dimension import Cause, DimensionState, Judgement, Label, Thresholds, Verdict
+from lambda_vae.diagnostics.sharpness import sharpness_cost
+
+__all__ = ["explain", "reachable_share", "summary"]
+
+
+def reachable_share(state: DimensionState, limits: Thresholds) -> float:
+    """Return c, the share of the encoder's signal that the noise leaves the decoder (Eq. 6).
+
+    Args:
+        state: The dimension.
+        limits: For sigma_0.
+    """
+    reached = math.log1p(state.signal_power / state.sampling_std**2)
+    return reached / math.log1p(state.signal_power / limits.reference_std**2)
+
+
+def explain(label: Label, cause: Cause | None, judgement: Judgement, limits: Thresholds) -> str:
+    """Return one sentence on a dimension.
+
+    Args:
+        label: What it is.
+        cause: Of a collapse, else None.
+        judgement: Its numbers.
+        limits: The thresholds in use.
+    """
+    now = judgement.now
+    if label is Label.NOT_MEASURED:
+        return "Not measured: at least one of its numbers is not finite."
+    if cause is not None:
+        return _explain_collapse(cause, judgement, limits)
+    capacity = 0.5 * math.log1p(now.signal_power / now.sampling_std**2)
+    if label is Label.OVER_SHARP:
+        cost = sharpness_cost(now, limits.errors)
+        return (
+            f"Over-sharp: it carries {capacity:.2f} nats at a noise of {now.sampling_std:.3f}; its best scale "
+            f"and noise would lower the valid bound by about {cost:.2f} nats."
+        )
+    deaf = (
+        ""
+        if now.decoder_capacity > limits.decoder
+        else f"; but the decoder hardly reacts to it (C = {now.decoder_capacity:.3f})"
+    )
+    return (
+        f"Active: its mean varies with the input (S = {now.signal_power:.3f}) and reaches the decoder with noise "
+        f"{now.sampling_std:.3f}, {capacity:.2f} nats of capacity{deaf}."
+    )
+
+
+def _explain_collapse(cause: Cause, judgement: Judgement, limits: Thresholds) -> str:
+    state = judgement.decisive(limits)
+    if cause is Cause.NO_SIGNAL:
+        now = judgement.now
+        return (
+            "Collapsed, no signal: the other dimensions leave nothing in the data for it to carry "
+            f"(S = {now.signal_power:.5f}, decoder capacity {now.decoder_capacity:.3f})."
+        )
+    when = "" if state.epoch is None else f"at epoch {state.epoch}, "
+    if cause is Cause.GAP:
+        return (
+            f"Collapsed, information gap: {when}sampling noise {state.sampling_std:.3f} left the decoder "
+            f"{reachable_share(state, limits):.0%} of the encoder's signal (S = {state.signal_power:.4f}), although the "
+            f"decoder reacted to it (decoder capacity {state.decoder_capacity:.2f})."
+        )
+    if not state.at_work(limits):
+        return (
+            "Collapsed, gradient imbalance: the data still hold something for it, but the reconstruction gradient has "
+            f"vanished (S = {state.signal_power:.5f}, decoder capacity {state.decoder_capacity:.3f}) and only the KL "
+            "term pulls."
+        )
+    return (
+        f"Collapsed, gradient imbalance: {when}the reconstruction pulled {state.ratio:.2f} times as hard as the KL "
+        f"term (S = {state.signal_power:.4f}, decoder capacity {state.decoder_capacity:.2f})."
+    )
+
+
+def summary(results: Sequence[Verdict]) -> str:
+    """Return the outcome for all dimensions in one plain sentence.
+
+    Args:
+        results: One a dimension.
+
+    Example:
+        >>> summary([Verdict(Label.ACTIVE, None, ""), Verdict(Label.COLLAPSED, Cause.NO_SIGNAL, "")])
+        '1 of 2 dimensions is active; 1 collapsed (1 no signal).'
+    """
+    count = {label: sum(result.label is label for result in results) for label in Label}
+    causes = {cause: sum(result.cause is cause for result in results) for cause in Cause}
+    active = count[Label.ACTIVE]
+    text = f"{active} of {len(results)} dimensions {'is' if active == 1 else 'are'} active"
+    if count[Label.COLLAPSED]:
+        reasons = ", ".join(f"{number} {cause}" for cause, number in causes.items() if number)
+        text += f"; {count[Label.COLLAPSED]} collapsed ({reasons})"
+    if count[Label.OVER_SHARP]:
+        text += f"; {count[Label.OVER_SHARP]} {'is' if count[Label.OVER_SHARP] == 1 else 'are'} over-sharp"
+    if count[Label.NOT_MEASURED]:
+        text += f"; {count[Label.NOT_MEASURED]} could not be measured"
+    return f"{text}."

@@ -1,0 +1,184 @@
+"""Everything that was measured of one model, as one frozen object and as plain data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from lambda_vae.diagnostics.dimension import Cause, Label, Verdict
+from lambda_vae.diagnostics.explain import summary
+from lambda_vae.diagnostics.gradients import GradientRatio
+from lambda_vae.diagnostics.likelihood import ImportanceEstimate
+from lambda_vae.diagnostics.moments import Reading
+from lambda_vae.diagnostics.representation import Accuracy
+from lambda_vae.diagnostics.residual import ResidualSignal
+
+__all__ = ["CollapseReport", "DimensionReadings"]
+
+
+@dataclass(frozen=True, eq=False)
+class DimensionReadings:
+    """The readings that have one value a dimension, each [D].
+
+    Args:
+        kl: KL(q_1 || p); nats per example.
+        std_mean: Mean of sigma(x).
+        std_spread: Standard deviation of sigma(x) over x.
+        log_precision: E[-ln sigma^2].
+        sampling_std: Root of E[sigma_eff^2], the noise that the decoder gets.
+        signal_power: S.
+        reconstruction_gradient: g.
+        gradient_ratio: rho with its noise floor.
+        snr_capacity: Nats.
+        snr_capacity_predicted: What delta implies, nats; None without delta.
+        decoder_capacity: C^dec.
+        capacity_lost: To sampling noise, nats.
+        exponent: lambda.
+        active: S above the threshold.
+    """
+
+    kl: Reading
+    std_mean: Reading
+    std_spread: Reading
+    log_precision: Reading
+    sampling_std: Reading
+    signal_power: Reading
+    reconstruction_gradient: Reading
+    gradient_ratio: GradientRatio
+    snr_capacity: Reading
+    snr_capacity_predicted: Reading | None
+    decoder_capacity: Reading
+    capacity_lost: Reading
+    exponent: Float[Tensor, " D"]
+    active: Bool[Tensor, " D"]
+
+    def to_record(self) -> dict[str, list[Any] | None]:
+        """Return lists by the names of metrics.json."""
+        predicted = self.snr_capacity_predicted
+        names = ("kl", "std_mean", "std_spread", "sampling_std", "signal_power", "reconstruction_gradient")
+        return {
+            **{name: getattr(self, name).value.tolist() for name in names},
+            "exponent": self.exponent.tolist(),
+            "active": self.active.tolist(),
+            "gradient_ratio": self.gradient_ratio.ratio.value.tolist(),
+            "gradient_ratio_stderr": self.gradient_ratio.ratio.stderr.tolist(),
+            "snr_capacity": self.snr_capacity.value.tolist(),
+            "snr_capacity_predicted": None if predicted is None else predicted.value.tolist(),
+            "decoder_capacity": self.decoder_capacity.value.tolist(),
+            "capacity_lost": self.capacity_lost.value.tolist(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class CollapseReport:
+    """What `diagnose` found.
+
+    Args:
+        examples: Test examples.
+        likelihood: nll_bound, surrogate_nll, excess_kl, reconstruction, rate, rate_q; nats per example.
+        importance: Importance-weighted estimates by proposal, the better one first.
+        dimensions: Readings by dimension.
+        verdicts: One a dimension.
+        residual: What the used dimensions leave in the data; None where it could not be measured.
+        linear_probe: Accuracy on labels; None without labels.
+        knn: Likewise.
+    """
+
+    examples: int
+    likelihood: Mapping[str, Reading]
+    importance: Mapping[str, ImportanceEstimate]
+    dimensions: DimensionReadings
+    verdicts: Sequence[Verdict]
+    residual: ResidualSignal | None = None
+    linear_probe: Accuracy | None = None
+    knn: Accuracy | None = None
+
+    @property
+    def active_units(self) -> int | float:
+        """Dimensions with S above the threshold, over-sharp ones included; NaN where any S is NaN."""
+        if bool(self.dimensions.signal_power.value.isnan().any()):
+            return float("nan")
+        return int(self.dimensions.active.sum())
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in one sentence."""
+        return summary(self.verdicts)
+
+    @property
+    def best_importance(self) -> ImportanceEstimate:
+        """The estimate with the smaller NLL."""
+        return next(iter(self.importance.values()))
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the measured fields of metrics.json; NaN stays NaN and becomes null when written."""
+        d = self.dimensions
+        predicted = d.snr_capacity_predicted
+        return {
+            **{name: float(reading.value) for name, reading in self.likelihood.items()},
+            "nll_bound_stderr": float(self.likelihood["nll_bound"].stderr),
+            **self._importance_record(),
+            "active_units": self.active_units,
+            "snr_capacity": float(d.snr_capacity.value.sum()),
+            "snr_capacity_predicted": None if predicted is None else float(predicted.value.sum()),
+            "decoder_capacity": float(d.decoder_capacity.value.sum()),
+            "mean_std": float(d.std_mean.value.mean()),
+            "mean_exponent": float(d.exponent.mean()),
+            "linear_probe_accuracy": None if self.linear_probe is None else self.linear_probe.value,
+            "knn_accuracy": None if self.knn is None else self.knn.value,
+            "residual_directions": None if self.residual is None else self.residual.directions,
+            "verdict": self.verdict,
+            "verdict_counts": self.verdict_counts,
+            "cause_counts": self.cause_counts,
+            "explanations": [verdict.explanation for verdict in self.verdicts],
+            "dimensions": {
+                **d.to_record(),
+                "verdict": [str(verdict.label) for verdict in self.verdicts],
+                "cause": [None if verdict.cause is None else str(verdict.cause) for verdict in self.verdicts],
+            },
+        }
+
+    def _importance_record(self) -> dict[str, Any]:
+        best = self.best_importance
+        each = {
+            name: {"value": float(e.nll.value), "stderr": float(e.nll.stderr), "ess": float(e.ess.value)}
+            for name, e in self.importance.items()
+        }
+        return {
+            "nll_iw": each[best.proposal]["value"],
+            "nll_iw_stderr": each[best.proposal]["stderr"],
+            "nll_iw_samples": best.samples,
+            "nll_iw_proposal": best.proposal,
+            "nll_iw_ess": each[best.proposal]["ess"],
+            "nll_iw_by_proposal": each,
+        }
+
+    @property
+    def verdict_counts(self) -> dict[str, int]:
+        """Dimensions by verdict; those not measured are in none."""
+        counted = (Label.ACTIVE, Label.COLLAPSED, Label.OVER_SHARP)
+        return {str(label): sum(verdict.label is label for verdict in self.verdicts) for label in counted}
+
+    @property
+    def cause_counts(self) -> dict[str, int]:
+        """Collapsed dimensions by cause."""
+        return {str(cause): sum(verdict.cause is cause for verdict in self.verdicts) for cause in Cause}
+
+    def _term(self, name: str) -> float:
+        return float(self.likelihood[name].value)
+
+    def __str__(self) -> str:
+        best, bound = self.best_importance, self.likelihood["nll_bound"]
+        lines = [
+            self.verdict,
+            f"nll_bound {float(bound.value):.2f} ± {float(bound.stderr):.2f} nats on {self.examples} examples "
+            f"(reconstruction {self._term('reconstruction'):.2f}, rate {self._term('rate'):.2f}, "
+            f"of which excess KL {self._term('excess_kl'):.2f})",
+            f"nll_iw    {float(best.nll.value):.2f} ± {float(best.nll.stderr):.2f} nats, {best.samples} samples from "
+            f"{best.proposal}, effective {float(best.ess.value):.1f}",
+            f"SNR capacity {float(self.dimensions.snr_capacity.value.sum()):.1f} nats",
+        ]
+        lines += [f"  {i:4d}  {verdict.explanation}" for i, verdict in enumerate(self.verdicts)]
+        return "\n".join(lines)

@@ -1,0 +1,162 @@
+"""Is anything left in the data for one more dimension to carry?
+
+The score of the decoder's output, d log p(x|theta)/d theta, is pure noise with a diagonal covariance (the Fisher
+information) if the latent explains everything that the features share. A direction in which the scores of real data
+vary together by more than that is something an additional dimension could encode: whitened by the Fisher information,
+an eigenvalue l > 1 is worth (l - 1 - ln l)/2 nats after paying its KL (exact for a linear-Gaussian decoder). Chance
+produces eigenvalues above 1 too; how large ones, data drawn from the model itself show, since there is nothing left
+in them.
+
+This holds for likelihoods whose features are independent given z. An autoregressive decoder explains the rest by
+itself.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from lambda_vae.diagnostics.chance import normal
+from lambda_vae.distributions import Bernoulli, DiagGaussian
+from lambda_vae.distributions.likelihood import Observation
+from lambda_vae.model import VAE
+
+__all__ = ["ResidualSignal", "residual_signal"]
+
+#: Features beyond these are left out, a random choice staying in: the covariance grows with their square.
+_FEATURES = 1024
+
+#: Draws from the model that show what chance alone produces.
+_REPLICATES = 2
+
+
+@dataclass(frozen=True)
+class ResidualSignal:
+    """What the used dimensions leave in the data.
+
+    Args:
+        directions: Directions in which the residual varies by more than `floor`: room for so many more dimensions.
+        strongest: The largest whitened eigenvalue; 1 would be pure noise without end of data. No unit.
+        floor: What an eigenvalue must exceed: the largest one that chance produced, times the margin.
+    """
+
+    directions: int
+    strongest: float
+    floor: float
+
+
+def residual_signal(
+    vae: VAE,
+    batches: Iterable[Float[Tensor, "B F"]],
+    carried: Bool[Tensor, " D"],
+    resting: Float[Tensor, " D"],
+    exponent: Float[Tensor, " D"] | None = None,
+    *,
+    margin: float = 1.2,
+    generator: torch.Generator | None = None,
+) -> ResidualSignal | None:
+    """Return what the dimensions in use leave unexplained, or None where the likelihood cannot be drawn from.
+
+    Args:
+        vae: The model.
+        batches: Data.
+        carried: Which dimensions are in use; the others rest, so that their noise is not taken for signal.
+        resting: Where they rest: E_x[mu].
+        exponent: lambda; None for the plain VAE.
+        margin: How far above chance an eigenvalue must be; at 1.2 it is worth 0.01 nats.
+        generator: The source of chance.
+
+    Source:
+        Ours. For what an eigenvalue is worth: Lucas et al. 2019, arXiv:1911.02469 (linear VAE); for the comparison
+        with data that hold
+        nothing: Horn 1965, "A rationale and test for the number of factors in factor analysis".
+    """
+    sums: list[_Covariance] = []
+    chosen: Int[Tensor, " f"] | None = None
+    for batch in batches:
+        x = batch.to(carried.device).float()
+        if chosen is None:
+            order = torch.randperm(x.shape[1], generator=torch.Generator().manual_seed(0))
+            chosen = order[:_FEATURES].to(x.device)
+            sums = [_Covariance(len(chosen), x.device) for _ in range(1 + _REPLICATES)]
+        parts = _batch_scores(vae, x, carried, resting, exponent, generator)
+        if parts is None:
+            return None
+        for total, scores in zip(sums, parts, strict=True):
+            total.add(scores.index_select(1, chosen))
+    return _compare(sums, margin) if sums and sums[0].count > 1 else None
+
+
+class _Covariance:
+    """Streaming covariance of scores, float64."""
+
+    def __init__(self, features: int, device: torch.device) -> None:
+        self.count = 0
+        self.total = torch.zeros(features, dtype=torch.float64, device=device)
+        self.products = torch.zeros(features, features, dtype=torch.float64, device=device)
+
+    def add(self, scores: Tensor) -> None:
+        self.count += len(scores)
+        self.total += scores.sum(0, dtype=torch.float64)
+        self.products += scores.T @ scores
+
+    @property
+    def value(self) -> Tensor:
+        mean = self.total / self.count
+        return self.products / self.count - mean[:, None] * mean
+
+
+def _batch_scores(
+    vae: VAE, x: Tensor, carried: Tensor, resting: Tensor, exponent: Tensor | None, generator: torch.Generator | None
+) -> list[Tensor] | None:
+    """Scores of the data, then of draws from the model, each [B, F]."""
+    with torch.no_grad():
+        q = vae.encode(x).equalized(exponent)
+        z = torch.where(carried, q.rsample(normal(q.mu.shape, generator, x.device)), resting.to(q.mu.dtype))
+        theta = vae.decoder(z)
+    with torch.enable_grad():
+        leaf = theta.detach().requires_grad_()
+        p_x: Observation = vae.likelihood(leaf)
+        draws = [_draw(p_x, generator) for _ in range(_REPLICATES)]
+        if any(draw is None for draw in draws):
+            return None
+        seen = [x, *(draw for draw in draws if draw is not None)]
+        return [torch.autograd.grad(p_x.log_prob(points).sum(), leaf, retain_graph=True)[0] for points in seen]
+
+
+def _draw(p_x: Observation, generator: torch.Generator | None) -> Tensor | None:
+    with torch.no_grad():
+        if isinstance(p_x, Bernoulli):
+            probability = p_x.mean
+            return (normal(probability.shape, generator, probability.device, uniform=True) < probability).to(
+                probability.dtype
+            )
+        if isinstance(p_x, DiagGaussian):
+            return p_x.rsample(normal(p_x.mu.shape, generator, p_x.mu.device))
+    return None
+
+
+def _compare(sums: list[_Covariance], margin: float) -> ResidualSignal:
+    data, *chance = [total.value for total in sums]
+    fisher = torch.stack([matrix.diagonal() for matrix in chance]).mean(0)
+    # A feature that hardly ever varies would be blown up to the size of the others by whitening.
+    ridge = 1e-3 * fisher.mean()
+    spectra = [_eigenvalues(matrix, fisher + ridge) for matrix in chance]
+    # A feature noisier than the model says, but on its own, is not shared by others and so is no signal for a
+    # dimension.
+    spectrum = _eigenvalues(data, torch.maximum(fisher, data.diagonal()) + ridge)
+    floor = margin * max(float(values.max()) for values in spectra)
+    if not bool(torch.isfinite(spectrum).all()):
+        return ResidualSignal(0, float("nan"), float("nan"))
+    return ResidualSignal(int((spectrum > floor).sum()), float(spectrum.max()), floor)
+
+
+def _eigenvalues(matrix: Tensor, scale: Tensor) -> Tensor:
+    root = scale.sqrt()
+    whitened = matrix / (root[:, None] * root)
+    if not bool(torch.isfinite(whitened).all()):
+        return torch.full_like(scale, float("nan"))
+    values: Tensor = torch.linalg.eigvalsh(whitened)
+    return values

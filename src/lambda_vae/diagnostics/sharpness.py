@@ -1,0 +1,33 @@
+"""What a dimension's scale and noise cost the valid bound."""
+
+import math
+
+from lambda_vae.diagnostics.dimension import DimensionState
+
+__all__ = ["sharpness_cost"]
+
+
+def sharpness_cost(state: DimensionState, errors: float = 0.0) -> float:
+    """Return the nats of the valid bound that the best scale and noise of this one dimension would save, >= 0.
+
+    Args:
+        state: The dimension.
+        errors: Standard errors of the gradient to give in its favour.
+
+    Source:
+        Ours; derived at the head of `verdict.py`.
+
+    Example:
+        >>> sharpness_cost(DimensionState(0.75, 0.5, ratio=1.0, decoder_capacity=1.7, gradient=-1.5))
+        0.0
+    """
+    noise_var = state.sampling_std**2
+    variance = state.signal_power + noise_var
+    if not variance > 0.0:
+        return math.inf if variance == 0.0 else math.nan
+    demand = max(0.0, -state.gradient + errors * state.gradient_stderr)
+    relative = noise_var / variance + state.sampling_std * demand
+    if relative == 0.0:
+        return math.inf
+    widening = 0.5 * (relative - 1.0 - math.log(relative)) if relative < 1.0 else 0.0
+    return 0.5 * (state.mean**2 + variance - 1.0 - math.log(variance)) + widening

@@ -1,0 +1,71 @@
+"""From readings and histories to what a verdict looks at."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from lambda_vae.diagnostics.dimension import DimensionState
+from lambda_vae.diagnostics.report import DimensionReadings
+from lambda_vae.equalization.theory import sampling_std
+from lambda_vae.errors import InputError
+
+__all__ = ["history_states", "states_of"]
+
+_NEEDED = ("std_mean", "signal_power", "gradient_ratio", "decoder_capacity")
+
+
+def states_of(readings: DimensionReadings, mean: Float[Tensor, " D"]) -> list[DimensionState]:
+    """Return the state of every dimension of a measured model.
+
+    Args:
+        readings: Of the model.
+        mean: E_x[mu].
+    """
+    columns = {
+        "signal_power": readings.signal_power.value,
+        "sampling_std": readings.sampling_std.value,
+        "ratio": readings.gradient_ratio.ratio.value,
+        "decoder_capacity": readings.decoder_capacity.value,
+        "mean": mean,
+        "gradient": readings.reconstruction_gradient.value,
+        "gradient_stderr": readings.reconstruction_gradient.stderr,
+        "ratio_stderr": readings.gradient_ratio.ratio.stderr,
+    }
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return [DimensionState(**dict(zip(columns, row, strict=True))) for row in rows]
+
+
+def history_states(history: Mapping[str, Any] | None, latent_dim: int) -> list[list[DimensionState]] | None:
+    """Return for each dimension its states over the epochs, oldest first; None where the history does not hold them.
+
+    Args:
+        history: `history.json`; null stands for a number that was not finite.
+        latent_dim: D.
+
+    Raises:
+        InputError: The history belongs to another number of dimensions.
+    """
+    columns = (history or {}).get("dimensions") or {}
+    if any(not columns.get(name) for name in _NEEDED):
+        return None
+    width = len(columns["std_mean"][0])
+    if width != latent_dim:
+        raise InputError(
+            f"the history has {width} dimensions and the model {latent_dim}; give the history of this model"
+        )
+    epochs = (history or {}).get("epochs") or range(1, len(columns["std_mean"]) + 1)
+    return [[_past_state(columns, row, i, int(epoch)) for row, epoch in enumerate(epochs)] for i in range(latent_dim)]
+
+
+def _past_state(columns: Mapping[str, Sequence[Sequence[Any]]], row: int, i: int, epoch: int) -> DimensionState:
+    std, signal, ratio, capacity = (_number(columns[name][row][i]) for name in _NEEDED)
+    exponents = columns.get("exponent")
+    exponent = _number(exponents[row][i]) if exponents else 1.0
+    noise = sampling_std(std, exponent) if std > 0.0 and exponent >= 1.0 else float("nan")
+    return DimensionState(signal, noise, ratio, capacity, epoch=epoch)
+
+
+def _number(value: Any) -> float:  # noqa: ANN401 - any JSON number or null
+    return float("nan") if value is None else float(value)

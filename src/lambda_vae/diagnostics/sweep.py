@@ -1,0 +1,63 @@
+"""Going through a test set without leaving traces in the model."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from lambda_vae.errors import InputError
+from lambda_vae.model import VAE
+
+__all__ = ["Batches", "Data", "as_found"]
+
+#: A tensor [N, F], or batches [B, F] that can be gone through more than once.
+Data = Tensor | Iterable[Tensor]
+
+
+class Batches:
+    """Float batches on the model's device, as often as they are asked for.
+
+    Args:
+        data: A tensor, or batches.
+        batch_size: For a tensor.
+        device: The model's.
+
+    Raises:
+        InputError: The data can be gone through only once, an example is not flat, or the batch size is below 1.
+    """
+
+    def __init__(self, data: Data, batch_size: int, device: torch.device) -> None:
+        if isinstance(data, Iterator):
+            raise InputError(
+                "the data can be gone through only once; give a tensor, a list of batches or a re-iterable loader"
+            )
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}; it must be at least 1")
+        self.data, self.batch_size, self.device = data, batch_size, device
+
+    def __iter__(self) -> Iterator[Tensor]:
+        parts: Iterable[Tensor] = (
+            torch.split(self.data, self.batch_size) if isinstance(self.data, Tensor) else self.data
+        )
+        for x in parts:
+            if x.dim() != 2:
+                raise InputError(f"a batch has shape {list(x.shape)}; flatten each example, [B, F]")
+            if len(x):
+                yield x.to(self.device).float()
+
+
+@contextmanager
+def as_found(vae: VAE) -> Iterator[None]:
+    """Measure in eval mode, then put every module's mode back.
+
+    Args:
+        vae: The model.
+    """
+    modes: Sequence[tuple[torch.nn.Module, bool]] = [(module, module.training) for module in vae.modules()]
+    vae.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

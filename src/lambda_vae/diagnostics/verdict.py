@@ -1,0 +1,125 @@
+r"""A verdict for every dimension, and for a collapsed one its cause.
+
+The rules, in the order they are applied:
+
+**Not measured**: any of the numbers below is NaN.
+
+**Collapsed**: S_i = Var_x[mu_i] <= 0.01 (the paper, 6.1; Burda et al. 2015).
+
+**Over-sharp**: not collapsed, and the valid bound could be lowered by more than 0.25 nats by changing this one
+dimension's scale and noise:
+
+.. math:: \tfrac12 (m^2 + V - 1 - \ln V) + \tfrac12 (t - 1 - \ln t)\,[t < 1],
+          \qquad V = S + \bar s^2, \quad t = \bar s^2 / V + \bar s\,\max(0, -g)
+
+with m = E[mu], s the sampling noise, g the reconstruction gradient (Eq. 3). The first term is exact: rescaling z_i by
+its own mean and variance, undone in the decoder's first layer, leaves the reconstruction as it is and lowers the rate
+by just that much (it is also a lower bound on KL(q_i(z) || p), how far the aggregate strays from the prior). The
+second is what widening the noise to its best value is worth, exact for a linear-Gaussian decoder: E[-log p(x|z)] =
+const + h s^2/2 with h = -g/s (Stein), so the best noise has s^2 = 1/(1 + h), and t is the present s^2 over the best
+one. t = 1 at the optimum of the valid bound, where g + 1/s - s = 0.
+
+**Active**: everything else.
+
+Causes of a collapse. Two numbers say whether a dimension still carries something: the encoder speaks if S_i > 0.001,
+a tenth of the active threshold; the decoder listens if C_i^dec > 0.1 (Eq. 18). C^2 is the Fisher information of z_i,
+a posterior that follows it has variance 1/(1 + C^2), and 1 - 1/(1 + 0.1^2) = 0.01: the active threshold again, read
+on the decoder's side.
+
+**No signal** (the irreducible part of the gap, Section 3.2): nothing is left in the data for the dimension.
+`residual_signal` counts the directions that the other dimensions leave unexplained; a collapsed dimension on which
+both sides are not still at work can claim one of them, those with most decoder capacity first, and who finds none
+left has no signal. Without that count: no signal if neither side is at work, now or at any epoch of the history after
+the first.
+
+The others had something to carry. They are judged at the last epoch of the history at which both sides were at work,
+else as they are now.
+
+**Information gap** (Proposition 2): both sides are at work, sampling noise hides more than half of the encoder's
+signal, and the reconstruction gradient is not the weaker force:
+
+.. math:: c_i = \frac{\ln(1 + S_i/\bar s_i^2)}{\ln(1 + S_i/\sigma_0^2)} < \tfrac12, \quad \rho_i + 2\,\mathrm{se} \ge 0.9
+
+**Gradient imbalance** (Proposition 1): else. The KL term's pull exceeds the reconstruction's, rho_i < rho_crit, or
+the gradient has vanished altogether, its last stage. rho_crit is 1 in theory (Appendix A.1); 0.9 leaves room for the
+drift within an epoch.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import islice
+
+from lambda_vae.diagnostics.dimension import Cause, DimensionState, Judgement, Label, Thresholds, Verdict
+from lambda_vae.diagnostics.explain import explain, reachable_share
+from lambda_vae.diagnostics.residual import ResidualSignal
+from lambda_vae.diagnostics.sharpness import sharpness_cost
+
+__all__ = ["verdicts"]
+
+
+def verdicts(
+    states: Sequence[DimensionState],
+    residual: ResidualSignal | None = None,
+    histories: Sequence[Sequence[DimensionState]] | None = None,
+    thresholds: Thresholds | None = None,
+) -> list[Verdict]:
+    """Return the verdict on every dimension by the rules in this module's head.
+
+    Args:
+        states: The finished model.
+        residual: What the used dimensions leave in the data; None where it could not be measured.
+        histories: For each dimension its states over the epochs, oldest first.
+        thresholds: The defaults if absent.
+    """
+    limits = thresholds or Thresholds()
+    past = histories or [()] * len(states)
+    # The first epoch still shows the random start.
+    judged = [Judgement(now, tuple(islice(before, 1, None))) for now, before in zip(states, past, strict=True)]
+    labels = [_label(state, limits) for state in states]
+    collapsed = [i for i, label in enumerate(labels) if label is Label.COLLAPSED]
+    eligible = _eligible(judged, collapsed, residual, limits)
+    results = []
+    for i, label in enumerate(labels):
+        cause = None
+        if label is Label.COLLAPSED:
+            cause = _cause(judged[i].decisive(limits), limits) if i in eligible else Cause.NO_SIGNAL
+        results.append(Verdict(label, cause, explain(label, cause, judged[i], limits)))
+    return results
+
+
+def _label(state: DimensionState, limits: Thresholds) -> Label:
+    if not state.measured:
+        return Label.NOT_MEASURED
+    if state.signal_power <= limits.active:
+        return Label.COLLAPSED
+    return Label.OVER_SHARP if sharpness_cost(state, limits.errors) > limits.sharpness else Label.ACTIVE
+
+
+def _eligible(
+    judged: Sequence[Judgement], collapsed: Sequence[int], residual: ResidualSignal | None, limits: Thresholds
+) -> set[int]:
+    """Collapsed dimensions that had something to carry."""
+    if residual is None or math.isnan(residual.strongest):
+        return {i for i in collapsed if _ever_at_work(judged[i], limits)}
+    working = {i for i in collapsed if judged[i].now.at_work(limits)}
+    silent = sorted(
+        set(collapsed) - working,
+        key=lambda i: (-judged[i].now.decoder_capacity, -judged[i].now.signal_power, i),
+    )
+    return working | set(silent[: max(0, residual.directions - len(working))])
+
+
+def _ever_at_work(judgement: Judgement, limits: Thresholds) -> bool:
+    """Without a look at the residual, one side at work is all there is to go by."""
+    return any(
+        state.signal_power > limits.encoder or state.decoder_capacity > limits.decoder
+        for state in (*judgement.past, judgement.now)
+    )
+
+
+def _cause(state: DimensionState, limits: Thresholds) -> Cause:
+    if not state.at_work(limits):
+        return Cause.IMBALANCE
+    # An undefined ratio means that sigma is 1 and the KL term pulls at nothing: it is not the stronger force then.
+    balanced = not state.ratio + limits.errors * state.ratio_stderr < limits.critical_ratio
+    return Cause.GAP if balanced and reachable_share(state, limits) < limits.attenuation else Cause.IMBALANCE

@@ -1,0 +1,45 @@
+"""What a decoder's output means: theta -> p(x|z)."""
+
+from abc import abstractmethod
+from typing import Protocol
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+__all__ = ["Likelihood", "Observation", "at_least_float32"]
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """Return `tensor` in float32 if it is half or bfloat16, else as it is.
+
+    Losses, KLs and sampling are never computed in reduced precision: near collapse a KL is a difference of nearly equal numbers.
+    """
+    return tensor.float() if tensor.element_size() < 4 else tensor
+
+
+class Observation(Protocol):
+    """p(x|z): what the corridor asks of any likelihood."""
+
+    @property
+    def mean(self) -> Tensor:
+        """E[x|z], shape [..., F]."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log p(x|z) in nats, summed over the features; x of shape [B, F] against [..., B, F] gives [..., B]."""
+
+
+class Likelihood(nn.Module):
+    """A map from the decoder's output theta to p(x|z).
+
+    Args:
+        features: F, the length of x.
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.features = features
+
+    @abstractmethod
+    def forward(self, theta: Float[Tensor, "*batch F"]) -> Observation:
+        """Return p(x|z) for the decoder's output theta."""
+        raise NotImplementedError

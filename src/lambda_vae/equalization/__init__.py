@@ -1,0 +1,38 @@
+"""The idea: sample with sigma^lambda, one exponent for each latent dimension, and leave the KL as it was.
+
+`theory` says what an exponent does and which is best; `equalizer` observes sigma in training and holds the exponent.
+"""
+
+from lambda_vae.equalization.equalizer import VarianceEqualizer
+from lambda_vae.equalization.theory import (
+    FixedPoint,
+    attractor_std,
+    critical_std,
+    excess_kl,
+    gradient_amplification,
+    information_gain,
+    joint_fixed_point,
+    net_information_gain,
+    optimal_exponent,
+    predicted_capacity,
+    predicted_sampling_std,
+    sampling_logvar,
+    sampling_std,
+)
+
+__all__ = [
+    "FixedPoint",
+    "VarianceEqualizer",
+    "attractor_std",
+    "critical_std",
+    "excess_kl",
+    "gradient_amplification",
+    "information_gain",
+    "joint_fixed_point",
+    "net_information_gain",
+    "optimal_exponent",
+    "predicted_capacity",
+    "predicted_sampling_std",
+    "sampling_logvar",
+    "sampling_std",
+]

@@ -1,0 +1,175 @@
+"""From a config to the parts of a run."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lambda_vae.data import (
+    Binarisation,
+    Dataset,
+    check_batch,
+    check_likelihood,
+    epoch_order,
+    load,
+    view_test,
+    view_train,
+)
+from lambda_vae.distributions import LIKELIHOODS
+from lambda_vae.errors import InputError
+from lambda_vae.experiments.config import RunConfig
+from lambda_vae.model import VAE
+from lambda_vae.networks import mlp
+from lambda_vae.posteriors import GaussianPosterior
+from lambda_vae.priors import StandardNormalPrior
+from lambda_vae.training import View
+
+__all__ = [
+    "FixedView",
+    "binarisation_of",
+    "build_vae",
+    "likelihood_of",
+    "load_data",
+    "measuring_view",
+    "probing_view",
+    "training_view",
+]
+
+
+def likelihood_of(config: RunConfig, dataset: Dataset) -> str:
+    """Return the likelihood's name: the config's, or Bernoulli for images and Gaussian for vectors.
+
+    Args:
+        config: The run.
+        dataset: Its data.
+
+    Raises:
+        InputError: Unknown name, or one that does not fit the data.
+    """
+    name = config.likelihood or ("bernoulli" if dataset.kind == "image" else "gaussian")
+    if name not in LIKELIHOODS:
+        raise InputError(f"unknown likelihood {name!r}; use one of {', '.join(LIKELIHOODS)}")
+    check_likelihood(dataset, name)
+    return name
+
+
+def binarisation_of(config: RunConfig, dataset: Dataset) -> Binarisation:
+    """Return what is done to the data before the model sees it: the config's binarisation for images under Bernoulli, else none.
+
+    Args:
+        config: The run.
+        dataset: Its data.
+    """
+    binary = dataset.kind == "image" and likelihood_of(config, dataset) == "bernoulli"
+    return config.binarisation if binary else "none"
+
+
+def load_data(config: RunConfig, cache: Path | None = None) -> Dataset:
+    """Return the data of a run, prepared if it was not, after every check that can be made before training.
+
+    Args:
+        config: The run.
+        cache: Where prepared data lies; the user's cache folder if None.
+
+    Raises:
+        InputError: Missing, damaged or unfit data, or a batch larger than the data.
+    """
+    dataset = load(config.data, cache=cache)
+    likelihood_of(config, dataset)
+    check_batch(len(dataset.train), config.batch_size)
+    return dataset
+
+
+def build_vae(config: RunConfig, features: int, likelihood: str) -> VAE:
+    """Return an untrained VAE; the same config gives the same weights, whatever was drawn before.
+
+    Args:
+        config: The run.
+        features: F, the length of x.
+        likelihood: A name in `LIKELIHOODS`.
+
+    Raises:
+        InputError: Widths below 1 or unknown names.
+    """
+    if config.latent_dim < 1 or not config.hidden:
+        raise InputError(
+            f"latent_dim is {config.latent_dim} and hidden is {list(config.hidden)}; both need at least one unit"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return VAE(
+            mlp(features, config.hidden, activation=config.activation),
+            GaussianPosterior(config.hidden[-1], config.latent_dim),
+            StandardNormalPrior(config.latent_dim),
+            mlp(config.latent_dim, config.hidden, features, config.activation),
+            LIKELIHOODS[likelihood](features),
+        )
+
+
+def training_view(config: RunConfig, dataset: Dataset) -> View:
+    """Return the map from stored rows to what the model sees in training.
+
+    Args:
+        config: The run.
+        dataset: Its data.
+    """
+    binarisation = binarisation_of(config, dataset)
+    return lambda x, index, generator: view_train(x, index, binarisation, generator)
+
+
+@dataclass(frozen=True)
+class FixedView:
+    """One part of the data as the model sees it when measured: drawn once with a fixed seed, cut into batches, never held whole.
+
+    Args:
+        x: Stored rows, [N, F]; may be a memory map.
+        index: Which rows, [n].
+        view: (rows, index) -> float [B, F].
+        batch_size: Rows a batch.
+    """
+
+    x: Tensor
+    index: Tensor
+    view: Callable[[Tensor, Tensor], Tensor]
+    batch_size: int = 500
+
+    def __iter__(self) -> Iterator[Float[Tensor, "B F"]]:
+        """Yield the batches, the same ones every time."""
+        for rows in self.index.split(self.batch_size):
+            yield self.view(self.x.index_select(0, rows), rows)
+
+    def head(self, n: int) -> Float[Tensor, "n F"]:
+        """Return the first n rows.
+
+        Args:
+            n: How many, or fewer where there are fewer.
+        """
+        return self.view(self.x.index_select(0, self.index[:n]), self.index[:n])
+
+
+def measuring_view(config: RunConfig, dataset: Dataset) -> FixedView:
+    """Return the test set as the model sees it.
+
+    Args:
+        config: The run.
+        dataset: Its data.
+    """
+    view = partial(view_test, binarisation=binarisation_of(config, dataset))
+    return FixedView(dataset.test.tensor(), torch.arange(len(dataset.test)), view)
+
+
+def probing_view(config: RunConfig, dataset: Dataset, limit: int = 10_000) -> FixedView:
+    """Return a fixed random part of the training set, drawn once, for the probes.
+
+    Args:
+        config: The run.
+        dataset: Its data.
+        limit: At most so many examples.
+    """
+    binarisation = binarisation_of(config, dataset)
+    fixed = partial(view_train, binarisation="fixed" if binarisation == "stochastic" else binarisation, seed=1)
+    return FixedView(dataset.train.tensor(), epoch_order(len(dataset.train), seed=0, epoch=0)[:limit], fixed)

@@ -1,0 +1,55 @@
+"""The pictures of a run: reconstructions, prior samples, traversals, as uint8 arrays."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lambda_vae.model import VAE
+
+__all__ = ["draw_pictures", "pixels"]
+
+_TRAVERSAL_STEPS = 9
+
+
+def pixels(values: Float[Tensor, "*batch F"], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return images in 0..255.
+
+    Args:
+        values: In [0, 1], flattened; values outside are clipped.
+        shape: Of one image.
+    """
+    return (values.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy().reshape(*values.shape[:-1], *shape)
+
+
+@torch.no_grad()
+def draw_pictures(
+    vae: VAE, x: Float[Tensor, "N F"], shape: tuple[int, ...], kl: list[float], *, reach: float = 3.0, seed: int = 0
+) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of `images.npz`: E[x|z] at mu, at draws from the prior, and along single dimensions.
+
+    Args:
+        vae: The trained model.
+        x: Test images as the model sees them.
+        shape: Of one image.
+        kl: KL of each dimension in nats; traversals take the five largest and the smallest.
+        reach: Traversals run from -reach to +reach, around the mean code of the first image.
+        seed: Of the draws from the prior; the same for every model, so that models can be compared.
+    """
+    mu = vae.encode(x).mu
+    z = torch.randn(48, vae.latent_dim, generator=torch.Generator().manual_seed(seed)).to(mu.device)
+    ranked = sorted(range(vae.latent_dim), key=lambda i: -kl[i])
+    dims = ranked[:5] + ([ranked[-1]] if len(ranked) > 5 else [])
+    values = torch.linspace(-reach, reach, _TRAVERSAL_STEPS)
+    codes = mu[0].repeat(len(dims), _TRAVERSAL_STEPS, 1)
+    for row, dim in enumerate(dims):
+        codes[row, :, dim] = values.to(mu.device)
+    return {
+        "originals": pixels(x, shape),
+        "reconstructions": pixels(vae.decode(mu).mean, shape),
+        "prior_samples": pixels(vae.decode(z).mean, shape),
+        "traversal_dims": np.array(dims),
+        "traversal_values": values.numpy(),
+        "traversals": pixels(vae.decode(codes).mean, shape),
+    }

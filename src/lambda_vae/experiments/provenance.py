@@ -1,0 +1,94 @@
+"""Where a result comes from: command, commit, versions, data, machine."""
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["command_line", "machine", "provenance", "repository_state", "versions"]
+
+_PACKAGES = {
+    "lambda_vae": "lambda-vae",
+    "torch": "torch",
+    "numpy": "numpy",
+    "accelerate": "accelerate",
+    "scikit-learn": "scikit-learn",
+}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that shape a result."""
+    found = {"python": platform.python_version()}
+    for name, package in _PACKAGES.items():
+        try:
+            found[name] = version(package)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def repository_state() -> tuple[str, bool]:
+    """Return the commit this code stands at and whether files differ from it; ("unknown", False) outside a checkout."""
+
+    def git(*words: str) -> str:
+        run = ["git", "-C", str(Path(__file__).parent), *words]
+        return subprocess.run(run, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no", "--", "."))
+    except (OSError, subprocess.SubprocessError):
+        return "unknown", False
+
+
+def command_line() -> str:
+    """Return the command that started this process, without the folders of interpreter and script."""
+    program, *words = sys.argv
+    return " ".join([Path(program).name.replace("__main__.py", "lambda-vae"), *words])
+
+
+def machine() -> dict[str, Any]:
+    """Return processor, cores and threads."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        names = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
+        cpu = names[0] if names else cpu
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"cpu": cpu, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu}
+
+
+def provenance(
+    command: str, seeds: list[int], data: dict[str, Any], options: dict[str, Any], started: datetime
+) -> dict[str, Any]:
+    """Return the record that stands beside every result.
+
+    Args:
+        command: What was typed.
+        seeds: Of the runs.
+        data: Name, hash, source, sizes, binarisation.
+        options: Precision, matmul route and its measured error, compile.
+        started: When, with its zone.
+    """
+    commit, dirty = repository_state()
+    finished = datetime.now(UTC)
+    return {
+        "command": command,
+        "commit": commit,
+        "dirty": dirty,
+        "versions": versions(),
+        "data": data,
+        "seeds": seeds,
+        "started": started.isoformat(timespec="seconds"),
+        "finished": finished.isoformat(timespec="seconds"),
+        "seconds": (finished - started).total_seconds(),
+        "machine": machine(),
+        "options": options,
+    }

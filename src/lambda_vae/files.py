@@ -1,0 +1,86 @@
+"""Whole files or none: everything is written beside its place and renamed onto it."""
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lambda_vae.errors import InputError
+
+__all__ = ["read_json", "replacing", "write_atomic", "write_json"]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it is flushed to disk and renamed onto `path`, else removed.
+
+    Args:
+        path: The final place; its folder is made if needed.
+
+    Yields:
+        The path to write to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The ending stays last: savers such as numpy's append one of their own otherwise.
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write `content` to `path` so that a reader, or a crash, sees the old file or the new one, never a part.
+
+    Args:
+        path: The final place; its folder is made if needed.
+        content: Text is written as UTF-8.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """JSON has no NaN or infinity: both become null, and only here."""
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Write `value` as JSON, atomically; NaN and infinities become null.
+
+    Args:
+        path: The final place.
+        value: Dicts, lists, strings, numbers, booleans, None.
+    """
+    write_atomic(path, json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the JSON value in `path`.
+
+    Args:
+        path: A file written by `write_json`, or by hand.
+
+    Returns:
+        Dicts, lists, strings, numbers, booleans, None.
+
+    Raises:
+        InputError: The file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid JSON ({error}); restore it or remove it") from None

@@ -1,0 +1,32 @@
+"""The evidence lower bound."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from lambda_vae.model import Trace
+from lambda_vae.objectives.objective import Terms
+
+__all__ = ["ELBO"]
+
+
+@dataclass(frozen=True)
+class ELBO:
+    """-log p(x|z) + kl_weight * KL(q_1 || p): minus the ELBO of the plain VAE.
+
+    With an exponent in the trace z comes from q_lambda while the KL stays on q_1: the paper's loss (Eq. 10).
+
+    Source:
+        Kingma and Welling 2014, arXiv:1312.6114, Eq. 7; with an exponent the paper, Eq. 10.
+    """
+
+    def __call__(self, trace: Trace, kl_weight: float | Tensor = 1.0) -> Terms:
+        """Return the terms in nats.
+
+        Args:
+            trace: One pass of a VAE.
+            kl_weight: The schedule's factor on the KL.
+        """
+        reconstruction = -trace.p_x.log_prob(trace.x)
+        rate_q = trace.q.kl(trace.p_z)
+        return Terms(reconstruction + kl_weight * rate_q, reconstruction, rate_q)

@@ -1,0 +1,5 @@
+"""Posteriors: h -> q(z|x)."""
+
+from lambda_vae.posteriors.gaussian import GaussianPosterior
+
+__all__ = ["GaussianPosterior"]

@@ -1,0 +1,5 @@
+"""Priors: p(z)."""
+
+from lambda_vae.priors.standard import StandardNormalPrior
+
+__all__ = ["StandardNormalPrior"]

@@ -1,0 +1,41 @@
+"""The verdict and the table in a terminal; names from outside are text there too, never markup."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
+
+from lambda_vae.reports.records import ComparisonRecord
+from lambda_vae.reports.tables import comparison_table
+from lambda_vae.reports.verdict import comparison_verdict, run_verdict
+
+__all__ = ["print_comparison", "verdict_lines"]
+
+
+def verdict_lines(record: ComparisonRecord) -> tuple[str, ...]:
+    """Return the verdict as plain sentences, for a run or a comparison.
+
+    Args:
+        record: From `load_record`.
+    """
+    if len(record.rows) == 1:
+        return (run_verdict(record.rows[0]),)
+    return comparison_verdict(record.rows)
+
+
+def print_comparison(record: ComparisonRecord, console: Console | None = None) -> None:
+    """Print table, notes, failures and verdict.
+
+    Args:
+        record: From `load_record`.
+        console: Where to; standard output if not given.
+    """
+    console = console or Console()
+    table = comparison_table(record.rows, record.data)
+    console.print(table.to_rich(console.width))
+    for note in table.notes(table.fitting(console.width)):
+        console.print(Padding(escape(note), (0, 0, 0, 2)), style="dim", highlight=False)
+    for failure in table.failures:
+        console.print(Padding(escape(failure), (0, 0, 0, 2)), style="red", highlight=False)
+    console.print()
+    for place, sentence in enumerate(verdict_lines(record)):
+        console.print(escape(sentence), style="bold" if place == 0 else "", highlight=False)

@@ -1,0 +1,254 @@
+"""The figures of the paper and of a comparison, as matplotlib figures that need no screen."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from lambda_vae.reports.images import grid, paired
+from lambda_vae.reports.page_data import BIN_EDGES, exponent_curve
+from lambda_vae.reports.pareto import pareto_front
+from lambda_vae.reports.placing import place_labels
+from lambda_vae.reports.records import Row, RunRecord
+from lambda_vae.reports.style import COLORS, DASHES, MARKERS, look, new_figure
+from lambda_vae.reports.tables import comparison_table
+
+__all__ = [
+    "equalization_figure",
+    "exponent_figure",
+    "frontier_figure",
+    "image_figure",
+    "learning_curves",
+    "theory_figure",
+]
+
+_SERIES = (
+    ("loss", "training loss, nats"),
+    ("reconstruction", "reconstruction, nats"),
+    ("rate_q", "KL(q₁ ‖ prior), nats"),
+    ("active_units", "active units"),
+)
+
+
+def learning_curves(runs: Iterable[RunRecord]) -> Figure:
+    """Return loss, reconstruction, rate and active units over epochs, one line a run, one colour a method.
+
+    Args:
+        runs: Runs with a history.
+    """
+    known = [run for run in runs if run.history.get("epochs")]
+    colours = _indices(known)
+    with look():
+        figure = new_figure(7.2, 5.0)
+        axes = figure.subplots(2, 2, sharex=True).ravel()
+        for axis, (key, title) in zip(axes, _SERIES, strict=True):
+            for run in known:
+                if run.history.get(key):
+                    values = np.array(run.history[key], dtype=np.float64)
+                    index = colours[run.label]
+                    axis.plot(run.history["epochs"], values, color=_colour(index), linestyle=_dash(index), lw=1.3)
+            axis.set_ylabel(title)
+        for axis in axes[2:]:
+            axis.set_xlabel("epoch")
+        _legend(figure, colours)
+    return figure
+
+
+def equalization_figure(runs: Iterable[RunRecord]) -> Figure:
+    """Return the paper's Figure 4: σ over epochs for each method, and λ (mean ± one standard deviation).
+
+    Each panel shows how many dimensions have which mean σ at each epoch (dark is many) with mean ± standard deviation
+    over dimensions on top, and the last epoch's histogram at its side.
+
+    Args:
+        runs: The first run of each label is drawn.
+
+    Source:
+        Paper, Figure 4 (a)-(d).
+    """
+    shown = list({run.label: run for run in reversed(list(runs)) if run.track("std_mean").size}.values())[::-1]
+    with look():
+        figure = new_figure(7.2, 2.3 * (len(shown) + 2) // 2 + 0.3)
+        columns = 2 if shown else 1
+        rows = -(-(len(shown) + 1) // columns)
+        outer = figure.add_gridspec(rows, columns)
+        for place, run in enumerate(shown):
+            inner = outer[place // columns, place % columns].subgridspec(1, 2, width_ratios=(4, 1), wspace=0.03)
+            _std_panel(figure.add_subplot(inner[0]), figure.add_subplot(inner[1]), run)
+        _exponent_panel(figure.add_subplot(outer[len(shown) // columns, len(shown) % columns]), shown)
+    return figure
+
+
+def _std_panel(axis: Axes, side: Axes, run: RunRecord) -> None:
+    std, epochs = run.track("std_mean"), np.array(run.history["epochs"], dtype=np.float64)
+    counts = np.stack([np.histogram(np.clip(line, 0, BIN_EDGES[-1] - 1e-9), BIN_EDGES)[0] for line in std])
+    axis.grid(False)
+    edges = np.append(epochs - 0.5, epochs[-1] + 0.5)
+    axis.pcolormesh(edges, BIN_EDGES, np.sqrt(counts.T), cmap="Greys", vmin=0, rasterized=True)
+    mean, spread = std.mean(1), std.std(1)
+    axis.plot(epochs, mean, color=COLORS[0])
+    for bound in (mean - spread, mean + spread):
+        axis.plot(epochs, bound, color=COLORS[0], lw=0.8, linestyle=DASHES[1])
+    axis.set(title=_short(run.label), xlabel="epoch", ylabel="mean σ", ylim=(0, 1.05))
+    side.barh(BIN_EDGES[:-1], counts[-1], np.diff(BIN_EDGES), align="edge", color="#777777")
+    side.set(ylim=(0, 1.05), xlabel="dims.")
+    side.tick_params(labelleft=False)
+
+
+def _exponent_panel(axis: Axes, runs: Sequence[RunRecord]) -> None:
+    for index, run in enumerate(runs):
+        exponent = run.track("exponent")
+        if not exponent.size or run.row.get("delta") is None:
+            continue
+        epochs, mean, spread = run.history["epochs"], exponent.mean(1), exponent.std(1)
+        axis.plot(epochs, mean, color=_colour(index), linestyle=_dash(index), label=_short(run.label))
+        axis.fill_between(epochs, mean - spread, mean + spread, color=_colour(index), alpha=0.15, lw=0)
+    axis.set(title="λ, mean ± std over dimensions", xlabel="epoch", ylabel="λ", ylim=(0, None))
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend()
+    else:
+        axis.text(0.5, 0.5, "λ = 1 throughout", transform=axis.transAxes, ha="center", color="#555555")
+
+
+def frontier_figure(rows: Iterable[Row]) -> Figure:
+    """Return `nll_bound` against active units: mean and spread over seeds, every point named, the frontier drawn.
+
+    Args:
+        rows: One a run, as in table.json.
+    """
+    lines = [line for line in comparison_table(rows).lines if line.cell("nll_bound").mean is not None]
+    units = [line.cell("active_units").mean or 0.0 for line in lines]
+    bounds = [line.cell("nll_bound").mean or 0.0 for line in lines]
+    with look():
+        figure = new_figure(6.4, 4.4)
+        axis = figure.subplots()
+        front = pareto_front(units, bounds)
+        axis.plot([units[i] for i in front], [bounds[i] for i in front], color="#888888", linestyle=":", lw=1.2, zorder=1)
+        for index, line in enumerate(lines):
+            axis.errorbar(
+                units[index], bounds[index], xerr=line.cell("active_units").spread, yerr=line.cell("nll_bound").spread,
+                color=_colour(index), marker=MARKERS[index % len(MARKERS)], markersize=6.5, lw=1, capsize=2.5,
+                linestyle="none",
+            )  # fmt: skip
+        axis.set(xlabel="active units (more is better)", ylabel="NLL bound, nats (less is better)")
+        axis.margins(0.14)
+        place_labels(figure, axis, units, bounds, [_short(line.label) for line in lines])
+    return figure
+
+
+def exponent_figure(runs: Iterable[RunRecord]) -> Figure:
+    """Return each dimension's λ against its σ at the end of training, beside Eq. 16's curve for its δ.
+
+    Args:
+        runs: Runs with dimensions.
+
+    Source:
+        Paper, Figure 7 and Eq. 16.
+    """
+    known = [run for run in runs if run.column("std_mean").size and run.column("exponent").size]
+    colours = _indices(known)
+    with look():
+        figure = new_figure(5.4, 4.0)
+        axis = figure.subplots()
+        for run in known:
+            index = colours[run.label]
+            many = len(run.column("std_mean")) > 200
+            axis.plot(
+                run.column("std_mean"), run.column("exponent"), linestyle="none", marker=MARKERS[index % len(MARKERS)],
+                markersize=2.5 if many else 5, markerfacecolor="none", color=_colour(index), rasterized=many, alpha=0.8,
+            )  # fmt: skip
+        for run in {run.label: run for run in known}.values():
+            index = colours[run.label]
+            axis.plot(*exponent_curve(run.row.get("delta")), color=_colour(index), linestyle=_dash(index), lw=1)
+        axis.set(xlabel="mean σ of a dimension", ylabel="λ", xlim=(0, 1.03), ylim=(0, None))
+        axis.set_title("markers: dimensions; lines: Eq. 16", color="#555555")
+        _legend(figure, colours, marks=True)
+    return figure
+
+
+def image_figure(run: RunRecord) -> Figure:
+    """Return originals over reconstructions, traversals and samples from the prior of one run.
+
+    Args:
+        run: A run with pictures; what it lacks is left out.
+    """
+    images, panels = run.images, []
+    if "originals" in images and "reconstructions" in images:
+        panels.append(("test images, reconstructions", paired(images["originals"], images["reconstructions"])))
+    if "traversals" in images and len(images["traversals"]):
+        stack = images["traversals"]
+        panels.append(("one dimension moved", grid(stack.reshape(-1, *stack.shape[2:]), stack.shape[1])))
+    if "prior_samples" in images and len(images["prior_samples"]):
+        panels.append(("samples from the prior", grid(images["prior_samples"], 12)))
+    with look():
+        heights = [image.shape[0] / image.shape[1] for _, image in panels] or [1.0]
+        figure = new_figure(5.2, 4.8 * sum(heights) + 0.35 * len(heights) + 0.3)
+        figure.suptitle(_short(run.label))
+        axes = figure.subplots(max(len(panels), 1), 1, gridspec_kw={"height_ratios": heights}, squeeze=False).ravel()
+        for axis in axes:
+            axis.set_axis_off()
+        for axis, (title, image) in zip(axes, panels, strict=False):
+            axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axis.set_title(title)
+    return figure
+
+
+def theory_figure(
+    std: NDArray[np.float64],
+    deltas: Sequence[float],
+    exponent: NDArray[np.float64],
+    sampling_std: NDArray[np.float64],
+    capacity: NDArray[np.float64],
+) -> Figure:
+    """Return what a δ implies: λ(σ), the sampling noise, the capacity of one dimension.
+
+    Args:
+        std: σ, [S].
+        deltas: The trade-offs, n of them.
+        exponent: λ at each σ, [n, S].
+        sampling_std: Noise at each σ, [n, S].
+        capacity: Capacity of one dimension with unit signal at each σ, nats, [n, S].
+
+    Source:
+        Paper, Eq. 7, 16 and 17.
+    """
+    panels = ((exponent, "λ"), (sampling_std, "noise σ^λ"), (capacity, "capacity of one dimension, nats"))
+    with look():
+        figure = new_figure(8.4, 3.0)
+        for axis, (values, title) in zip(figure.subplots(1, 3), panels, strict=True):
+            for index, line in enumerate(values):
+                axis.plot(std, line, color=_colour(index), linestyle=_dash(index))
+            axis.set(xlabel="σ", ylabel=title, xlim=(0, 1), ylim=(0, None))
+        _legend(figure, {f"δ = {delta:g}": index for index, delta in enumerate(deltas)})
+    return figure
+
+
+def _indices(runs: Iterable[RunRecord]) -> dict[str, int]:
+    return {label: index for index, label in enumerate(dict.fromkeys(run.label for run in runs))}
+
+
+def _colour(index: int) -> str:
+    return COLORS[index % len(COLORS)]
+
+
+def _dash(index: int) -> str | tuple[int, tuple[float, ...]]:
+    return DASHES[index % len(DASHES)]
+
+
+def _short(label: str, most: int = 40) -> str:
+    # A dollar sign would start matplotlib's mathematics.
+    return (label if len(label) <= most else f"{label[: most - 1]}…").replace("$", r"\$")
+
+
+def _legend(figure: Figure, labels: dict[str, int], marks: bool = False) -> None:
+    if not labels:
+        return
+    axis = figure.axes[0]
+    handles = [
+        axis.plot([], [], color=_colour(i), linestyle=_dash(i), marker=MARKERS[i % len(MARKERS)] if marks else "",
+                  markerfacecolor="none", label=_short(label))[0]
+        for label, i in labels.items()
+    ]  # fmt: skip
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(4, len(handles)))

@@ -1,0 +1,59 @@
+"""Rows of small pictures pasted into one, as arrays and as PNG data URIs."""
+
+import base64
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+__all__ = ["grid", "paired", "png_data_uri"]
+
+
+def grid(images: NDArray[np.uint8], columns: int, gap: int = 2, background: int = 128) -> NDArray[np.uint8]:
+    """Return `images` side by side, row after row.
+
+    Args:
+        images: [n, H, W] or [n, H, W, 3].
+        columns: Pictures in a row.
+        gap: Pixels between two pictures.
+        background: Grey value of the gaps.
+
+    Returns:
+        One picture; [rows * (H + gap) - gap, columns * (W + gap) - gap] and the colour axis of the input, if any.
+
+    Example:
+        >>> grid(np.zeros((5, 4, 4), np.uint8), columns=3).shape
+        (10, 16)
+    """
+    count, height, width = images.shape[:3]
+    rows = -(-count // columns)
+    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, *images.shape[3:])
+    canvas = np.full(shape, background, np.uint8)
+    for index, image in enumerate(images):
+        top, left = (index // columns) * (height + gap), (index % columns) * (width + gap)
+        canvas[top : top + height, left : left + width] = image
+    return canvas
+
+
+def paired(originals: NDArray[np.uint8], reconstructions: NDArray[np.uint8], most: int = 12) -> NDArray[np.uint8]:
+    """Return the originals in a row, their reconstructions below.
+
+    Args:
+        originals: [n, H, W(, 3)].
+        reconstructions: Same shape.
+        most: Pairs shown at most.
+    """
+    count = min(most, len(originals), len(reconstructions))
+    return grid(np.concatenate([originals[:count], reconstructions[:count]]), columns=count)
+
+
+def png_data_uri(image: NDArray[np.uint8]) -> str:
+    """Return a picture as a `data:` address that a page can hold within itself.
+
+    Args:
+        image: [H, W] or [H, W, 3].
+    """
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode("ascii")

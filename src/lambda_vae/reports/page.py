@@ -1,0 +1,142 @@
+"""One self-contained HTML page for a run or a comparison: no network, no server, nothing but the file."""
+
+import base64
+import hashlib
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from lambda_vae.files import write_atomic
+from lambda_vae.reports.console import verdict_lines
+from lambda_vae.reports.glossary import GLOSSARY
+from lambda_vae.reports.images import grid, paired, png_data_uri
+from lambda_vae.reports.page_data import page_data
+from lambda_vae.reports.provenance import provenance_lines
+from lambda_vae.reports.records import ComparisonRecord, RunRecord, load_record
+from lambda_vae.reports.tables import comparison_table
+
+__all__ = ["embedded_json", "write_report"]
+
+
+def write_report(folder: Path | str, out: Path | str | None = None) -> Path:
+    """Write the page for the run or comparison in `folder` and return where it lies.
+
+    Args:
+        folder: A folder with table.json or metrics.json.
+        out: Where the page goes; `folder`/report.html if not given.
+
+    Returns:
+        The path written.
+
+    Raises:
+        InputError: The folder holds no record, or a damaged one.
+    """
+    record = load_record(Path(folder))
+    path = Path(out) if out is not None else Path(folder) / "report.html"
+    write_atomic(path, render(record))
+    return path
+
+
+def render(record: ComparisonRecord) -> str:
+    """Return the page as text.
+
+    Args:
+        record: What to show.
+    """
+    table = comparison_table(record.rows, record.data)
+    script, plotly = _source("report.js"), get_plotlyjs()
+    style = _source("report.css")
+    return _environment().get_template("report.html.jinja").render(
+        title=_title(record),
+        verdict=verdict_lines(record),
+        facts=_facts(record),
+        table=table,
+        glossary=GLOSSARY,
+        galleries=_galleries(record),
+        provenance=provenance_lines(record.provenance),
+        config=record.config,
+        single=len(record.rows) == 1,
+        data=embedded_json(page_data(record, table)),
+        policy=f"{_fingerprint(plotly)} {_fingerprint(script)}",
+        plotly=Markup(plotly),  # noqa: S704 - plotly's own library, no input of ours
+        script=Markup(script),  # noqa: S704 - a file of this package
+        style=Markup(style),  # noqa: S704 - a file of this package
+    )  # fmt: skip
+
+
+def embedded_json(value: Any) -> Markup:  # noqa: ANN401 - any JSON value
+    r"""Return `value` as JSON that may stand inside a script element: no character in it can end the element.
+
+    Args:
+        value: Dicts, lists, strings, finite numbers, booleans, None.
+
+    Example:
+        >>> print(embedded_json("</script>"))
+        "\u003c/script\u003e"
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for sign in ("<", ">", "&", "\u2028", "\u2029"):
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)  # noqa: S704 - escaped above
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=FunctionLoader(_source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+
+
+def _source(name: str) -> str:
+    return (files("lambda_vae.reports") / "templates" / name).read_text("utf-8")
+
+
+def _fingerprint(script: str) -> str:
+    """The page's policy lets only scripts with these fingerprints run, whatever else may have got into it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _title(record: ComparisonRecord) -> str:
+    return str(record.rows[0]["label"]) if len(record.rows) == 1 else record.name
+
+
+def _facts(record: ComparisonRecord) -> list[tuple[str, str]]:
+    row = record.rows[0]
+    methods = len({r["label"] for r in record.rows})
+    seeds = len({r.get("seed") for r in record.rows})
+    facts = [("data", record.data or "not recorded"), ("latent dimensions", str(row.get("latent_dim", "?")))]
+    facts += [("epochs", str(row.get("epochs", "?"))), ("methods", str(methods)), ("seeds", str(seeds))]
+    return facts
+
+
+def _galleries(record: ComparisonRecord) -> list[dict[str, Any]]:
+    """Pictures of the first run of each method that has any: more seeds would swell the page and add little."""
+    shown: dict[str, RunRecord] = {}
+    for run in record.runs:
+        if run.images:
+            shown.setdefault(run.label, run)
+    return [{"label": run.label, "seed": run.row.get("seed"), "pictures": _pictures(run)} for run in shown.values()]
+
+
+def _pictures(run: RunRecord) -> list[dict[str, str]]:
+    images = run.images
+    pictures = []
+    if "originals" in images and "reconstructions" in images:
+        strip = paired(images["originals"], images["reconstructions"])
+        pictures.append({"title": "Test images (top) and their reconstructions (below)", "uri": png_data_uri(strip)})
+    if "traversals" in images and len(images["traversals"]):
+        stack = images["traversals"]
+        wide = grid(stack.reshape(-1, *stack.shape[2:]), columns=stack.shape[1])
+        values = images.get("traversal_values")
+        span = f" from {values[0]:g} to {values[-1]:g}" if values is not None and len(values) else ""
+        dims = ", ".join(str(int(d)) for d in images.get("traversal_dims", ()))
+        title = f"One dimension moved{span}, all others held; rows are dimensions {dims}"
+        pictures.append({"title": title, "uri": png_data_uri(wide)})
+    if "prior_samples" in images and len(images["prior_samples"]):
+        samples = grid(images["prior_samples"], columns=min(8, len(images["prior_samples"])))
+        pictures.append({"title": "Samples from the prior", "uri": png_data_uri(samples)})
+    return pictures

@@ -1,0 +1,178 @@
+"""What the page's script needs, as small plain values: thinned histories, histograms, columns by dimension."""
+
+import base64
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lambda_vae.equalization.theory import optimal_exponent
+from lambda_vae.reports.pareto import pareto_front
+from lambda_vae.reports.records import ComparisonRecord, RunRecord
+from lambda_vae.reports.tables import Table
+
+__all__ = ["BIN_EDGES", "DIMENSION_COLUMNS", "exponent_curve", "page_data", "thin"]
+
+BIN_EDGES = np.linspace(0.0, 1.05, 43)
+"""Bins of a σ histogram; what lies above the last edge is counted in the last bin."""
+
+DIMENSION_COLUMNS: tuple[tuple[str, str, int, str], ...] = (
+    ("kl", "KL", 3, "KL of this dimension from the prior, nats; 0 means that it says nothing"),
+    ("std_mean", "σ", 3, "mean posterior standard deviation; 1 is the prior's"),
+    ("std_spread", "σ spread", 3, "how much σ differs between examples"),
+    ("exponent", "λ", 2, "noise exponent; 1 is the plain VAE"),
+    ("sampling_std", "σ^λ", 3, "standard deviation of the noise really added"),
+    ("signal_power", "signal", 3, "variance of the posterior mean over examples; active above 0.01"),
+    ("gradient_ratio", "ρ", 3, "pull of the reconstruction on σ against the push of the KL; 1 is balance"),
+    ("gradient_ratio_stderr", "ρ error", 3, "standard error of ρ"),
+    ("snr_capacity", "capacity", 3, "information the noisy channel can carry, nats"),
+    ("snr_capacity_predicted", "predicted", 3, "what δ predicts for the capacity, nats"),
+    ("capacity_lost", "lost", 3, "capacity lost to the sampling noise, nats"),
+    ("decoder_capacity", "decoder", 3, "RMS gradient of the decoder in this dimension"),
+)
+"""Key, heading, digits and meaning of the columns shown for each dimension."""
+
+_TRACKS = ("std_mean", "exponent", "kl")
+_TRACK_BUDGET = 6_000_000  # characters of per-dimension tracks in one page
+_MOST_EPOCHS = 100
+
+
+def thin(count: int, most: int) -> list[int]:
+    """Return at most `most` of the indices 0 .. count - 1, evenly spread, the first and the last among them.
+
+    Args:
+        count: How many there are.
+        most: How many are wanted, at least 2.
+
+    Example:
+        >>> thin(9, 3)
+        [0, 4, 8]
+    """
+    return sorted({round(float(i)) for i in np.linspace(0, count - 1, min(count, most))}) if count else []
+
+
+def exponent_curve(delta: float | None, points: int = 160) -> tuple[list[float], list[float]]:
+    """Return Eq. 16 as a curve: σ from 0.01 to 0.999, and λ for it.
+
+    Args:
+        delta: The trade-off; None is the plain VAE, whose λ is 1 everywhere.
+        points: Length of both lists.
+
+    Source:
+        Paper, Eq. 16 with λ between 1 and 20.
+    """
+    std = [float(value) for value in np.linspace(0.01, 0.999, points)]
+    return std, [1.0 if delta is None else float(optimal_exponent(value, delta)) for value in std]
+
+
+def page_data(record: ComparisonRecord, table: Table) -> dict[str, Any]:
+    """Return everything the page's script draws, ready for JSON (no NaN, no infinities).
+
+    Args:
+        record: The comparison.
+        table: Its table.
+    """
+    runs = [run for run in record.runs if not run.failed]
+    labels = [line.label for line in table.lines]
+    each = sum(_TRACK_BUDGET // (len(runs) * len(_TRACKS) * 3 * max(_latent(run), 1)) for run in runs[:1])
+    return {
+        "labels": labels,
+        "edges": _numbers(BIN_EDGES, 4),
+        "columns": [dict(zip(("key", "title", "digits", "hint"), column, strict=True)) for column in DIMENSION_COLUMNS],
+        "methods": _methods(table),
+        "runs": [_run(run, labels.index(run.label), min(_MOST_EPOCHS, max(each, 12))) for run in runs],
+    }
+
+
+def _latent(run: RunRecord) -> int:
+    return int(run.row.get("latent_dim") or 0)
+
+
+def _methods(table: Table) -> list[dict[str, Any]]:
+    lines = [line for line in table.lines if line.cell("nll_bound").mean is not None]
+    units = [line.cell("active_units").mean or 0.0 for line in lines]
+    bounds = [line.cell("nll_bound").mean or 0.0 for line in lines]
+    front = pareto_front(units, bounds)
+    return [
+        {
+            "label": line.label,
+            "index": table.lines.index(line),
+            "units": [line.cell("active_units").mean, line.cell("active_units").spread],
+            "bound": [line.cell("nll_bound").mean, line.cell("nll_bound").spread],
+            "front": position in front,
+        }
+        for position, line in enumerate(lines)
+    ]
+
+
+def _run(run: RunRecord, index: int, most: int) -> dict[str, Any]:
+    epochs: Sequence[float] = run.history.get("epochs") or []
+    kept = thin(len(epochs), most)
+    std, exponent = run.track("std_mean"), run.track("exponent")
+    curve_std, curve_exponent = exponent_curve(run.row.get("delta"))
+    return {
+        "label": run.label,
+        "index": index,
+        "seed": run.row.get("seed"),
+        "name": run.row["run"],
+        "epochs": [epochs[i] for i in kept],
+        "histograms": [_histogram(std[i]) for i in kept] if std.size else [],
+        "bands": {"std_mean": _band(std, kept), "exponent": _band(exponent, kept)},
+        "tracks": {name: _packed(run.track(name)[kept]) for name in _TRACKS if run.track(name).size},
+        "dims": {key: _numbers(run.column(key), 5) for key, *_ in DIMENSION_COLUMNS if run.column(key).size},
+        "verdict": list(run.dimensions.get("verdict") or []),
+        "cause": list(run.dimensions.get("cause") or []),
+        "curve": {"std": _numbers(curve_std, 4), "exponent": _numbers(curve_exponent, 4)},
+        "delta": run.row.get("delta"),
+        "series": _series(run),
+    }
+
+
+def _series(run: RunRecord) -> dict[str, Any]:
+    epochs = run.history.get("epochs") or []
+    kept = thin(len(epochs), 400)
+    names = [key for key, values in run.history.items() if key not in ("epochs", "test", "dimensions") and values]
+    series = {key: [_number(run.history[key][i], 5) for i in kept] for key in names}
+    tests = run.history.get("test") or []
+    keys = sorted({key for line in tests for key in line if key != "epoch"})
+    return {
+        "epochs": [epochs[i] for i in kept],
+        "train": series,
+        "testEpochs": [line.get("epoch") for line in tests],
+        "test": {key: [_number(line.get(key), 5) for line in tests] for key in keys},
+    }
+
+
+def _histogram(std: NDArray[np.float64]) -> list[int]:
+    known = std[np.isfinite(std)]
+    counts = np.histogram(np.clip(known, 0, BIN_EDGES[-1] - 1e-9), BIN_EDGES)[0]
+    return [int(count) for count in counts]
+
+
+def _band(track: NDArray[np.float64], kept: Sequence[int]) -> dict[str, list[float | None]]:
+    if not track.size:
+        return {}
+    chosen = track[kept]
+    return {"mean": _numbers(chosen.mean(1), 5), "spread": _numbers(chosen.std(1), 5)}
+
+
+def _packed(track: NDArray[np.float64]) -> dict[str, Any]:
+    """A track [E, D] as 16-bit steps between its extremes, base64, dimension after dimension: a third of JSON's size."""
+    finite = np.where(np.isfinite(track), track, 0.0).T
+    low, high = float(finite.min()), float(finite.max())
+    step = (high - low) / 65535 or 1.0
+    steps = np.round((finite - low) / step).astype("<u2")
+    return {"low": low, "step": step, "data": base64.b64encode(np.ascontiguousarray(steps).tobytes()).decode("ascii")}
+
+
+def _number(value: float | None, digits: int) -> float | None:
+    """`value` to so many significant digits; None where JSON has no number for it."""
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f"{value:.{digits}g}")
+
+
+def _numbers(values: Sequence[float] | NDArray[np.float64], digits: int) -> list[float | None]:
+    return [_number(float(value), digits) for value in values]

@@ -1,0 +1,51 @@
+"""The paper's own figures, to stand beside ours."""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from lambda_vae.reports.records import Row
+
+__all__ = ["published_figures", "published_source"]
+
+
+@cache
+def _published() -> Mapping[str, Any]:
+    content: Mapping[str, Any] = json.loads((files("lambda_vae.reports") / "published.json").read_text("utf-8"))
+    return content
+
+
+def published_source() -> str:
+    """Return where the figures come from, and what they are."""
+    return str(_published()["source"])
+
+
+def published_figures(row: Row, data: str) -> Mapping[str, float | None]:
+    """Return the paper's figures for the method of `row`, or nothing where the paper has none.
+
+    Args:
+        row: A run's scalars; method, delta, beta, latent_dim and release_epochs decide.
+        data: Name of the data set.
+
+    Returns:
+        `active_units`, `surrogate_nll` and `snr_capacity`, or an empty mapping.
+
+    Source:
+        Paper, Table 1; shared notes on what its "NLL" is.
+
+    Example:
+        >>> published_figures({"method": "lambda-vae", "delta": 1.01, "latent_dim": 30}, "mnist")["active_units"]
+        29
+        >>> published_figures({"method": "lambda-vae", "delta": 1.02, "latent_dim": 30}, "mnist")
+        {}
+    """
+    if row.get("release_epochs") or row.get("latent_dim") != _published()["latent_dim"]:
+        return {}
+    for line in _published()["data"].get(data, ()):
+        same_delta = row.get("delta") == line.get("delta")
+        same_beta = "beta" not in line or row.get("beta") == line["beta"]
+        if row["method"] == line["method"] and same_delta and same_beta:
+            return {key: line[key] for key in ("active_units", "surrogate_nll", "snr_capacity")}
+    return {}

@@ -1,0 +1,62 @@
+"""One look for every figure: drawn without pyplot or global settings, the same bytes for the same numbers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from lambda_vae.errors import InputError
+from lambda_vae.files import replacing
+
+__all__ = ["COLORS", "DASHES", "MARKERS", "look", "new_figure", "save_figure"]
+
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#b0569b", "#c48a00", "#4aa3df", "#7a5cb0", "#808080")
+DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (8, 2, 1, 2)))
+MARKERS = ("o", "s", "D", "^", "P", "v", "*", "h")
+
+_STYLE = {
+    "font.family": "DejaVu Sans", "font.size": 9.0, "axes.titlesize": 9.5, "axes.labelsize": 9.0,
+    "legend.fontsize": 8.0, "legend.frameon": False, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.grid": True, "grid.color": "#dddddd", "grid.linewidth": 0.6, "axes.axisbelow": True,
+    "axes.edgecolor": "#555555", "lines.linewidth": 1.6, "svg.hashsalt": "lambda-vae", "svg.fonttype": "path",
+    "pdf.fonttype": 42, "figure.dpi": 100, "savefig.dpi": 160, "image.cmap": "Greys", "axes.unicode_minus": False,
+}  # fmt: skip
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """Draw in the house style within the block; matplotlib's own settings are untouched outside it."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure; call it inside `look`.
+
+    Args:
+        width: Inches.
+        height: Inches.
+    """
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a figure as svg, pdf or png, by the ending of `path`, without dates, and return `path`.
+
+    Args:
+        figure: From one of the functions in `figures`.
+        path: Where to; written beside and renamed.
+
+    Raises:
+        InputError: Another ending.
+    """
+    dateless = {".svg": {"Date": None, "Creator": None}, ".pdf": {"CreationDate": None}, ".png": {"Software": None}}
+    if path.suffix not in dateless:
+        raise InputError(f"cannot write a figure as {path.suffix or path.name!r}; use .svg, .pdf or .png")
+    with look(), replacing(path) as temporary:
+        figure.savefig(temporary, format=path.suffix[1:], metadata=dateless[path.suffix])
+    return path

@@ -1,0 +1,156 @@
+"""The verdict in plain sentences, worked out from the records alone."""
+
+import math
+from collections.abc import Sequence
+
+from lambda_vae.reports.records import Row
+from lambda_vae.reports.tables import Cell, Line, comparison_table
+
+__all__ = ["CAUSES", "comparison_verdict", "run_verdict"]
+
+CAUSES = {
+    "gradient imbalance": "the KL term pushes them to the prior harder than the reconstruction holds them back",
+    "information gap": "their sampling noise drowns the signal before the decoder sees it",
+    "no signal": "the data leave nothing for them to encode",
+}
+"""Why a dimension collapsed, by the name the diagnosis gives it, in plain words."""
+
+
+def comparison_verdict(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Return the outcome of a comparison in a few sentences, the most important first.
+
+    Args:
+        rows: One a run; the plain VAE is the yardstick where it is among them, else the first method.
+
+    Returns:
+        What the yardstick uses and why the rest collapsed, which method keeps most dimensions and at what valid bound,
+        which has the best valid bound, how many runs failed.
+
+    Example:
+        >>> rows = [{"label": "VAE", "method": "vae", "run": "a", "status": "done", "active_units": 7,
+        ...          "latent_dim": 30, "verdict_counts": {"collapsed": 23}}]
+        >>> comparison_verdict(rows)
+        ('The plain VAE uses 7 of 30 latent dimensions; 23 collapsed.',)
+    """
+    lines = comparison_table(rows).lines
+    done = [line for line in lines if line.runs]
+    sentences: list[str] = []
+    if done:
+        base = next((line for line in done if line.row["method"] == "vae"), done[0])
+        sentences.append(_usage(base, [row for row in rows if row["label"] == base.label]))
+        sentences += _against(base, [line for line in done if line is not base])
+        if len(done) > 1 and all(line.runs == 1 for line in done):
+            sentences.append("Every method ran with one seed only, so the spread of these differences is unknown.")
+    failed = sum(row["status"] != "done" for row in rows)
+    if failed:
+        sentences.append(f"{failed} of {len(rows)} runs failed; the reasons stand below the table.")
+    return tuple(sentences)
+
+
+def run_verdict(row: Row) -> str:
+    """Return the outcome of one run in a sentence or two.
+
+    Args:
+        row: The run's scalars.
+    """
+    if row["status"] != "done":
+        return f"The run failed: {row.get('failure') or 'no reason was recorded'}."
+    given = row.get("verdict")
+    return str(given) if given else " ".join(comparison_verdict([row]))
+
+
+def name_of(line: Line) -> str:
+    """Return how a sentence speaks of a method: "the plain VAE", or its label.
+
+    Args:
+        line: A line of a comparison table.
+    """
+    return "the plain VAE" if line.row["method"] == "vae" else line.label
+
+
+def _usage(line: Line, rows: Sequence[Row]) -> str:
+    active = line.cell("active_units").mean
+    total = line.row.get("latent_dim")
+    if active is None:
+        return f"{_sentence(name_of(line))} has no count of its latent dimensions."
+    seeds = f" (mean of {line.runs} seeds)" if line.runs > 1 else ""
+    collapsed = _mean_count(rows, "verdict_counts", "collapsed")
+    sharp = _mean_count(rows, "verdict_counts", "over-sharp")
+    text = f"{_sentence(name_of(line))} uses {_count(active)} of {total} latent dimensions{seeds}"
+    if collapsed:
+        text += f"; {_count(collapsed)} collapsed{_cause(rows)}"
+    if sharp:
+        text += f"; {_count(sharp)} {'is' if sharp == 1 else 'are'} over-sharp"
+    return f"{text}."
+
+
+def _cause(rows: Sequence[Row]) -> str:
+    counts = {cause: _mean_count(rows, "cause_counts", cause) for cause in CAUSES}
+    cause = max(counts, key=lambda key: counts[key])
+    if not counts[cause]:
+        return ""
+    share = "all" if counts[cause] >= sum(counts.values()) else "mostly"
+    return f", {share} because {CAUSES[cause]} ({cause})"
+
+
+def _against(base: Line, others: Sequence[Line]) -> list[str]:
+    widest = _best(others, "active_units", -1)
+    lowest = _best([base, *others], "nll_bound", 1)
+    sentences = []
+    if widest is not None and _mean(widest, "active_units") > _mean(base, "active_units"):
+        keeps = f"{_sentence(widest.label)} keeps {_count(_mean(widest, 'active_units'))} in use"
+        sentences.append(f"{keeps}{_bound(widest, base)}.")
+    if lowest is not None and lowest is not widest and others:
+        best = f"The best valid bound belongs to {name_of(lowest)}: {_mean(lowest, 'nll_bound'):.2f} nats"
+        active = lowest.cell("active_units").mean
+        used = f", with {_count(active)} dimensions in use" if active is not None and lowest is not base else ""
+        gap = "" if lowest is base else f" ({_difference(lowest, base)})"
+        sentences.append(f"{best}{gap}{used}.")
+    return sentences
+
+
+def _bound(line: Line, base: Line) -> str:
+    if line.cell("nll_bound").mean is None or base.cell("nll_bound").mean is None:
+        return ""
+    return f" at a valid bound of {_mean(line, 'nll_bound'):.2f} nats, {_difference(line, base)}"
+
+
+def _difference(line: Line, base: Line) -> str:
+    """How far apart two bounds are, and whether the seeds can tell them apart at all."""
+    ours, theirs = line.cell("nll_bound"), base.cell("nll_bound")
+    gap = _mean(line, "nll_bound") - _mean(base, "nll_bound")
+    text = f"{abs(gap):.1f} nats {'worse' if gap > 0 else 'better'} than {_possessive(base)} {theirs.mean:.2f}"
+    return f"{text}, which is within the spread over seeds" if _within_spread(gap, ours, theirs) else text
+
+
+def _within_spread(gap: float, ours: Cell, theirs: Cell) -> bool:
+    if ours.spread is None or theirs.spread is None:
+        return False
+    return abs(gap) < math.hypot(ours.spread, theirs.spread)
+
+
+def _best(lines: Sequence[Line], key: str, sign: int) -> Line | None:
+    known = [line for line in lines if line.cell(key).mean is not None]
+    return min(known, key=lambda line: sign * _mean(line, key), default=None)
+
+
+def _mean(line: Line, key: str) -> float:
+    mean = line.cell(key).mean
+    return math.nan if mean is None else mean
+
+
+def _mean_count(rows: Sequence[Row], group: str, key: str) -> float:
+    counts = [row[group].get(key) or 0 for row in rows if isinstance(row.get(group), dict)]
+    return sum(counts) / len(counts) if counts else 0.0
+
+
+def _count(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _possessive(line: Line) -> str:
+    return f"{name_of(line)}'s"
+
+
+def _sentence(name: str) -> str:
+    return f"T{name[1:]}" if name.startswith("the ") else name

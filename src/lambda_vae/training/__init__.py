@@ -1,0 +1,24 @@
+"""Training: the loop, its schedules, its checkpoints."""
+
+from lambda_vae.training.checkpoints import Checkpoint
+from lambda_vae.training.history import EpochRow, History
+from lambda_vae.training.interruption import Interrupted
+from lambda_vae.training.loop import Trainer, View
+from lambda_vae.training.options import TrainOptions
+from lambda_vae.training.schedules import Constant, Cyclical, LinearWarmUp, Schedule
+from lambda_vae.training.watch import Diverged
+
+__all__ = [
+    "Checkpoint",
+    "Constant",
+    "Cyclical",
+    "Diverged",
+    "EpochRow",
+    "History",
+    "Interrupted",
+    "LinearWarmUp",
+    "Schedule",
+    "TrainOptions",
+    "Trainer",
+    "View",
+]

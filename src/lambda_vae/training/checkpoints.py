@@ -1,0 +1,134 @@
+"""Checkpoints: one safetensors file each, state as JSON in its header, written beside and renamed, so whole or absent."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lambda_vae.errors import InputError
+from lambda_vae.files import replacing
+
+__all__ = ["Checkpoint", "flatten", "latest", "load", "path_of", "prune", "save"]
+
+_FORMAT = "lambda-vae checkpoint 1"
+_NAME = re.compile(r"epoch-(\d{5})-step-(\d{7})\.safetensors")
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Everything needed to go on: tensors by dotted name, and plain data.
+
+    Args:
+        tensors: Weights, optimiser moments, equalizer, accumulators, generator states.
+        state: JSON values: position, options of the optimiser, fingerprint of the run.
+    """
+
+    tensors: dict[str, Tensor]
+    state: dict[str, Any]
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """Return the tensors below `prefix`, without it.
+
+        Args:
+            prefix: For example ``"model."``.
+        """
+        return {name.removeprefix(prefix): tensor for name, tensor in self.tensors.items() if name.startswith(prefix)}
+
+
+def path_of(folder: Path, epoch: int, step: int) -> Path:
+    """Return where the checkpoint of this position lies.
+
+    Args:
+        folder: The run's checkpoint folder.
+        epoch: Finished epochs.
+        step: Steps done in the present one.
+    """
+    return folder / f"epoch-{epoch:05d}-step-{step:07d}.safetensors"
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint so that a crash at any moment leaves the old files or the new one, whole.
+
+    Args:
+        path: Its file.
+        checkpoint: What to write.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+    metadata = {"format": _FORMAT, "state": json.dumps(checkpoint.state)}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def load(path: Path) -> Checkpoint:
+    """Return the checkpoint in `path`; no pickle is executed.
+
+    Args:
+        path: A file written by `save`.
+
+    Raises:
+        InputError: The file is missing, damaged or of another kind.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} does not exist")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is damaged ({error}); remove it to go on from the checkpoint before it") from None
+    if metadata.get("format") != _FORMAT:
+        raise InputError(f"{path} is not a lambda-vae checkpoint (its header says {metadata.get('format')!r})")
+    return Checkpoint(tensors, json.loads(metadata["state"]))
+
+
+def _positions(folder: Path) -> list[tuple[int, int, Path]]:
+    found = [(_NAME.fullmatch(path.name), path) for path in folder.glob("epoch-*.safetensors")]
+    return sorted((int(match[1]), int(match[2]), path) for match, path in found if match)
+
+
+def latest(folder: Path) -> Path | None:
+    """Return the newest checkpoint in `folder`, or None.
+
+    Args:
+        folder: The run's checkpoint folder; need not exist.
+    """
+    positions = _positions(folder)
+    return positions[-1][2] if positions else None
+
+
+def prune(folder: Path, keep_epochs: frozenset[int] = frozenset(), newest: int = 2) -> None:
+    """Remove all but the newest checkpoints and those asked for, with any temporary file a killed process left.
+
+    Args:
+        folder: The run's checkpoint folder.
+        keep_epochs: Epoch ends that stay.
+        newest: How many of the newest stay; two, so that a damaged newest one costs little.
+    """
+    positions = _positions(folder)
+    for epoch, step, path in positions[:-newest]:
+        if not (step == 0 and epoch in keep_epochs):
+            path.unlink(missing_ok=True)
+    for leftover in folder.glob(".*.tmp.safetensors"):
+        leftover.unlink(missing_ok=True)
+
+
+def flatten(prefix: str, state: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the tensors of a nested state dict under dotted names below `prefix`.
+
+    Args:
+        prefix: For example ``"optimizer"``.
+        state: A state dict whose leaves are tensors; None leaves are left out.
+    """
+    tensors: dict[str, Tensor] = {}
+    for key, value in state.items():
+        if isinstance(value, dict):
+            tensors |= flatten(f"{prefix}.{key}", value)
+        elif isinstance(value, torch.Tensor):
+            tensors[f"{prefix}.{key}"] = value
+    return tensors

@@ -1,0 +1,82 @@
+"""What training leaves behind, epoch by epoch, as plain numbers."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["SCALARS", "VECTORS", "EpochRow", "History"]
+
+#: One number an epoch.
+SCALARS = ("loss", "reconstruction", "rate_q", "kl_weight", "active_units", "seconds")
+
+#: One number a dimension and epoch.
+VECTORS = ("std_mean", "std_spread", "exponent", "signal_power", "kl", "gradient_ratio", "decoder_capacity")
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One epoch of training.
+
+    Args:
+        epoch: Counted from 1.
+        scalars: By the names in `SCALARS`; likelihood terms in nats per example.
+        dimensions: By the names in `VECTORS`, each [D].
+    """
+
+    epoch: int
+    scalars: dict[str, float]
+    dimensions: dict[str, list[float]]
+
+
+@dataclass
+class History:
+    """All finished epochs, and what was measured on the test set between them.
+
+    Args:
+        rows: One an epoch.
+        test: Readings on the test set, each with its "epoch".
+    """
+
+    rows: list[EpochRow] = field(default_factory=list)
+    test: list[dict[str, float]] = field(default_factory=list)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the rows as tensors for a checkpoint, scalars [E] in float64, dimensions [E, D]."""
+        tensors = {
+            name: torch.tensor([row.scalars[name] for row in self.rows], dtype=torch.float64)
+            for name in (self.rows[0].scalars if self.rows else ())
+        }
+        for name in self.rows[0].dimensions if self.rows else ():
+            tensors[f"dimensions.{name}"] = torch.tensor(
+                [row.dimensions[name] for row in self.rows], dtype=torch.float64
+            )
+        return tensors
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor], test: list[dict[str, float]]) -> "History":
+        """Return the history whose `tensors` these are.
+
+        Args:
+            tensors: From `tensors`.
+            test: From `test`.
+        """
+        scalars = {name: values.tolist() for name, values in tensors.items() if not name.startswith("dimensions.")}
+        vectors = {n.removeprefix("dimensions."): v.tolist() for n, v in tensors.items() if n.startswith("dimensions.")}
+        epochs = len(next(iter(scalars.values()), []))
+        rows = [
+            EpochRow(i + 1, {n: v[i] for n, v in scalars.items()}, {n: v[i] for n, v in vectors.items()})
+            for i in range(epochs)
+        ]
+        return cls(rows, list(test))
+
+    def to_record(self) -> dict[str, Any]:
+        """Return plain data: lists over epochs, as `history.json` holds them."""
+        first = self.rows[0] if self.rows else EpochRow(0, {}, {})
+        return {
+            "epochs": [row.epoch for row in self.rows],
+            **{name: [row.scalars[name] for row in self.rows] for name in first.scalars},
+            "test": self.test,
+            "dimensions": {name: [row.dimensions[name] for row in self.rows] for name in first.dimensions},
+        }

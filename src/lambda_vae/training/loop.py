@@ -1,0 +1,258 @@
+"""The training loop: whole epochs without host synchronisation, one door for chance, resumable between any two steps."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from jaxtyping import Float
+from torch import Tensor
+
+from lambda_vae.data.batches import epoch_order
+from lambda_vae.diagnostics.training_moments import TrainingMoments
+from lambda_vae.equalization import VarianceEqualizer
+from lambda_vae.errors import InputError
+from lambda_vae.model import VAE, Trace
+from lambda_vae.objectives import Objective, Terms
+from lambda_vae.training import checkpoints
+from lambda_vae.training.history import EpochRow, History
+from lambda_vae.training.interruption import Interrupted, StopRequest, stop_requests
+from lambda_vae.training.options import TrainOptions
+from lambda_vae.training.precision import PRECISION, set_matmul
+from lambda_vae.training.schedules import Constant, Schedule
+from lambda_vae.training.watch import Trail
+
+__all__ = ["Trainer", "View"]
+
+#: Rows [B, F], where they stand in the data [B], and the source of chance -> what the model sees, float [B, F].
+View = Callable[[Tensor, Tensor, torch.Generator], Tensor]
+
+_STEPS_BETWEEN_AGREEMENTS = 50
+
+
+class Trainer:
+    """Trains one VAE on one tensor.
+
+    All chance of an epoch comes from one generator, drawn for the batches of all processes together, so that every method, and
+    every number of processes, sees the same data, order and noise.
+
+    Args:
+        vae: The model.
+        objective: Trace -> terms.
+        x: The training data, [N, F]; may be a memory map.
+        view: What the model sees of a batch (binarisation).
+        options: The numbers.
+        schedule: The KL weight over epochs.
+        equalizer: lambda; None trains the plain VAE.
+        folder: Where checkpoints go; None keeps none.
+        listeners: Called with each finished epoch and the trainer, on the main process.
+        accelerator: For devices and processes; made from the options if absent.
+
+    Raises:
+        InputError: A batch is larger than the data.
+    """
+
+    def __init__(
+        self,
+        vae: VAE,
+        objective: Objective,
+        x: Tensor,
+        view: View,
+        options: TrainOptions,
+        *,
+        schedule: Schedule | None = None,
+        equalizer: VarianceEqualizer | None = None,
+        folder: Path | None = None,
+        listeners: Sequence[Callable[[EpochRow, "Trainer"], None]] = (),
+        accelerator: Accelerator | None = None,
+    ) -> None:
+        self.accelerator = accelerator or Accelerator(mixed_precision=PRECISION[options.precision])
+        self.device: torch.device = self.accelerator.device
+        self.options, self.objective, self.view = options, objective, view
+        self.schedule: Schedule = schedule or Constant()
+        self.folder, self.listeners = folder, listeners
+        self.vae = vae
+        self.equalizer = equalizer.to(self.device) if equalizer is not None else None
+        self.joint_batch = options.batch_size * self.accelerator.num_processes
+        self.steps = len(x) // self.joint_batch
+        if self.steps < 1:
+            raise InputError(
+                f"a batch of {self.joint_batch} is larger than the data ({len(x)} examples); use --batch_size {len(x)} or less"
+            )
+        self.matmul_error = set_matmul(options.matmul, self.device)
+        # A data set that fits stays beside the model, so that no step waits for a transfer.
+        self.x = x.to(self.device) if x.nbytes < 2**31 and self.device.type != "cpu" else x
+        if options.compile:
+            vae.encoder.compile()
+            vae.decoder.compile()
+        optimizer = torch.optim.Adam(vae.parameters(), lr=options.learning_rate, fused=True)
+        self.model, self.optimizer = self.accelerator.prepare(vae, optimizer)
+        self.generator = torch.Generator(self.device).manual_seed(options.seed)
+        self.moments = TrainingMoments(vae.latent_dim, self.device) if options.measure else None
+        self.trail = Trail(self.steps, self.device)
+        self.history = History()
+        self.epoch, self.step, self._seconds = 0, 0, 0.0
+
+    def fit(self) -> History:
+        """Train from the present position to the last epoch.
+
+        Returns:
+            The history of all epochs, those before a resume included.
+
+        Raises:
+            Diverged: A loss was not finite; the last good checkpoint is kept.
+            Interrupted: SIGINT or SIGTERM; a checkpoint of this very step is saved.
+        """
+        with stop_requests() as request:
+            while self.epoch < self.options.epochs:
+                self._run_epoch(request)
+                if request.signal_name and self.epoch < self.options.epochs:
+                    self._interrupt(request)
+        return self.history
+
+    def _run_epoch(self, request: StopRequest) -> None:
+        started = time.perf_counter()
+        self.model.train()
+        order = epoch_order(len(self.x), seed=self.options.seed, epoch=self.epoch).to(self.x.device)
+        exponent = self.equalizer.exponent.clone() if self.equalizer is not None else None
+        kl_weight = 0.0
+        while self.step < self.steps:
+            kl_weight = self.schedule(self.epoch + self.step / self.steps)
+            self._train_step(
+                order[self.step * self.joint_batch : (self.step + 1) * self.joint_batch], exponent, kl_weight
+            )
+            self.step += 1
+            if self.step < self.steps and self._should_stop(request):
+                self._seconds += time.perf_counter() - started
+                self._interrupt(request)
+        self._finish_epoch(exponent, kl_weight, self._seconds + time.perf_counter() - started)
+
+    def _train_step(self, rows: Tensor, exponent: Tensor | None, kl_weight: float) -> None:
+        x, eps = self._draw(rows)
+        trace: Trace = self.model(x, eps, exponent)
+        terms = self.objective(trace, kl_weight)
+        gradient: list[Tensor] = []
+        if self.moments is not None:
+            trace.z.register_hook(gradient.append)
+        self.accelerator.backward(terms.loss.mean())
+        if self.options.clip_norm is not None:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._observe(trace, terms, gradient)
+
+    def _draw(self, rows: Tensor) -> tuple[Float[Tensor, "B F"], Float[Tensor, "K B D"]]:
+        """The batch and the noise of all processes together, then this process's share of both."""
+        share = slice(self.accelerator.process_index * self.options.batch_size, None)
+        x = self.view(
+            self.x.index_select(0, rows).to(self.device, non_blocking=True), rows.to(self.device), self.generator
+        )
+        shape = (self.options.samples, self.joint_batch, self.vae.latent_dim)
+        eps = torch.randn(shape, generator=self.generator, device=self.device)
+        return x[share][: self.options.batch_size], eps[:, share][:, : self.options.batch_size]
+
+    def _observe(self, trace: Trace, terms: Terms, gradient: list[Tensor]) -> None:
+        with torch.no_grad():
+            self.trail.record(self.step, terms, trace.q.logvar)
+            if self.equalizer is not None:
+                self.equalizer.observe(trace.q.std)
+            if self.moments is not None:
+                # The loss is a mean over samples and examples and holds -log p(x|z).
+                dlogp_dz = gradient[0][0] * -float(trace.z.shape[0] * trace.z.shape[1])
+                self.moments.update(dlogp_dz, trace.eps[0], trace.q.mu, trace.q.logvar)
+
+    def _finish_epoch(self, exponent: Tensor | None, kl_weight: float, seconds: float) -> None:
+        self.trail.check(self.epoch + 1, self.options.learning_rate)
+        scalars = {**self.trail.means(), "kl_weight": kl_weight, "seconds": seconds}
+        dimensions: dict[str, list[float]] = {}
+        if self.moments is not None:
+            used = torch.ones(self.vae.latent_dim) if exponent is None else exponent
+            measured = self.moments.compute(used)
+            scalars["active_units"] = float(measured.active_units)
+            dimensions = {**measured.dimensions, "exponent": used.tolist()}
+            self.moments.reset()
+        if self.equalizer is not None:
+            self.equalizer.end_epoch()
+        self.epoch, self.step, self._seconds = self.epoch + 1, 0, 0.0
+        row = EpochRow(self.epoch, scalars, dimensions)
+        self.history.rows.append(row)
+        if self.accelerator.is_main_process:
+            for listener in self.listeners:
+                listener(row, self)
+        keep = self.options.keep_checkpoints
+        if self.epoch % self.options.checkpoint_every == 0 or self.epoch in (*keep, self.options.epochs):
+            self.save()
+
+    def _should_stop(self, request: StopRequest) -> bool:
+        if self.accelerator.num_processes == 1:
+            return request.signal_name is not None
+        if self.step % _STEPS_BETWEEN_AGREEMENTS:
+            return False
+        # A signal reaches the processes at different steps; all must leave after the same one.
+        votes = torch.tensor(float(request.signal_name is not None), device=self.device)
+        return bool(self.accelerator.reduce(votes, reduction="sum") > 0)
+
+    def _interrupt(self, request: StopRequest) -> None:
+        self.save()
+        where = f"epoch {self.epoch + 1}, step {self.step}" if self.step else f"the end of epoch {self.epoch}"
+        raise Interrupted(f"stopped by {request.signal_name or 'another process'} at {where}; go on with --resume")
+
+    def save(self) -> None:
+        """Write a checkpoint of this very position; nothing without a folder."""
+        if self.folder is None or not self.accelerator.is_main_process:
+            return
+        checkpoints.save(checkpoints.path_of(self.folder, self.epoch, self.step), self._checkpoint())
+        checkpoints.prune(self.folder, frozenset(self.options.keep_checkpoints))
+
+    def _checkpoint(self) -> checkpoints.Checkpoint:
+        tensors = {
+            **checkpoints.flatten("model", self.accelerator.unwrap_model(self.model).state_dict()),
+            **checkpoints.flatten("optimizer", self.optimizer.state_dict()["state"]),
+            **checkpoints.flatten("history", self.history.tensors()),
+            "generator": self.generator.get_state(),
+            "trail": self.trail.values,
+        }
+        for name, part in (("equalizer", self.equalizer), ("moments", self.moments)):
+            if part is not None:
+                tensors |= checkpoints.flatten(name, part.state_dict())
+        state = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self._seconds,
+            "test": self.history.test,
+            "options": asdict(self.options),
+        }
+        return checkpoints.Checkpoint(tensors, state)
+
+    def restore(self, checkpoint: checkpoints.Checkpoint) -> None:
+        """Go to the position of a checkpoint: weights, optimiser, lambda, averages, generators, step.
+
+        Args:
+            checkpoint: Of a run of the same model.
+
+        Raises:
+            InputError: The checkpoint belongs to another model.
+        """
+        try:
+            self.accelerator.unwrap_model(self.model).load_state_dict(checkpoint.part("model."))
+            if self.equalizer is not None:
+                self.equalizer.load_state_dict(checkpoint.part("equalizer."))
+        except (RuntimeError, KeyError) as error:
+            lines = str(error).strip().splitlines()
+            raise InputError(
+                f"the checkpoint belongs to another model: {lines[-1].strip()}; use the folder's own config.yaml"
+            ) from None
+        optimizer_state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in checkpoint.part("optimizer.").items():
+            index, key = name.split(".")
+            optimizer_state.setdefault(int(index), {})[key] = tensor
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": optimizer_state})
+        if self.moments is not None:
+            self.moments.load_state_dict(checkpoint.part("moments."))
+        self.generator.set_state(checkpoint.tensors["generator"])
+        self.trail.values.copy_(checkpoint.tensors["trail"])
+        state = checkpoint.state
+        self.history = History.from_tensors(checkpoint.part("history."), state["test"])
+        self.epoch, self.step, self._seconds = state["epoch"], state["step"], state["seconds"]

@@ -1,0 +1,258 @@
+"""What the equalizer observes, when it looks, what exponent it sets, and how it samples."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from lambda_vae.equalization import VarianceEqualizer, optimal_exponent, sampling_std
+from lambda_vae.errors import InputError
+
+
+def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def positive(*shape: int, seed: int = 0) -> Tensor:
+    return 0.05 + 0.9 * torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def trained(delta: float = 1.05, epochs: int = 2, **options: int) -> VarianceEqualizer:
+    """An equalizer of 3 dimensions that has seen std 0.3, 0.6 and 0.9 in every epoch."""
+    equalizer = VarianceEqualizer(3, delta, **options)
+    for _ in range(epochs):
+        equalizer.observe(torch.tensor([[0.3, 0.6, 0.9]]))
+        equalizer.end_epoch()
+    return equalizer
+
+
+def test_exponent_is_one_before_the_first_refresh() -> None:
+    equalizer = trained(epochs=1)
+    assert torch.equal(equalizer.exponent, torch.ones(3))
+    assert torch.equal(equalizer.target_exponent, torch.ones(3))
+
+
+def test_running_std_is_the_average_over_examples_then_decays() -> None:
+    equalizer = VarianceEqualizer(3, 1.05)
+    batches = [positive(4, 3, seed=1), positive(7, 3, seed=2), positive(2, 5, 3, seed=3), positive(1, 3, seed=4)]
+    for first, second in ((0, 1), (2, 3)):
+        for index in (first, second):
+            equalizer.observe(batches[index])
+            equalizer.end_epoch()
+    rows = [batch.reshape(-1, 3).double() for batch in batches]
+    first_mean, second_mean = torch.cat(rows[:2]).mean(0), torch.cat(rows[2:]).mean(0)
+    by_hand = 0.9 * first_mean + 0.1 * second_mean
+    torch.testing.assert_close(equalizer.running_std, by_hand.float(), rtol=1e-6, atol=0)
+    by_theory = optimal_exponent(by_hand, 1.05).float()
+    torch.testing.assert_close(equalizer.target_exponent, by_theory, rtol=1e-5, atol=0)
+    assert torch.equal(equalizer.exponent, equalizer.target_exponent)
+
+
+def test_first_observation_starts_the_average() -> None:
+    torch.testing.assert_close(trained(decay=0.999).running_std, torch.tensor([0.3, 0.6, 0.9]), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("refresh_every", [1, 2, 3])
+def test_exponent_changes_at_every_refresh_and_only_there(refresh_every: int) -> None:
+    equalizer = VarianceEqualizer(2, 1.05, refresh_every=refresh_every)
+    before = equalizer.exponent.clone()
+    for epoch in range(1, 10):
+        equalizer.observe(torch.full((4, 2), 0.2 + 0.05 * epoch))
+        equalizer.end_epoch()
+        assert torch.equal(equalizer.exponent, before) == (epoch % refresh_every != 0), epoch
+        assert int(equalizer.epoch) == epoch
+        before = equalizer.exponent.clone()
+
+
+def test_each_dimension_gets_its_own_exponent_and_a_collapsed_one_the_greatest() -> None:
+    equalizer = VarianceEqualizer(4, 1.05, refresh_every=1, max_exponent=11.0)
+    equalizer.observe(torch.tensor([[0.1, 0.6, 1.0, 1.3]]))
+    equalizer.end_epoch()
+    assert equalizer.exponent[0] == 1.0
+    assert equalizer.exponent[1].item() == pytest.approx(math.log(1 - 1 / 1.05) / (2 * math.log(0.6)), rel=1e-6)
+    assert equalizer.exponent[2:].tolist() == [11.0, 11.0]
+
+
+def test_ramp_grows_linearly_to_the_target() -> None:
+    equalizer = VarianceEqualizer(2, 1.05, refresh_every=1, ramp_epochs=4)
+    target = optimal_exponent(torch.tensor([0.5, 0.8]), 1.05)
+    for epoch in range(1, 7):
+        equalizer.observe(torch.tensor([[0.5, 0.8]]))
+        equalizer.end_epoch()
+        expected = 1 + (target - 1) * min(1.0, epoch / 4)
+        torch.testing.assert_close(equalizer.exponent, expected, rtol=1e-6, atol=0)
+    assert torch.equal(equalizer.exponent, equalizer.target_exponent)
+
+
+def test_release_ends_with_an_epoch_trained_at_exactly_one() -> None:
+    equalizer = VarianceEqualizer(1, 1.01, refresh_every=1, release_epochs=4, total_epochs=10)
+    trained_at = []
+    for _ in range(10):
+        trained_at.append(equalizer.exponent.item())
+        equalizer.observe(torch.tensor([[0.7]]))
+        equalizer.end_epoch()
+    target = optimal_exponent(0.7, 1.01)
+    strength = [0, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25, 0]
+    assert trained_at == pytest.approx([1 + (target - 1) * factor for factor in strength], rel=1e-6)
+    assert trained_at[-1] == 1.0
+    assert equalizer.exponent.item() == 1.0  # and so is the finished model's
+    assert equalizer.target_exponent.item() > 5
+
+
+def test_release_multiplies_the_ramp() -> None:
+    equalizer = trained(epochs=4, refresh_every=1, ramp_epochs=8, release_epochs=4, total_epochs=7)
+    expected = 1 + (equalizer.target_exponent - 1) * (4 / 8) * (2 / 4)
+    torch.testing.assert_close(equalizer.exponent, expected, rtol=1e-6, atol=0)
+
+
+def test_without_release_the_exponent_stays_after_the_last_epoch() -> None:
+    assert (trained(epochs=6, total_epochs=6).exponent > 1).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", ["untrained", "infinite delta", "released"])
+def test_sample_at_exponent_one_is_the_plain_vae_bit_for_bit(kind: str, dtype: torch.dtype) -> None:
+    equalizer = {
+        "untrained": VarianceEqualizer(3, 1.05),
+        "infinite delta": trained(delta=math.inf),
+        "released": trained(epochs=4, release_epochs=1, total_epochs=4),
+    }[kind]
+    mu, std, eps = noise(500, 3, dtype=dtype), positive(500, 3).to(dtype) * 1.3, noise(500, 3, seed=1, dtype=dtype)
+    assert torch.equal(equalizer.sample(mu, std, eps), mu + std * eps)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        drawn = equalizer(mu, std)
+        torch.manual_seed(5)
+        assert torch.equal(drawn, mu + std * torch.randn_like(std))
+
+
+def test_infinite_delta_is_the_plain_vae_even_if_collapsed() -> None:
+    equalizer = VarianceEqualizer(2, math.inf, refresh_every=1)
+    equalizer.observe(torch.tensor([[1.0, 2.0]]))
+    equalizer.end_epoch()
+    assert equalizer.exponent.tolist() == [1.0, 1.0]
+
+
+def test_sample_uses_the_exponent_of_each_dimension() -> None:
+    equalizer = trained()
+    mu, std, eps = noise(6, 3), torch.tensor([0.3, 0.5, 1.2]).expand(6, 3), noise(2, 6, 3, seed=1)
+    powers = [0.3 ** equalizer.exponent[0].item(), 0.5 ** equalizer.exponent[1].item(), 1.2]
+    torch.testing.assert_close(equalizer.sample(mu, std, eps), mu + torch.tensor(powers) * eps)
+    assert powers[1] < 0.5
+
+
+def test_sample_has_the_spread_it_says() -> None:
+    equalizer = trained()
+    std = torch.tensor([0.3, 0.6, 0.9]).expand(20_000, 3)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(8)
+        z = equalizer.sample(torch.zeros_like(std), std)
+    spread = z.std(0) / math.sqrt(1 - 1 / 1.05)  # Eq. 30: at lambda* every dimension has the noise sigma_c
+    assert (spread - 1).abs().max() < 4 / math.sqrt(2 * 20_000)
+
+
+def test_only_training_is_observed() -> None:
+    equalizer = VarianceEqualizer(3, 1.05).eval()
+    equalizer(noise(4, 3), positive(4, 3))
+    assert equalizer.get_extra_state().tolist() == [0.0] * 4
+    equalizer.train()(noise(4, 3), positive(4, 3))
+    assert equalizer.get_extra_state()[-1] == 4
+    equalizer.sample(noise(4, 3), positive(4, 3))
+    assert equalizer.get_extra_state()[-1] == 4
+
+
+def test_gradients_pass_through_the_sample_and_not_through_the_observation() -> None:
+    equalizer = trained()
+    mu, std = noise(4, 3).requires_grad_(), positive(4, 3).requires_grad_()
+    equalizer(mu, std, noise(4, 3, seed=1)).sum().backward()
+    assert mu.grad is not None
+    assert std.grad is not None
+    assert std.grad.isfinite().all()
+    assert not equalizer.get_extra_state().requires_grad
+    assert list(equalizer.parameters()) == []
+
+
+@pytest.mark.parametrize("dim", [1, -3])
+def test_channels_may_be_the_latent_axis(dim: int) -> None:
+    equalizer, flat = VarianceEqualizer(3, 1.05, refresh_every=1, dim=dim), VarianceEqualizer(3, 1.05, refresh_every=1)
+    mu, std, eps = noise(2, 3, 4, 5), positive(2, 3, 4, 5) ** torch.tensor([0.1, 1, 4]).view(3, 1, 1), noise(2, 3, 4, 5)
+    equalizer.observe(std)
+    flat.observe(std.movedim(1, -1))
+    for each in (equalizer, flat):
+        each.end_epoch()
+    assert torch.equal(equalizer.exponent, flat.exponent)
+    expected = flat.sample(mu.movedim(1, -1), std.movedim(1, -1), eps.movedim(1, -1)).movedim(-1, 1)
+    assert torch.equal(equalizer.sample(mu, std, eps), expected)
+    assert len(set(equalizer.exponent.tolist())) > 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_inputs_are_sampled_in_float32_and_keep_their_dtype(dtype: torch.dtype) -> None:
+    equalizer = trained()
+    mu, std, eps = noise(50, 3).to(dtype), positive(50, 3).to(dtype), noise(50, 3, seed=1).to(dtype)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        z = equalizer(mu, std, eps)
+        assert equalizer.sampling_std(std).dtype == torch.float32
+    assert z.dtype == dtype
+    exact = mu.double() + sampling_std(std.double(), equalizer.exponent.double()) * eps.double()
+    torch.testing.assert_close(z.double(), exact, rtol=torch.finfo(dtype).eps, atol=1e-6)
+    equalizer.end_epoch()
+    assert equalizer.get_extra_state()[:-1].tolist() == pytest.approx(std.double().sum(0).tolist(), rel=1e-12)
+
+
+def test_many_small_batches_lose_no_digits() -> None:
+    equalizer = VarianceEqualizer(1, 1.05, refresh_every=1)
+    equalizer.set_extra_state(torch.tensor([3e8, 1e9], dtype=torch.float64))  # as after ten million batches
+    for _ in range(1000):
+        equalizer.observe(torch.full((10, 1), 0.3))
+    assert equalizer.get_extra_state()[0].item() == pytest.approx(3e8 + 3000, rel=1e-12)
+
+
+def test_observing_and_sampling_never_wait_for_the_device() -> None:
+    # On the meta device a tensor has no values, so that any look at one fails.
+    equalizer = VarianceEqualizer(3, 1.05).to("meta")
+    assert equalizer(torch.empty(4, 3, device="meta"), torch.empty(4, 3, device="meta")).shape == (4, 3)
+    assert equalizer.get_extra_state().device.type == "meta"
+
+
+def test_equalizer_compiles_into_one_graph() -> None:
+    equalizer = trained()
+    compiled = torch.compile(equalizer, backend="eager", fullgraph=True)
+    for batch in (8, 5):
+        mu, std, eps = noise(batch, 3), positive(batch, 3), noise(batch, 3, seed=1)
+        assert torch.equal(compiled(mu, std, eps), equalizer.sample(mu, std, eps))
+    assert equalizer.get_extra_state()[-1] == 13
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"delta": 1.0}, "delta is 1.0; it must be greater than 1"),
+        ({"delta": math.nan}, "delta is nan"),
+        ({"latent_dim": 0}, "latent_dim is 0"),
+        ({"refresh_every": 0}, "refresh_every is 0; it must be at least 1"),
+        ({"decay": 1.0}, "decay is 1.0; it must be at least 0 and less than 1"),
+        ({"decay": math.nan}, "decay is nan"),
+        ({"ramp_epochs": -1}, "ramp_epochs is -1"),
+        ({"max_exponent": 0.5}, "max_exponent is 0.5"),
+        ({"release_epochs": -1}, "release_epochs is -1"),
+        ({"release_epochs": 3}, "release_epochs is 3; .*total_epochs"),
+        ({"release_epochs": 3, "total_epochs": 2}, "release_epochs is 3; .*total_epochs"),
+    ],
+)
+def test_options_out_of_range_are_refused(options: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        VarianceEqualizer(**({"latent_dim": 3, "delta": 1.1} | options))
+
+
+def test_wrong_latent_axis_is_refused() -> None:
+    with pytest.raises(InputError, match=r"std has shape \(2, 6\); axis -1 must have length 3"):
+        VarianceEqualizer(3, 1.1).observe(positive(2, 6))
+
+
+def test_a_refresh_without_observations_is_refused() -> None:
+    equalizer = VarianceEqualizer(3, 1.1)
+    equalizer.end_epoch()
+    with pytest.raises(InputError, match="no std was observed in 2 epochs; call observe"):
+        equalizer.end_epoch()
