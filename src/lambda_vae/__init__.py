@@ -1,1 +1,66 @@
 """Why a variational autoencoder's latent dimensions collapse onto the prior, and what stops it."""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lambda_vae.data import load
+    from lambda_vae.diagnostics import CollapseReport, diagnose
+    from lambda_vae.equalization import VarianceEqualizer
+    from lambda_vae.errors import InputError
+    from lambda_vae.experiments import METHODS, CompareConfig, RunConfig, compare, diagnose_run, load_run, train
+    from lambda_vae.model import VAE, Trace
+    from lambda_vae.objectives import ELBO, BetaELBO, nll_bound, surrogate_nll
+    from lambda_vae.reports import write_report
+    from lambda_vae.training import Trainer, TrainOptions
+
+__version__ = version("lambda-vae")
+
+__all__ = [
+    "ELBO",
+    "METHODS",
+    "VAE",
+    "BetaELBO",
+    "CollapseReport",
+    "CompareConfig",
+    "InputError",
+    "RunConfig",
+    "Trace",
+    "TrainOptions",
+    "Trainer",
+    "VarianceEqualizer",
+    "compare",
+    "diagnose",
+    "diagnose_run",
+    "load",
+    "load_run",
+    "nll_bound",
+    "surrogate_nll",
+    "train",
+    "write_report",
+]
+
+# Each name is fetched on first use: somebody who wants the equalizer alone should not wait for plots and probes to be imported.
+_ROOMS = {
+    "data": ("load",),
+    "diagnostics": ("CollapseReport", "diagnose"),
+    "equalization": ("VarianceEqualizer",),
+    "errors": ("InputError",),
+    "experiments": ("METHODS", "CompareConfig", "RunConfig", "compare", "diagnose_run", "load_run", "train"),
+    "model": ("VAE", "Trace"),
+    "objectives": ("ELBO", "BetaELBO", "nll_bound", "surrogate_nll"),
+    "reports": ("write_report",),
+    "training": ("TrainOptions", "Trainer"),
+}
+_HOMES = {name: room for room, names in _ROOMS.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -114,6 +114,13 @@ def _reconstruct_parser() -> ArgumentParser:
     return parser
 
 
+def _report_parser() -> ArgumentParser:
+    parser = _run_parser("Write the figures and the HTML report of a run or a comparison anew.")
+    parser.add_argument("--results", type=Path, default=None, help="write a results page (.md) with its rows and frontier too")
+    parser.add_argument("--epochs", type=int, nargs="*", default=[], help="epochs whose readings the results page shows")
+    return parser
+
+
 def _theory_parser() -> ArgumentParser:
     parser = _Parser(description="What a δ implies: critical std, sampling noise, capacity, λ(σ).")
     parser.add_argument("--delta", type=float, nargs="+", default=[1.01, 1.1, 1.19, 1.5, 3.0], help="values of δ")
@@ -137,7 +144,6 @@ def _data_parser(action: str) -> ArgumentParser:
 
 def _train(options: Namespace, console: Console) -> None:
     from lambda_vae.experiments import RunConfig, train
-    from lambda_vae.reports import write_report
 
     values = {name: getattr(options, name) for name in RunConfig.__dataclass_fields__}
     keep = tuple(options.keep_checkpoints)
@@ -151,12 +157,12 @@ def _train(options: Namespace, console: Console) -> None:
     )
     console.print(metrics["verdict"], markup=False, highlight=False)
     if console.is_terminal or options.fork is None:
-        console.print(f"report: {write_report(options.out)}", markup=False, highlight=False, soft_wrap=True)
+        _write_report(options.out, console)
 
 
 def _compare(options: Namespace, console: Console) -> None:
     from lambda_vae.experiments import CompareConfig, RunConfig, compare
-    from lambda_vae.reports import load_comparison, write_report
+    from lambda_vae.reports import load_comparison
     from lambda_vae.reports.console import print_comparison
 
     choice = CompareConfig(
@@ -166,7 +172,7 @@ def _compare(options: Namespace, console: Console) -> None:
     base = RunConfig(**{name: getattr(options, name) for name in RunConfig.__dataclass_fields__ if name not in varied})
     rows = compare(base, choice, options.out, resume=options.resume, console=console)
     print_comparison(load_comparison(options.out), console)
-    console.print(f"report: {write_report(options.out)}", markup=False, highlight=False, soft_wrap=True)
+    _write_report(options.out, console)
     failed = [row["run"] for row in rows if row["status"] != "done"]
     if failed:
         _fail(f"{len(failed)} of {len(rows)} runs failed: {', '.join(failed)}; the report gives the reasons", code=1)
@@ -197,9 +203,20 @@ def _reconstruct(options: Namespace, console: Console) -> None:
 
 
 def _report(options: Namespace, console: Console) -> None:
-    from lambda_vae.reports import write_report
+    from lambda_vae.reports.publish import write_results
 
-    console.print(f"report: {write_report(options.run)}", markup=False, highlight=False, soft_wrap=True)
+    if options.results is not None:
+        path = write_results(options.run, options.results, options.epochs)
+        console.print(f"results: {path}", markup=False, highlight=False, soft_wrap=True)
+    _write_report(options.run, console)
+
+
+def _write_report(folder: Path, console: Console) -> None:
+    from lambda_vae.reports import write_report
+    from lambda_vae.reports.publish import write_figures
+
+    write_figures(folder)
+    console.print(f"report: {write_report(folder)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _theory(options: Namespace, console: Console) -> None:
@@ -252,7 +269,7 @@ _COMMANDS: dict[str, tuple[Callable[[], ArgumentParser], Callable[[Namespace, Co
     "diagnose": (_diagnose_parser, _diagnose),
     "sample": (_sample_parser, _sample),
     "reconstruct": (_reconstruct_parser, _reconstruct),
-    "report": (lambda: _run_parser("Write the HTML report of a run or a comparison anew."), _report),
+    "report": (_report_parser, _report),
     "theory": (_theory_parser, _theory),
     "list": (lambda: _Parser(description="List the methods."), _list),
     "data list": (lambda: _data_parser("list"), _data_list),

@@ -1,10 +1,9 @@
 import gzip
-import struct
 from dataclasses import replace
 from hashlib import sha256
 
-import numpy as np
 import pytest
+from data_samples import TINY, idx_bytes
 
 from lambda_vae.data.named import NAMED, RawFile
 
@@ -17,24 +16,6 @@ def cache(tmp_path):
 @pytest.fixture
 def no_shared_data(monkeypatch):
     monkeypatch.delenv("LAMBDA_VAE_DATA", raising=False)
-
-
-def idx_bytes(array):
-    return struct.pack(f">4B{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
-
-
-def write_idx(path, array):
-    data = idx_bytes(array)
-    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
-    return path
-
-
-TINY = {
-    "train-images-idx3-ubyte": np.random.RandomState(0).randint(0, 256, (12, 5, 4)),
-    "train-labels-idx1-ubyte": np.arange(12) % 3,
-    "t10k-images-idx3-ubyte": np.random.RandomState(1).randint(0, 256, (6, 5, 4)),
-    "t10k-labels-idx1-ubyte": np.arange(6) % 3,
-}
 
 
 @pytest.fixture

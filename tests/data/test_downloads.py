@@ -2,10 +2,11 @@ import gzip
 import re
 import socket
 from dataclasses import replace
+from hashlib import md5
 
 import numpy as np
 import pytest
-from conftest import TINY
+from data_samples import TINY
 from werkzeug import Response
 
 from lambda_vae.data import NAMED, load, verify
@@ -16,8 +17,9 @@ FIRST = "train-images-idx3-ubyte.gz"
 
 @pytest.fixture(autouse=True)
 def direct(monkeypatch):
-    """No proxy stands between the tests and their own server."""
+    """No proxy stands between the tests and their own server, and small files count as long."""
     monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setattr("lambda_vae.data.fetch._BLOCK", 8)
 
 
 def serve(server, files, base="/a/", **changes):
@@ -60,7 +62,7 @@ def test_mirrors_are_tried_in_turn(tiny_mnist, httpserver, cache):
 
 def test_content_with_the_wrong_hash_is_refused_and_not_kept(tiny_mnist, httpserver, cache):
     url = serve(httpserver, tiny_mnist, **{FIRST: gzip.compress(b"something else")})
-    with pytest.raises(InputError, match="is not the published file: .* has the hash"):
+    with pytest.raises(InputError, match=r"is not the published file: .* has the hash"):
         load_from(cache, url)
     assert not (cache / "raw" / "mnist" / FIRST).exists()
 
@@ -175,8 +177,6 @@ def test_loose_files_of_another_set_are_passed_over(tiny_mnist, tmp_path, monkey
 
 
 def test_md5_of_the_published_file_serves_where_no_content_hash_is_known(tiny_mnist, httpserver, cache, monkeypatch):
-    from hashlib import md5
-
     (rendition,) = NAMED["mnist"].renditions
     files = tuple(replace(f, sha256="", md5=md5(tiny_mnist[f.name]).hexdigest()) for f in rendition.files)
     monkeypatch.setitem(NAMED, "mnist", replace(NAMED["mnist"], renditions=(replace(rendition, files=files),)))

@@ -30,7 +30,8 @@ def test_digits_split_is_stratified_and_fixed(cache):
 def test_digits_images_keep_their_labels(cache):
     data = load("digits", cache=cache)
     raw = load_digits()
-    table = {bytes((image * 255 / 16 + 0.5).astype(np.uint8)): label for image, label in zip(raw.images, raw.target)}
+    pairs = zip(raw.images, raw.target, strict=True)
+    table = {bytes((image * 255 / 16 + 0.5).astype(np.uint8)): label for image, label in pairs}
     assert [table[bytes(row)] for row in data.test.x] == data.test.y.tolist()
 
 

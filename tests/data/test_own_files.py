@@ -1,9 +1,10 @@
 import gzip
+import os
 
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, write_idx
+from data_samples import TINY, write_idx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -49,7 +50,7 @@ def test_array_is_stored_by_its_shape_and_type(tmp_path, cache, array, kind, sha
     assert data.train.x.dtype == stored.dtype
     assert rows_of(data) == sorted(map(bytes, stored.reshape(20, -1)))
     assert data.train.tensor().shape == (18, data.features)
-    assert ("rounded to k/255" in data.source) == (array.dtype == np.dtype(">f4"))
+    assert ("rounded to k/255" in data.source) == (kind == "image" and array.dtype.kind == "f")
 
 
 def test_split_off_part_is_the_same_every_time_and_labels_follow(tmp_path, cache):
@@ -99,7 +100,9 @@ def test_idx_round_trip_keeps_every_byte(tmp_path_factory, array, zipped, chunk)
 
 
 @settings(deadline=None, derandomize=True, max_examples=25)
-@given(array=hnp.arrays(np.float32, (5, 3), elements=st.floats(-1e30, 1e30, width=32)), chunk=st.integers(1, 50))
+@given(
+    array=hnp.arrays(np.float32, (5, 3), elements=st.floats(-(2.0**100), 2.0**100, width=32)), chunk=st.integers(1, 50)
+)
 def test_vectors_round_trip_exactly(tmp_path_factory, array, chunk):
     folder = tmp_path_factory.mktemp("npy")
     np.save(folder / "a.npy", array)
@@ -192,14 +195,11 @@ def test_own_data_is_listed_and_verified_against_its_raw_file(tmp_path, cache):
     np.save(path, VECTORS)
     load(path, cache=cache)
     row = describe(cache)[-1]
-    assert (row.name, row.kind, row.train, row.test, row.prepared) == ("my-data", "image" * 0 or "vector", 18, 2, True)
+    assert (row.name, row.kind, row.train, row.test, row.prepared) == ("my-data", "vector", 18, 2, True)
     assert all(check.ok for check in verify(path, cache=cache))
     assert f"raw {path}" in [check.what for check in verify(path, cache=cache)]
     stat = path.stat()
-    changed = path.read_bytes()[:-1] + b"\x01"
-    path.write_bytes(changed)
-    import os
-
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     bad = [check for check in verify(path, cache=cache) if not check.ok]
     assert [check.what for check in bad] == [f"raw {path}"]

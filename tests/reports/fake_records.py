@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from lambda_vae.files import write_json, write_atomic
+from lambda_vae.files import write_atomic, write_json
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
+CAUSES = ("gradient imbalance", "information gap", "no signal")
 # label, delta, how many of 30 dimensions stay awake, bound, surrogate
 METHODS: dict[str, tuple[str, float | None, int, float, float]] = {
     "vae": ("VAE", None, 7, 104.60, 104.60),
@@ -78,7 +79,7 @@ def _dimensions(rng: np.random.Generator, std: np.ndarray, lam: np.ndarray, awak
     signal = np.where(active, 1 - std**2 * rng.uniform(0.8, 1.0, dims), rng.uniform(1e-6, 2e-3, dims))
     snr = 0.5 * np.log1p(signal / noise**2)
     ratio = np.where(active, rng.uniform(0.7, 1.2, dims), rng.uniform(0.0, 0.2, dims))
-    cause = [None if a else ["gradient imbalance", "gradient imbalance", "information gap", "no signal"][i % 4]
+    cause = [None if a else (CAUSES[0], *CAUSES)[i % 4]
              for i, a in enumerate(active)]  # fmt: skip
     verdict = ["active" if a else "collapsed" for a in active]
     if awake > 20:
@@ -136,7 +137,7 @@ def write_run(
             "mean_exponent": float(lam[-1].mean()), "linear_probe_accuracy": 0.91, "knn_accuracy": 0.95,
             "verdict": f"{awake} of {dims} latent dimensions are in use.",
             "verdict_counts": {v: detail["verdict"].count(v) for v in ("active", "collapsed", "over-sharp")},
-            "cause_counts": {c: detail["cause"].count(c) for c in ("gradient imbalance", "information gap", "no signal")},
+            "cause_counts": {c: detail["cause"].count(c) for c in CAUSES},
         }  # fmt: skip
     write_json(folder / "metrics.json", row | ({} if failure else {"dimensions": detail}))
     write_json(folder / "provenance.json", _provenance(run, [seed], data))

@@ -17,7 +17,7 @@ PAIRS: list[Callable[..., object]] = [
     theory.information_gain,
     theory.excess_kl,
 ]
-properties = settings(derandomize=True, deadline=None, database=None, max_examples=150)
+properties = settings(derandomize=True, deadline=None, database=None, max_examples=60)
 stds = st.floats(1e-4, 0.9999)
 deltas = st.floats(1.0001, 1e4)
 exponents = st.floats(1.0, 20.0)
@@ -104,6 +104,12 @@ def test_sampling_std_at_exponent_one_is_the_same_bits() -> None:
         assert torch.equal(theory.sampling_std(std, torch.ones(10_000)), std)
         logvar = 2 * std.log()
         assert torch.equal(theory.sampling_logvar(logvar, torch.ones(10_000)), logvar)
+
+
+def test_a_tensor_keeps_its_dtype_beside_a_float() -> None:
+    for std in (torch.tensor(0.5), torch.tensor([0.5]), torch.tensor(0.5, dtype=torch.float64)):
+        for formula in PAIRS:
+            assert formula(std, 2.0).dtype == std.dtype
 
 
 def test_floats_give_floats_and_tensors_give_tensors() -> None:

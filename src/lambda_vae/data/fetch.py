@@ -14,6 +14,7 @@ FETCH_ERRORS = (OSError, ValueError)
 """What `fetch` raises; every exception of requests is an OSError."""
 
 _TIMEOUT = 30.0
+_BLOCK = 1 << 14  # what is lost at most when a download breaks off
 
 
 def _receive(url: str, part: Path) -> None:
@@ -28,7 +29,7 @@ def _receive(url: str, part: Path) -> None:
         answer.raise_for_status()
         continued = answer.status_code == 206 and answer.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         with part.open("ab" if continued else "wb") as file:
-            for data in answer.iter_content(1 << 18):
+            for data in answer.iter_content(_BLOCK):
                 file.write(data)
 
 

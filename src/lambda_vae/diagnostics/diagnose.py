@@ -96,7 +96,7 @@ def diagnose(
     lambda_ = None if exponent is None else exponent.detach().to(device)
     probed = test_labels is not None and train_x is not None and train_labels is not None
     with as_found(vae):
-        test = Batches(test_x, batch_size, device)
+        test = Batches(test_x, batch_size, vae)
         seen = _measure(vae, test, lambda_, iw_samples, chance, keep_codes=probed)
         readings = _read(seen.dimensions, lambda_, delta, limits)
         resting = seen.dimensions.mean["mu"]
@@ -144,7 +144,7 @@ def quick_reading(
     lambda_ = None if exponent is None else exponent.detach().to(device)
     bound, means = None, None
     with as_found(vae), torch.no_grad():
-        for x in Batches(test_x, batch_size, device):
+        for x in Batches(test_x, batch_size, vae):
             q = vae.encode(x)
             features = likelihood_features(vae, x, q, lambda_, 1, chance, importance=False)
             bound = _add(bound, moments_of(features))
@@ -224,7 +224,7 @@ def _probe(
     assert codes is not None
     assert train_x is not None
     with torch.no_grad():
-        batches = Batches(train_x, batch_size, next(vae.parameters()).device)
+        batches = Batches(train_x, batch_size, vae)
         fitted = torch.cat([vae.encode(x).mu.cpu() for x in batches])
     test = Codes(codes.numpy(), np.asarray(test_labels))
     train = Codes(fitted.numpy(), np.asarray(train_labels))

@@ -64,8 +64,8 @@ def _explain_collapse(cause: Cause, judgement: Judgement, limits: Thresholds) ->
     if cause is Cause.GAP:
         return (
             f"Collapsed, information gap: {when}sampling noise {state.sampling_std:.3f} left the decoder "
-            f"{reachable_share(state, limits):.0%} of the encoder's signal (S = {state.signal_power:.4f}), although the "
-            f"decoder reacted to it (decoder capacity {state.decoder_capacity:.2f})."
+            f"{reachable_share(state, limits):.0%} of the encoder's signal (S = {state.signal_power:.4f}), although "
+            f"the decoder reacted to it (decoder capacity {state.decoder_capacity:.2f})."
         )
     if not state.at_work(limits):
         return (

@@ -61,7 +61,7 @@ def residual_signal(
 
     Args:
         vae: The model.
-        batches: Data.
+        batches: Data on the model's device.
         carried: Which dimensions are in use; the others rest, so that their noise is not taken for signal.
         resting: Where they rest: E_x[mu].
         exponent: lambda; None for the plain VAE.
@@ -75,8 +75,7 @@ def residual_signal(
     """
     sums: list[_Covariance] = []
     chosen: Int[Tensor, " f"] | None = None
-    for batch in batches:
-        x = batch.to(carried.device).float()
+    for x in batches:
         if chosen is None:
             order = torch.randperm(x.shape[1], generator=torch.Generator().manual_seed(0))
             chosen = order[:_FEATURES].to(x.device)

@@ -21,20 +21,22 @@ class Batches:
     Args:
         data: A tensor, or batches.
         batch_size: For a tensor.
-        device: The model's.
+        vae: The model that the batches are for: its device, its precision.
 
     Raises:
         InputError: The data can be gone through only once, an example is not flat, or the batch size is below 1.
     """
 
-    def __init__(self, data: Data, batch_size: int, device: torch.device) -> None:
+    def __init__(self, data: Data, batch_size: int, vae: VAE) -> None:
         if isinstance(data, Iterator):
             raise InputError(
                 "the data can be gone through only once; give a tensor, a list of batches or a re-iterable loader"
             )
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}; it must be at least 1")
-        self.data, self.batch_size, self.device = data, batch_size, device
+        self.data, self.batch_size = data, batch_size
+        parameter = next(vae.parameters())
+        self.device, self.dtype = parameter.device, torch.promote_types(parameter.dtype, torch.float32)
 
     def __iter__(self) -> Iterator[Tensor]:
         parts: Iterable[Tensor] = (
@@ -44,7 +46,7 @@ class Batches:
             if x.dim() != 2:
                 raise InputError(f"a batch has shape {list(x.shape)}; flatten each example, [B, F]")
             if len(x):
-                yield x.to(self.device).float()
+                yield x.to(self.device, self.dtype)
 
 
 @contextmanager

@@ -38,7 +38,7 @@ else as they are now.
 **Information gap** (Proposition 2): both sides are at work, sampling noise hides more than half of the encoder's
 signal, and the reconstruction gradient is not the weaker force:
 
-.. math:: c_i = \frac{\ln(1 + S_i/\bar s_i^2)}{\ln(1 + S_i/\sigma_0^2)} < \tfrac12, \quad \rho_i + 2\,\mathrm{se} \ge 0.9
+.. math:: c_i = \frac{\ln(1 + S_i/\bar s_i^2)}{\ln(1 + S_i/\sigma_0^2)} < \tfrac12, \; \rho_i + 2\,\mathrm{se} \ge 0.9
 
 **Gradient imbalance** (Proposition 1): else. The KL term's pull exceeds the reconstruction's, rho_i < rho_crit, or
 the gradient has vanished altogether, its last stage. rho_crit is 1 in theory (Appendix A.1); 0.9 leaves room for the

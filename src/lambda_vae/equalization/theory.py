@@ -1,4 +1,4 @@
-r"""Equations 9 to 17 of the paper, and what they predict: pure functions of numbers.
+"""Equations 9 to 17 of the paper, and what they predict: pure functions of numbers.
 
 A function of sigma (`std`) or lambda (`exponent`) takes floats and returns a float, or takes tensors that broadcast and
 returns a tensor, differentiable, in float32 or better. Information is in nats, for one latent dimension. A float out of
@@ -10,6 +10,7 @@ it is, and every function here speaks of the noise that is really sampled.
 
 import math
 from collections.abc import Callable
+from functools import reduce
 from typing import NamedTuple, TypeVar, cast, overload
 
 import torch
@@ -229,7 +230,7 @@ def information_gain(std: Number, exponent: Number | float) -> Number:
         >>> round(information_gain(0.5, 2.0), 4)
         0.6931
     """
-    return _lift(lambda std, exponent: (1 - exponent) * std.clamp(max=1.0).log(), std=std, exponent=exponent)
+    return _lift(lambda std, exponent: (exponent - 1) * std.clamp(max=1.0).log().abs(), std=std, exponent=exponent)
 
 
 def excess_kl(std: Number, exponent: Number | float) -> Number:
@@ -333,7 +334,7 @@ def _log_critical_std(delta: float) -> float:
     return -0.5 * math.log1p(1 / (delta - 1))
 
 
-def require(**values: float | Tensor) -> None:
+def require(**values: int | float | Tensor) -> None:
     """Raise InputError for a number outside the domain that `_DOMAIN` gives its name; tensors pass."""
     for name, value in values.items():
         if name in _DOMAIN and not isinstance(value, Tensor):
@@ -345,9 +346,8 @@ def require(**values: float | Tensor) -> None:
 def _lift(formula: Callable[..., Tensor], **values: Number | float) -> Number:
     """Apply a formula of tensors: floats pass through float64 and come back as a float, halves become float32."""
     require(**values)
-    tensors = {
-        name: torch.as_tensor(value, dtype=torch.promote_types(getattr(value, "dtype", torch.float64), torch.float32))
-        for name, value in values.items()
-    }
-    result = formula(**tensors)
-    return cast(Number, result if any(isinstance(value, Tensor) for value in values.values()) else result.item())
+    given: list[float | Tensor] = list(values.values())
+    dtypes = [value.dtype for value in given if isinstance(value, Tensor)]
+    dtype = reduce(torch.promote_types, dtypes, torch.float32) if dtypes else torch.float64
+    result = formula(**{name: torch.as_tensor(value, dtype=dtype) for name, value in values.items()})
+    return cast(Number, result if dtypes else result.item())

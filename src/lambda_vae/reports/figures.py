@@ -77,7 +77,8 @@ def equalization_figure(runs: Iterable[RunRecord]) -> Figure:
         for place, run in enumerate(shown):
             inner = outer[place // columns, place % columns].subgridspec(1, 2, width_ratios=(4, 1), wspace=0.03)
             _std_panel(figure.add_subplot(inner[0]), figure.add_subplot(inner[1]), run)
-        _exponent_panel(figure.add_subplot(outer[len(shown) // columns, len(shown) % columns]), shown)
+        last = slice(None) if len(shown) % columns == 0 else len(shown) % columns
+        _exponent_panel(figure.add_subplot(outer[rows - 1, last]), shown)
     return figure
 
 
@@ -91,9 +92,9 @@ def _std_panel(axis: Axes, side: Axes, run: RunRecord) -> None:
     axis.plot(epochs, mean, color=COLORS[0])
     for bound in (mean - spread, mean + spread):
         axis.plot(epochs, bound, color=COLORS[0], lw=0.8, linestyle=DASHES[1])
-    axis.set(title=_short(run.label), xlabel="epoch", ylabel="mean σ", ylim=(0, 1.05))
+    axis.set(title=_short(run.label), xlabel="epoch", ylabel="mean σ", ylim=(0, 1.0625))
     side.barh(BIN_EDGES[:-1], counts[-1], np.diff(BIN_EDGES), align="edge", color="#777777")
-    side.set(ylim=(0, 1.05), xlabel="dims.")
+    side.set(ylim=(0, 1.0625), xlabel="dims.")
     side.tick_params(labelleft=False)
 
 
@@ -125,7 +126,9 @@ def frontier_figure(rows: Iterable[Row]) -> Figure:
         figure = new_figure(6.4, 4.4)
         axis = figure.subplots()
         front = pareto_front(units, bounds)
-        axis.plot([units[i] for i in front], [bounds[i] for i in front], color="#888888", linestyle=":", lw=1.2, zorder=1)
+        axis.plot(
+            [units[i] for i in front], [bounds[i] for i in front], color="#888888", linestyle=":", lw=1.2, zorder=1
+        )
         for index, line in enumerate(lines):
             axis.errorbar(
                 units[index], bounds[index], xerr=line.cell("active_units").spread, yerr=line.cell("nll_bound").spread,
@@ -134,7 +137,8 @@ def frontier_figure(rows: Iterable[Row]) -> Figure:
             )  # fmt: skip
         axis.set(xlabel="active units (more is better)", ylabel="NLL bound, nats (less is better)")
         axis.margins(0.14)
-        place_labels(figure, axis, units, bounds, [_short(line.label) for line in lines])
+        names = [line.label if len(line.label) <= 40 else f"{line.label[:39]}…" for line in lines]
+        place_labels(figure, axis, list(zip(units, bounds, strict=True)), names, front)
     return figure
 
 

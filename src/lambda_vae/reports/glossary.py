@@ -3,25 +3,62 @@
 __all__ = ["GLOSSARY"]
 
 GLOSSARY: tuple[tuple[str, str], ...] = (
-    ("Latent dimension", "One of the numbers into which the encoder squeezes an input. For each it gives a mean μ and a "
-     "standard deviation σ; the decoder receives the mean plus noise of that size."),
-    ("Collapse", "A dimension has collapsed when the encoder gives it the prior (μ = 0, σ = 1) whatever the input is. It "
-     "then carries noise only, and the decoder learns to ignore it."),
-    ("Active units (AU)", "How many dimensions still say something: their mean varies over the test set by more than "
-     "0.01."),
-    ("NLL bound", "How badly the model predicts unseen data, in nats per example; lower is better. It is a valid upper "
-     "bound on the negative log-likelihood, so it may be compared between methods and with published figures."),
-    ("Importance-weighted NLL", "The same quantity, estimated more tightly from several samples a point; which law they "
-     "were drawn from stands beside it."),
-    ("Surrogate", "What λ-VAE trains on and its paper calls \"NLL\". It charges the KL of a wider law than the one that is "
-     "sampled, so it is not a bound on the likelihood and may be compared with the paper's figure only."),
-    ("λ and δ", "λ-VAE shrinks the noise of a dimension from σ to σ^λ. λ is worked out from σ; δ > 1 is the one setting: "
-     "close to 1 means little noise and many active dimensions, large means nearly a plain VAE."),
-    ("Release", "λ is brought back to 1 over the last epochs, so that the finished model is an ordinary VAE."),
-    ("Over-sharp", "A dimension with so little noise that it costs more nats than it tells the decoder."),
-    ("Gradient ratio ρ", "How hard the reconstruction pulls a dimension's σ down against how hard the KL term pushes it "
-     "up to 1. Well below 1, the dimension drifts into collapse: gradient imbalance."),
-    ("Information gap", "What the encoder knows about an input and the noise hides from the decoder."),
-    ("SNR capacity", "How much information the noisy dimensions can carry, in nats, from signal power and noise."),
-)  # fmt: skip
+    (
+        "Latent dimension",
+        "One of the numbers into which the encoder squeezes an input. For each it gives a mean μ and a "
+        "standard deviation σ; the decoder receives the mean plus noise of that size.",
+    ),
+    (
+        "Collapse",
+        "A dimension has collapsed when the encoder gives it the prior (μ = 0, σ = 1) whatever the input is. "
+        "It then carries noise only, and the decoder learns to ignore it.",
+    ),
+    (
+        "Active units (AU)",
+        "How many dimensions still say something: their mean varies over the test set by more than 0.01.",
+    ),
+    (
+        "NLL bound",
+        "How badly the model predicts unseen data, in nats per example; lower is better. It is a valid upper "
+        "bound on the negative log-likelihood, so it may be compared between methods and with published "
+        "figures.",
+    ),
+    (
+        "Importance-weighted NLL",
+        "The same quantity, estimated more tightly from several samples a point; which law they were drawn "
+        "from stands beside it.",
+    ),
+    (
+        "Surrogate",
+        'What λ-VAE trains on and its paper calls "NLL". It charges the KL of a wider law than the one that '
+        "is sampled, so it is not a bound on the likelihood and may be compared with the paper's figure only.",
+    ),
+    (
+        "λ and δ",
+        "λ-VAE shrinks the noise of a dimension from σ to σ^λ. λ is worked out from σ; δ > 1 is the one "
+        "setting: close to 1 means little noise and many active dimensions, large means nearly a plain VAE.",
+    ),
+    (
+        "Release",
+        "λ is brought back to 1 over the last epochs, so that the finished model is an ordinary VAE.",
+    ),
+    (
+        "Over-sharp",
+        "An active dimension whose noise or scale is so far off that the valid bound could be lowered by changing it "
+        "alone; mostly it has less noise than it needs.",
+    ),
+    (
+        "Gradient ratio ρ",
+        "How hard the reconstruction pulls a dimension's σ down against how hard the KL term pushes it up to "
+        "1. Well below 1, the dimension drifts into collapse: gradient imbalance.",
+    ),
+    (
+        "Information gap",
+        "What the encoder knows about an input and the noise hides from the decoder.",
+    ),
+    (
+        "SNR capacity",
+        "How much information the noisy dimensions can carry, in nats, from signal power and noise.",
+    ),
+)
 """Term and meaning, in the order in which a reader meets them."""

@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,8 @@ from lambda_vae.reports.tables import Table
 
 __all__ = ["BIN_EDGES", "DIMENSION_COLUMNS", "exponent_curve", "page_data", "thin"]
 
-BIN_EDGES = np.linspace(0.0, 1.05, 43)
-"""Bins of a σ histogram; what lies above the last edge is counted in the last bin."""
+BIN_EDGES = np.arange(44) * 0.025 - 0.0125
+"""Bins of a σ histogram, one of them centred on 1; what lies above the last edge is counted in the last bin."""
 
 DIMENSION_COLUMNS: tuple[tuple[str, str, int, str], ...] = (
     ("kl", "KL", 3, "KL of this dimension from the prior, nats; 0 means that it says nothing"),
@@ -124,6 +124,7 @@ def _run(run: RunRecord, index: int, most: int) -> dict[str, Any]:
         "dims": {key: _numbers(run.column(key), 5) for key, *_ in DIMENSION_COLUMNS if run.column(key).size},
         "verdict": list(run.dimensions.get("verdict") or []),
         "cause": list(run.dimensions.get("cause") or []),
+        "explanations": [str(text) for text in run.row.get("explanations") or []],
         "curve": {"std": _numbers(curve_std, 4), "exponent": _numbers(curve_exponent, 4)},
         "delta": run.row.get("delta"),
         "series": _series(run),
@@ -159,7 +160,7 @@ def _band(track: NDArray[np.float64], kept: Sequence[int]) -> dict[str, list[flo
 
 
 def _packed(track: NDArray[np.float64]) -> dict[str, Any]:
-    """A track [E, D] as 16-bit steps between its extremes, base64, dimension after dimension: a third of JSON's size."""
+    """A track [E, D] as 16-bit steps between its extremes, base64, dimension after dimension: smaller than JSON."""
     finite = np.where(np.isfinite(track), track, 0.0).T
     low, high = float(finite.min()), float(finite.max())
     step = (high - low) / 65535 or 1.0
@@ -174,5 +175,5 @@ def _number(value: float | None, digits: int) -> float | None:
     return float(f"{value:.{digits}g}")
 
 
-def _numbers(values: Sequence[float] | NDArray[np.float64], digits: int) -> list[float | None]:
+def _numbers(values: Iterable[float], digits: int) -> list[float | None]:
     return [_number(float(value), digits) for value in values]

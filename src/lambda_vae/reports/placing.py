@@ -1,10 +1,13 @@
 """Names beside points, where they cover least."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
 __all__ = ["place_labels"]
@@ -17,37 +20,47 @@ _PLACES = (
 )  # fmt: skip
 
 
-def place_labels(figure: Figure, axis: Axes, x: Sequence[float], y: Sequence[float], labels: Sequence[str]) -> None:
-    """Write each label beside its point; each in turn takes the place that overlaps points, labels and edge least.
+def place_labels(
+    figure: Figure, axis: Axes, points: Sequence[tuple[float, float]], labels: Sequence[str], line: Sequence[int]
+) -> None:
+    """Write each label beside its point; each in turn takes the place that overlaps points, line and labels least.
 
     Args:
         figure: The figure; its layout is settled here, before places are compared.
         axis: Where the points are.
-        x: Of the points, in data units.
-        y: Of the points.
+        points: x and y in data units.
         labels: One a point.
+        line: Indices of the points that a drawn line joins.
     """
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    renderer = canvas.get_renderer()
-    points = axis.transData.transform(list(zip(x, y, strict=True))) if x else []
-    taken = [Bbox.from_bounds(px - 6, py - 6, 12, 12) for px, py in points]
+    canvas.draw()  # type: ignore[no-untyped-call]
+    renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
+    pixels = np.array([axis.transData.transform(point) for point in points]).reshape(-1, 2)
+    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in pixels]
+    for start, end in pairwise(line):
+        for x, y in np.linspace(pixels[start], pixels[end], 60):
+            taken.append(Bbox.from_bounds(x - 2, y - 2, 4, 4))
     inside = axis.get_window_extent(renderer)
-    for position, label in enumerate(labels):
-        candidates = []
-        for dx, dy, horizontal, vertical in _PLACES:
-            text = axis.annotate(
-                label, (x[position], y[position]), xytext=(dx, dy), textcoords="offset points", ha=horizontal,
-                va=vertical, fontsize=8, parse_math=False,
-            )  # fmt: skip
-            box = text.get_window_extent(renderer)
-            outside = box.width * box.height - _shared(box, inside)
-            candidates.append((sum(_shared(box, other) for other in taken) + outside, text, box))
-        best = min(candidates, key=lambda candidate: candidate[0])
-        taken.append(best[2])
-        for candidate in candidates:
-            if candidate is not best:
-                candidate[1].remove()
+    for point, label in zip(points, labels, strict=True):
+        candidates = [_candidate(axis, point, label, place) for place in _PLACES]
+        boxes = [text.get_window_extent(renderer) for text in candidates]
+        costs = [_cost(box, taken, inside) for box in boxes]
+        best = costs.index(min(costs))
+        taken.append(boxes[best])
+        for text in candidates[:best] + candidates[best + 1 :]:
+            text.remove()
+
+
+def _candidate(axis: Axes, point: tuple[float, float], label: str, place: tuple[int, int, str, str]) -> Annotation:
+    dx, dy, horizontal, vertical = place
+    return axis.annotate(
+        label, point, xytext=(dx, dy), textcoords="offset points", ha=horizontal, va=vertical, fontsize=8,
+        parse_math=False,
+    )  # fmt: skip
+
+
+def _cost(box: Bbox, taken: Sequence[Bbox], inside: Bbox) -> float:
+    return sum(_shared(box, other) for other in taken) + box.width * box.height - _shared(box, inside)
 
 
 def _shared(one: Bbox, other: Bbox) -> float:

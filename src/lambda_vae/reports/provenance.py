@@ -17,7 +17,9 @@ def provenance_lines(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
         [('commit', 'abc, with uncommitted changes'), ('seeds', '0, 1')]
     """
     data, machine = _mapping(provenance.get("data")), _mapping(provenance.get("machine"))
-    sizes = [f"{data[key]:,} {word}" for key, word in (("train", "training"), ("test", "test")) if _count(data.get(key))]
+    sizes = [
+        f"{data[key]:,} {word}" for key, word in (("train", "training"), ("test", "test")) if _count(data.get(key))
+    ]
     dirty = ", with uncommitted changes" if provenance.get("dirty") else ""
     lines = [
         ("command", provenance.get("command")),

@@ -11,19 +11,12 @@ from numpy.typing import NDArray
 
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json
+from lambda_vae.reports.checks import check_dimensions, check_history, check_row, damaged
 
 __all__ = ["ComparisonRecord", "Row", "RunRecord", "load_comparison", "load_record", "load_run"]
 
 Row = Mapping[str, Any]
 """One run's scalars, as they stand in a line of table.json."""
-
-_WORDS = ("run", "method", "label", "status")
-_NUMBERS = (
-    "delta", "beta", "seed", "epochs", "latent_dim", "seconds", "nll_bound", "nll_bound_stderr", "surrogate_nll",
-    "excess_kl", "nll_iw", "nll_iw_stderr", "nll_iw_samples", "nll_iw_ess", "reconstruction", "rate", "rate_q",
-    "active_units", "snr_capacity", "snr_capacity_predicted", "decoder_capacity", "mean_std", "mean_exponent",
-    "linear_probe_accuracy", "knn_accuracy", "release_epochs",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +49,7 @@ class RunRecord:
     @property
     def failed(self) -> bool:
         """Whether the run stopped without a result."""
-        return self.row["status"] != "done"
+        return bool(self.row["status"] != "done")
 
     def column(self, name: str) -> NDArray[np.float64]:
         """Return one per-dimension quantity, [D], with NaN where the record has null.
@@ -143,7 +136,7 @@ def load_comparison(path: Path) -> ComparisonRecord:
         raise InputError(f"{source} must be a list with one row a run; write it again with the comparison")
     runs = []
     for row in rows:
-        _check_row(row, source)
+        check_row(row, source)
         folder = path / str(row.get("path", f"runs/{row['run']}"))
         if not folder.resolve().is_relative_to(path.resolve()):
             raise InputError(f"{source} points outside its folder ({row['path']!r}); a run lies under runs/")
@@ -166,65 +159,15 @@ def load_run(path: Path) -> RunRecord:
     """
     source = path / "metrics.json"
     metrics = read_json(source)
-    _check_row(metrics, source)
+    check_row(metrics, source)
     dimensions = metrics.get("dimensions") or {}
-    _check_dimensions(dimensions, metrics.get("latent_dim"), source)
+    check_dimensions(dimensions, metrics.get("latent_dim"), source)
     history = _optional(path / "history.json")
-    _check_history(history, path / "history.json")
+    check_history(history, path / "history.json")
     row = {key: value for key, value in metrics.items() if key != "dimensions"}
     return RunRecord(
         path, row, dimensions, history, _images(path / "images.npz"), _optional(path / "provenance.json"), _text(path)
     )
-
-
-def _damaged(source: Path, what: str) -> InputError:
-    return InputError(f"{source} is damaged: {what}; measure the run again or remove the file")
-
-
-def _is_number(value: object) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
-def _check_row(row: object, source: Path) -> None:
-    if not isinstance(row, dict):
-        raise _damaged(source, "a run must be an object with named values")
-    for key in _WORDS:
-        if not isinstance(row.get(key), str):
-            raise _damaged(source, f"{key!r} must be text, not {row.get(key)!r}")
-    for key in _NUMBERS:
-        if not _is_number(row.get(key)):
-            raise _damaged(source, f"{key!r} must be a number or null, not {row[key]!r}")
-
-
-def _check_dimensions(dimensions: object, latent_dim: object, source: Path) -> None:
-    if not isinstance(dimensions, dict):
-        raise _damaged(source, "'dimensions' must be an object")
-    for key, values in dimensions.items():
-        if values is None:
-            continue
-        if not isinstance(values, list) or len(values) != latent_dim:
-            raise _damaged(source, f"dimension column {key!r} must have {latent_dim} entries")
-        if key not in ("verdict", "cause") and not all(isinstance(v, bool) or _is_number(v) for v in values):
-            raise _damaged(source, f"dimension column {key!r} must hold numbers")
-
-
-def _check_history(history: Mapping[str, Any], source: Path) -> None:
-    if not history:
-        return
-    epochs = history.get("epochs")
-    if not isinstance(epochs, list) or not all(_is_number(e) and e is not None for e in epochs):
-        raise _damaged(source, "'epochs' must be a list of numbers")
-    series = {key: values for key, values in history.items() if key not in ("epochs", "test", "dimensions")}
-    for key, values in series.items():
-        if not isinstance(values, list) or len(values) != len(epochs) or not all(map(_is_number, values)):
-            raise _damaged(source, f"series {key!r} must have one number for each of the {len(epochs)} epochs")
-    for key, grid in (history.get("dimensions") or {}).items():
-        try:
-            shape = np.array(grid, dtype=np.float64).shape
-        except (TypeError, ValueError):
-            shape = ()
-        if epochs and (len(shape) != 2 or shape[0] != len(epochs)):
-            raise _damaged(source, f"series {key!r} must have one list of equal length for each epoch")
 
 
 def _optional(path: Path) -> Mapping[str, Any]:
@@ -232,7 +175,7 @@ def _optional(path: Path) -> Mapping[str, Any]:
         return {}
     value = read_json(path)
     if not isinstance(value, dict):
-        raise _damaged(path, "it must be an object")
+        raise damaged(path, "it must be an object")
     return value
 
 
@@ -248,8 +191,8 @@ def _images(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as archive:
             images = {key: archive[key] for key in archive.files}
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise _damaged(path, str(error)) from None
+        raise damaged(path, str(error)) from None
     for key in ("originals", "reconstructions", "prior_samples", "traversals"):
         if key in images and images[key].dtype != np.uint8:
-            raise _damaged(path, f"{key!r} must be uint8, not {images[key].dtype}")
+            raise damaged(path, f"{key!r} must be uint8, not {images[key].dtype}")
     return images

@@ -16,7 +16,7 @@ from lambda_vae.reports.records import Row
 
 __all__ = ["Cell", "Line", "Table", "comparison_table"]
 
-_WIDEST_LABEL = 30
+_WIDEST_LABEL = 24
 _SURROGATE_NOTE = (
     'The surrogate is the paper\'s "NLL". It is not a bound on -log p(x): the excess KL is missing from it. '
     "Without λ (every λ = 1) it equals the NLL bound."
@@ -138,7 +138,9 @@ class Table:
         rows = [head, rule, *([_markdown(text) for text in row] for row in body)]
         table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
         notes = [*self.notes(), *self.failures]
-        return "\n\n".join([table, *([] if not notes else ["\n".join(f"- {_markdown(note)}" for note in notes)])]) + "\n"
+        return (
+            "\n\n".join([table, *([] if not notes else ["\n".join(f"- {_markdown(note)}" for note in notes)])]) + "\n"
+        )
 
     def to_csv(self) -> str:
         """Return the whole table as CSV: plain numbers, mean and spread in columns of their own."""
@@ -220,7 +222,9 @@ def _line(label: str, group: Sequence[Row], data: str) -> Line:
         else:
             cells.append(_cell(done, column.key))
     failures = tuple(
-        f"{row['run']} failed: {row.get('failure') or 'no reason was recorded'}" for row in group if row["status"] != "done"
+        f"{row['run']} failed: {row.get('failure') or 'no reason was recorded'}"
+        for row in group
+        if row["status"] != "done"
     )
     return Line(label, group[0], len(done), tuple(cells), failures)
 

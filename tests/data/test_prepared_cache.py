@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from lambda_vae.data import Split, load, prepare, source, verify
+from lambda_vae.data import Split, load, prepare, rawfiles, source, verify
 from lambda_vae.data import cache as cache_room
 from lambda_vae.data.cache import default_cache, open_array, open_prepared, store
 from lambda_vae.data.source import Part, Source
@@ -108,14 +108,14 @@ def test_full_disk_is_one_sentence_and_leaves_nothing(cache, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(cache_room, "_write_part", full)
-    with pytest.raises(InputError, match="the disk of .* is full; free some space"):
+    with pytest.raises(InputError, match=r"the disk of .* is full; free some space"):
         store(cache / "set", "set", small(), [])
     assert list(cache.iterdir()) == []
 
 
 def test_cache_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be written .*; set LAMBDA_VAE_CACHE"):
+    with pytest.raises(InputError, match=r"cannot be written .*; set LAMBDA_VAE_CACHE"):
         store(tmp_path / "file" / "set", "set", small(), [])
 
 
@@ -181,10 +181,10 @@ def test_damaged_cache_is_one_sentence_with_the_folder(cache, damage):
 def test_damaged_meta_is_one_sentence(cache):
     folder = prepare("digits", cache=cache)
     (folder / "meta.json").write_text("{")
-    with pytest.raises(InputError, match="meta.json is not valid JSON"):
+    with pytest.raises(InputError, match=r"meta.json is not valid JSON"):
         load("digits", cache=cache)
     (folder / "meta.json").write_text("{}")
-    with pytest.raises(InputError, match="meta.json is missing or damaged"):
+    with pytest.raises(InputError, match=r"meta.json is missing or damaged"):
         load("digits", cache=cache)
     assert [check.ok for check in verify("digits", cache=cache)] == [False]
 
@@ -216,6 +216,7 @@ def test_verify_of_what_is_not_prepared_says_so(cache):
 
 def test_peak_memory_of_preparing_does_not_grow_with_length(tmp_path, monkeypatch):
     monkeypatch.setattr(source, "CHUNK_BYTES", 1 << 16)
+    monkeypatch.setattr(rawfiles, "CHUNK_BYTES", 1 << 16)
     peaks = []
     for rows in (200, 2000):
         path = tmp_path / f"{rows}.npy"

@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import TINY, idx_bytes, write_idx
+from data_samples import TINY, idx_bytes, write_idx
 from PIL import Image
 from scipy.io import savemat
 

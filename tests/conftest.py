@@ -1,0 +1,73 @@
+"""What all tests share: chance only through generators with fixed seeds, one thread, and the data they may read."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+from torch import Tensor
+
+# No deadline, for a busy machine is no defect; the same examples every time, for a test that fails must fail again.
+settings.register_profile("project", deadline=None, derandomize=True, database=None)
+settings.load_profile("project")
+
+
+@pytest.fixture(autouse=True)
+def _fixed_seed() -> None:
+    """Weights are drawn from torch's global generator; every test finds it in the same state."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    """A generator of the test's own, on the CPU."""
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def normal64(generator: torch.Generator) -> Callable[..., Tensor]:
+    """`normal64(*shape)` draws standard normal numbers in float64, where rounding cannot hide an error of a formula."""
+    return lambda *shape: torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    """New tensors and modules are float64 inside the test."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of real data sets that LAMBDA_VAE_DATA names; without it the test skips."""
+    value = os.environ.get("LAMBDA_VAE_DATA")
+    if not value:
+        pytest.skip("LAMBDA_VAE_DATA is not set; it names the folder with the real data sets")
+    if not Path(value).is_dir():
+        pytest.skip(f"LAMBDA_VAE_DATA is {value}, which is no folder")
+    return Path(value)
+
+
+@pytest.fixture
+def tiny_npz(tmp_path: Path) -> Path:
+    """A labelled .npz of 60 training and 20 test images, 6x5, uint8: three kinds of bars, with a little noise."""
+    random = np.random.default_rng(0)
+
+    def part(n: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = np.arange(n) % 3
+        images = random.integers(0, 40, (n, 6, 5))
+        for image, label in zip(images, labels, strict=True):
+            image[:, label + 1] += 200
+        return images.astype(np.uint8), labels
+
+    (train, y_train), (test, y_test) = part(60), part(20)
+    path = tmp_path / "bars.npz"
+    np.savez(path, train=train, y_train=y_train, test=test, y_test=y_test)
+    return path

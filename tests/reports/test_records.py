@@ -1,0 +1,128 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_records import write_comparison, write_run
+
+from lambda_vae.errors import InputError
+from lambda_vae.reports import load_comparison, load_record, load_run
+
+
+def test_run_comes_back_whole(tmp_path: Path) -> None:
+    row = write_run(tmp_path, "lambda-1.01", epochs=6)
+    run = load_run(tmp_path)
+    assert run.label == "λ-VAE δ=1.01"
+    assert run.row["nll_bound"] == row["nll_bound"]
+    assert not run.failed
+    assert run.column("kl").shape == (30,)
+    assert run.track("std_mean").shape == (6, 30)
+    assert run.images["traversals"].shape == (6, 9, 28, 28)
+    assert run.provenance["data"]["name"] == "mnist"
+    assert run.config.startswith("method:")
+
+
+@pytest.mark.parametrize("missing", ["history.json", "images.npz", "provenance.json", "config.yaml"])
+def test_optional_part_may_be_missing(tmp_path: Path, missing: str) -> None:
+    write_run(tmp_path, epochs=3)
+    (tmp_path / missing).unlink()
+    assert load_run(tmp_path).row["active_units"] == 7
+
+
+def test_failed_run_has_no_dimensions(tmp_path: Path) -> None:
+    write_run(tmp_path, failure="the loss became NaN", epochs=3)
+    run = load_run(tmp_path)
+    assert run.failed
+    assert run.column("kl").size == 0
+
+
+def test_null_becomes_nan(tmp_path: Path) -> None:
+    write_run(tmp_path, epochs=3)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    metrics["dimensions"]["gradient_ratio"][4] = None
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    assert np.flatnonzero(np.isnan(load_run(tmp_path).column("gradient_ratio"))).tolist() == [4]
+
+
+def test_comparison_keeps_rows_whose_folder_is_gone(tmp_path: Path) -> None:
+    write_comparison(tmp_path, ("vae", "warm-up"), seeds=1, epochs=3)
+    (tmp_path / "runs/vae-seed0/metrics.json").unlink()
+    record = load_comparison(tmp_path)
+    assert (len(record.rows), [run.label for run in record.runs]) == (2, ["VAE, warm-up"])
+
+
+def test_run_is_a_comparison_of_one(tmp_path: Path) -> None:
+    write_run(tmp_path, epochs=3)
+    record = load_record(tmp_path)
+    assert (len(record.rows), record.data) == (1, "mnist")
+
+
+def test_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"neither table\.json nor metrics\.json"):
+        load_record(tmp_path)
+
+
+def _change(path: Path, **values: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "complaint"),
+    [
+        ("metrics.json", {"label": 3}, "'label' must be text, not 3"),
+        ("metrics.json", {"nll_bound": "low"}, "'nll_bound' must be a number or null, not 'low'"),
+        ("metrics.json", {"active_units": True}, "'active_units' must be a number"),
+        ("metrics.json", {"dimensions": [1]}, "'dimensions' must be an object"),
+        ("metrics.json", {"dimensions": {"kl": [1.0]}}, "'kl' must have 30 entries"),
+        ("metrics.json", {"dimensions": {"kl": ["x"] * 30}}, "'kl' must hold numbers"),
+        ("history.json", {"epochs": "all"}, "'epochs' must be a list of numbers"),
+        ("history.json", {"loss": [1.0]}, "'loss' must have one number for each of the 3 epochs"),
+        ("history.json", {"dimensions": {"kl": [[1.0], [1.0, 2.0], [3.0]]}}, "'kl' must have one list of equal length"),
+        ("history.json", {"dimensions": {"kl": 3}}, "'kl' must have one list of equal length"),
+    ],
+)
+def test_damaged_record_is_named(tmp_path: Path, file: str, change: dict[str, object], complaint: str) -> None:
+    write_run(tmp_path, epochs=3)
+    _change(tmp_path / file, **change)
+    with pytest.raises(InputError, match="is damaged") as error:
+        load_run(tmp_path)
+    assert complaint in str(error.value)
+    assert file in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"not a zip"])
+def test_damaged_images_are_named(tmp_path: Path, content: bytes) -> None:
+    write_run(tmp_path, epochs=3)
+    (tmp_path / "images.npz").write_bytes(content)
+    with pytest.raises(InputError, match=r"images\.npz is damaged"):
+        load_run(tmp_path)
+
+
+def test_pickled_images_are_refused(tmp_path: Path) -> None:
+    write_run(tmp_path, epochs=3)
+    np.savez(tmp_path / "images.npz", originals=np.array([object()], dtype=object))
+    with pytest.raises(InputError, match=r"images\.npz is damaged"):
+        load_run(tmp_path)
+
+
+def test_images_of_another_type_are_refused(tmp_path: Path) -> None:
+    write_run(tmp_path, epochs=3)
+    np.savez(tmp_path / "images.npz", originals=np.zeros((2, 4, 4)))
+    with pytest.raises(InputError, match="'originals' must be uint8, not float64"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"a": 1}'])
+def test_damaged_table_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "table.json").write_text(content)
+    with pytest.raises(InputError, match=r"table\.json"):
+        load_comparison(tmp_path)
+
+
+def test_table_cannot_point_outside_its_folder(tmp_path: Path) -> None:
+    write_comparison(tmp_path, ("vae",), seeds=1, epochs=3)
+    rows = json.loads((tmp_path / "table.json").read_text())
+    rows[0]["path"] = "../elsewhere"
+    (tmp_path / "table.json").write_text(json.dumps(rows))
+    with pytest.raises(InputError, match="points outside its folder"):
+        load_comparison(tmp_path)

@@ -1,0 +1,200 @@
+"""The shape of the house: which room may import which, and how long anything may get. Read from the source, not from its import."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+import lambda_vae
+
+HOUSE = Path(lambda_vae.__file__).parent
+PROJECT = Path(__file__).parent.parent
+
+#: From the ground to the roof; a room imports only from floors below its own. `data` stands apart: it takes the ground alone.
+FLOORS = (
+    {"errors", "files"},
+    {"equalization"},
+    {"distributions", "data"},
+    {"posteriors", "priors", "networks"},
+    {"model"},
+    {"diagnostics", "objectives"},
+    {"reports", "training"},
+    {"experiments", "adapters"},
+    {"cli"},
+)
+
+#: Narrower than the floors. Reports read records, never models, so a report can be written where no model can be loaded.
+ONLY = {
+    "files": {"errors"},
+    "data": {"errors", "files"},
+    "reports": {"errors", "files", "equalization"},
+}
+
+LONGEST_FILE, LONGEST_FUNCTION = 400, 50
+
+
+def modules(house: Path = HOUSE) -> list[Path]:
+    return sorted(house.rglob("*.py"))
+
+
+def room_of(path: Path, house: Path = HOUSE) -> str:
+    """The first name below lambda_vae; "" for lambda_vae/__init__.py itself."""
+    first = path.relative_to(house).parts[0].removesuffix(".py")
+    return "" if first == "__init__" else first
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Full names of all modules that a file imports, those inside functions and `if` included."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import; name the room"
+            # `from lambda_vae import data` names the room in its second half.
+            whole = node.module == "lambda_vae"
+            yield from (f"lambda_vae.{alias.name}" for alias in node.names) if whole else (str(node.module),)
+
+
+def allowed(room: str) -> set[str]:
+    """The rooms that a room may import; raises StopIteration's reason for a room that stands on no floor."""
+    if room == "":
+        return set().union(*FLOORS)
+    floor = next((height for height, rooms in enumerate(FLOORS) if room in rooms), None)
+    assert floor is not None, f"the room {room!r} stands on no floor; give it one in FLOORS"
+    return {room} | ONLY.get(room, set().union(*FLOORS[:floor]))
+
+
+def wrong_arrows(house: Path) -> list[str]:
+    """Every import against the floors, as "file -> module"."""
+    wrong = []
+    for path in modules(house):
+        may = allowed(room_of(path, house))
+        for name in imported(path):
+            first, _, rest = name.partition(".")
+            if first == "lambda_vae" and rest.partition(".")[0] not in may:
+                wrong.append(f"{path.relative_to(house).as_posix()} -> {name}")
+    return wrong
+
+
+def function_lengths(path: Path) -> Iterator[tuple[str, int]]:
+    """Name and number of lines of every function, its docstring left out: that one may be as long as the reader needs."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or 0) - node.lineno + 1
+            first = node.body[0]
+            if ast.get_docstring(node) is not None:
+                lines -= (first.end_lineno or 0) - first.lineno + 1
+            yield f"{path.name}:{node.lineno} {node.name}", lines
+
+
+def test_imports_follow_the_floors() -> None:
+    assert wrong_arrows(HOUSE) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("diagnostics/activity.py", "from lambda_vae.training import Trainer"),
+        ("diagnostics/activity.py", "def f():\n    from lambda_vae.reports.page import write"),
+        ("reports/page.py", "import lambda_vae.model"),
+        ("reports/page.py", "from lambda_vae import model"),
+        ("training/loop.py", "from lambda_vae.reports import write_report"),
+        ("data/loading.py", "from lambda_vae.equalization import critical_std"),
+        ("equalization/theory.py", "import lambda_vae.distributions as d"),
+        ("objectives/elbo.py", "import lambda_vae"),
+        ("priors/flow.py", "from lambda_vae.posteriors import GaussianPosterior"),
+    ],
+)
+def test_an_arrow_against_the_floors_is_found(tmp_path: Path, file: str, line: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir()
+    path.write_text(f"import torch\nfrom lambda_vae.errors import InputError\n{line}\n")
+    assert len(wrong_arrows(tmp_path)) == 1
+
+
+def test_a_room_on_no_floor_is_found(tmp_path: Path) -> None:
+    (tmp_path / "attic.py").write_text("import torch\n")
+    with pytest.raises(AssertionError, match="'attic' stands on no floor"):
+        wrong_arrows(tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted(HOUSE.rglob("__init__.py")), ids=lambda path: path.parent.name)
+def test_every_package_lists_its_public_names(path: Path) -> None:
+    name = ".".join(("lambda_vae", *path.parent.relative_to(HOUSE).parts))
+    public = import_module(name).__all__
+    assert public, f"{name}.__all__ is empty"
+    assert len(set(public)) == len(public)
+    assert [one for one in public if not hasattr(import_module(name), one)] == []
+    listed = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Assign | ast.AnnAssign)]
+    written = [node.value for node in listed if "__all__" in ast.unparse(node).split("=")[0]]
+    assert written, f"{name}.__all__ is not assigned in its __init__.py"
+    assert ast.literal_eval(written[0]) == public  # by hand, not computed
+
+
+def test_no_file_and_no_function_is_too_long() -> None:
+    files = {path.relative_to(HOUSE).as_posix(): len(path.read_text().splitlines()) for path in modules()}
+    functions = dict(pair for path in modules() for pair in function_lengths(path))
+    assert {name: n for name, n in files.items() if n > LONGEST_FILE} == {}
+    assert {name: n for name, n in functions.items() if n > LONGEST_FUNCTION} == {}
+
+
+def test_no_room_is_named_after_nothing() -> None:
+    assert [path for path in modules() if path.stem in {"utils", "util", "helpers", "misc", "common"}] == []
+
+
+def test_every_import_is_a_declared_dependency() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    declared = {re.split(r"[\[<>=~! ]", one)[0].lower() for one in project["dependencies"]}
+    names = {name.split(".")[0] for path in modules() for name in imported(path)}
+    outside = names - sys.stdlib_module_names - {"lambda_vae"}
+    distributions = packages_distributions()
+    given = {name: {one.lower() for one in distributions.get(name, [name])} for name in outside}
+    assert {name for name, by in given.items() if not by & declared} == set()
+
+
+_GLOBAL_SETTINGS = """
+import json, pkgutil, random, sys, warnings
+from importlib import import_module
+import numpy as np, torch
+
+def settings():
+    return {
+        "default dtype": str(torch.get_default_dtype()),
+        "default device": str(torch.get_default_device()),
+        "threads": torch.get_num_threads(),
+        "interop threads": torch.get_num_interop_threads(),
+        "matmul": torch.get_float32_matmul_precision(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "gradients": torch.is_grad_enabled(),
+        "anomalies": torch.is_anomaly_enabled(),
+        "flush denormal": bool(torch.tensor(1e-40) == 0),
+        "tf32": [torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32],
+        "cudnn": [torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic],
+        "distributions check": torch.distributions.Distribution._validate_args,
+        "print options": str(torch._tensor_str.PRINT_OPTS),
+        "torch generator": torch.get_rng_state().sum().item(),
+        "numpy generator": int(np.random.get_state()[1].sum()) + np.random.get_state()[2],
+        "python generator": hash(random.getstate()),
+        "warning filters for ours": [str(f) for f in warnings.filters if "lambda_vae" in str(f)],
+    }
+
+before = settings()
+import lambda_vae
+for module in pkgutil.walk_packages(lambda_vae.__path__, "lambda_vae."):
+    import_module(module.name)
+print(json.dumps([before, settings()]))
+"""
+
+
+def test_importing_changes_no_global_setting() -> None:
+    done = subprocess.run([sys.executable, "-c", _GLOBAL_SETTINGS], capture_output=True, text=True, check=True)
+    before, after = json.loads(done.stdout.splitlines()[-1])
+    assert after == before
