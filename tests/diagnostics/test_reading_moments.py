@@ -11,9 +11,7 @@ from lambda_vae.diagnostics.activity import (
     std_spread,
 )
 from lambda_vae.diagnostics.information import (
-    attenuation,
     capacity_lost,
-    encoder_capacity,
     predicted_snr_capacity,
     snr_capacity,
 )
@@ -41,7 +39,6 @@ READINGS = {
     "kl": kl_per_dimension,
     "log_precision": log_precision,
     "snr_capacity": snr_capacity,
-    "encoder_capacity": encoder_capacity,
     "capacity_lost": capacity_lost,
 }
 
@@ -136,13 +133,6 @@ def test_kl_near_collapse_keeps_its_digits():
 def test_active_counts_only_above_the_threshold():
     power = torch.tensor([0.0, 0.01, 0.0101, float("nan")])
     assert active(power).tolist() == [False, False, True, False]
-
-
-def test_attenuation_has_its_limit_without_signal():
-    share = attenuation(torch.tensor([0.0, 1e-9, 100.0]), torch.tensor([1.0, 1.0, 0.01]))
-    assert share[0] == pytest.approx(0.01)
-    assert share[1] == pytest.approx(0.01, rel=1e-2)
-    assert share[2] == pytest.approx(1.0)
 
 
 def test_one_example_has_no_spread():

@@ -91,7 +91,8 @@ def test_scores_equal_finite_differences_and_leave_parameters_alone():
 
 def test_antithetic_noise_only_removes_noise():
     weights = loadings([20.0, 3.0, 0.0])
-    vae, x = linear_vae(weights), draw(weights, 3000)
+    # narrow noise, as under lambda: the gradient at the mean drowns the part that depends on eps
+    vae, x = linear_vae(weights, std=[0.01, 0.02, 0.5]), draw(weights, 3000)
     g = reconstruction_gradient(measured(vae, x))
     with torch.no_grad():
         q = vae.encode(x)
@@ -99,7 +100,7 @@ def test_antithetic_noise_only_removes_noise():
     plain = (scores(vae, x, q.rsample(eps)) * eps)[0]
     error = plain.std(0) / len(x) ** 0.5
     assert ((plain.mean(0) - g.value).abs() <= 4 * (error**2 + g.stderr**2).sqrt() + 1e-12).all()
-    assert (g.stderr[:2] < error[:2]).all()
+    assert (g.stderr[:2] < 0.5 * error[:2]).all()
 
 
 def test_decoder_capacity_of_the_true_model_is_the_root_of_the_information():

@@ -4,9 +4,12 @@ import math
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +43,7 @@ class _Array:
     where: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    open: Callable[[], IO[bytes]]
+    open: Callable[[], AbstractContextManager[BufferedReader]]
     whole: Callable[[], NDArray[Any]] | None
 
     def chunks(self) -> Iterator[NDArray[Any]]:
@@ -71,7 +74,7 @@ class _Array:
         return np.concatenate([np.empty((0, *self.shape[1:]), self.dtype), *self.chunks()])
 
 
-def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _header(file: BufferedReader, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Shape, column-major or not, and dtype; refuses objects."""
     try:
         version = np.lib.format.read_magic(file)
@@ -86,7 +89,9 @@ def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtyp
     return shape, fortran and len(shape) > 1, dtype
 
 
-def _array(where: str, opener: Callable[[], IO[bytes]], whole: Callable[[], NDArray[Any]]) -> _Array:
+def _array(
+    where: str, opener: Callable[[], AbstractContextManager[BufferedReader]], whole: Callable[[], NDArray[Any]]
+) -> _Array:
     try:
         with opener() as file:
             shape, fortran, dtype = _header(file, where)
@@ -126,15 +131,19 @@ def npy_source(path: Path) -> Source:
     return Source(reading.kind, reading.shape, train, test, note)
 
 
+@contextmanager
+def _member(path: Path, name: str) -> Iterator[BufferedReader]:
+    """One stored array of a .npz file as a stream; the archive is closed with it."""
+    with zipfile.ZipFile(path) as archive, archive.open(name) as member:
+        yield BufferedReader(cast(zipfile.ZipExtFile, member))
+
+
 def _open_npz(path: Path) -> dict[str, _Array]:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".npy")]
     except _DAMAGE as error:
         raise InputError(f"{path} is not a readable .npz file ({error}); save it again") from None
-
-    def opener(name: str) -> Callable[[], IO[bytes]]:
-        return lambda: zipfile.ZipFile(path).open(name)
 
     def whole(key: str) -> Callable[[], NDArray[Any]]:
         def read() -> NDArray[Any]:
@@ -145,7 +154,11 @@ def _open_npz(path: Path) -> dict[str, _Array]:
 
     wanted = {*_TRAIN, *_TEST, *_ALL, *_TRAIN_LABELS, *_TEST_LABELS, *_LABELS, *_CLASSES}
     keys = {name.removesuffix(".npy"): name for name in names}
-    found = {key: _array(f"{path}, {key!r},", opener(name), whole(key)) for key, name in keys.items() if key in wanted}
+    found = {
+        key: _array(f"{path}, {key!r},", partial(_member, path, name), whole(key))
+        for key, name in keys.items()
+        if key in wanted
+    }
     if not found:
         raise InputError(
             f"{path} has the arrays {', '.join(sorted(keys)) or 'none'}; name the examples x, or train and test"

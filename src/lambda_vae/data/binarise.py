@@ -108,7 +108,7 @@ def _grey(x: Shaped[Tensor, "B F"]) -> Float[Tensor, "B F"]:
     return x.to(torch.float32) / 255 if x.dtype == torch.uint8 else x
 
 
-def _check(x: Shaped[Tensor, "B F"], binarisation: Binarisation) -> None:
+def _check(x: Shaped[Tensor, "B F"], binarisation: str) -> None:
     if binarisation not in BINARISATIONS:
         raise InputError(f"binarisation is {binarisation!r}; it must be one of {', '.join(BINARISATIONS)}")
     if binarisation != "none" and x.dtype != torch.uint8:
@@ -118,7 +118,7 @@ def _check(x: Shaped[Tensor, "B F"], binarisation: Binarisation) -> None:
 def view_train(
     x: Shaped[Tensor, "B F"],
     index: Int64[Tensor, " B"],
-    binarisation: Binarisation,
+    binarisation: str,
     generator: torch.Generator | None = None,
     seed: int = 0,
 ) -> Float[Tensor, "B F"]:
@@ -144,7 +144,7 @@ def view_train(
 
 
 def view_test(
-    x: Shaped[Tensor, "B F"], index: Int64[Tensor, " B"], binarisation: Binarisation, seed: int = 0
+    x: Shaped[Tensor, "B F"], index: Int64[Tensor, " B"], binarisation: str, seed: int = 0
 ) -> Float[Tensor, "B F"]:
     """What the model is shown of a batch of test examples: under "stochastic" and "fixed" the same one draw for ever.
 
@@ -165,7 +165,7 @@ def view_test(
 
 
 def fixed_test_view(
-    split: Split, binarisation: Binarisation, *, start: int = 0, stop: int | None = None, seed: int = 0
+    split: Split, binarisation: str, *, start: int = 0, stop: int | None = None, seed: int = 0
 ) -> Float[Tensor, "B F"]:
     """Rows `start` to `stop` of the test part as the model is shown them: the same rows whatever the cut.
 

@@ -32,7 +32,7 @@ def check_finite(chunk: NDArray[np.floating], first: int, where: str) -> None:
         )
 
 
-def check_range(chunk: NDArray[np.number], low: float, high: float, first: int, where: str) -> None:
+def check_range(chunk: NDArray[np.number], low: int, high: int, first: int, where: str) -> None:
     """Raise unless every number lies in [low, high].
 
     Args:

@@ -1,5 +1,6 @@
 """Which dimensions the encoder uses: signal power, sigma, KL."""
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -34,8 +35,9 @@ def activity_features(q: DiagGaussian, q_sampled: DiagGaussian, p_z: DiagGaussia
     return {
         "mu": q.mu,
         "mu_sq": q.mu.square(),
-        "std": q.std,
-        "var": q.var,
+        # sigma - 1: its spread keeps its digits where sigma is close to 1, which is where they matter
+        "shrink": torch.expm1(0.5 * q.logvar),
+        "shrink_sq": torch.expm1(0.5 * q.logvar).square(),
         "logvar": q.logvar,
         "sampling_std": q_sampled.std,
         "sampling_var": q_sampled.var,
@@ -72,7 +74,7 @@ def std_mean(moments: Moments) -> Reading:
     Args:
         moments: Of `activity_features`.
     """
-    return moments.read(lambda m: m["std"], "z")
+    return moments.read(lambda m: 1.0 + m["shrink"], "z")
 
 
 def std_spread(moments: Moments) -> Reading:
@@ -81,9 +83,10 @@ def std_spread(moments: Moments) -> Reading:
     Args:
         moments: Of `activity_features`.
     """
-    # The floor keeps the square root differentiable where sigma does not depend on x; it is far below float32's own
-    # rounding.
-    return moments.read(lambda m: ((m["var"] - m["std"].square()) * moments.unbiased).clamp(min=1e-24).sqrt(), "z")
+    # The floor, far below float32's own rounding, keeps the root differentiable where sigma does not depend on x.
+    return moments.read(
+        lambda m: ((m["shrink_sq"] - m["shrink"].square()) * moments.unbiased).clamp(min=1e-24).sqrt(), "z"
+    )
 
 
 def kl_per_dimension(moments: Moments, *, sampled: bool = False) -> Reading:

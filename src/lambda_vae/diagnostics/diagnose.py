@@ -109,7 +109,9 @@ def diagnose(
         likelihood=likelihood_readings(seen.likelihood),
         importance=importance_estimates(seen.likelihood, iw_samples),
         dimensions=readings,
-        verdicts=verdicts(states_of(readings, resting), residual, history_states(history, vae.latent_dim), limits),
+        verdicts=verdicts(
+            states_of(readings, resting, history), residual, history_states(history, vae.latent_dim), limits
+        ),
         residual=residual,
         linear_probe=probe,
         knn=knn,

@@ -35,20 +35,20 @@ class Thresholds:
     Args:
         active: S above it is active; z squared.
         encoder: S above it means that the encoder speaks; z squared.
-        decoder: C^dec above it means that the decoder listens; nats per unit of z.
-        critical_ratio: rho_crit.
-        attenuation: c below it means that noise hides the signal.
-        reference_std: sigma_0 in c.
+        decoder: h above it means that the decoder listens; nats per unit of z squared.
+        critical_ratio: rho_crit, for a KL weight of 1.
+        supply: Below this share of h, S/s^2 means that noise hides the signal.
+        reference_std: sigma_0 of `capacity_lost`; z.
         sharpness: Nats of the valid bound that make a dimension over-sharp.
         errors: Standard errors given in a dimension's favour.
         residual_margin: How far above chance a direction of the residual must be.
     """
 
     active: float = ACTIVE_THRESHOLD
-    encoder: float = 0.001
+    encoder: float = 0.003
     decoder: float = 0.1
     critical_ratio: float = 0.9
-    attenuation: float = 0.5
+    supply: float = 0.5
     reference_std: float = REFERENCE_STD
     sharpness: float = 0.25
     errors: float = 2.0
@@ -68,6 +68,7 @@ class DimensionState:
         gradient: g, reconstruction gradient with respect to the sampling noise.
         gradient_stderr: Its standard error.
         ratio_stderr: Of rho.
+        kl_weight: What the training objective multiplied the KL term by.
         epoch: Of the history; None is the finished model.
     """
 
@@ -79,6 +80,7 @@ class DimensionState:
     gradient: float = 0.0
     gradient_stderr: float = 0.0
     ratio_stderr: float = 0.0
+    kl_weight: float = 1.0
     epoch: int | None = None
 
     def at_work(self, thresholds: Thresholds) -> bool:
@@ -87,7 +89,17 @@ class DimensionState:
         Args:
             thresholds: For both.
         """
-        return self.signal_power > thresholds.encoder and self.decoder_capacity > thresholds.decoder
+        return self.signal_power > thresholds.encoder and self.demand > thresholds.decoder
+
+    @property
+    def supply(self) -> float:
+        """S/s^2: the signal-to-noise ratio of the dimension as a channel (Eq. 7)."""
+        return self.signal_power / self.sampling_std**2
+
+    @property
+    def demand(self) -> float:
+        """H = max(0, -g)/s: the signal-to-noise ratio that the decoder's reaction would be worth."""
+        return max(0.0, -self.gradient) / self.sampling_std
 
     @property
     def measured(self) -> bool:

@@ -3,21 +3,10 @@
 import math
 from collections.abc import Sequence
 
-from lambda_vae.diagnostics.dimension import Cause, DimensionState, Judgement, Label, Thresholds, Verdict
+from lambda_vae.diagnostics.dimension import Cause, Judgement, Label, Thresholds, Verdict
 from lambda_vae.diagnostics.sharpness import sharpness_cost
 
-__all__ = ["explain", "reachable_share", "summary"]
-
-
-def reachable_share(state: DimensionState, limits: Thresholds) -> float:
-    """Return c, the share of the encoder's signal that the noise leaves the decoder (Eq. 6).
-
-    Args:
-        state: The dimension.
-        limits: For sigma_0.
-    """
-    reached = math.log1p(state.signal_power / state.sampling_std**2)
-    return reached / math.log1p(state.signal_power / limits.reference_std**2)
+__all__ = ["explain", "summary"]
 
 
 def explain(label: Label, cause: Cause | None, judgement: Judgement, limits: Thresholds) -> str:
@@ -41,11 +30,7 @@ def explain(label: Label, cause: Cause | None, judgement: Judgement, limits: Thr
             f"Over-sharp: it carries {capacity:.2f} nats at a noise of {now.sampling_std:.3f}; its best scale "
             f"and noise would lower the valid bound by about {cost:.2f} nats."
         )
-    deaf = (
-        ""
-        if now.decoder_capacity > limits.decoder
-        else f"; but the decoder hardly reacts to it (C = {now.decoder_capacity:.3f})"
-    )
+    deaf = "" if now.demand > limits.encoder else "; but the decoder does not react to it"
     return (
         f"Active: its mean varies with the input (S = {now.signal_power:.3f}) and reaches the decoder with noise "
         f"{now.sampling_std:.3f}, {capacity:.2f} nats of capacity{deaf}."
@@ -53,29 +38,36 @@ def explain(label: Label, cause: Cause | None, judgement: Judgement, limits: Thr
 
 
 def _explain_collapse(cause: Cause, judgement: Judgement, limits: Thresholds) -> str:
-    state = judgement.decisive(limits)
+    now, state = judgement.now, judgement.decisive(limits)
     if cause is Cause.NO_SIGNAL:
-        now = judgement.now
         return (
-            "Collapsed, no signal: the other dimensions leave nothing in the data for it to carry "
-            f"(S = {now.signal_power:.5f}, decoder capacity {now.decoder_capacity:.3f})."
-        )
-    when = "" if state.epoch is None else f"at epoch {state.epoch}, "
-    if cause is Cause.GAP:
-        return (
-            f"Collapsed, information gap: {when}sampling noise {state.sampling_std:.3f} left the decoder "
-            f"{reachable_share(state, limits):.0%} of the encoder's signal (S = {state.signal_power:.4f}), although "
-            f"the decoder reacted to it (decoder capacity {state.decoder_capacity:.2f})."
+            "Collapsed, no signal: what the other dimensions leave in the data does not stand out from "
+            f"chance (S = {now.signal_power:.5f}, decoder capacity {now.decoder_capacity:.2f})."
         )
     if not state.at_work(limits):
         return (
             "Collapsed, gradient imbalance: the data still hold something for it, but the reconstruction gradient has "
-            f"vanished (S = {state.signal_power:.5f}, decoder capacity {state.decoder_capacity:.3f}) and only the KL "
-            "term pulls."
+            f"vanished ({now.gradient:.3f}; S = {now.signal_power:.5f}, decoder capacity {now.decoder_capacity:.2f})."
         )
+    when = "" if state.epoch is None else f"at epoch {state.epoch}, when it last carried something, "
+    if cause is Cause.GAP:
+        return (
+            f"Collapsed, information gap: {when}sampling noise {state.sampling_std:.3f} left it a signal-to-noise "
+            f"ratio of {state.supply:.3f} (S = {state.signal_power:.4f}), where the decoder's reaction was worth "
+            f"{state.demand:.2f}."
+        )
+    ratio = state.ratio / state.kl_weight if state.kl_weight else math.inf
+    numbers = f"(S = {state.signal_power:.4f}, noise {state.sampling_std:.3f})"
+    if ratio < limits.critical_ratio:
+        return (
+            f"Collapsed, gradient imbalance: {when}the reconstruction pulled {ratio:.2f} times as hard as the KL term "
+            f"{numbers}."
+        )
+    if state.epoch is None:
+        return f"Collapsed, gradient imbalance: it is still at work, but too weakly against the KL term {numbers}."
     return (
-        f"Collapsed, gradient imbalance: {when}the reconstruction pulled {state.ratio:.2f} times as hard as the KL "
-        f"term (S = {state.signal_power:.4f}, decoder capacity {state.decoder_capacity:.2f})."
+        f"Collapsed, gradient imbalance: up to epoch {state.epoch} it carried something {numbers}; since then signal "
+        "and reconstruction gradient have faded together under the KL term, while the data still hold something for it."
     )
 
 

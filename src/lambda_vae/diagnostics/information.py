@@ -7,14 +7,7 @@ from lambda_vae.diagnostics.moments import Moments, Reading
 from lambda_vae.equalization.theory import predicted_sampling_std
 from lambda_vae.errors import InputError
 
-__all__ = [
-    "REFERENCE_STD",
-    "attenuation",
-    "capacity_lost",
-    "encoder_capacity",
-    "predicted_snr_capacity",
-    "snr_capacity",
-]
+__all__ = ["REFERENCE_STD", "capacity_lost", "predicted_snr_capacity", "snr_capacity"]
 
 #: sigma_0 of `capacity_lost`. Its square is the threshold of an active unit, so that a dimension at the threshold has a
 #: signal-to-noise ratio of 1 at this noise; it is also about what lambda-VAE leaves at delta = 1.01 (Eq. 17: 0.0995).
@@ -61,21 +54,8 @@ def predicted_snr_capacity(moments: Moments, delta: float) -> Reading:
         The paper, Eq. 7 and 30: the sampling noise at lambda* is min(sigma, sqrt(1 - 1/delta)).
     """
     return moments.read(
-        lambda m: _capacity(_signal(m, moments), predicted_sampling_std(m["std"], delta).square()), "nats"
+        lambda m: _capacity(_signal(m, moments), predicted_sampling_std(1.0 + m["shrink"], delta).square()), "nats"
     )
-
-
-def encoder_capacity(moments: Moments, reference_std: float = REFERENCE_STD) -> Reading:
-    """Return what a dimension would carry at the reference noise, 1/2 ln(1 + S_i / sigma_0^2), [D]; unit: nats.
-
-    It stands for I(X; phi_i), which is infinite for a deterministic encoder of continuous data.
-
-    Args:
-        moments: Of `activity_features`.
-        reference_std: sigma_0, > 0.
-    """
-    reference = _reference(reference_std)
-    return moments.read(lambda m: _capacity(_signal(m, moments), reference), "nats")
 
 
 def capacity_lost(moments: Moments, reference_std: float = REFERENCE_STD) -> Reading:
@@ -96,19 +76,3 @@ def capacity_lost(moments: Moments, reference_std: float = REFERENCE_STD) -> Rea
     return moments.read(
         lambda m: _capacity(_signal(m, moments), reference) - _capacity(_signal(m, moments), m["sampling_var"]), "nats"
     )
-
-
-def attenuation(signal_power: Tensor, sampling_var: Tensor, reference_std: float = REFERENCE_STD) -> Tensor:
-    """Return c = I(X; Z_i) / I(X; phi_i), the share of the signal within the decoder's reach; no unit.
-
-    Args:
-        signal_power: S_i; where it is 0 the limit sigma_0^2 / sigma_eff^2 is returned.
-        sampling_var: The noise that the decoder gets, squared.
-        reference_std: sigma_0, > 0.
-
-    Source:
-        The paper, Eq. 6.
-    """
-    reference = _reference(reference_std)
-    share = _capacity(signal_power, sampling_var) / _capacity(signal_power, reference)
-    return torch.where(signal_power == 0.0, reference / sampling_var, share)

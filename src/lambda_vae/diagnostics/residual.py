@@ -28,6 +28,10 @@ __all__ = ["ResidualSignal", "residual_signal"]
 #: Features beyond these are left out, a random choice staying in: the covariance grows with their square.
 _FEATURES = 1024
 
+#: Added to every feature's Fisher information before whitening, as a share of the mean: a feature that hardly ever
+#: varies would otherwise count as much as the others, and its rare events drown what the rest share.
+_RIDGE = 0.1
+
 #: Draws from the model that show what chance alone produces.
 _REPLICATES = 2
 
@@ -140,8 +144,7 @@ def _draw(p_x: Observation, generator: torch.Generator | None) -> Tensor | None:
 def _compare(sums: list[_Covariance], margin: float) -> ResidualSignal:
     data, *chance = [total.value for total in sums]
     fisher = torch.stack([matrix.diagonal() for matrix in chance]).mean(0)
-    # A feature that hardly ever varies would be blown up to the size of the others by whitening.
-    ridge = 1e-3 * fisher.mean()
+    ridge = _RIDGE * fisher.mean()
     spectra = [_eigenvalues(matrix, fisher + ridge) for matrix in chance]
     # A feature noisier than the model says, but on its own, is not shared by others and so is no signal for a
     # dimension.

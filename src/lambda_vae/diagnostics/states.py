@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lambda_vae.diagnostics.dimension import DimensionState
 from lambda_vae.diagnostics.report import DimensionReadings
-from lambda_vae.equalization.theory import sampling_std
+from lambda_vae.equalization.theory import gradient_amplification, sampling_std
 from lambda_vae.errors import InputError
 
 __all__ = ["history_states", "states_of"]
@@ -16,13 +16,17 @@ __all__ = ["history_states", "states_of"]
 _NEEDED = ("std_mean", "signal_power", "gradient_ratio", "decoder_capacity")
 
 
-def states_of(readings: DimensionReadings, mean: Float[Tensor, " D"]) -> list[DimensionState]:
+def states_of(
+    readings: DimensionReadings, mean: Float[Tensor, " D"], history: Mapping[str, Any] | None = None
+) -> list[DimensionState]:
     """Return the state of every dimension of a measured model.
 
     Args:
         readings: Of the model.
         mean: E_x[mu].
+        history: Of its training, for the KL weight it ended with; 1 without.
     """
+    weights = (history or {}).get("kl_weight") or [1.0]
     columns = {
         "signal_power": readings.signal_power.value,
         "sampling_std": readings.sampling_std.value,
@@ -34,7 +38,7 @@ def states_of(readings: DimensionReadings, mean: Float[Tensor, " D"]) -> list[Di
         "ratio_stderr": readings.gradient_ratio.ratio.stderr,
     }
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-    return [DimensionState(**dict(zip(columns, row, strict=True))) for row in rows]
+    return [DimensionState(**dict(zip(columns, row, strict=True)), kl_weight=float(weights[-1])) for row in rows]
 
 
 def history_states(history: Mapping[str, Any] | None, latent_dim: int) -> list[list[DimensionState]] | None:
@@ -55,16 +59,29 @@ def history_states(history: Mapping[str, Any] | None, latent_dim: int) -> list[l
         raise InputError(
             f"the history has {width} dimensions and the model {latent_dim}; give the history of this model"
         )
-    epochs = (history or {}).get("epochs") or range(1, len(columns["std_mean"]) + 1)
-    return [[_past_state(columns, row, i, int(epoch)) for row, epoch in enumerate(epochs)] for i in range(latent_dim)]
+    epochs = (history or {}).get("epochs") or list(range(1, len(columns["std_mean"]) + 1))
+    weights = (history or {}).get("kl_weight") or [1.0] * len(epochs)
+    # The weight is the one an epoch ended with; while it rises, the one it began with is the fair lower estimate.
+    weights = [min(_number(before), _number(now)) for before, now in zip([weights[0], *weights], weights, strict=False)]
+    moments = list(zip(epochs, weights, strict=True))
+    return [
+        [_past_state(columns, row, i, int(epoch), weight) for row, (epoch, weight) in enumerate(moments)]
+        for i in range(latent_dim)
+    ]
 
 
-def _past_state(columns: Mapping[str, Sequence[Sequence[Any]]], row: int, i: int, epoch: int) -> DimensionState:
+def _past_state(
+    columns: Mapping[str, Sequence[Sequence[Any]]], row: int, i: int, epoch: int, kl_weight: float
+) -> DimensionState:
     std, signal, ratio, capacity = (_number(columns[name][row][i]) for name in _NEEDED)
     exponents = columns.get("exponent")
     exponent = _number(exponents[row][i]) if exponents else 1.0
-    noise = sampling_std(std, exponent) if std > 0.0 and exponent >= 1.0 else float("nan")
-    return DimensionState(signal, noise, ratio, capacity, epoch=epoch)
+    noise, gradient = float("nan"), float("nan")
+    if std > 0.0 and exponent >= 1.0:
+        noise = sampling_std(std, exponent)
+        # rho solved for g, whose sign it has lost; a decoder that liked noise would be a rare one
+        gradient = -ratio * abs(1.0 / std - std) / gradient_amplification(std, exponent)
+    return DimensionState(signal, noise, ratio, capacity, gradient=gradient, kl_weight=kl_weight, epoch=epoch)
 
 
 def _number(value: Any) -> float:  # noqa: ANN401 - any JSON number or null

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -22,6 +21,7 @@ from lambda_vae.data import (
 from lambda_vae.distributions import LIKELIHOODS
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.config import RunConfig
+from lambda_vae.experiments.values import nearest
 from lambda_vae.model import VAE
 from lambda_vae.networks import mlp
 from lambda_vae.posteriors import GaussianPosterior
@@ -52,13 +52,17 @@ def likelihood_of(config: RunConfig, dataset: Dataset) -> str:
     """
     name = config.likelihood or ("bernoulli" if dataset.kind == "image" else "gaussian")
     if name not in LIKELIHOODS:
-        raise InputError(f"unknown likelihood {name!r}; use one of {', '.join(LIKELIHOODS)}")
+        raise InputError(
+            f"unknown likelihood {name!r}{nearest(name, LIKELIHOODS)}; it is one of {', '.join(LIKELIHOODS)}"
+        )
     check_likelihood(dataset, name)
     return name
 
 
 def binarisation_of(config: RunConfig, dataset: Dataset) -> Binarisation:
-    """Return what is done to the data before the model sees it: the config's binarisation for images under Bernoulli, else none.
+    """Return what is done to the data before the model sees it.
+
+    That is the config's binarisation for images under a Bernoulli likelihood, and nothing for all else.
 
     Args:
         config: The run.
@@ -68,19 +72,20 @@ def binarisation_of(config: RunConfig, dataset: Dataset) -> Binarisation:
     return config.binarisation if binary else "none"
 
 
-def load_data(config: RunConfig, cache: Path | None = None) -> Dataset:
+def load_data(config: RunConfig, *, training: bool = True) -> Dataset:
     """Return the data of a run, prepared if it was not, after every check that can be made before training.
 
     Args:
         config: The run.
-        cache: Where prepared data lies; the user's cache folder if None.
+        training: Whether batches will be drawn from it.
 
     Raises:
         InputError: Missing, damaged or unfit data, or a batch larger than the data.
     """
-    dataset = load(config.data, cache=cache)
+    dataset = load(config.data)
     likelihood_of(config, dataset)
-    check_batch(len(dataset.train), config.batch_size)
+    if training:
+        check_batch(len(dataset.train), config.batch_size)
     return dataset
 
 
@@ -123,7 +128,7 @@ def training_view(config: RunConfig, dataset: Dataset) -> View:
 
 @dataclass(frozen=True)
 class FixedView:
-    """One part of the data as the model sees it when measured: drawn once with a fixed seed, cut into batches, never held whole.
+    """One part of the data as the model sees it when measured: drawn once with a fixed seed and never held whole.
 
     Args:
         x: Stored rows, [N, F]; may be a memory map.
@@ -139,7 +144,7 @@ class FixedView:
 
     def __iter__(self) -> Iterator[Float[Tensor, "B F"]]:
         """Yield the batches, the same ones every time."""
-        for rows in self.index.split(self.batch_size):
+        for rows in torch.split(self.index, self.batch_size):
             yield self.view(self.x.index_select(0, rows), rows)
 
     def head(self, n: int) -> Float[Tensor, "n F"]:

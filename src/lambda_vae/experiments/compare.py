@@ -1,27 +1,36 @@
 """The main job: the same data, order and noise for every method, one table, one report."""
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from lambda_vae.data import Dataset
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import load_data
-from lambda_vae.experiments.config import RunConfig, read_config, write_config
+from lambda_vae.experiments.config import RunConfig, read_config, read_yaml, write_config
 from lambda_vae.experiments.engine import Job, run_jobs
+from lambda_vae.experiments.folder import check_room, is_empty, is_locked, locked
 from lambda_vae.experiments.methods import method_named
+from lambda_vae.experiments.processes import check_trackers
 from lambda_vae.experiments.provenance import command_line, provenance
-from lambda_vae.experiments.run import describe_data, make_trainer, run_name
-from lambda_vae.files import read_json, write_json
+from lambda_vae.experiments.results import describe_data, identity, run_name
+from lambda_vae.experiments.run import last_shared_epoch, make_trainer
+from lambda_vae.files import read_json, write_atomic, write_json
 from lambda_vae.training.checkpoints import path_of
 
-__all__ = ["CompareConfig", "compare", "gather", "plan"]
+__all__ = ["VARIED", "CompareConfig", "compare", "gather", "plan"]
+
+#: Fields of a run that a comparison varies; the others are the same for all its runs.
+VARIED = frozenset({"method", "delta", "release_epochs"})
 
 
 @dataclass(frozen=True)
@@ -53,15 +62,18 @@ def plan(base: RunConfig, choice: CompareConfig) -> list[RunConfig]:
     Raises:
         InputError: Unknown method, no method, no seed, or a value out of range.
     """
-    if choice.seeds < 1 or not choice.methods:
-        raise InputError(
-            f"{choice.seeds} seeds of {len(choice.methods)} methods leave nothing to run; ask for at least one of each"
-        )
+    for name in ("methods", "delta", "release_epochs"):
+        if not getattr(choice, name):
+            raise InputError(f"{name} is empty; give at least one")
+    if choice.seeds < 1:
+        raise InputError(f"seeds is {choice.seeds}; it must be at least 1")
+    if choice.workers is not None and choice.workers < 1:
+        raise InputError(f"workers is {choice.workers}; it must be at least 1")
     configs: list[RunConfig] = []
     for seed in range(choice.seeds):
         for name in choice.methods:
             method = method_named(name)
-            run = replace(base, method=name, seed=base.seed + seed, trackers=base.trackers)
+            run = replace(base, method=name, seed=base.seed + seed)
             if not method.uses_delta():
                 configs.append(replace(run, release_epochs=0))
                 continue
@@ -72,28 +84,25 @@ def plan(base: RunConfig, choice: CompareConfig) -> list[RunConfig]:
 
 
 def _jobs(configs: Sequence[RunConfig], out: Path) -> list[Job]:
-    """One job a run. A released run is the unreleased one up to its release, so it starts from that one's checkpoint."""
+    """One job a run; a released run is the unreleased one at first, so it starts from that one's checkpoint."""
     by_name = {run_name(config): config for config in configs}
-    forks: dict[str, tuple[int, ...]] = {}
-    jobs = []
+    jobs = {name: _job(name, config, out) for name, config in by_name.items()}
+    kept: dict[str, list[int]] = {}
     for name, config in by_name.items():
-        folder = out / "runs" / name
-        words = ["train", "--config", str(out / "configs" / f"{name}.yaml"), "--out", str(folder), "--resume"]
-        parent = run_name(replace(config, release_epochs=0))
-        waits_for = None
-        # The exponent of the first released epoch is set at the end of the epoch before, so the paths part one epoch earlier.
-        epoch = config.epochs - config.release_epochs - 1
-        if config.release_epochs and parent in by_name and epoch > 0:
-            forks[parent] = (*forks.get(parent, ()), epoch)
-            waits_for = path_of(out / "runs" / parent / "checkpoints", epoch, 0)
-            words += ["--fork", str(waits_for)]
-        jobs.append(
-            Job(name, folder, words, waits_for, identity={"run": name, "method": config.method, "seed": config.seed})
-        )
-    for job in jobs:
-        if job.name in forks:
-            job.command = [*job.command, "--keep_checkpoints", *map(str, forks[job.name])]
-    return jobs
+        parent, epoch = run_name(replace(config, release_epochs=0)), last_shared_epoch(config)
+        if config.release_epochs and parent in jobs and epoch > 0:
+            kept.setdefault(parent, []).append(epoch)
+            jobs[name].parent = jobs[parent]
+            jobs[name].fork = path_of(jobs[parent].folder / "checkpoints", epoch, 0)
+    for name, epochs in kept.items():
+        jobs[name].command = [*jobs[name].command, "--keep_checkpoints", *map(str, epochs)]
+    return list(jobs.values())
+
+
+def _job(name: str, config: RunConfig, out: Path) -> Job:
+    folder = out / "runs" / name
+    words = ["train", "--config", str(out / "configs" / f"{name}.yaml"), "--out", str(folder)]
+    return Job(name, folder, [*words, "--resume", "--report", "false"], identity=identity(config))
 
 
 def compare(
@@ -114,42 +123,70 @@ def compare(
     Raises:
         InputError: Anything that can be refused before training.
     """
-    import os
-
     started = datetime.now(UTC)
     configs = plan(base, choice)
+    check_trackers(base.trackers)
     dataset = load_data(base)
     for config in {(c.method, c.delta, c.release_epochs): c for c in configs}.values():
         make_trainer(config, dataset, None, [])  # refuses what does not fit before anything is written
-    _claim(out, configs, resume=resume)
-    jobs = _jobs(configs, out)
-    with Live(console=console, refresh_per_second=2, transient=True) as live:
-        run_jobs(jobs, choice.workers or os.cpu_count() or 1, lambda shown: live.update(_progress(shown)))
-    rows = gather(out, configs)
-    options = {"precision": base.precision, "matmul": base.matmul, "compile": base.compile}
-    record = provenance(
-        command_line(), sorted({c.seed for c in configs}), describe_data(base, dataset), options, started
-    )
-    record["seconds_training"] = sum(row.get("seconds") or 0.0 for row in rows)
-    write_json(out / "provenance.json", record)
+    _check_folder(out, base, configs, resume=resume)
+    with locked(out):
+        _write_configs(out, base, choice, configs)
+        with Live(console=console or Console(quiet=True), refresh_per_second=2, transient=True) as live:
+            run_jobs(
+                _jobs(configs, out), choice.workers or os.cpu_count() or 1, lambda jobs: live.update(_progress(jobs))
+            )
+        rows = gather(out, configs)
+        write_json(out / "provenance.json", _provenance(base, configs, dataset, rows, started))
     return rows
 
 
-def _claim(out: Path, configs: Sequence[RunConfig], *, resume: bool) -> None:
-    folder = out / "configs"
-    if out.is_file():
-        raise InputError(f"{out} is a file; choose another --out")
-    if out.is_dir() and any(out.iterdir()):
-        if not folder.is_dir():
+def _provenance(
+    base: RunConfig, configs: Sequence[RunConfig], dataset: Dataset, rows: Sequence[dict[str, Any]], started: datetime
+) -> dict[str, Any]:
+    options = {"precision": base.precision, "matmul": base.matmul, "compile": base.compile}
+    seeds = sorted({config.seed for config in configs})
+    record = provenance(command_line(), seeds, describe_data(base, dataset), options, started)
+    return {**record, "seconds_training": sum(row.get("seconds") or 0.0 for row in rows)}
+
+
+def _check_folder(out: Path, base: RunConfig, configs: Sequence[RunConfig], *, resume: bool) -> None:
+    """Refuse a folder with anything else in it, or with processes still at work; nothing is written."""
+    if not is_empty(out):
+        if not (out / "configs").is_dir():
             raise InputError(f"{out} is not empty and holds no comparison; choose another --out")
         if not resume:
             raise InputError(f"{out} holds a comparison already; add --resume to go on, or choose another --out")
+        there = read_yaml(out / "config.yaml") if (out / "config.yaml").exists() else {}
+        for name in there.keys() & (RunConfig.__dataclass_fields__.keys() - VARIED):
+            new = _plain(getattr(base, name))
+            if there[name] != new:
+                raise InputError(
+                    f"{out} holds another comparison: its {name} is {there[name]!r}, here it is {new!r}; "
+                    "choose another --out"
+                )
     for config in configs:
-        path = folder / f"{run_name(config)}.yaml"
+        path = out / "configs" / f"{run_name(config)}.yaml"
         if path.exists() and read_config(path) != config:
             raise InputError(f"{out} holds another comparison (its {path.name} differs); choose another --out")
+    busy = [path for path in (out, *(out / "runs" / run_name(config) for config in configs)) if is_locked(path)]
+    if busy:
+        raise InputError(f"another process is training in {busy[0]}; wait until it ends, or choose another --out")
+    check_room(out)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any field's value
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _write_configs(out: Path, base: RunConfig, choice: CompareConfig, configs: Sequence[RunConfig]) -> None:
+    """One file a run, and one that `compare --config` takes back; that one comes last."""
     for config in configs:
-        write_config(folder / f"{run_name(config)}.yaml", config)
+        write_config(out / "configs" / f"{run_name(config)}.yaml", config)
+    values = {**asdict(choice), **{name: value for name, value in asdict(base).items() if name not in VARIED}}
+    del values["workers"]  # says how, not what
+    text = yaml.safe_dump({k: _plain(v) for k, v in values.items()}, sort_keys=False, allow_unicode=True)
+    write_atomic(out / "config.yaml", text)
 
 
 def gather(out: Path, configs: Sequence[RunConfig]) -> list[dict[str, Any]]:
@@ -162,17 +199,9 @@ def gather(out: Path, configs: Sequence[RunConfig]) -> list[dict[str, Any]]:
     rows = []
     for config in configs:
         name = run_name(config)
-        folder = out / "runs" / name
-        source = next((p for p in (folder / "metrics.json", folder / "failure.json") if p.exists()), None)
-        label = method_named(config.method).label(config)
-        missing = {
-            "run": name,
-            "method": config.method,
-            "seed": config.seed,
-            "status": "failed",
-            "failure": "it was not run",
-        }
-        record = {"label": label, **(read_json(source) if source else missing)}
+        sources = (out / "runs" / name / "metrics.json", out / "runs" / f"{name}.failure.json")
+        source = next((path for path in sources if path.exists()), None)
+        record = read_json(source) if source else identity(config, "it was not run")
         record.pop("dimensions", None)
         rows.append({**record, "path": f"runs/{name}"})
     write_json(out / "table.json", rows)

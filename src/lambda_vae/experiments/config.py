@@ -2,15 +2,30 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_type_hints
 
 import yaml
 
+from lambda_vae.data import BINARISATIONS, Binarisation
 from lambda_vae.errors import InputError
+from lambda_vae.experiments.values import fits, kind, nearest
 from lambda_vae.files import write_atomic
 from lambda_vae.training import TrainOptions
 
-__all__ = ["RunConfig", "read_config", "write_config"]
+__all__ = ["RunConfig", "check_seed", "read_config", "read_yaml", "write_config"]
+
+
+def check_seed(seed: int) -> None:
+    """Raise unless every generator that takes part can be seeded with it.
+
+    Args:
+        seed: As given.
+
+    Raises:
+        InputError: It is negative, or 2^32 or greater.
+    """
+    if not 0 <= seed < 2**32:
+        raise InputError(f"seed is {seed}; it must be 0 to {2**32 - 1}")
 
 
 @dataclass(frozen=True)
@@ -33,7 +48,8 @@ class RunConfig:
         hidden: Widths of the hidden layers, encoder and decoder alike.
         activation: relu, tanh, silu or gelu.
         likelihood: bernoulli or gaussian; by the data if not given.
-        binarisation: Of images under a Bernoulli likelihood: stochastic (afresh at each view), fixed, or none (grey values kept).
+        binarisation: Of images under a Bernoulli likelihood: stochastic (afresh at each view), fixed, or none (grey
+            values kept).
         epochs: Passes over the data.
         batch_size: Examples a step on each process.
         learning_rate: Of Adam.
@@ -48,6 +64,9 @@ class RunConfig:
         measure: Keep the per-dimension record of each epoch.
         iw_samples: Samples for the importance-weighted likelihood.
         trackers: Names that accelerate knows (tensorboard, wandb, mlflow, ...).
+
+    Raises:
+        InputError: A value is out of range that no other part would refuse before training.
     """
 
     data: str = "digits"
@@ -65,7 +84,7 @@ class RunConfig:
     hidden: tuple[int, ...] = (300, 300, 300)
     activation: str = "relu"
     likelihood: str | None = None
-    binarisation: Literal["stochastic", "fixed", "none"] = "stochastic"
+    binarisation: Binarisation = "stochastic"
     epochs: int = 100
     batch_size: int = 100
     learning_rate: float = 1e-3
@@ -80,6 +99,14 @@ class RunConfig:
     measure: bool = True
     iw_samples: int = 64
     trackers: tuple[str, ...] = ("tensorboard",)
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        for name, least in (("iw_samples", 1), ("evaluate_every", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+        if self.binarisation not in BINARISATIONS:
+            raise InputError(f"unknown binarisation {self.binarisation!r}; use one of {', '.join(BINARISATIONS)}")
 
     def options(self, keep_checkpoints: tuple[int, ...] = ()) -> TrainOptions:
         """Return the part that the training loop reads.
@@ -98,16 +125,38 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any field's value
     return list(value) if isinstance(value, tuple) else value
 
 
-def write_config(path: Path, config: Any) -> None:  # noqa: ANN401 - any config dataclass
+def write_config(path: Path, config: RunConfig) -> None:
     """Write a config as YAML, one key a field.
 
     Args:
         path: The file.
-        config: A frozen dataclass of plain values.
+        config: The run.
     """
-    write_atomic(
-        path, yaml.safe_dump({k: _plain(v) for k, v in asdict(config).items()}, sort_keys=False, allow_unicode=True)
-    )
+    values = {name: _plain(value) for name, value in asdict(config).items()}
+    write_atomic(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: It cannot be read, is not YAML or holds no mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{path} does not exist; is {path.parent} the folder of a run?") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); restore it") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} is not valid YAML ({reason}); restore it") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds no mapping of names to values; restore it")
+    return values
 
 
 def read_config(path: Path) -> RunConfig:
@@ -117,15 +166,16 @@ def read_config(path: Path) -> RunConfig:
         path: A file that `write_config` wrote.
 
     Raises:
-        InputError: Missing, not YAML, or with an unknown key.
+        InputError: Missing, not YAML, with an unknown key, or with a value of the wrong kind.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist; is {path.parent} the folder of a run?") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid YAML ({str(error).splitlines()[0]})") from None
-    if not isinstance(values, dict) or (unknown := values.keys() - RunConfig.__dataclass_fields__.keys()):
-        what = f"has unknown keys {sorted(unknown)}" if isinstance(values, dict) else "holds no mapping"
-        raise InputError(f"{path} {what}; it must hold the fields of one run")
-    return RunConfig(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+    values = read_yaml(path)
+    hints = get_type_hints(RunConfig)
+    for name, value in values.items():
+        if name not in hints:
+            raise InputError(f"{path} has the unknown key {name!r}{nearest(str(name), hints)}")
+        if not fits(value, hints[name]):
+            raise InputError(f"{path}: {name} is {value!r}; it must be {kind(hints[name])}")
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
+    return RunConfig(**fields)

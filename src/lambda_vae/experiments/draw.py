@@ -10,8 +10,9 @@ from torch import Tensor
 
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import measuring_view
+from lambda_vae.experiments.config import check_seed
+from lambda_vae.experiments.finished import LoadedRun, load_run
 from lambda_vae.experiments.pictures import pixels
-from lambda_vae.experiments.run import LoadedRun, load_run
 from lambda_vae.files import replacing
 
 __all__ = ["draw_reconstructions", "draw_samples"]
@@ -31,6 +32,7 @@ def draw_samples(run: Path, n: int, seed: int = 0, out: Path | None = None) -> P
         InputError: n below 1, no finished run, or an ending that does not fit.
     """
     _at_least_one(n)
+    check_seed(seed)
     loaded = load_run(run)
     z = torch.randn(n, loaded.vae.latent_dim, generator=torch.Generator().manual_seed(seed))
     return _write(loaded, [loaded.vae.decode(z).mean], out, "samples")

@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from lambda_vae.files import read_json, write_json
 __all__ = ["Job", "run_jobs"]
 
 _POLL_SECONDS = 0.5
+_LONGEST_REASON = 600
 
 
 @dataclass(eq=False)
@@ -25,17 +28,30 @@ class Job:
     Args:
         name: For the display.
         folder: Of the run.
-        command: Words after the interpreter.
-        waits_for: A file that must exist before the job starts; it is skipped if the job that writes it failed.
-        identity: What metrics.json says of the run if the process dies without a word.
+        command: Words after the program's name.
+        fork: A checkpoint that `parent` writes on its way; the job waits for it, and does without if the parent ends
+            without it.
+        parent: The job that writes `fork`.
+        identity: What failure.json says of the run if the process dies without a word.
     """
 
     name: str
     folder: Path
     command: Sequence[str]
-    waits_for: Path | None = None
+    fork: Path | None = None
+    parent: "Job | None" = None
     identity: dict[str, Any] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def log(self) -> Path:
+        """Where the process's words go; beside the folder, which belongs to the process."""
+        return self.folder.parent / f"{self.folder.name}.log"
+
+    @property
+    def failure(self) -> Path:
+        """Why the process left no metrics.json."""
+        return self.folder.parent / f"{self.folder.name}.failure.json"
 
     def status(self) -> str:
         """Return "done", "failed", "running" or "waiting"."""
@@ -46,12 +62,20 @@ class Job:
             return str(read_json(metrics)["status"])
         return "failed" if self.process is not None else "waiting"
 
+    def ready(self) -> bool:
+        """Return whether a waiting job may start."""
+        if self.fork is None or self.parent is None or self.fork.exists():
+            return True
+        return self.parent.status() in ("done", "failed")
+
     def start(self) -> None:
-        """Start the process with one thread; what it prints goes to `folder/log.txt`."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Start the process with one thread."""
+        self.failure.unlink(missing_ok=True)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        fork = ["--fork", str(self.fork)] if self.fork is not None and self.fork.exists() else []
+        command = [sys.executable, "-m", "lambda_vae.cli", *self.command, *fork]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        with (self.folder.parent / f"{self.folder.name}.log").open("ab") as log:
-            command = [sys.executable, "-m", "lambda_vae.cli", *self.command]
+        with self.log.open("ab") as log:
             # A session of its own: Ctrl-C reaches this process alone, which then asks each run to save.
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, start_new_session=True
@@ -59,14 +83,19 @@ class Job:
 
     def note_failure(self) -> None:
         """Write down why a dead process left no result."""
-        if self.status() != "failed" or (self.folder / "metrics.json").exists():
+        if self.process is None or self.status() != "failed" or (self.folder / "metrics.json").exists():
             return
-        log = self.folder.parent / f"{self.folder.name}.log"
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        reason = (
-            lines[-1] if lines else f"the process ended with code {self.process.returncode if self.process else None}"
-        )
-        write_json(self.folder / "failure.json", {**self.identity, "status": "failed", "failure": reason})
+        write_json(self.failure, {**self.identity, "status": "failed", "failure": self._last_words()})
+
+    def _last_words(self) -> str:
+        code = self.process.returncode if self.process is not None else 0
+        lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        last = lines[-1][:_LONGEST_REASON] if lines else ""
+        # A sentence of ours says all; the last line of a process that broke down needs its circumstances.
+        if code > 0 and last.startswith("lambda-vae: "):
+            return last.removeprefix("lambda-vae: ")
+        ended = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        return f"the process {ended}; " + (f"its log ends: {last}" if last else "its log is empty")
 
 
 def run_jobs(jobs: Sequence[Job], workers: int, show: Callable[[Sequence[Job]], None]) -> None:
@@ -78,40 +107,50 @@ def run_jobs(jobs: Sequence[Job], workers: int, show: Callable[[Sequence[Job]], 
         show: Called every half second.
 
     Raises:
-        KeyboardInterrupt: Passed on after every running job has been asked to save its checkpoint and has ended.
+        KeyboardInterrupt: SIGINT or SIGTERM; like any other exception it is passed on after every running job has been
+            asked to save its checkpoint and has ended.
         InputError: workers is below 1.
     """
     if workers < 1:
         raise InputError(f"workers is {workers}; it must be at least 1")
-    before = signal.signal(signal.SIGTERM, _as_keyboard_interrupt)
-    try:
-        while any(job.status() in ("waiting", "running") for job in jobs):
-            free = workers - sum(job.status() == "running" for job in jobs)
-            ready = [job for job in jobs if job.status() == "waiting" and _ready(job)]
-            running = free < workers
-            for job in ready[: max(free, 0)]:
-                job.start()
-                running = True
-            if not running:  # what the rest waits for will never come
-                break
+    with _termination_as_interrupt():
+        try:
+            while _start_what_can(jobs, workers):
+                show(jobs)
+                time.sleep(_POLL_SECONDS)
             show(jobs)
-            time.sleep(_POLL_SECONDS)
-        show(jobs)
-    except KeyboardInterrupt:
-        _stop(jobs)
-        raise
+        except BaseException:
+            _stop(jobs)
+            raise
+    for job in jobs:
+        job.note_failure()
+
+
+def _start_what_can(jobs: Sequence[Job], workers: int) -> bool:
+    """Fill the free places; returns whether anything runs."""
+    running = sum(job.status() == "running" for job in jobs)
+    for job in jobs:
+        if running < workers and job.status() == "waiting" and job.ready():
+            job.start()
+            running += 1
+    return running > 0
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt inside; only in the main thread, for Python allows no handlers outside it."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
     finally:
         signal.signal(signal.SIGTERM, before)
-        for job in jobs:
-            job.note_failure()
-
-
-def _ready(job: Job) -> bool:
-    return job.waits_for is None or job.waits_for.exists()
-
-
-def _as_keyboard_interrupt(_number: int, _frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _stop(jobs: Sequence[Job]) -> None:

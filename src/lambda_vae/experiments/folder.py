@@ -1,5 +1,6 @@
 """The folder of a run: what lies in it, and who may write to it."""
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,10 +11,86 @@ from lambda_vae.errors import InputError
 from lambda_vae.experiments.config import RunConfig, read_config, write_config
 from lambda_vae.training.checkpoints import latest
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "check_room", "is_empty", "is_locked", "locked"]
+
+_LOCK = ".lock"
 
 # A run that cannot write its checkpoints should fail before training, not after.
 _LEAST_FREE_BYTES = 64 * 2**20
+
+
+def is_empty(folder: Path) -> bool:
+    """Return whether nothing lies in a folder but the lock of somebody who left it; true also where there is no folder.
+
+    Args:
+        folder: Any path.
+
+    Raises:
+        InputError: It is a file, or lies below one.
+    """
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path} is a file; choose another --out")
+    return not folder.exists() or all(path.name == _LOCK for path in folder.iterdir())
+
+
+def check_room(folder: Path) -> None:
+    """Raise unless there is room for checkpoints.
+
+    Args:
+        folder: Need not exist.
+
+    Raises:
+        InputError: The disk is nearly full.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if free < _LEAST_FREE_BYTES:
+        raise InputError(f"only {free / 2**20:.0f} MiB are free at {folder}; free some room or choose another --out")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from working here at the same time; a killed process leaves no lock behind.
+
+    Args:
+        folder: Made if needed.
+
+    Raises:
+        InputError: Another process works here.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if not _take(descriptor):
+            raise InputError(f"another process is training in {folder}; wait until it ends, or choose another --out")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(folder: Path) -> bool:
+    """Return whether a process works in a folder.
+
+    Args:
+        folder: Need not exist.
+    """
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDWR)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    try:
+        return not _take(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class RunFolder:
@@ -34,66 +111,46 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.report = path / "report.html"
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes from training here at the same time; a killed process leaves no lock behind.
-
-        Raises:
-            InputError: Another process is training here.
-        """
-        import fcntl
-
-        self.path.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-        except BlockingIOError:
-            raise InputError(
-                f"another process is training in {self.path}; wait for it, or choose another --out"
-            ) from None
-        finally:
-            os.close(descriptor)
-
-    def claim(self, config: RunConfig, *, resume: bool) -> bool:
-        """Make the folder this run's own; write its config if it is new.
+    def check(self, config: RunConfig, *, resume: bool) -> None:
+        """Raise unless this run may have the folder; nothing is written.
 
         Args:
             config: The run.
             resume: Go on with what lies there.
 
-        Returns:
-            Whether there is a checkpoint or a result to go on from.
-
         Raises:
-            InputError: The folder holds another run, or this one and resume is off, or other files, or the disk is full.
+            InputError: The folder holds another run, this one and resume is off, or other files; or the disk is full.
         """
-        if self.config.exists():
+        if not is_empty(self.path):
+            if (self.path / "configs").is_dir():
+                raise InputError(f"{self.path} holds a comparison; choose another --out")
+            if not self.config.exists():
+                raise InputError(f"{self.path} is not empty and holds no run; choose another --out")
             self._check_same(config)
             if not resume:
                 raise InputError(
                     f"{self.path} holds this very run already; add --resume to go on, or choose another --out"
                 )
-        elif self.path.is_dir() and any(p.name != ".lock" for p in self.path.iterdir()):
-            raise InputError(f"{self.path} is not empty and holds no run; choose another --out")
-        elif self.path.exists() and not self.path.is_dir():
-            raise InputError(f"{self.path} is a file; choose another --out")
-        self.path.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self.path).free
-        if free < _LEAST_FREE_BYTES:
-            raise InputError(
-                f"only {free / 2**20:.0f} MiB are free at {self.path}; free some room or choose another --out"
-            )
+        check_room(self.path)
+
+    def claim(self, config: RunConfig) -> bool:
+        """Make the folder this run's own: write its config if it is new.
+
+        Args:
+            config: The run.
+
+        Returns:
+            Whether there is a checkpoint or a result to go on from.
+        """
         if not self.config.exists():
             write_config(self.config, config)
         return latest(self.checkpoints) is not None or self.metrics.exists()
 
     def _check_same(self, config: RunConfig) -> None:
         there = read_config(self.config)
-        different = [name for name in RunConfig.__dataclass_fields__ if getattr(there, name) != getattr(config, name)]
-        if different:
-            name = different[0]
-            raise InputError(
-                f"{self.path} holds another run: its {name} is {getattr(there, name)!r}, here it is {getattr(config, name)!r}; "
-                "choose another --out"
-            )
+        for name in RunConfig.__dataclass_fields__:
+            old, new = getattr(there, name), getattr(config, name)
+            if old != new:
+                raise InputError(
+                    f"{self.path} holds another run: its {name} is {old!r}, here it is {new!r}; choose another --out"
+                )

@@ -37,8 +37,8 @@ def theory_table(deltas: Sequence[float], latent_dim: int, max_exponent: float) 
     table = Table(
         title=f"What δ implies for {latent_dim} latent dimensions",
         caption=(
-            "σ_c: largest sampling noise (Eq. 17). Capacity: nats if every dimension carries unit signal (Eq. 7). Fixed point: where "
-            "Eq. 13 and 16 hold together. λ(σ): the exponent a dimension of that σ is given (Eq. 16)."
+            "σ_c: largest sampling noise (Eq. 17). Capacity: nats if every dimension carries unit signal (Eq. 7). "
+            "Fixed point: where Eq. 13 and 16 hold together. λ(σ): the exponent of a dimension of that σ (Eq. 16)."
         ),
     )
     for heading in ("δ", "σ_c", "capacity", "fixed point σ", "λ", *(f"λ({std:g})" for std in _STDS)):

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from accelerate import Accelerator
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from lambda_vae.files import write_json
@@ -32,7 +33,7 @@ class ProgressBar:
         columns = ("[bold]{task.description}", BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[status]}"))
         shown = [TextColumn(column) if isinstance(column, str) else column for column in columns]
         self.progress = Progress(*shown, console=console, disable=not console.is_terminal, transient=True)
-        self.task = self.progress.add_task(label.replace("[", "\\["), total=epochs, status="starting")
+        self.task = self.progress.add_task(escape(label), total=epochs, status="starting")
         self.label = label
 
     def __enter__(self) -> Self:

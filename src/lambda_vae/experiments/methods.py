@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.config import RunConfig
+from lambda_vae.experiments.values import nearest, plain_number
 from lambda_vae.objectives import ELBO, BetaELBO, Objective
 from lambda_vae.training import Constant, Cyclical, LinearWarmUp, Schedule
 
-__all__ = ["METHODS", "Method"]
+__all__ = ["METHODS", "Method", "method_named"]
 
 
 def _elbo(_config: RunConfig) -> Objective:
@@ -81,9 +82,9 @@ class Method:
         """
         parts = [self.title]
         if self.uses_delta():
-            parts.append(f"δ={config.delta:g}")
+            parts.append(f"δ={plain_number(config.delta)}")
         if config.beta != 1.0:
-            parts.append(f"β={config.beta:g}")
+            parts.append(f"β={plain_number(config.beta)}")
         if self.uses_delta() and config.release_epochs:
             parts.append(f"released {config.release_epochs}")
         return " ".join(parts)
@@ -126,10 +127,6 @@ def method_named(name: str) -> Method:
     Raises:
         InputError: Unknown; the message gives the nearest name.
     """
-    import difflib
-
     if name in METHODS:
         return METHODS[name]
-    near = difflib.get_close_matches(name, METHODS, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise InputError(f"unknown method {name!r}; {hint}the methods are {', '.join(METHODS)}")
+    raise InputError(f"unknown method {name!r}{nearest(name, METHODS)}; the methods are {', '.join(METHODS)}")

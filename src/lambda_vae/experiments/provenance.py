@@ -49,7 +49,7 @@ def repository_state() -> tuple[str, bool]:
 def command_line() -> str:
     """Return the command that started this process, without the folders of interpreter and script."""
     program, *words = sys.argv
-    return " ".join([Path(program).name.replace("__main__.py", "lambda-vae"), *words])
+    return " ".join(["lambda-vae" if Path(program).suffix == ".py" else Path(program).name, *words])
 
 
 def machine() -> dict[str, Any]:

@@ -59,5 +59,16 @@ def save_figure(figure: Figure, path: Path) -> Path:
     if path.suffix not in dateless:
         raise InputError(f"cannot write a figure as {path.suffix or path.name!r}; use .svg, .pdf or .png")
     with look(), replacing(path) as temporary:
+        _settle(figure)
         figure.savefig(temporary, format=path.suffix[1:], metadata=dateless[path.suffix])
     return path
+
+
+def _settle(figure: Figure) -> None:
+    """Fix the layout. Its solver's last digits change from call to call, and the names of clip paths hang on them."""
+    if figure.get_layout_engine() is None:
+        return
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axis in figure.axes:
+        axis.set_position([round(float(value), 6) for value in axis.get_position().bounds])

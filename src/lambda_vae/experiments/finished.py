@@ -1,0 +1,92 @@
+"""A finished run, read back to be used or measured anew."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from lambda_vae.data import Dataset
+from lambda_vae.diagnostics import CollapseReport
+from lambda_vae.errors import InputError
+from lambda_vae.experiments.build import build_vae, likelihood_of, load_data
+from lambda_vae.experiments.config import RunConfig, read_config
+from lambda_vae.experiments.folder import RunFolder
+from lambda_vae.experiments.results import measure
+from lambda_vae.files import read_json
+from lambda_vae.model import VAE
+
+__all__ = ["LoadedRun", "diagnose_run", "load_run"]
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A finished run, ready to be used.
+
+    Args:
+        config: As written in its folder.
+        vae: The model, in evaluation mode.
+        exponent: lambda, or None.
+        dataset: The data it was trained on.
+        folder: Where it lies.
+    """
+
+    config: RunConfig
+    vae: VAE
+    exponent: torch.Tensor | None
+    dataset: Dataset
+    folder: RunFolder
+
+
+def load_run(path: Path, data: str | None = None) -> LoadedRun:
+    """Return a finished run.
+
+    Args:
+        path: Its folder.
+        data: Other data than the run's own.
+
+    Raises:
+        InputError: No run there, not finished, damaged weights, or data of another shape.
+    """
+    folder = RunFolder(path)
+    if (path / "configs").is_dir():
+        raise InputError(f"{path} holds a comparison; give one of its runs, a folder in {path / 'runs'}")
+    config = read_config(folder.config)
+    if not folder.model.exists():
+        raise InputError(f"{path} holds a run that is not finished; go on with --resume")
+    dataset = load_data(replace(config, data=data) if data else config, training=False)
+    vae = build_vae(config, dataset.features, likelihood_of(config, dataset))
+    try:
+        tensors = load_file(folder.model)
+        exponent = tensors.pop("exponent", None)
+        vae.load_state_dict(tensors)
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise _misfit(folder.model, dataset if data else None, error) from None
+    return LoadedRun(config, vae.eval(), exponent, dataset, folder)
+
+
+def _misfit(model: Path, other: Dataset | None, error: Exception) -> InputError:
+    reason = str(error).strip().splitlines()[-1].strip().rstrip(".")
+    if other is not None and "size mismatch" in reason:
+        return InputError(
+            f"{other.name} of shape {other.shape} does not fit the run's model ({reason}); give other data"
+        )
+    return InputError(f"{model} does not hold this run's model ({reason}); restore it, or train again")
+
+
+def diagnose_run(path: Path, *, iw_samples: int | None = None, data: str | None = None) -> CollapseReport:
+    """Measure a finished run anew.
+
+    Args:
+        path: Its folder.
+        iw_samples: Another number of importance samples.
+        data: Other data than the run's own.
+
+    Raises:
+        InputError: As `load_run`.
+    """
+    run = load_run(path, data)
+    config = run.config if iw_samples is None else replace(run.config, iw_samples=iw_samples)
+    history = read_json(run.folder.history) if run.folder.history.exists() else None
+    return measure(config, run.dataset, run.vae, run.exponent, history)

@@ -1,0 +1,85 @@
+"""What accelerate is asked for: precision, trackers, and one answer for all processes."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+from accelerate.utils import broadcast_object_list
+
+from lambda_vae.errors import InputError
+from lambda_vae.experiments.config import RunConfig
+from lambda_vae.experiments.values import nearest
+from lambda_vae.training.precision import PRECISION
+
+__all__ = ["check_trackers", "make_accelerator", "on_main"]
+
+T = TypeVar("T")
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Raise unless every tracker is known to accelerate and installed.
+
+    Args:
+        names: As in `RunConfig.trackers`.
+
+    Raises:
+        InputError: One is not; the message gives the nearest name.
+    """
+    known = sorted({*LOGGER_TYPE_TO_CLASS, "all"})
+    installed = sorted(map(str, get_available_trackers()))
+    for name in names:
+        if name not in known:
+            raise InputError(f"unknown tracker {name!r}{nearest(name, known)}; installed are {', '.join(installed)}")
+        if name not in (*installed, "all"):
+            raise InputError(
+                f"tracker {name!r} is not installed; install it, or use one of {', '.join(installed)} or none: []"
+            )
+
+
+def make_accelerator(config: RunConfig, logs: Path | None = None) -> Accelerator:
+    """Return an accelerator for a run.
+
+    Args:
+        config: The run.
+        logs: Where trackers write; None starts none.
+    """
+    precision = PRECISION.get(config.precision, "no")
+    # accelerate holds one precision a process; a second run in the same process may choose another.
+    if AcceleratorState._shared_state and AcceleratorState().mixed_precision != precision:
+        AcceleratorState._reset_state()
+    trackers = list(config.trackers) if logs is not None else []
+    accelerator = Accelerator(mixed_precision=precision, log_with=trackers or None, project_dir=str(logs or "."))
+    if trackers:
+        accelerator.init_trackers("lambda-vae")
+    return accelerator
+
+
+def on_main(accelerator: Accelerator, step: Callable[[], T]) -> T:
+    """Return on every process what `step` returns on the main one, the only one to run it.
+
+    Args:
+        accelerator: Of this process.
+        step: May raise InputError.
+
+    Raises:
+        InputError: On the main process, as `step` raised it.
+        SystemExit: On every other process then.
+    """
+    result: list[T | None] = [None]
+    refusal: list[str | None] = [None]
+    if accelerator.is_main_process:
+        try:
+            result = [step()]
+        except InputError as error:
+            refusal = [str(error)]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(refusal)
+        broadcast_object_list(result)
+    if refusal[0] is not None:
+        if accelerator.is_main_process:
+            raise InputError(refusal[0])
+        raise SystemExit(2)
+    return result[0]  # type: ignore[return-value]

@@ -1,0 +1,184 @@
+"""What a trained model is measured by, and how it is written down."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from lambda_vae.data import Dataset
+from lambda_vae.diagnostics import CollapseReport, diagnose
+from lambda_vae.experiments.build import FixedView, binarisation_of, measuring_view, probing_view
+from lambda_vae.experiments.config import RunConfig
+from lambda_vae.experiments.folder import RunFolder
+from lambda_vae.experiments.methods import method_named
+from lambda_vae.experiments.pictures import draw_pictures
+from lambda_vae.experiments.provenance import command_line, provenance
+from lambda_vae.experiments.values import plain_number
+from lambda_vae.files import replacing, write_json
+from lambda_vae.model import VAE
+from lambda_vae.training import Trainer
+
+__all__ = ["describe_data", "identity", "measure", "record_result", "run_name", "save_model"]
+
+
+def run_name(config: RunConfig) -> str:
+    """Return the name of a run's folder within a comparison.
+
+    Args:
+        config: The run.
+
+    Example:
+        >>> run_name(RunConfig(method="lambda-vae", delta=1.19, release_epochs=50, seed=2))
+        'lambda-vae-delta1.19-release50-seed2'
+    """
+    method = method_named(config.method)
+    parts = [config.method]
+    if method.uses_delta():
+        parts.append(f"delta{plain_number(config.delta)}")
+    if config.beta != 1.0:
+        parts.append(f"beta{plain_number(config.beta)}")
+    if method.uses_delta() and config.release_epochs:
+        parts.append(f"release{config.release_epochs}")
+    return "-".join([*parts, f"seed{config.seed}"])
+
+
+def identity(config: RunConfig, failure: str | None = None) -> dict[str, Any]:
+    """Return the first part of metrics.json: which run it is, and whether it came through.
+
+    Args:
+        config: The run.
+        failure: Why it did not.
+    """
+    method = method_named(config.method)
+    return {
+        "schema": 1,
+        "run": run_name(config),
+        "method": config.method,
+        "label": method.label(config),
+        "delta": config.delta if method.uses_delta() else None,
+        "beta": config.beta,
+        "release_epochs": config.release_epochs if method.uses_delta() else 0,
+        "seed": config.seed,
+        "epochs": config.epochs,
+        "latent_dim": config.latent_dim,
+        "status": "done" if failure is None else "failed",
+        "failure": failure,
+    }
+
+
+def describe_data(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
+    """Return the data's part of a provenance record.
+
+    Args:
+        config: The run.
+        dataset: Its data.
+    """
+    return {
+        "name": dataset.name,
+        "sha256": dataset.sha256,
+        "source": dataset.source,
+        "train": len(dataset.train),
+        "test": len(dataset.test),
+        "binarisation": binarisation_of(config, dataset),
+    }
+
+
+def measure(
+    config: RunConfig, dataset: Dataset, vae: VAE, exponent: torch.Tensor | None, history: dict[str, Any] | None
+) -> CollapseReport:
+    """Return every measure of a trained model on the test set.
+
+    Args:
+        config: Its run.
+        dataset: Its data.
+        vae: The model.
+        exponent: lambda, or None.
+        history: Of its training, which tells causes best.
+    """
+    labelled = dataset.train.y is not None and dataset.test.y is not None
+    probe = probing_view(config, dataset) if labelled else None
+    return diagnose(
+        vae,
+        measuring_view(config, dataset),
+        exponent=exponent,
+        delta=config.delta if method_named(config.method).uses_delta() else None,
+        iw_samples=config.iw_samples,
+        generator=torch.Generator(next(vae.parameters()).device).manual_seed(config.seed),
+        history=history,
+        test_labels=dataset.test.labels() if probe else None,
+        train_x=probe,
+        train_labels=_labels(dataset, probe) if probe else None,
+    )
+
+
+def _labels(dataset: Dataset, view: FixedView) -> torch.Tensor:
+    labels = dataset.train.labels()
+    assert labels is not None, "a probe is made for labelled data only"
+    return labels[view.index]
+
+
+def record_result(
+    config: RunConfig, dataset: Dataset, trainer: Trainer, folder: RunFolder, started: datetime
+) -> dict[str, Any]:
+    """Measure the finished model and write everything down; metrics.json comes last, so it means that the run is whole.
+
+    Args:
+        config: The run.
+        dataset: Its data.
+        trainer: At its end.
+        folder: Where to write.
+        started: When this process began.
+
+    Returns:
+        The content of metrics.json.
+    """
+    history = trainer.history.to_record()
+    write_json(folder.history, history)
+    exponent = trainer.equalizer.exponent if trainer.equalizer is not None else None
+    save_model(folder.model, trainer.vae, exponent)
+    report = measure(config, dataset, trainer.vae, exponent, history).to_record()
+    if dataset.kind == "image":
+        _save_images(folder.images, trainer.vae, config, dataset, report["dimensions"]["kl"])
+    data = describe_data(config, dataset)
+    write_json(folder.provenance, provenance(command_line(), [config.seed], data, _options(config, trainer), started))
+    seconds = sum(history["seconds"])
+    times = {"seconds": seconds, "ms_per_step": 1e3 * seconds / (trainer.steps * config.epochs)}
+    metrics = {**identity(config), **times, **report}
+    write_json(folder.metrics, metrics)
+    return metrics
+
+
+def _options(config: RunConfig, trainer: Trainer) -> dict[str, Any]:
+    return {
+        "precision": config.precision,
+        "matmul": config.matmul,
+        "matmul_error": trainer.matmul_error,
+        "compile": config.compile,
+        "processes": trainer.accelerator.num_processes,
+    }
+
+
+def _save_images(path: Path, vae: VAE, config: RunConfig, dataset: Dataset, kl: Sequence[float]) -> None:
+    device = next(vae.parameters()).device
+    arrays = draw_pictures(vae, measuring_view(config, dataset).head(24).to(device), dataset.shape, list(kl))
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
+
+
+def save_model(path: Path, vae: VAE, exponent: torch.Tensor | None) -> None:
+    """Write a model's weights, and its lambda if it has one, as safetensors.
+
+    Args:
+        path: The file.
+        vae: The model.
+        exponent: lambda, [D], or None.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in vae.state_dict().items()}
+    if exponent is not None:
+        tensors["exponent"] = exponent.detach().cpu()
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"format": "lambda-vae model 1"})

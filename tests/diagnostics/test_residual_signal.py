@@ -1,0 +1,94 @@
+import pytest
+import torch
+from linear_gaussian import draw, linear_vae, loadings
+from torch import nn
+
+from lambda_vae.diagnostics.residual import residual_signal
+from lambda_vae.distributions import BernoulliLikelihood
+from lambda_vae.distributions.likelihood import Likelihood
+from lambda_vae.model import VAE
+from lambda_vae.posteriors import GaussianPosterior
+from lambda_vae.priors import StandardNormalPrior
+
+TRUE = loadings([8.0, 4.0, 3.0, 2.0])
+
+
+def without(columns):
+    """The true loadings with these columns set to zero."""
+    weights = TRUE.clone()
+    weights[:, columns] = 0.0
+    return weights
+
+
+def left(vae, x, carried=(True,) * 4, exponent=None):
+    mask, resting = torch.tensor(carried), torch.zeros(4, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    return residual_signal(vae, x.split(500), mask, resting, exponent, generator=generator)
+
+
+def test_true_model_leaves_nothing():
+    signal = left(linear_vae(TRUE), draw(TRUE, 2000))
+    assert signal.directions == 0
+    assert 1.0 < signal.strongest < signal.floor < 1.6
+
+
+@pytest.mark.parametrize("missing", [[0], [3], [1, 2], [0, 1, 2, 3]])
+def test_every_missing_factor_is_a_direction(missing):
+    signal = left(linear_vae(without(missing)), draw(TRUE, 2000))
+    assert signal.directions == len(missing)
+
+
+def test_strongest_eigenvalue_is_one_plus_the_information_left():
+    signal = left(linear_vae(without([0])), draw(TRUE, 20_000))
+    # whitening uses the larger of model and data variance of each feature, so the value is a lower estimate of 1 + 8
+    assert 3.0 < signal.strongest < 9.5
+
+
+def test_narrow_sampling_noise_is_not_taken_for_signal():
+    exponent = torch.full((4,), 4.0, dtype=torch.float64)
+    assert left(linear_vae(TRUE), draw(TRUE, 2000), exponent=exponent).directions == 0
+
+
+def test_noise_of_a_resting_dimension_is_not_taken_for_signal():
+    # the decoder reacts to dimension 3, the encoder sends noise only, the data hold no such factor
+    vae = linear_vae(TRUE, encoder=without([3]), std=[None, None, None, 1.0])
+    x = draw(without([3]), 2000)
+    assert left(vae, x).directions == 1
+    assert left(vae, x, carried=(True, True, True, False)).directions == 0
+
+
+def test_bernoulli_data_with_and_without_shared_causes():
+    torch.manual_seed(0)
+    generator = torch.Generator().manual_seed(1)
+    factor = torch.randn(3000, 1, generator=generator)
+    shared = torch.rand(3000, 10, generator=generator).lt(torch.sigmoid(2 * factor)).float()
+    alone = torch.rand(3000, 10, generator=generator).lt(0.5).float()
+    vae = VAE(
+        nn.Identity(), GaussianPosterior(10, 4), StandardNormalPrior(4), nn.Linear(4, 10), BernoulliLikelihood(10)
+    )
+    with torch.no_grad():
+        for parameter in vae.parameters():
+            parameter.zero_()
+    assert left(vae, alone).directions == 0
+    assert left(vae, shared).directions == 1
+
+
+def test_nan_data_leave_no_plausible_number():
+    x = draw(TRUE, 100)
+    x[0, 0] = float("nan")
+    signal = left(linear_vae(TRUE), x)
+    assert signal.strongest != signal.strongest
+    assert signal.directions == 0
+
+
+class Odd(Likelihood):
+    """A likelihood that cannot be drawn from."""
+
+    def forward(self, theta):
+        return torch.distributions.Independent(torch.distributions.Laplace(theta, 1.0), 1)
+
+
+def test_likelihood_without_draws_is_not_judged():
+    vae = linear_vae(TRUE)
+    vae.likelihood = Odd(12)
+    assert left(vae, draw(TRUE, 50)) is None

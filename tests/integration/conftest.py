@@ -1,0 +1,1 @@
+from cli_process import bars, cli, own_cache  # noqa: F401
