@@ -28,7 +28,7 @@ define install
 	  "$$python" -m venv --clear $(1) || { echo "Python's venv module is not whole; on Debian: apt install python3-venv" >&2; exit 1; }; \
 	fi
 	@echo "Installing lambda-vae[$(2)] into $(1); the first time takes some minutes ..."
-	@$(1)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(2)]'
+	@$(1)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[$(2)]'
 	@touch $@
 endef
 
@@ -47,7 +47,7 @@ help: ## list the targets
 
 demo: $(DEV) ## train a VAE and its remedies on the embedded digits, and write the report (minutes)
 	@rm -rf runs/demo
-	$(BIN)/lambda-vae compare --data digits --methods vae warm-up lambda-vae --delta 1.01 1.19 --epochs 300 --seeds 1 --out runs/demo
+	$(BIN)/lambda-vae compare --data digits --methods vae warm-up lambda-vae --delta 1.19 --release_epochs 0 150 --epochs 300 --out runs/demo
 	@echo
 	@echo "Open $(CURDIR)/runs/demo/report.html in a browser."
 

@@ -55,9 +55,9 @@ def facts_lines(found: dict[str, Any]) -> list[str]:
     bfloat16 = {True: "has", False: "has no", None: "may or may not have"}[found["machine"]["bfloat16"]]
     packages = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
     commit = found["commit"][:12] + (" with changes not committed" if found["dirty"] else "")
+    processor = f"{found['machine']['cpu']}, one of its {found['machine']['cores']} cores"
     return [
         f"`{found['command']}`",
         "",
-        f"{found['date']}, commit {commit}. {packages}. {found['machine']['cpu']}, one of its {found['machine']['cores']} "
-        f"cores; it {bfloat16} bfloat16 arithmetic.",
+        f"{found['date']}, commit {commit}. {packages}. {processor}; it {bfloat16} bfloat16 arithmetic.",
     ]

@@ -131,7 +131,7 @@ def test_record_holds_the_fields_of_metrics_json(tmp_path):
     record = run(
         bernoulli_vae(),
         x,
-        exponent=torch.full((3,), 2.0),
+        exponent=torch.tensor([1.0, 2.0, 4.5]),
         delta=1.1,
         test_labels=labels,
         train_x=x,
@@ -169,7 +169,7 @@ def test_record_holds_the_fields_of_metrics_json(tmp_path):
     assert columns == set(record["dimensions"])
     assert all(len(values) == 3 for values in record["dimensions"].values())
     assert set(record["nll_iw_by_proposal"]) == {"q", "q_sampled"}
-    assert record["mean_exponent"] == 2.0
+    assert record["mean_exponent"] == 2.5
     write_json(tmp_path / "metrics.json", record)
     again = read_json(tmp_path / "metrics.json")
     assert again["dimensions"]["verdict"] == record["dimensions"]["verdict"]
@@ -281,7 +281,7 @@ WRONG_HISTORY = {"dimensions": {name: [[1.0, 1.0]] for name in NEEDED}}
         (pixels().view(60, 2, 4), {}, "flatten"),
         (pixels(), {"batch_size": 0}, "batch_size is 0"),
         (pixels(), {"iw_samples": 0}, "0 importance samples"),
-        (pixels(), {"test_labels": [0] * 59, "train_x": pixels(), "train_labels": [0] * 60}, "59 labels"),
+        (pixels(), {"test_labels": np.zeros(59), "train_x": pixels(), "train_labels": np.zeros(60)}, "59 labels"),
         (pixels(), {"history": WRONG_HISTORY}, "2 dimensions and the model 3"),
     ],
 )

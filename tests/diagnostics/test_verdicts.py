@@ -93,6 +93,13 @@ def test_history_tells_the_cause_of_a_silent_dimension():
         assert "epoch 7" in verdict.explanation
 
 
+def test_last_moment_at_work_decides_not_the_first():
+    start = replace(healthy(), epoch=1)
+    early, late = replace(DROWNED, epoch=3), replace(OUTWEIGHED, epoch=8)
+    assert one(dead(), room_for(1), [start, early, late]).cause is Cause.IMBALANCE
+    assert one(dead(), room_for(1), [start, replace(late, epoch=3), replace(early, epoch=8)]).cause is Cause.GAP
+
+
 def test_sentences_on_an_imbalance_fit_their_case():
     past = [replace(healthy(), epoch=1), replace(FADING, epoch=9), dead()]
     assert "up to epoch 9" in one(dead(), room_for(1), past).explanation

@@ -40,7 +40,8 @@ from lambda_vae.model import VAE
 
 __all__ = ["diagnose", "quick_reading"]
 
-Labels = Tensor | Shaped[np.ndarray, " N"]
+#: One class a row; test and train differ in length.
+Labels = Tensor | Shaped[np.ndarray, " _"]
 
 
 @dataclass(frozen=True, eq=False)

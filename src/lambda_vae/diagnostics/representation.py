@@ -29,10 +29,13 @@ class Codes:
     Args:
         mu: Posterior means, [N, D].
         labels: One class an example, [N].
+
+    Raises:
+        InputError: Codes and labels differ in number.
     """
 
     mu: Float[np.ndarray, "N D"]
-    labels: Shaped[np.ndarray, " N"]
+    labels: Shaped[np.ndarray, " M"]  # M = N, checked below with a message
 
     def __post_init__(self) -> None:
         if len(self.mu) != len(self.labels):

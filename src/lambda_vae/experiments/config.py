@@ -6,7 +6,7 @@ from typing import Any, get_type_hints
 
 import yaml
 
-from lambda_vae.data import BINARISATIONS, Binarisation
+from lambda_vae.data import Binarisation
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.values import fits, kind, nearest
 from lambda_vae.files import write_atomic
@@ -66,7 +66,7 @@ class RunConfig:
         trackers: Names that accelerate knows (tensorboard, wandb, mlflow, ...).
 
     Raises:
-        InputError: A value is out of range that no other part would refuse before training.
+        InputError: A value is of the wrong kind, or out of a range that no other part would check before training.
     """
 
     data: str = "digits"
@@ -101,12 +101,13 @@ class RunConfig:
     trackers: tuple[str, ...] = ("tensorboard",)
 
     def __post_init__(self) -> None:
+        for name, hint in get_type_hints(RunConfig).items():
+            if not fits(getattr(self, name), hint):
+                raise InputError(f"{name} is {getattr(self, name)!r}; it must be {kind(hint)}")
         check_seed(self.seed)
         for name, least in (("iw_samples", 1), ("evaluate_every", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least {least}")
-        if self.binarisation not in BINARISATIONS:
-            raise InputError(f"unknown binarisation {self.binarisation!r}; use one of {', '.join(BINARISATIONS)}")
 
     def options(self, keep_checkpoints: tuple[int, ...] = ()) -> TrainOptions:
         """Return the part that the training loop reads.

@@ -16,6 +16,7 @@ from lambda_vae.experiments.folder import RunFolder
 from lambda_vae.experiments.results import measure
 from lambda_vae.files import read_json
 from lambda_vae.model import VAE
+from lambda_vae.reports.checks import check_history
 
 __all__ = ["LoadedRun", "diagnose_run", "load_run"]
 
@@ -89,4 +90,7 @@ def diagnose_run(path: Path, *, iw_samples: int | None = None, data: str | None 
     run = load_run(path, data)
     config = run.config if iw_samples is None else replace(run.config, iw_samples=iw_samples)
     history = read_json(run.folder.history) if run.folder.history.exists() else None
+    if not isinstance(history, dict | None):
+        raise InputError(f"{run.folder.history} holds no history; restore it or remove it")
+    check_history(history or {}, run.folder.history)
     return measure(config, run.dataset, run.vae, run.exponent, history)

@@ -74,6 +74,10 @@ class Method:
         """Whether the method has lambda, and with it a delta."""
         return self.equalizer is not _no_equalizer
 
+    def uses_beta(self) -> bool:
+        """Whether the method weights the KL by beta."""
+        return self.objective is _beta_elbo
+
     def label(self, config: RunConfig) -> str:
         """Return the method's name in tables, with the settings that tell its runs apart.
 
@@ -83,7 +87,7 @@ class Method:
         parts = [self.title]
         if self.uses_delta():
             parts.append(f"δ={plain_number(config.delta)}")
-        if config.beta != 1.0:
+        if self.uses_beta() and config.beta != 1.0:
             parts.append(f"β={plain_number(config.beta)}")
         if self.uses_delta() and config.release_epochs:
             parts.append(f"released {config.release_epochs}")

@@ -39,7 +39,7 @@ def run_name(config: RunConfig) -> str:
     parts = [config.method]
     if method.uses_delta():
         parts.append(f"delta{plain_number(config.delta)}")
-    if config.beta != 1.0:
+    if method.uses_beta() and config.beta != 1.0:
         parts.append(f"beta{plain_number(config.beta)}")
     if method.uses_delta() and config.release_epochs:
         parts.append(f"release{config.release_epochs}")
@@ -60,7 +60,7 @@ def identity(config: RunConfig, failure: str | None = None) -> dict[str, Any]:
         "method": config.method,
         "label": method.label(config),
         "delta": config.delta if method.uses_delta() else None,
-        "beta": config.beta,
+        "beta": config.beta if method.uses_beta() else 1.0,
         "release_epochs": config.release_epochs if method.uses_delta() else 0,
         "seed": config.seed,
         "epochs": config.epochs,

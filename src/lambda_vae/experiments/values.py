@@ -86,8 +86,8 @@ def plain_number(value: float) -> str:
     return repr(float(value)).removesuffix(".0")
 
 
-_UNION = r'Parser key "(\w+)".*Given value: (.*)'
-_VALUE = r'Parser key "(\w+)".*Got value: (.*)'
+_UNION = r'Parser key "(\w+)".*Given value: ?(.*)'
+_VALUE = r'Parser key "(\w+)".*Got value: ?(.*)'
 
 
 def plain_complaint(message: str, hints: Mapping[str, Any], options: Collection[str]) -> str:

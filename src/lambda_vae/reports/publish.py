@@ -1,4 +1,4 @@
-"""What goes out of a run's folder: its figures as files, and a results page with everything that makes it repeatable."""
+"""What leaves the folder of a run: its figures, and a results page with all that makes it repeatable."""
 
 import statistics
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import Any
 
 from lambda_vae.errors import InputError
 from lambda_vae.files import write_atomic, write_json
+from lambda_vae.reports.columns import SURROGATE
 from lambda_vae.reports.console import verdict_lines
 from lambda_vae.reports.figures import (
     equalization_figure,
@@ -108,10 +109,10 @@ def _reading(record: ComparisonRecord, epoch: int) -> list[str]:
     if not rows:
         return []
     note = (
-        "Readings during the same runs, one sample per test example. A schedule or a release is where it stands at that "
-        "epoch of the whole training."
+        "Readings during the same runs, one sample for each test example. A warm-up or a release is wherever it stands "
+        "at that epoch of the whole training."
     )
-    head = '| method | runs | AU | NLL bound | surrogate (paper\'s "NLL", not a bound) |\n| --- | ---: | ---: | ---: | ---: |'
+    head = f"| method | runs | AU | NLL bound | {SURROGATE} |\n| --- | ---: | ---: | ---: | ---: |"
     return [f"## At epoch {epoch}", note, "\n".join([head, *rows])]
 
 

@@ -71,4 +71,5 @@ def _settle(figure: Figure) -> None:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axis in figure.axes:
-        axis.set_position([round(float(value), 6) for value in axis.get_position().bounds])
+        left, bottom, width, height = (round(float(value), 6) for value in axis.get_position().bounds)
+        axis.set_position((left, bottom, width, height))

@@ -16,7 +16,7 @@ from lambda_vae.reports.records import Row
 
 __all__ = ["Cell", "Line", "Table", "comparison_table"]
 
-_WIDEST_LABEL = 24
+_WIDEST_LABEL = 26
 _SURROGATE_NOTE = (
     'The surrogate is the paper\'s "NLL". It is not a bound on -log p(x): the excess KL is missing from it. '
     "Without λ (every λ = 1) it equals the NLL bound."

@@ -1,0 +1,94 @@
+"""`train` on two processes: one result folder, and the result of one process with twice the batch size."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from cli_process import TINY, launch, outcome
+
+WORDS = ["--epochs", 4, "--checkpoint_every", 2, "--report", "false", *TINY]
+
+
+def free_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+def launch_two(words, folder):
+    """What `accelerate launch --cpu --num_processes 2` sets up, without its imports."""
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    shared |= {"ACCELERATE_USE_CPU": "true"}
+    processes = [
+        launch(words, folder / f"log{rank}", RANK=str(rank), LOCAL_RANK=str(rank), **shared) for rank in range(2)
+    ]
+    for process in processes:
+        process.join()
+    return [process.exitcode for process in processes]
+
+
+def logs(folder):
+    return "\n".join(path.read_text() for path in sorted(folder.glob("log*")))
+
+
+def test_two_processes_equal_one_with_twice_the_batch(cli, bars, tmp_path):
+    two, one = tmp_path / "two", tmp_path / "one"
+    assert launch_two(["train", "--data", bars, *WORDS, "--batch_size", 10, "--out", two], tmp_path) == [0, 0], logs(
+        tmp_path
+    )
+    assert cli("train", "--data", bars, *WORDS, "--batch_size", 20, "--out", one).code == 0
+    ours, expected = outcome(two), outcome(one)
+    # Sums over two halves are rounded differently, and Adam magnifies that where gradients are small.
+    for name, weights in expected["weights"].items():
+        assert np.allclose(ours["weights"][name], weights, atol=2e-4), name
+    assert np.isclose(ours["metrics"]["nll_bound"], expected["metrics"]["nll_bound"], rtol=1e-3)
+    assert np.allclose(ours["history"]["loss"], expected["history"]["loss"], rtol=1e-4)
+    assert np.allclose(ours["history"]["rate_q"], expected["history"]["rate_q"], rtol=1e-3)
+    for name in ("std_mean", "exponent", "kl", "signal_power"):
+        a, b = ours["history"]["dimensions"][name], expected["history"]["dimensions"][name]
+        assert np.allclose(a, b, rtol=1e-2, atol=1e-4), name
+    assert json.loads((two / "provenance.json").read_text())["options"]["processes"] == 2
+    assert {path.name for path in two.iterdir()} == {path.name for path in one.iterdir()}
+
+
+def test_two_processes_refuse_together(bars, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.tex").write_text("years of work")
+    assert launch_two(["train", "--data", bars, *WORDS, "--out", out], tmp_path) == [2, 2]
+    assert (tmp_path / "log0").read_text().startswith("lambda-vae: ")
+    assert "is not empty and holds no run" in (tmp_path / "log0").read_text()
+    assert "Traceback" not in logs(tmp_path)
+    assert [path.name for path in out.iterdir()] == ["thesis.tex"]
+
+
+def test_two_processes_resume_a_finished_run(bars, tmp_path):
+    words = ["train", "--data", bars, *WORDS, "--batch_size", 10, "--out", tmp_path / "run"]
+    assert launch_two(words, tmp_path) == [0, 0], logs(tmp_path)
+    before = outcome(tmp_path / "run")
+    assert launch_two([*words, "--resume"], tmp_path) == [0, 0], logs(tmp_path)
+    assert outcome(tmp_path / "run") == before
+
+
+@pytest.mark.slow
+def test_accelerate_launch_starts_two_processes(own_cache, bars, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--cpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+    ]
+    command += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", str(free_port())]
+    words = ["-m", "lambda_vae.cli", "train", "--data", bars, *WORDS, "--batch_size", 10, "--out", tmp_path / "run"]
+    done = subprocess.run([*command, *map(str, words)], capture_output=True, text=True, env={**os.environ})
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["status"] == "done"
+    assert json.loads((tmp_path / "run" / "provenance.json").read_text())["options"]["processes"] == 2
