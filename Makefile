@@ -52,7 +52,7 @@ demo: $(DEV) ## train a VAE and its remedies on the embedded digits, and write t
 	@echo "Open $(CURDIR)/runs/demo/report.html in a browser."
 
 test: $(DEV) ## run all tests, the examples in the docstrings among them
-	$(BIN)/python -m pytest -n $(WORKERS) --doctest-modules --jaxtyping-packages=lambda_vae,beartype.beartype src tests
+	$(BIN)/python -m pytest -n $(WORKERS) --doctest-modules --jaxtyping-packages=lambda_vae,typechecker.check src tests
 
 check: $(DEV) ## lint, formatting, types
 	$(BIN)/ruff check

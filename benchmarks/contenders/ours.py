@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch._dynamo.utils import counters
 
 from contenders import HIDDEN, LATENT_DIM, Images, Pause
 from lambda_vae.data import view_train
@@ -37,6 +38,12 @@ def run(images: Images, batch_size: int, pause: Pause, delta: float | None = Non
         mlp(LATENT_DIM, HIDDEN, features),
         LIKELIHOODS["bernoulli"](features),
     )
+
+    def epoch_ended(*_: object) -> None:
+        if options.get("compile") and not counters:
+            raise RuntimeError("compile was asked for and nothing was compiled")
+        pause()
+
     trainer = Trainer(
         vae,
         ELBO(),
@@ -44,7 +51,7 @@ def run(images: Images, batch_size: int, pause: Pause, delta: float | None = Non
         lambda x, index, generator: view_train(x, index, "stochastic", generator),
         TrainOptions(epochs=10**6, batch_size=batch_size, **options),
         equalizer=None if delta is None else VarianceEqualizer(LATENT_DIM, delta),
-        listeners=[lambda _row, _trainer: pause()],
+        listeners=[epoch_ended],
     )
     pause()
     trainer.fit()

@@ -41,7 +41,7 @@ __all__ = [
     "write_report",
 ]
 
-# Each name is fetched on first use: somebody who wants the equalizer alone should not wait for plots and probes to be imported.
+# Each name is fetched on first use: who wants the equalizer alone should not wait for plots and probes.
 _ROOMS = {
     "data": ("load",),
     "diagnostics": ("CollapseReport", "diagnose"),

@@ -53,7 +53,8 @@ class VAE(nn.Module):
         >>> import torch
         >>> from lambda_vae.distributions import BernoulliLikelihood
         >>> from lambda_vae.networks import mlp
-        >>> vae = VAE(mlp(6, (4,)), GaussianPosterior(4, 2), StandardNormalPrior(2), mlp(2, (4,), 6), BernoulliLikelihood(6))
+        >>> posterior, prior = GaussianPosterior(4, 2), StandardNormalPrior(2)
+        >>> vae = VAE(mlp(6, (4,)), posterior, prior, mlp(2, (4,), 6), BernoulliLikelihood(6))
         >>> vae(torch.zeros(3, 6), torch.zeros(1, 3, 2)).z.shape
         torch.Size([1, 3, 2])
     """

@@ -39,7 +39,7 @@ def test_healthy_model_is_not_flagged():
     weights = planted(THREE)
     report = run(linear_vae(weights), draw(weights, 2000))
     assert outcome(report) == HEALTHY
-    assert report.verdict == "3 of 3 dimensions are active."
+    assert report.verdict == "3 of 3 dimensions are in use."
 
 
 def test_more_dimensions_than_factors_is_no_signal():
@@ -236,7 +236,7 @@ def test_nan_in_the_model_gives_nan_everywhere(tmp_path):
     for name in ("nll_bound", "nll_iw", "reconstruction", "decoder_capacity", "nll_iw_ess"):
         assert math.isnan(record[name]), name
     assert record["dimensions"]["verdict"] == ["not measured"] * 3
-    assert record["verdict"] == "0 of 3 dimensions are active; 3 could not be measured."
+    assert record["verdict"] == "0 of 3 dimensions are in use; 3 could not be measured."
     write_json(tmp_path / "metrics.json", record)
     assert read_json(tmp_path / "metrics.json")["nll_bound"] is None
 

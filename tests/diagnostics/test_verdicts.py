@@ -132,7 +132,7 @@ def test_half_collapsed_counts_right():
     found = verdicts([healthy()] * 5 + [dead()] * 5, NOTHING_LEFT)
     assert sum(verdict.label is Label.ACTIVE for verdict in found) == 5
     assert sum(verdict.cause is Cause.NO_SIGNAL for verdict in found) == 5
-    assert summary(found) == "5 of 10 dimensions are active; 5 collapsed (5 no signal)."
+    assert summary(found) == "5 of 10 dimensions are in use; 5 collapsed (5 no signal)."
 
 
 @pytest.mark.parametrize("field", ["signal_power", "sampling_std", "decoder_capacity", "mean", "gradient"])
@@ -208,5 +208,5 @@ def test_summary_speaks_of_all_labels():
     found = [Verdict(label, Cause.GAP if label is Label.COLLAPSED else None, "") for label in Label]
     text = summary(found)
     assert text == (
-        "1 of 4 dimensions is active; 1 collapsed (1 information gap); 1 is over-sharp; 1 could not be measured."
+        "2 of 4 dimensions are in use, 1 of them over-sharp; 1 collapsed (1 information gap); 1 could not be measured."
     )

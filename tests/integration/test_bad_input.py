@@ -1,5 +1,7 @@
 """What bad data, folders and disks get: one sentence, exit code 2, before training, and nothing lost."""
 
+# ruff: noqa: F811 - fixtures come by import
+
 import errno
 import gzip
 import os
@@ -9,7 +11,7 @@ import struct
 
 import numpy as np
 import pytest
-from cli_process import TINY, outcome, tree
+from cli_process import TINY, bars, cli, outcome, own_cache, tree  # noqa: F401
 from safetensors import SafetensorError
 
 from lambda_vae.data.named import NAMED

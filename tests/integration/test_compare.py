@@ -1,5 +1,7 @@
 """`compare`: the same data, order and noise for all, forks, failures, interruptions."""
 
+# ruff: noqa: F811 - fixtures come by import
+
 import json
 import os
 import signal
@@ -10,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import yaml
-from cli_process import TINY, launch, outcome, tree, wait_for
+from cli_process import TINY, bars, cli, launch, outcome, own_cache, tree, wait_for  # noqa: F401
 
 from lambda_vae.experiments import engine
 
@@ -91,7 +93,6 @@ def test_all_methods_see_the_same_at_first(whole):
 
 
 def test_a_released_run_forked_from_its_parent_equals_one_trained_from_scratch(whole, cli, tmp_path):
-    assert "--fork" in json.loads((whole / "runs" / RELEASED / "provenance.json").read_text())["command"] or True
     config = whole / "configs" / f"{RELEASED}.yaml"
     assert cli("train", "--config", config, "--out", tmp_path / "run", "--report", "false").code == 0
     assert outcome(tmp_path / "run") == outcome(whole / "runs" / RELEASED)
@@ -203,12 +204,10 @@ def test_a_run_that_dies_without_a_word_shows_the_end_of_its_log(cli, bars, fork
 
 def _doomed(start):
     def doomed(self, command, stdout, **settings):
-        if "vae-seed0" in command[-1] or any("vae-seed0.yaml" in word for word in command):
+        if any(word.endswith("/vae-seed0.yaml") for word in command):
             stdout.write(b"the last words\n")
             stdout.flush()
-            self.process = launch(["list"], "/dev/null")
-            os.kill(self.process.pid, signal.SIGKILL)
-            self.process.join()
+            self.process, self.pid = SimpleNamespace(is_alive=lambda: False, exitcode=-signal.SIGKILL), 0
             return
         start(self, command, stdout, **settings)
 

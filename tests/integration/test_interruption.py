@@ -1,11 +1,13 @@
 """Runs that are stopped or killed, and what --resume makes of them: always the result of an undisturbed run."""
 
+# ruff: noqa: F811 - fixtures come by import
+
 import os
 import random
 import signal
 
 import pytest
-from cli_process import TINY, launch, outcome, wait_for
+from cli_process import TINY, bars, cli, launch, outcome, own_cache, wait_for  # noqa: F401
 
 WORDS = ["--epochs", 40, "--checkpoint_every", 3, "--trackers", "[]", "--report", "false", *TINY]
 

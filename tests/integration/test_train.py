@@ -1,10 +1,12 @@
 """`train` from data to result, and the commands that read a result."""
 
+# ruff: noqa: F811 - fixtures come by import
+
 import json
 
 import numpy as np
 import pytest
-from cli_process import TINY, outcome, tree
+from cli_process import TINY, bars, cli, outcome, own_cache, tree  # noqa: F401
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -79,17 +79,18 @@ def summary(results: Sequence[Verdict]) -> str:
 
     Example:
         >>> summary([Verdict(Label.ACTIVE, None, ""), Verdict(Label.COLLAPSED, Cause.NO_SIGNAL, "")])
-        '1 of 2 dimensions is active; 1 collapsed (1 no signal).'
+        '1 of 2 dimensions is in use; 1 collapsed (1 no signal).'
     """
     count = {label: sum(result.label is label for result in results) for label in Label}
     causes = {cause: sum(result.cause is cause for result in results) for cause in Cause}
-    active = count[Label.ACTIVE]
-    text = f"{active} of {len(results)} dimensions {'is' if active == 1 else 'are'} active"
+    sharp = count[Label.OVER_SHARP]
+    used = count[Label.ACTIVE] + sharp
+    text = f"{used} of {len(results)} dimensions {'is' if used == 1 else 'are'} in use"
+    if sharp:
+        text += f", {sharp} of them over-sharp"
     if count[Label.COLLAPSED]:
         reasons = ", ".join(f"{number} {cause}" for cause, number in causes.items() if number)
         text += f"; {count[Label.COLLAPSED]} collapsed ({reasons})"
-    if count[Label.OVER_SHARP]:
-        text += f"; {count[Label.OVER_SHARP]} {'is' if count[Label.OVER_SHARP] == 1 else 'are'} over-sharp"
     if count[Label.NOT_MEASURED]:
         text += f"; {count[Label.NOT_MEASURED]} could not be measured"
     return f"{text}."

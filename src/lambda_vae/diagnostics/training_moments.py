@@ -71,9 +71,8 @@ class TrainingMoments:
 
     Source:
         The paper, Eq. 3, 7, 11, 18 and 19. Deviation: the KL term's pull is |E_x[1/sigma(x) - sigma(x)]|, not taken
-        at the mean
-        sigma: that is what Eq. 3 says of an encoder whose sigma varies with x, and it makes rho = 1 at every
-            equilibrium.
+        at the mean sigma: that is what Eq. 3 says of an encoder whose sigma varies with x, and it makes rho = 1 at
+        every equilibrium.
 
     Example:
         >>> moments = TrainingMoments(2)

@@ -38,7 +38,8 @@ class Bernoulli:
         """Return log p(x) in nats, summed over the features.
 
         Args:
-            x: 0 or 1, [B, F]; broadcast against the logits. Values in between give a cross-entropy, which is not a likelihood.
+            x: 0 or 1, [B, F]; broadcast against the logits. Values in between give a cross-entropy, which is not a
+                likelihood.
         """
         return -F.binary_cross_entropy_with_logits(self.logits, x.expand_as(self.logits), reduction="none").sum(-1)
 

@@ -73,7 +73,8 @@ class DiagGaussian:
     def kl_per_dim(self, p: "DiagGaussian") -> Float[Tensor, "*batch D"]:
         r"""KL(self || p) in nats, one for each dimension, >= 0.
 
-        .. math:: \tfrac12 \bigl(e^{r} - 1 - r + (\mu - \mu_p)^2 / \sigma_p^2\bigr), \quad r = \ln\sigma^2 - \ln\sigma_p^2
+        .. math:: \tfrac12 \bigl(e^{r} - 1 - r + (\mu - \mu_p)^2 / \sigma_p^2\bigr),
+            \quad r = \ln\sigma^2 - \ln\sigma_p^2
 
         Args:
             p: Right side; broadcasts against self.
@@ -82,7 +83,8 @@ class DiagGaussian:
             [..., D].
 
         Source:
-            Kingma and Welling 2014, arXiv:1312.6114, Appendix B. Deviation: general p; expm1 keeps its digits near collapse.
+            Kingma and Welling 2014, arXiv:1312.6114, Appendix B. Deviation: general p; expm1 keeps its digits near
+            collapse.
         """
         ratio = self.logvar - p.logvar
         return 0.5 * (torch.expm1(ratio) - ratio + (self.mu - p.mu).square() * torch.exp(-p.logvar))
@@ -119,7 +121,8 @@ def standard_normal(dim: int) -> DiagGaussian:
 class GaussianLikelihood(Likelihood):
     """p(x|z) = N(theta, diag(exp(logvar))) with one learned logvar for each feature.
 
-    The observation noise is learned, constants included, so that log p(x|z) is a density that can be compared between runs.
+    The observation noise is learned and no constant is dropped, so that log p(x|z) is a density that can be compared
+    between runs.
 
     Args:
         features: F, the length of x.

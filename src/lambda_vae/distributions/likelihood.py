@@ -1,7 +1,7 @@
 """What a decoder's output means: theta -> p(x|z)."""
 
 from abc import abstractmethod
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -12,11 +12,13 @@ __all__ = ["Likelihood", "Observation", "at_least_float32"]
 def at_least_float32(tensor: Tensor) -> Tensor:
     """Return `tensor` in float32 if it is half or bfloat16, else as it is.
 
-    Losses, KLs and sampling are never computed in reduced precision: near collapse a KL is a difference of nearly equal numbers.
+    Losses, KLs and sampling are never computed in reduced precision: near collapse a KL is a difference of nearly equal
+    numbers.
     """
     return tensor.float() if tensor.element_size() < 4 else tensor
 
 
+@runtime_checkable
 class Observation(Protocol):
     """p(x|z): what the corridor asks of any likelihood."""
 

@@ -5,7 +5,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from accelerate import Accelerator
 from rich.console import Console
@@ -36,7 +36,7 @@ class ProgressBar:
         self.task = self.progress.add_task(escape(label), total=epochs, status="starting")
         self.label = label
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "ProgressBar":
         self.progress.start()
         return self
 

@@ -1,5 +1,5 @@
 """Networks: tensors in, tensors out."""
 
-from lambda_vae.networks.mlp import ACTIVATIONS, mlp
+from lambda_vae.networks.mlp import ACTIVATIONS, MLP, mlp
 
-__all__ = ["ACTIVATIONS", "mlp"]
+__all__ = ["ACTIVATIONS", "MLP", "mlp"]

@@ -9,7 +9,9 @@ __all__ = ["excess_kl", "nll_bound", "surrogate_nll"]
 
 
 def nll_bound(trace: Trace) -> Float[Tensor, "K B"]:
-    """-log p(x|z) + KL(q_lambda || p): minus the ELBO of the law really sampled, an upper bound on -log p(x) in expectation.
+    """-log p(x|z) + KL(q_lambda || p): minus the ELBO of the law really sampled.
+
+    In expectation an upper bound on -log p(x), whatever the exponent.
 
     Args:
         trace: One pass of a VAE.

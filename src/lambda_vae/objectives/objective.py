@@ -1,7 +1,7 @@
 """What every objective takes and gives."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -26,6 +26,7 @@ class Terms:
     rate_q: Float[Tensor, " B"]
 
 
+@runtime_checkable
 class Objective(Protocol):
     """A map from a trace to the terms of a loss."""
 

@@ -1,8 +1,10 @@
-"""Checkpoints: one safetensors file each, state as JSON in its header, written beside and renamed, so whole or absent."""
+"""Checkpoints: one safetensors file each, state as JSON in its header, written beside and renamed: whole or absent."""
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ from lambda_vae.files import replacing
 
 __all__ = ["Checkpoint", "flatten", "latest", "load", "path_of", "prune", "save"]
 
-_FORMAT = "lambda-vae checkpoint 1"
+_FORMAT = "lambda-vae checkpoint 2"
+_WITHOUT_HASH = "lambda-vae checkpoint 1"
+_REMEDY = "remove it to go on from the checkpoint before it"
 _NAME = re.compile(r"epoch-(\d{5})-step-(\d{7})\.safetensors")
 
 
@@ -26,7 +30,7 @@ class Checkpoint:
 
     Args:
         tensors: Weights, optimiser moments, equalizer, accumulators, generator states.
-        state: JSON values: position, options of the optimiser, fingerprint of the run.
+        state: JSON values: position, options, readings on the test set, and what the run must share to go on.
     """
 
     tensors: dict[str, Tensor]
@@ -60,9 +64,20 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         checkpoint: What to write.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
-    metadata = {"format": _FORMAT, "state": json.dumps(checkpoint.state)}
+    state = json.dumps(checkpoint.state)
+    metadata = {"format": _FORMAT, "state": state, "sha256": _digest(tensors, state)}
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
+
+
+def _digest(tensors: dict[str, Tensor], state: str) -> str:
+    """The hash of a checkpoint's content: safetensors itself notices a cut file but not a changed byte."""
+    digest = sha256(state.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def load(path: Path) -> Checkpoint:
@@ -81,10 +96,13 @@ def load(path: Path) -> Checkpoint:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is damaged ({error}); remove it to go on from the checkpoint before it") from None
-    if metadata.get("format") != _FORMAT:
-        raise InputError(f"{path} is not a lambda-vae checkpoint (its header says {metadata.get('format')!r})")
-    return Checkpoint(tensors, json.loads(metadata["state"]))
+        raise InputError(f"{path} is damaged ({error}); {_REMEDY}") from None
+    found, state = metadata.get("format"), metadata.get("state", "")
+    if found not in (_FORMAT, _WITHOUT_HASH):
+        raise InputError(f"{path} is not a lambda-vae checkpoint (its header says {found!r}); choose another file")
+    if found == _FORMAT and metadata.get("sha256") != _digest(tensors, state):
+        raise InputError(f"{path} is damaged (its content does not have the hash in its header); {_REMEDY}")
+    return Checkpoint(tensors, json.loads(state))
 
 
 def _positions(folder: Path) -> list[tuple[int, int, Path]]:
@@ -118,16 +136,16 @@ def prune(folder: Path, keep_epochs: frozenset[int] = frozenset(), newest: int =
         leftover.unlink(missing_ok=True)
 
 
-def flatten(prefix: str, state: dict[str, Any]) -> dict[str, Tensor]:
+def flatten(prefix: str, state: Mapping[Any, Any]) -> dict[str, Tensor]:
     """Return the tensors of a nested state dict under dotted names below `prefix`.
 
     Args:
         prefix: For example ``"optimizer"``.
-        state: A state dict whose leaves are tensors; None leaves are left out.
+        state: A state dict of tensors, nested, its keys strings or integers; leaves of another kind are left out.
     """
     tensors: dict[str, Tensor] = {}
     for key, value in state.items():
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             tensors |= flatten(f"{prefix}.{key}", value)
         elif isinstance(value, torch.Tensor):
             tensors[f"{prefix}.{key}"] = value

@@ -1,9 +1,10 @@
-"""The training loop: whole epochs without host synchronisation, one door for chance, resumable between any two steps."""
+"""The training loop: epochs without host synchronisation, one door for chance, resumable between any two steps."""
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -19,6 +20,7 @@ from lambda_vae.objectives import Objective, Terms
 from lambda_vae.training import checkpoints
 from lambda_vae.training.history import EpochRow, History
 from lambda_vae.training.interruption import Interrupted, StopRequest, stop_requests
+from lambda_vae.training.joint import joint_sums, shares
 from lambda_vae.training.options import TrainOptions
 from lambda_vae.training.precision import PRECISION, set_matmul
 from lambda_vae.training.schedules import Constant, Schedule
@@ -31,12 +33,16 @@ View = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 _STEPS_BETWEEN_AGREEMENTS = 50
 
+#: Where the state dict of an equalizer holds its sums.
+_SEEN = "_extra_state"
+
 
 class Trainer:
     """Trains one VAE on one tensor.
 
-    All chance of an epoch comes from one generator, drawn for the batches of all processes together, so that every method, and
-    every number of processes, sees the same data, order and noise.
+    All chance of an epoch comes from one generator, drawn for the batches of all processes together, so that every
+    method, and every number of processes, sees the same data, order and noise. Histories and checkpoints are those of
+    the joint batch.
 
     Args:
         vae: The model.
@@ -68,8 +74,10 @@ class Trainer:
         listeners: Sequence[Callable[[EpochRow, "Trainer"], None]] = (),
         accelerator: Accelerator | None = None,
     ) -> None:
-        self.accelerator = accelerator or Accelerator(mixed_precision=PRECISION[options.precision])
+        # accelerate allows one precision for the whole life of a process; ours is set around each pass instead.
+        self.accelerator = accelerator or Accelerator(mixed_precision=PRECISION["float32"])
         self.device: torch.device = self.accelerator.device
+        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=options.precision == "bfloat16")
         self.options, self.objective, self.view = options, objective, view
         self.schedule: Schedule = schedule or Constant()
         self.folder, self.listeners = folder, listeners
@@ -79,7 +87,8 @@ class Trainer:
         self.steps = len(x) // self.joint_batch
         if self.steps < 1:
             raise InputError(
-                f"a batch of {self.joint_batch} is larger than the data ({len(x)} examples); use --batch_size {len(x)} or less"
+                f"a batch of {self.joint_batch} is larger than the data ({len(x)} examples); "
+                f"use --batch_size {len(x) // self.accelerator.num_processes or 1} or less"
             )
         self.matmul_error = set_matmul(options.matmul, self.device)
         # A data set that fits stays beside the model, so that no step waits for a transfer.
@@ -108,7 +117,7 @@ class Trainer:
         with stop_requests() as request:
             while self.epoch < self.options.epochs:
                 self._run_epoch(request)
-                if request.signal_name and self.epoch < self.options.epochs:
+                if self.epoch < self.options.epochs and self._should_stop(request):
                     self._interrupt(request)
         return self.history
 
@@ -120,22 +129,22 @@ class Trainer:
         kl_weight = 0.0
         while self.step < self.steps:
             kl_weight = self.schedule(self.epoch + self.step / self.steps)
-            self._train_step(
-                order[self.step * self.joint_batch : (self.step + 1) * self.joint_batch], exponent, kl_weight
-            )
+            rows = order[self.step * self.joint_batch : (self.step + 1) * self.joint_batch]
+            self._train_step(rows, exponent, kl_weight)
             self.step += 1
-            if self.step < self.steps and self._should_stop(request):
+            if self.step < self.steps and self._may_stop_here() and self._should_stop(request):
                 self._seconds += time.perf_counter() - started
                 self._interrupt(request)
         self._finish_epoch(exponent, kl_weight, self._seconds + time.perf_counter() - started)
 
     def _train_step(self, rows: Tensor, exponent: Tensor | None, kl_weight: float) -> None:
         x, eps = self._draw(rows)
-        trace: Trace = self.model(x, eps, exponent)
+        with self.autocast:
+            trace: Trace = self.model(x, eps, exponent)
         terms = self.objective(trace, kl_weight)
         gradient: list[Tensor] = []
         if self.moments is not None:
-            trace.z.register_hook(gradient.append)
+            trace.z.register_hook(gradient.append)  # type: ignore[no-untyped-call]
         self.accelerator.backward(terms.loss.mean())
         if self.options.clip_norm is not None:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
@@ -164,19 +173,10 @@ class Trainer:
                 self.moments.update(dlogp_dz, trace.eps[0], trace.q.mu, trace.q.logvar)
 
     def _finish_epoch(self, exponent: Tensor | None, kl_weight: float, seconds: float) -> None:
-        self.trail.check(self.epoch + 1, self.options.learning_rate)
-        scalars = {**self.trail.means(), "kl_weight": kl_weight, "seconds": seconds}
-        dimensions: dict[str, list[float]] = {}
-        if self.moments is not None:
-            used = torch.ones(self.vae.latent_dim) if exponent is None else exponent
-            measured = self.moments.compute(used)
-            scalars["active_units"] = float(measured.active_units)
-            dimensions = {**measured.dimensions, "exponent": used.tolist()}
-            self.moments.reset()
+        row = self._measure_epoch(exponent, {"kl_weight": kl_weight, "seconds": seconds})
         if self.equalizer is not None:
             self.equalizer.end_epoch()
         self.epoch, self.step, self._seconds = self.epoch + 1, 0, 0.0
-        row = EpochRow(self.epoch, scalars, dimensions)
         self.history.rows.append(row)
         if self.accelerator.is_main_process:
             for listener in self.listeners:
@@ -185,25 +185,50 @@ class Trainer:
         if self.epoch % self.options.checkpoint_every == 0 or self.epoch in (*keep, self.options.epochs):
             self.save()
 
+    def _measure_epoch(self, exponent: Tensor | None, scalars: dict[str, float]) -> EpochRow:
+        """The finished epoch of all processes as one row; a diverged one goes no further."""
+        trail = self._check_trail()
+        row = EpochRow(self.epoch + 1, {**trail.means(), **scalars}, {})
+        if self.moments is not None:
+            joint = TrainingMoments(self.vae.latent_dim, self.device)
+            joint.load_state_dict(joint_sums(self.moments.state_dict(), self.accelerator))
+            self.moments.reset()
+            used = torch.ones(self.vae.latent_dim) if exponent is None else exponent
+            measured = joint.compute(used)
+            row.scalars["active_units"] = float(measured.active_units)
+            row.dimensions.update(measured.dimensions, exponent=used.tolist())
+        return row
+
+    def _check_trail(self) -> Trail:
+        trail = self.trail.joint(self.accelerator)
+        trail.check(self.epoch + 1, self.step, self.vae.parameters(), self.options.learning_rate)
+        return trail
+
+    def _may_stop_here(self) -> bool:
+        return self.accelerator.num_processes == 1 or self.step % _STEPS_BETWEEN_AGREEMENTS == 0
+
     def _should_stop(self, request: StopRequest) -> bool:
         if self.accelerator.num_processes == 1:
             return request.signal_name is not None
-        if self.step % _STEPS_BETWEEN_AGREEMENTS:
-            return False
         # A signal reaches the processes at different steps; all must leave after the same one.
         votes = torch.tensor(float(request.signal_name is not None), device=self.device)
         return bool(self.accelerator.reduce(votes, reduction="sum") > 0)
 
     def _interrupt(self, request: StopRequest) -> None:
+        if self.step:
+            self._check_trail()  # a diverged epoch must not become the newest checkpoint
         self.save()
         where = f"epoch {self.epoch + 1}, step {self.step}" if self.step else f"the end of epoch {self.epoch}"
         raise Interrupted(f"stopped by {request.signal_name or 'another process'} at {where}; go on with --resume")
 
     def save(self) -> None:
-        """Write a checkpoint of this very position; nothing without a folder."""
-        if self.folder is None or not self.accelerator.is_main_process:
+        """Write a checkpoint of this very position; nothing without a folder. Every process must call this."""
+        if self.folder is None:
             return
-        checkpoints.save(checkpoints.path_of(self.folder, self.epoch, self.step), self._checkpoint())
+        checkpoint = self._checkpoint()
+        if not self.accelerator.is_main_process:
+            return
+        checkpoints.save(checkpoints.path_of(self.folder, self.epoch, self.step), checkpoint)
         checkpoints.prune(self.folder, frozenset(self.options.keep_checkpoints))
 
     def _checkpoint(self) -> checkpoints.Checkpoint:
@@ -212,37 +237,53 @@ class Trainer:
             **checkpoints.flatten("optimizer", self.optimizer.state_dict()["state"]),
             **checkpoints.flatten("history", self.history.tensors()),
             "generator": self.generator.get_state(),
-            "trail": self.trail.values,
+            "trail": self.trail.joint(self.accelerator).values,
         }
-        for name, part in (("equalizer", self.equalizer), ("moments", self.moments)):
-            if part is not None:
-                tensors |= checkpoints.flatten(name, part.state_dict())
+        if self.equalizer is not None:
+            seen = joint_sums({_SEEN: self.equalizer.get_extra_state()}, self.accelerator)
+            tensors |= checkpoints.flatten("equalizer", {**self.equalizer.state_dict(), **seen})
+        if self.moments is not None:
+            tensors |= checkpoints.flatten("moments", joint_sums(self.moments.state_dict(), self.accelerator))
         state = {
             "epoch": self.epoch,
             "step": self.step,
             "seconds": self._seconds,
             "test": self.history.test,
             "options": asdict(self.options),
+            "run": self._identity(),
         }
         return checkpoints.Checkpoint(tensors, state)
+
+    def _identity(self) -> dict[str, Any]:
+        """What a run must share with a checkpoint to go on from it: the same model is not enough."""
+        return {
+            "examples": len(self.x),
+            "joint_batch": self.joint_batch,
+            "seed": self.options.seed,
+            "samples": self.options.samples,
+            "equalizer": self.equalizer is not None,
+            "measure": self.moments is not None,
+        }
 
     def restore(self, checkpoint: checkpoints.Checkpoint) -> None:
         """Go to the position of a checkpoint: weights, optimiser, lambda, averages, generators, step.
 
         Args:
-            checkpoint: Of a run of the same model.
+            checkpoint: Of the same run, on any number of processes with the same joint batch.
 
         Raises:
-            InputError: The checkpoint belongs to another model.
+            InputError: The checkpoint belongs to another model or another run.
         """
+        self._require_same_run(checkpoint)
         try:
             self.accelerator.unwrap_model(self.model).load_state_dict(checkpoint.part("model."))
             if self.equalizer is not None:
-                self.equalizer.load_state_dict(checkpoint.part("equalizer."))
+                part = checkpoint.part("equalizer.")
+                self.equalizer.load_state_dict({**part, **shares({_SEEN: part[_SEEN]}, self.accelerator)})
         except (RuntimeError, KeyError) as error:
-            lines = str(error).strip().splitlines()
+            reason = str(error).strip().splitlines()[-1].strip()
             raise InputError(
-                f"the checkpoint belongs to another model: {lines[-1].strip()}; use the folder's own config.yaml"
+                f"the checkpoint belongs to another model: {reason}; use the folder's own config.yaml"
             ) from None
         optimizer_state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in checkpoint.part("optimizer.").items():
@@ -250,9 +291,18 @@ class Trainer:
             optimizer_state.setdefault(int(index), {})[key] = tensor
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": optimizer_state})
         if self.moments is not None:
-            self.moments.load_state_dict(checkpoint.part("moments."))
+            self.moments.load_state_dict(shares(checkpoint.part("moments."), self.accelerator))
         self.generator.set_state(checkpoint.tensors["generator"])
         self.trail.values.copy_(checkpoint.tensors["trail"])
         state = checkpoint.state
         self.history = History.from_tensors(checkpoint.part("history."), state["test"])
         self.epoch, self.step, self._seconds = state["epoch"], state["step"], state["seconds"]
+
+    def _require_same_run(self, checkpoint: checkpoints.Checkpoint) -> None:
+        here, there = self._identity(), checkpoint.state.get("run", {})
+        for name, value in there.items():
+            if value != here.get(name):
+                raise InputError(
+                    f"the checkpoint belongs to another run: {name} is {value} there and {here.get(name)} here; "
+                    "use the folder's own config.yaml"
+                )

@@ -14,7 +14,8 @@ class TrainOptions:
 
     Args:
         epochs: Passes over the data.
-        batch_size: Examples a step on each process; the rest of an epoch that fills no batch is left out, another rest each epoch.
+        batch_size: Examples a step on each process; the rest of an epoch that fills no batch is left out, another rest
+            each epoch.
         learning_rate: Of Adam.
         seed: Of the order, the binarisation and the noise.
         samples: K, draws of z for each example.
@@ -47,6 +48,8 @@ class TrainOptions:
         for name in ("epochs", "batch_size", "samples", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"seed is {self.seed}; it must be at least 0 and less than 2**63")
         for name in ("learning_rate", "clip_norm"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):

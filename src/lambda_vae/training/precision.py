@@ -6,7 +6,8 @@ from lambda_vae.errors import InputError
 
 __all__ = ["MATMUL", "PRECISION", "matmul_error", "set_matmul"]
 
-#: accelerate's name for each precision. float16 is left out: its loss scaling would hide the size of the gradients we measure.
+#: accelerate's name for each precision. float16 is left out: its loss scaling would hide the size of the gradients that
+#: we measure.
 PRECISION = {"float32": "no", "bfloat16": "bf16"}
 
 #: torch's names for the route of a float32 matrix product.
@@ -14,7 +15,7 @@ MATMUL = ("highest", "high", "medium")
 
 
 def matmul_error(device: torch.device | str = "cpu") -> float:
-    """Return the largest error of a small float32 product against float64, relative to the largest entry, on the present route.
+    """Return the largest error of a small float32 product on the present route, relative to its largest entry.
 
     Args:
         device: Where to multiply.

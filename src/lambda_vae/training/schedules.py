@@ -1,13 +1,14 @@
 """KL weights as pure functions of the position in training."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lambda_vae.errors import InputError
 
 __all__ = ["Constant", "Cyclical", "LinearWarmUp", "Schedule"]
 
 
+@runtime_checkable
 class Schedule(Protocol):
     """A KL weight for each moment of training."""
 
@@ -38,8 +39,8 @@ class LinearWarmUp:
         epochs: Length of the line; 0 is the constant 1.
 
     Source:
-        Bowman et al. 2016, arXiv:1511.06349, section 3.1; Sønderby et al. 2016, arXiv:1602.02282, Eq. 13. Deviation: the first
-        step has weight 0, not a small positive one.
+        Bowman et al. 2016, arXiv:1511.06349, section 3.1; Sønderby et al. 2016, arXiv:1602.02282, Eq. 13. Deviation:
+        the first step has weight 0, not a small positive one.
 
     Example:
         >>> LinearWarmUp(epochs=10)(5.0)
@@ -81,8 +82,8 @@ class Cyclical:
     def __post_init__(self) -> None:
         if not (self.epochs > 0 and self.cycles >= 1 and 0 < self.proportion <= 1):
             raise InputError(
-                f"a cyclical schedule of {self.cycles} cycles over {self.epochs} epochs with proportion {self.proportion} makes "
-                "no sense; give at least one cycle and epoch, and a proportion in (0, 1]"
+                f"a cyclical schedule of {self.cycles} cycles over {self.epochs} epochs with proportion "
+                f"{self.proportion} makes no sense; give at least one cycle and epoch, and a proportion in (0, 1]"
             )
 
     def __call__(self, epoch: float) -> float:

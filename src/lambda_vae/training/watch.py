@@ -1,6 +1,10 @@
 """The NaN policy: what went wrong first, found without slowing the loop."""
 
+import math
+from collections.abc import Iterable
+
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
 from lambda_vae.objectives import Terms
@@ -37,31 +41,45 @@ class Trail:
             row = (terms.loss.mean(), terms.reconstruction.mean(), terms.rate_q.mean(), logvar.abs().amax())
             torch.stack(row, out=self.values[step])
 
+    def joint(self, accelerator: Accelerator) -> "Trail":
+        """Return the trail of the joint batch: the terms averaged over the processes, the largest of their |logvar|.
+
+        Args:
+            accelerator: Every process must call this.
+        """
+        shares = accelerator.gather(self.values).view(-1, *self.values.shape)
+        whole = Trail(len(self.values), self.values.device)
+        torch.cat((shares[..., :3].mean(0), shares[..., 3:].amax(0)), dim=1, out=whole.values)
+        return whole
+
     def means(self) -> dict[str, float]:
         """Return the epoch's mean loss and terms in nats per example."""
         return dict(zip(_COLUMNS[:3], self.values[:, :3].double().mean(0).tolist(), strict=True))
 
-    def check(self, epoch: int, learning_rate: float) -> None:
-        """Raise if any step of the epoch was not finite.
+    def check(self, epoch: int, steps: int, weights: Iterable[Tensor], learning_rate: float) -> None:
+        """Raise if a step of the epoch was not finite, or left weights that are not.
 
         Args:
             epoch: Counted from 1, for the message.
+            steps: Done so far.
+            weights: Of the model, after the last of these steps.
             learning_rate: For the advice.
 
         Raises:
             Diverged: With the first such step, its terms and the largest |logvar|.
         """
-        bad = (~self.values.isfinite().all(dim=1)).nonzero().flatten()
-        if not len(bad):
+        bad = (~self.values[:steps].isfinite().all(dim=1)).nonzero().flatten().tolist()
+        if not bad and bool(torch.stack([weight.isfinite().all() for weight in weights]).all()):
             return
-        step = int(bad[0])
+        step = bad[0] if bad else steps - 1
         values = dict(zip(_COLUMNS, self.values[step].tolist(), strict=True))
-        term = next(
-            (name for name in ("reconstruction", "rate_q") if not torch.isfinite(torch.tensor(values[name]))), "loss"
-        )
-        before = self.values[step - 1, 3].item() if step else float("nan")
+        # The loss is the sum of the other two, so it is to blame only if both are finite.
+        names = [name for name in ("reconstruction", "rate_q", "loss") if not math.isfinite(values[name])]
+        what = f"{names[0]} is {values[names[0]]}" if names else "its gradient left weights that are not finite"
+        before = f" (one step earlier {self.values[step - 1, 3].item():.4g})" if step else ""
         raise Diverged(
-            f"training diverged in epoch {epoch} at step {step + 1}: {term} is {values[term]}, the largest |logvar| is "
-            f"{values['largest |logvar|']:.4g} (one step earlier {before:.4g}); the last good checkpoint is kept. "
-            f"Try --learning_rate {learning_rate / 3:.1g}, --clip_norm 1.0, --ramp_epochs 10 or a smaller --max_exponent"
+            f"training diverged in epoch {epoch} at step {step + 1}: {what}, the largest |logvar| is "
+            f"{values['largest |logvar|']:.4g}{before}; the last good checkpoint is kept. "
+            f"Try --learning_rate {learning_rate / 3:.1g}, --clip_norm 1.0, or with λ --ramp_epochs 10 or a smaller "
+            "--max_exponent"
         )

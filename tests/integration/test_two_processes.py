@@ -1,5 +1,7 @@
 """`train` on two processes: one result folder, and the result of one process with twice the batch size."""
 
+# ruff: noqa: F811 - fixtures come by import
+
 import json
 import os
 import socket
@@ -8,7 +10,7 @@ import sys
 
 import numpy as np
 import pytest
-from cli_process import TINY, launch, outcome
+from cli_process import TINY, bars, cli, launch, outcome, own_cache  # noqa: F401
 
 WORDS = ["--epochs", 4, "--checkpoint_every", 2, "--report", "false", *TINY]
 

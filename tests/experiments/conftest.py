@@ -1,1 +1,0 @@
-from cli_process import bars, cli, own_cache  # noqa: F401
