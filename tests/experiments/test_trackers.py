@@ -1,4 +1,4 @@
-"""Trackers and precision, as asked of accelerate."""
+"""Trackers, and one answer for all processes."""
 
 import pytest
 
@@ -23,11 +23,6 @@ def test_a_tracker_that_is_not_installed_is_refused(monkeypatch):
     monkeypatch.setattr(processes_module, "get_available_trackers", lambda: ["tensorboard"])
     with pytest.raises(InputError, match="tracker 'wandb' is not installed; install it, or use one of tensorboard"):
         check_trackers(["wandb"])
-
-
-def test_each_run_of_a_process_has_its_own_precision():
-    for precision, name in (("float32", "no"), ("bfloat16", "bf16"), ("float32", "no")):
-        assert make_accelerator(RunConfig(precision=precision)).mixed_precision == name
 
 
 def test_a_step_alone_is_simply_done():

@@ -3,7 +3,6 @@
 # ruff: noqa: F811 - fixtures come by import
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -22,9 +21,8 @@ def free_port():
 
 
 def launch_two(words, folder):
-    """What `accelerate launch --cpu --num_processes 2` sets up, without its imports."""
+    """What torchrun sets up, without its imports."""
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    shared |= {"ACCELERATE_USE_CPU": "true"}
     processes = [
         launch(words, folder / f"log{rank}", RANK=str(rank), LOCAL_RANK=str(rank), **shared) for rank in range(2)
     ]
@@ -77,20 +75,20 @@ def test_two_processes_resume_a_finished_run(bars, tmp_path):
 
 
 @pytest.mark.slow
-def test_accelerate_launch_starts_two_processes(own_cache, bars, tmp_path):
+def test_torchrun_starts_two_processes(own_cache, bars, tmp_path):
+    # On processors `accelerate launch --num_processes 2` starts one process; torchrun starts two.
     command = [
         sys.executable,
         "-m",
-        "accelerate.commands.launch",
-        "--cpu",
-        "--num_processes",
+        "torch.distributed.run",
+        "--nproc_per_node",
         "2",
-        "--num_machines",
-        "1",
+        "--master_port",
+        str(free_port()),
     ]
-    command += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", str(free_port())]
     words = ["-m", "lambda_vae.cli", "train", "--data", bars, *WORDS, "--batch_size", 10, "--out", tmp_path / "run"]
-    done = subprocess.run([*command, *map(str, words)], capture_output=True, text=True, env={**os.environ})
+    done = subprocess.run([*command, *map(str, words)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["status"] == "done"
     assert json.loads((tmp_path / "run" / "provenance.json").read_text())["options"]["processes"] == 2
+    assert done.stdout.count("dimensions are active") == 1  # one process speaks for both

@@ -1,18 +1,18 @@
-"""What accelerate is asked for: precision, trackers, and one answer for all processes."""
+"""What accelerate is asked for: processes, trackers, and one answer for all processes."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import broadcast_object_list
 
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.config import RunConfig
 from lambda_vae.experiments.values import nearest
-from lambda_vae.training.precision import PRECISION
 
 __all__ = ["check_trackers", "make_accelerator", "on_main"]
 
@@ -40,18 +40,18 @@ def check_trackers(names: Sequence[str]) -> None:
 
 
 def make_accelerator(config: RunConfig, logs: Path | None = None) -> Accelerator:
-    """Return an accelerator for a run.
+    """Return an accelerator for a run; its precision is the trainer's business.
 
     Args:
         config: The run.
         logs: Where trackers write; None starts none.
     """
-    precision = PRECISION.get(config.precision, "no")
-    # accelerate holds one precision a process; a second run in the same process may choose another.
-    if AcceleratorState._shared_state and AcceleratorState().mixed_precision != precision:
-        AcceleratorState._reset_state()
     trackers = list(config.trackers) if logs is not None else []
-    accelerator = Accelerator(mixed_precision=precision, log_with=trackers or None, project_dir=str(logs or "."))
+    # accelerate joins processes without an accelerator only when it is told that there is none.
+    alone_on_cpu = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.accelerator.is_available()
+    accelerator = Accelerator(
+        mixed_precision="no", cpu=alone_on_cpu or None, log_with=trackers or None, project_dir=str(logs or ".")
+    )
     if trackers:
         accelerator.init_trackers("lambda-vae")
     return accelerator

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from lambda_vae.errors import InputError
@@ -20,11 +19,11 @@ class MLP(nn.Sequential):
     The loop of `nn.Sequential` lies in torch, where `compile()` does not look; one of our own is compiled as a whole.
     """
 
-    def forward(self, x: Float[Tensor, "*batch features"]) -> Float[Tensor, "*batch out_features"]:
-        """Return what the last layer gives.
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what the last layer gives, [..., out_features].
 
         Args:
-            x: Input of the first layer.
+            x: Input of the first layer, [..., features].
         """
         for layer in self:
             x = layer(x)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, BboxBase
 
 __all__ = ["place_labels"]
 
@@ -59,11 +59,11 @@ def _candidate(axis: Axes, point: tuple[float, float], label: str, place: tuple[
     )  # fmt: skip
 
 
-def _cost(box: Bbox, taken: Sequence[Bbox], inside: Bbox) -> float:
+def _cost(box: BboxBase, taken: Sequence[BboxBase], inside: BboxBase) -> float:
     return sum(_shared(box, other) for other in taken) + box.width * box.height - _shared(box, inside)
 
 
-def _shared(one: Bbox, other: Bbox) -> float:
+def _shared(one: BboxBase, other: BboxBase) -> float:
     width = min(one.x1, other.x1) - max(one.x0, other.x0)
     height = min(one.y1, other.y1) - max(one.y0, other.y0)
     return float(max(0.0, width) * max(0.0, height))
