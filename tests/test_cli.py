@@ -12,6 +12,7 @@ from cli_process import TINY, bars, cli, own_cache, tree  # noqa: F401
 import lambda_vae
 from lambda_vae.cli import main
 from lambda_vae.experiments import METHODS, RunConfig
+from lambda_vae.experiments.config import write_config
 
 COMMANDS = (
     "compare", "train", "diagnose", "sample", "reconstruct", "report", "theory", "list", "data list", "data prepare",
@@ -259,6 +260,13 @@ def test_options_after_the_config_file_win(cli, tmp_path, after, expected):
     assert values["epochs"] == expected
     assert values["delta"] == float("inf")
     assert values["batch_size"] == RunConfig().batch_size
+
+
+@pytest.mark.parametrize("name", ["1e3", "inf", "nan", "007", "null", "yes", "12:30", "[bold]x[/bold]", "a: b # c"])
+def test_a_name_stays_text_on_its_way_through_a_config_file(cli, tmp_path, name):
+    write_config(tmp_path / "config.yaml", RunConfig(data=name, trackers=(name,)))
+    values = printed_config(cli, "--config", tmp_path / "config.yaml")
+    assert (values["data"], values["trackers"]) == (name, [name])
 
 
 def test_a_config_file_after_the_options_wins(cli, tmp_path):

@@ -178,11 +178,12 @@ def _say(console: Console, text: str) -> None:
 
 def _train(options: Namespace, console: Console) -> None:
     from lambda_vae.experiments import RunConfig, train
+    from lambda_vae.experiments.config import checked_config
 
     out = Path(options.out)
     values = {name: getattr(options, name) for name in RunConfig.__dataclass_fields__}
     metrics = train(
-        RunConfig(**values),
+        checked_config(values),
         out,
         resume=options.resume,
         fork=_path(options.fork),
@@ -197,6 +198,7 @@ def _train(options: Namespace, console: Console) -> None:
 def _compare(options: Namespace, console: Console) -> None:
     from lambda_vae.experiments import CompareConfig, RunConfig, compare
     from lambda_vae.experiments.compare import VARIED
+    from lambda_vae.experiments.config import checked_config
     from lambda_vae.reports import load_comparison
     from lambda_vae.reports.console import print_comparison
 
@@ -204,7 +206,7 @@ def _compare(options: Namespace, console: Console) -> None:
         tuple(options.methods), tuple(options.delta), tuple(options.release_epochs), options.seeds, options.workers
     )
     out = Path(options.out)
-    base = RunConfig(**{name: getattr(options, name) for name in RunConfig.__dataclass_fields__.keys() - VARIED})
+    base = checked_config({name: getattr(options, name) for name in RunConfig.__dataclass_fields__.keys() - VARIED})
     rows = compare(base, choice, out, resume=options.resume, console=console)
     print_comparison(load_comparison(out), console)
     _write_report(out, console)

@@ -1,7 +1,7 @@
 """What is shown while and before runs go on: bars, tables; names are text."""
 
 import io
-from types import SimpleNamespace
+import subprocess
 
 import pytest
 import torch
@@ -17,6 +17,7 @@ from lambda_vae.experiments.listeners import ProgressBar
 from lambda_vae.experiments.listing import data_table, methods_table
 from lambda_vae.experiments.pictures import pixels
 from lambda_vae.files import write_json
+from lambda_vae.training import EpochRow, Trainer
 
 
 def shown(what, width=200):
@@ -29,7 +30,7 @@ def shown(what, width=200):
 def test_the_bar_shows_loss_active_units_and_time_left(terminal):
     console = Console(file=io.StringIO(), width=200, force_terminal=terminal)
     with ProgressBar("[red]x[/red]", 10, 30, console) as bar:
-        bar(SimpleNamespace(epoch=10, scalars={"loss": 12.345, "seconds": 2.0, "active_units": 7.0}), None)
+        bar(EpochRow(10, {"loss": 12.345, "seconds": 2.0, "active_units": 7.0}, {}), Trainer.__new__(Trainer))
     text = console.file.getvalue()
     assert "[red]x[/red]" in text
     assert "12.3" in text
@@ -39,17 +40,20 @@ def test_the_bar_shows_loss_active_units_and_time_left(terminal):
 def test_a_bar_without_measures_still_shows_the_loss():
     console = Console(file=io.StringIO(), width=200)
     with ProgressBar("x", 1, 30, console) as bar:
-        bar(SimpleNamespace(epoch=1, scalars={"loss": 1.0, "seconds": 2.0}), None)
+        bar(EpochRow(1, {"loss": 1.0, "seconds": 2.0}, {}), Trainer.__new__(Trainer))
     assert "1.00" in console.file.getvalue()
 
 
 def test_the_progress_of_a_comparison_names_what_runs(tmp_path):
-    running = Job("[bold]a[/bold]", tmp_path / "a", [], process=SimpleNamespace(poll=lambda: None))
+    process = subprocess.Popen(["sleep", "600"])
+    running = Job("[bold]a[/bold]", tmp_path / "a", [], process=process)
     waiting = Job("b", tmp_path / "b", [])
     write_json(
         tmp_path / "a" / "progress.json", {"epoch": 2, "epochs": 5, "seconds": 60.0, "loss": 3.0, "active_units": 4}
     )
     text = shown(_progress([running, waiting]))
+    process.kill()
+    process.wait()
     assert "[bold]a[/bold]" in text
     assert "2/5" in text
     assert "3.0 min" in text

@@ -225,7 +225,7 @@ def test_a_released_run_whose_parent_is_gone_trains_from_scratch(whole, cli, bar
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_every_run_and_resume_finishes(cli, bars, forked, tmp_path, number):
-    words = ["--methods", "vae", "warm-up", "--epochs", 60, "--workers", 2, *SHARED]
+    words = ["--methods", "vae", "warm-up", "--epochs", 200, "--workers", 2, *SHARED]
     out = tmp_path / "out"
 
     def interrupt():
@@ -252,7 +252,7 @@ def test_a_signal_saves_every_run_and_resume_finishes(cli, bars, forked, tmp_pat
 
 @pytest.mark.slow
 def test_runs_outlive_a_killed_comparison_and_keep_others_out(cli, bars, tmp_path):
-    words = ["compare", "--data", bars, "--methods", "vae", "--epochs", 150, *SHARED, "--out", tmp_path / "out"]
+    words = ["compare", "--data", bars, "--methods", "vae", "--epochs", 400, *SHARED, "--out", tmp_path / "out"]
     parent = launch(words, tmp_path / "log")
     run = tmp_path / "out" / "runs" / "vae-seed0"
     wait_for(lambda: list(run.glob("checkpoints/*")), parent)

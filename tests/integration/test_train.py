@@ -239,9 +239,9 @@ def test_a_checkpoint_of_another_model_is_refused(run, cli, tmp_path, bars):
     assert "the checkpoint belongs to another model" in said.err
 
 
-def test_planted_collapse_is_found(cli, tmp_path, bars):
-    words = ("--report", "false", "--epochs", 6, "--method", "beta-vae", "--beta", 1000, "--learning_rate", 0.01, *TINY)
-    said = cli("train", "--data", bars, *words, "--out", tmp_path / "run")
+def test_planted_collapse_is_found(cli, tmp_path):
+    words = ("--report", "false", "--epochs", 3, "--method", "beta-vae", "--beta", 1000, "--learning_rate", 0.01, *TINY)
+    said = cli("train", "--data", "digits", *words, "--out", tmp_path / "run")
     assert said.code == 0
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["active_units"] == 0

@@ -1,5 +1,7 @@
 """The arithmetic of a run: float32 where it counts, an honest error, compiled networks, refused options."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from small import differing, everything, trainer, vae
@@ -91,8 +93,10 @@ def test_trainer_records_the_error_of_its_route() -> None:
     assert trainer(matmul="highest").matmul_error == matmul_error()
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
-def test_compiled_networks_train_to_nearly_the_same_weights() -> None:
+@pytest.mark.slow  # the compiler takes 10 to 30 s
+@pytest.mark.filterwarnings("ignore")  # the compiler's warnings are not ours
+def test_compiled_networks_train_to_nearly_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # the common one may be in use
     plain, compiled = trainer(epochs=2), trainer(epochs=2, compile=True)
     plain.fit()
     compiled.fit()

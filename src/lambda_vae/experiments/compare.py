@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -16,7 +15,7 @@ from rich.text import Text
 from lambda_vae.data import Dataset
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import load_data
-from lambda_vae.experiments.config import RunConfig, read_config, read_yaml, write_config
+from lambda_vae.experiments.config import RunConfig, read_config, read_yaml, to_yaml, write_config
 from lambda_vae.experiments.engine import Job, run_jobs
 from lambda_vae.experiments.folder import check_room, is_empty, is_locked, locked
 from lambda_vae.experiments.methods import method_named
@@ -133,11 +132,12 @@ def compare(
     with locked(out):
         _write_configs(out, base, choice, configs)
         with Live(console=console or Console(quiet=True), refresh_per_second=2, transient=True) as live:
-            run_jobs(
-                _jobs(configs, out), choice.workers or os.cpu_count() or 1, lambda jobs: live.update(_progress(jobs))
-            )
-        rows = gather(out, configs)
-        write_json(out / "provenance.json", _provenance(base, configs, dataset, rows, started))
+            workers = choice.workers or os.cpu_count() or 1
+            try:
+                run_jobs(_jobs(configs, out), workers, lambda jobs: live.update(_progress(jobs)))
+            finally:  # what is done can be read and reported, also after an interruption
+                rows = gather(out, configs)
+                write_json(out / "provenance.json", _provenance(base, configs, dataset, rows, started))
     return rows
 
 
@@ -185,8 +185,7 @@ def _write_configs(out: Path, base: RunConfig, choice: CompareConfig, configs: S
         write_config(out / "configs" / f"{run_name(config)}.yaml", config)
     values = {**asdict(choice), **{name: value for name, value in asdict(base).items() if name not in VARIED}}
     del values["workers"]  # says how, not what
-    text = yaml.safe_dump({k: _plain(v) for k, v in values.items()}, sort_keys=False, allow_unicode=True)
-    write_atomic(out / "config.yaml", text)
+    write_atomic(out / "config.yaml", to_yaml(values))
 
 
 def gather(out: Path, configs: Sequence[RunConfig]) -> list[dict[str, Any]]:

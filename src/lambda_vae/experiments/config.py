@@ -1,5 +1,7 @@
 """What one run is: frozen, written beside its result, read back to go on."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -12,7 +14,7 @@ from lambda_vae.experiments.values import fits, kind, nearest
 from lambda_vae.files import write_atomic
 from lambda_vae.training import TrainOptions
 
-__all__ = ["RunConfig", "check_seed", "read_config", "read_yaml", "write_config"]
+__all__ = ["RunConfig", "check_seed", "checked_config", "read_config", "read_yaml", "to_yaml", "write_config"]
 
 
 def check_seed(seed: int) -> None:
@@ -66,7 +68,7 @@ class RunConfig:
         trackers: Names that accelerate knows (tensorboard, wandb, mlflow, ...).
 
     Raises:
-        InputError: A value is of the wrong kind, or out of a range that no other part would check before training.
+        InputError: A value is out of a range that no other part would check before training.
     """
 
     data: str = "digits"
@@ -101,9 +103,6 @@ class RunConfig:
     trackers: tuple[str, ...] = ("tensorboard",)
 
     def __post_init__(self) -> None:
-        for name, hint in get_type_hints(RunConfig).items():
-            if not fits(getattr(self, name), hint):
-                raise InputError(f"{name} is {getattr(self, name)!r}; it must be {kind(hint)}")
         check_seed(self.seed)
         for name, least in (("iw_samples", 1), ("evaluate_every", 0)):
             if getattr(self, name) < least:
@@ -122,8 +121,32 @@ class RunConfig:
         return TrainOptions(**{name: getattr(self, name) for name in names}, keep_checkpoints=keep_checkpoints)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any field's value
-    return list(value) if isinstance(value, tuple) else value
+class _Dumper(yaml.SafeDumper):
+    """Quotes text such as 1e3, which readers of YAML 1.2, jsonargparse among them, would take for a number."""
+
+
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def to_yaml(values: Mapping[str, Any]) -> str:
+    """Return plain values as YAML, in their order.
+
+    Args:
+        values: Text, numbers, booleans, None, and lists or tuples of these.
+
+    Example:
+        >>> print(to_yaml({"data": "1e3", "hidden": (32, 16), "delta": 1.01}))
+        data: '1e3'
+        hidden:
+        - 32
+        - 16
+        delta: 1.01
+        <BLANKLINE>
+    """
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    return str(yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
 
 
 def write_config(path: Path, config: RunConfig) -> None:
@@ -133,8 +156,7 @@ def write_config(path: Path, config: RunConfig) -> None:
         path: The file.
         config: The run.
     """
-    values = {name: _plain(value) for name, value in asdict(config).items()}
-    write_atomic(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    write_atomic(path, to_yaml(asdict(config)))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -160,6 +182,30 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
+def checked_config(values: Mapping[str, Any], where: str = "") -> RunConfig:
+    """Return the run that values from outside describe.
+
+    Args:
+        values: By field; lists stand for tuples; a field that is absent keeps its default.
+        where: What messages begin with.
+
+    Raises:
+        InputError: An unknown key, or a value of the wrong kind or out of range.
+
+    Example:
+        >>> checked_config({"delta": 1.5, "hidden": [32]}).hidden
+        (32,)
+    """
+    hints = get_type_hints(RunConfig)
+    for name, value in values.items():
+        if name not in hints:
+            raise InputError(f"{where}unknown key {name!r}{nearest(str(name), hints)}; remove it or mend it")
+        if not fits(value, hints[name]):
+            raise InputError(f"{where}{name} is {value!r}; it must be {kind(hints[name])}")
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return RunConfig(**fields)
+
+
 def read_config(path: Path) -> RunConfig:
     """Return the config of a run.
 
@@ -169,14 +215,4 @@ def read_config(path: Path) -> RunConfig:
     Raises:
         InputError: Missing, not YAML, with an unknown key, or with a value of the wrong kind.
     """
-    values = read_yaml(path)
-    hints = get_type_hints(RunConfig)
-    for name, value in values.items():
-        if name not in hints:
-            raise InputError(f"{path} has the unknown key {name!r}{nearest(str(name), hints)}")
-        if not fits(value, hints[name]):
-            raise InputError(f"{path}: {name} is {value!r}; it must be {kind(hints[name])}")
-    fields: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
-    }
-    return RunConfig(**fields)
+    return checked_config(read_yaml(path), f"{path}: ")

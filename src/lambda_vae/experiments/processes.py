@@ -50,7 +50,7 @@ def make_accelerator(config: RunConfig, logs: Path | None = None) -> Accelerator
     # accelerate joins processes without an accelerator only when it is told that there is none.
     alone_on_cpu = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.accelerator.is_available()
     accelerator = Accelerator(
-        mixed_precision="no", cpu=alone_on_cpu or None, log_with=trackers or None, project_dir=str(logs or ".")
+        mixed_precision="no", cpu=alone_on_cpu, log_with=trackers or None, project_dir=str(logs or ".")
     )
     if trackers:
         accelerator.init_trackers("lambda-vae")
