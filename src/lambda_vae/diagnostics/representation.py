@@ -5,10 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.preprocessing import StandardScaler
 
 from lambda_vae.errors import InputError
 
@@ -81,6 +77,11 @@ def linear_probe_accuracy(train: Codes, test: Codes, examples: int = PROBE_EXAMP
     fitted = train.subset(examples)
     if not _usable(fitted, test):
         return Accuracy(float("nan"), float("nan"), len(fitted.mu))
+    # Imported where they are used: scikit-learn takes seconds to load, and most commands never probe.
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
     scaler = StandardScaler().fit(fitted.mu)
     probe = LogisticRegression(max_iter=_MAX_ITERATIONS)
     with warnings.catch_warnings(record=True) as caught:
@@ -104,6 +105,8 @@ def knn_accuracy(train: Codes, test: Codes, examples: int = PROBE_EXAMPLES, neig
     fitted = train.subset(examples)
     if not _usable(fitted, test):
         return Accuracy(float("nan"), float("nan"), len(fitted.mu))
+    from sklearn.neighbors import KNeighborsClassifier
+
     classifier = KNeighborsClassifier(min(neighbours, len(fitted.mu)), algorithm="brute")
     return _accuracy(classifier.fit(fitted.mu, fitted.labels).predict(test.mu), test, len(fitted.mu))
 
