@@ -238,7 +238,8 @@ def test_a_signal_saves_every_run_and_resume_finishes(cli, bars, forked, tmp_pat
     thread.join()
     assert said.code == 130
     assert said.err == "lambda-vae: interrupted; go on with --resume\n"
-    assert not (out / "table.json").exists()
+    rows = json.loads((out / "table.json").read_text())
+    assert [row["status"] for row in rows] == ["waiting", "waiting"]  # unfinished is not failed
     for name in ("vae-seed0", "warm-up-seed0"):
         assert "stopped by SIGTERM" in (out / "runs" / f"{name}.log").read_text()
         assert not (out / "runs" / name / "metrics.json").exists()

@@ -25,11 +25,18 @@ def test_results_page_holds_command_table_and_frontier(tmp_path: Path) -> None:
 
 
 def test_results_page_counts_runs_that_are_missing(tmp_path: Path) -> None:
-    folder = write_comparison(tmp_path / "run", seeds=1, epochs=4, failed="it was not run")
+    folder = write_comparison(tmp_path / "run", seeds=2, epochs=4, failed="the loss became NaN")
+    rows = read_json(folder / "table.json")
+    done = [row for row in rows if row["status"] == "done"]
+    for row in done[1:3]:
+        row["status"] = "waiting"
+    write_json(folder / "table.json", rows)
     page = write_results(folder, tmp_path / "fake.md").read_text()
-    assert "it was not run" in page
-    total = len(read_json(folder / "table.json"))
-    assert f"{total - 1} of {total} finished" in page
+    assert f"{len(done) - 2} of {len(rows)} finished" in page
+    assert f"not finished: 2 of {len(rows)} runs are still to come" in page
+    assert f"- 2 of {len(rows)} runs are still to come." in page
+    assert f"{len(rows) - len(done)} of {len(rows)} runs failed" in page
+    assert page.count("failed: the loss became NaN") == len(rows) - len(done)
 
 
 def test_results_page_averages_the_readings_of_an_epoch(tmp_path: Path) -> None:

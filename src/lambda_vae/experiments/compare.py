@@ -200,7 +200,7 @@ def gather(out: Path, configs: Sequence[RunConfig]) -> list[dict[str, Any]]:
         name = run_name(config)
         sources = (out / "runs" / name / "metrics.json", out / "runs" / f"{name}.failure.json")
         source = next((path for path in sources if path.exists()), None)
-        record = read_json(source) if source else identity(config, "it was not run")
+        record = read_json(source) if source else {**identity(config), "status": "waiting"}
         record.pop("dimensions", None)
         rows.append({**record, "path": f"runs/{name}"})
     write_json(out / "table.json", rows)

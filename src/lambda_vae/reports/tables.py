@@ -14,9 +14,12 @@ from lambda_vae.reports.columns import COLUMNS, Column
 from lambda_vae.reports.published import published_figures, published_source
 from lambda_vae.reports.records import Row
 
-__all__ = ["Cell", "Line", "Table", "comparison_table"]
+__all__ = ["WAITING", "Cell", "Line", "Table", "comparison_table"]
 
 _WIDEST_LABEL = 26
+
+#: Status of a run of an unfinished comparison that has left nothing yet.
+WAITING = "waiting"
 _SURROGATE_NOTE = (
     'The surrogate is the paper\'s "NLL". It is not a bound on -log p(x): the excess KL is missing from it. '
     "Without λ (every λ = 1) it equals the NLL bound."
@@ -48,6 +51,7 @@ class Line:
         runs: How many runs gave a result.
         cells: One for each column.
         failures: One sentence for each run that failed.
+        waiting: How many runs are still to come.
     """
 
     label: str
@@ -55,6 +59,7 @@ class Line:
     runs: int
     cells: tuple[Cell, ...]
     failures: tuple[str, ...] = ()
+    waiting: int = 0
 
     def cell(self, key: str) -> Cell:
         """Return the cell of one column.
@@ -172,7 +177,9 @@ class Table:
             columns: Those that are shown; all of them if not given.
         """
         keys = {column.key for column in (self.columns if columns is None else columns)}
-        notes = ["Likelihoods are in nats per test example; ± is the sample standard deviation over seeds."]
+        waiting = sum(line.waiting for line in self.lines)
+        notes = [f"{waiting} of {waiting + self.ended} runs are still to come."] if waiting else []
+        notes += ["Likelihoods are in nats per test example; ± is the sample standard deviation over seeds."]
         samples = sorted({int(line.row["nll_iw_samples"]) for line in self.lines if line.row.get("nll_iw_samples")})
         if samples and "nll_iw" in keys:
             named = " or ".join(map(str, samples))
@@ -182,6 +189,11 @@ class Table:
         if any(key.startswith("paper:") for key in keys):
             notes.append(f"Paper's figures: {published_source()}.")
         return tuple(notes)
+
+    @property
+    def ended(self) -> int:
+        """How many runs came to an end, good or bad."""
+        return sum(line.runs + len(line.failures) for line in self.lines)
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -224,9 +236,10 @@ def _line(label: str, group: Sequence[Row], data: str) -> Line:
     failures = tuple(
         f"{row['run']} failed: {row.get('failure') or 'no reason was recorded'}"
         for row in group
-        if row["status"] != "done"
+        if row["status"] not in ("done", WAITING)
     )
-    return Line(label, group[0], len(done), tuple(cells), failures)
+    waiting = sum(row["status"] == WAITING for row in group)
+    return Line(label, group[0], len(done), tuple(cells), failures, waiting)
 
 
 def _cell(done: Sequence[Row], key: str) -> Cell:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from lambda_vae.reports.records import Row
-from lambda_vae.reports.tables import Cell, Line, comparison_table
+from lambda_vae.reports.tables import WAITING, Cell, Line, comparison_table
 
 __all__ = ["CAUSES", "comparison_verdict", "run_verdict"]
 
@@ -41,7 +41,10 @@ def comparison_verdict(rows: Sequence[Row]) -> tuple[str, ...]:
         sentences += _against(base, [line for line in done if line is not base])
         if len(done) > 1 and all(line.runs == 1 for line in done):
             sentences.append("Every method ran with one seed only, so the spread of these differences is unknown.")
-    failed = sum(row["status"] != "done" for row in rows)
+    waiting = sum(row["status"] == WAITING for row in rows)
+    if waiting:
+        sentences.append(f"The comparison is not finished: {waiting} of {len(rows)} runs are still to come.")
+    failed = sum(row["status"] not in ("done", WAITING) for row in rows)
     if failed:
         sentences.append(f"{failed} of {len(rows)} runs failed; the reasons stand below the table.")
     return tuple(sentences)
