@@ -66,6 +66,7 @@ format: $(DEV) ## put the code into the one format
 bench: $(BENCH) ## time training side by side with other trainers, and its memory; writes results/benchmarks.md
 	.venv-bench/bin/python benchmarks/training.py --rounds $(ROUNDS)
 	.venv-bench/bin/python benchmarks/memory.py
+	.venv-bench/bin/python benchmarks/precision.py
 
 docs: $(DOCS) ## build the documentation; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
