@@ -6,7 +6,6 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import settings
@@ -53,21 +52,3 @@ def data_root() -> Path:
     if not Path(value).is_dir():
         pytest.skip(f"LAMBDA_VAE_DATA is {value}, which is no folder")
     return Path(value)
-
-
-@pytest.fixture
-def tiny_npz(tmp_path: Path) -> Path:
-    """A labelled .npz of 60 training and 20 test images, 6x5, uint8: three kinds of bars, with a little noise."""
-    random = np.random.default_rng(0)
-
-    def part(n: int) -> tuple[np.ndarray, np.ndarray]:
-        labels = np.arange(n) % 3
-        images = random.integers(0, 40, (n, 6, 5))
-        for image, label in zip(images, labels, strict=True):
-            image[:, label + 1] += 200
-        return images.astype(np.uint8), labels
-
-    (train, y_train), (test, y_test) = part(60), part(20)
-    path = tmp_path / "bars.npz"
-    np.savez(path, train=train, y_train=y_train, test=test, y_test=y_test)
-    return path
