@@ -10,14 +10,14 @@ import lambda_vae.objectives
 from lambda_vae.distributions import LIKELIHOODS
 from lambda_vae.model import VAE, Trace
 from lambda_vae.networks import mlp
-from lambda_vae.objectives import ELBO, BetaELBO, Objective, nll_bound, surrogate_nll
+from lambda_vae.objectives import ELBO, BetaELBO, Objective, SampledELBO, nll_bound, surrogate_nll
 from lambda_vae.posteriors import GaussianPosterior
 from lambda_vae.priors import StandardNormalPrior
 
 K, B, F, D = 2, 4, 6, 3
 
 #: One or more of every class; the last test sees to it that none is missing.
-OBJECTIVES = [ELBO(), BetaELBO(1.0), BetaELBO(4.0), BetaELBO(0.25)]
+OBJECTIVES = [ELBO(), SampledELBO(), BetaELBO(1.0), BetaELBO(4.0), BetaELBO(0.25)]
 
 
 @pytest.fixture(params=OBJECTIVES, ids=repr)

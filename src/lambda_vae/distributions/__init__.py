@@ -1,16 +1,24 @@
 """Distributions: one a file; rooms return them, so that objectives read like their equations."""
 
 from lambda_vae.distributions.bernoulli import Bernoulli, BernoulliLikelihood
+from lambda_vae.distributions.draw import Draw
 from lambda_vae.distributions.gaussian import DiagGaussian, GaussianLikelihood, standard_normal
+from lambda_vae.distributions.kl import closed_form_kl, kl_or_ratio
+from lambda_vae.distributions.law import Density, Law
 from lambda_vae.distributions.likelihood import Likelihood
 
 __all__ = [
     "LIKELIHOODS",
     "Bernoulli",
     "BernoulliLikelihood",
+    "Density",
     "DiagGaussian",
+    "Draw",
     "GaussianLikelihood",
+    "Law",
     "Likelihood",
+    "closed_form_kl",
+    "kl_or_ratio",
     "standard_normal",
 ]
 

@@ -21,6 +21,7 @@ from lambda_vae.data import (
 from lambda_vae.distributions import LIKELIHOODS
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.config import RunConfig
+from lambda_vae.experiments.methods import method_named
 from lambda_vae.experiments.values import nearest
 from lambda_vae.model import VAE
 from lambda_vae.networks import mlp
@@ -92,6 +93,8 @@ def load_data(config: RunConfig, *, training: bool = True) -> Dataset:
 def build_vae(config: RunConfig, features: int, likelihood: str) -> VAE:
     """Return an untrained VAE; the same config gives the same weights, whatever was drawn before.
 
+    The parts that a method replaces are drawn last: encoder and decoder begin with the same weights under every method.
+
     Args:
         config: The run.
         features: F, the length of x.
@@ -104,14 +107,19 @@ def build_vae(config: RunConfig, features: int, likelihood: str) -> VAE:
         raise InputError(
             f"latent_dim is {config.latent_dim} and hidden is {list(config.hidden)}; both need at least one unit"
         )
+    method = method_named(config.method)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
+        encoder = mlp(features, config.hidden, activation=config.activation)
+        gaussian = GaussianPosterior(config.hidden[-1], config.latent_dim)
+        decoder = mlp(config.latent_dim, config.hidden, features, config.activation)
         return VAE(
-            mlp(features, config.hidden, activation=config.activation),
-            GaussianPosterior(config.hidden[-1], config.latent_dim),
-            StandardNormalPrior(config.latent_dim),
-            mlp(config.latent_dim, config.hidden, features, config.activation),
+            encoder,
+            method.posterior(config, config.hidden[-1]) if method.posterior else gaussian,
+            method.prior(config, features) if method.prior else StandardNormalPrior(config.latent_dim),
+            decoder,
             LIKELIHOODS[likelihood](features),
+            method.sampling(config) if method.sampling else None,
         )
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from lambda_vae.experiments.processes import check_trackers
 from lambda_vae.experiments.provenance import command_line, provenance
 from lambda_vae.experiments.results import describe_data, identity, run_name
 from lambda_vae.experiments.run import last_shared_epoch, make_trainer
+from lambda_vae.experiments.specs import configured
 from lambda_vae.files import read_json, write_atomic, write_json
 from lambda_vae.training.checkpoints import path_of
 
@@ -31,14 +33,16 @@ __all__ = ["VARIED", "CompareConfig", "compare", "gather", "plan"]
 #: Fields of a run that a comparison varies; the others are the same for all its runs.
 VARIED = frozenset({"method", "delta", "release_epochs"})
 
+_DEFAULTS: dict[str, Any] = {"release_epochs": 0, "delta": RunConfig.delta}
+
 
 @dataclass(frozen=True)
 class CompareConfig:
     """Which runs stand side by side.
 
     Args:
-        methods: Names of methods.
-        delta: For each method with λ, one run a value.
+        methods: Names of methods; a name may fix settings of its own, such as "beta-vae:beta=4".
+        delta: For each method with δ, one run a value.
         release_epochs: For each method with λ and each δ, one run a value; 0 is without release.
         seeds: How many seeds, from 0.
         workers: Processes at a time; one a core if not given.
@@ -70,15 +74,14 @@ def plan(base: RunConfig, choice: CompareConfig) -> list[RunConfig]:
         raise InputError(f"workers is {choice.workers}; it must be at least 1")
     configs: list[RunConfig] = []
     for seed in range(choice.seeds):
-        for name in choice.methods:
-            method = method_named(name)
-            run = replace(base, method=name, seed=base.seed + seed)
-            if not method.uses_delta():
-                configs.append(replace(run, release_epochs=0))
-                continue
-            configs += [
-                replace(run, delta=delta, release_epochs=n) for n in choice.release_epochs for delta in choice.delta
-            ]
+        for spec in choice.methods:
+            run, fixed = configured(replace(base, seed=base.seed + seed), spec)
+            method = method_named(run.method)
+            lists: dict[str, tuple[Any, ...]] = {"release_epochs": choice.release_epochs, "delta": choice.delta}
+            varied = {name: values for name, values in lists.items() if method.uses(name) and name not in fixed}
+            # What a method does not use keeps its default, so that no run is there twice.
+            run = replace(run, **{name: _DEFAULTS[name] for name in lists if not method.uses(name)})
+            configs += [replace(run, **dict(zip(varied, values, strict=True))) for values in product(*varied.values())]
     return list(dict.fromkeys(configs))
 
 
@@ -126,7 +129,7 @@ def compare(
     configs = plan(base, choice)
     check_trackers(base.trackers)
     dataset = load_data(base)
-    for config in {(c.method, c.delta, c.release_epochs): c for c in configs}.values():
+    for config in {replace(config, seed=0): config for config in configs}.values():
         make_trainer(config, dataset, None, [])  # refuses what does not fit before anything is written
     _check_folder(out, base, configs, resume=resume)
     with locked(out):

@@ -43,7 +43,7 @@ class RunConfig:
         refresh_every: λ-VAE: epochs between two computations of λ.
         decay: λ-VAE: of the moving average of σ.
         max_exponent: λ-VAE: largest λ.
-        beta: Weight of the KL (beta-vae, and λ composed with it).
+        beta: beta-vae: weight of the KL.
         warm_up_epochs: warm-up: length of the line from 0 to 1; half of all epochs if not given.
         cycles: cyclical: how many.
         latent_dim: Number of latent dimensions.
@@ -56,7 +56,7 @@ class RunConfig:
         batch_size: Examples a step on each process.
         learning_rate: Of Adam.
         seed: Of weights, order, binarisation and noise.
-        samples: Draws of z for each example in training.
+        samples: Draws of z for each example in training; the method's own number if not given.
         precision: float32, or bfloat16 for the networks.
         matmul: torch's route for float32 products; medium and high may use bfloat16 inside.
         compile: Compile encoder and decoder.
@@ -91,7 +91,7 @@ class RunConfig:
     batch_size: int = 100
     learning_rate: float = 1e-3
     seed: int = 0
-    samples: int = 1
+    samples: int | None = None
     precision: str = "float32"
     matmul: str = "highest"
     compile: bool = False
@@ -108,17 +108,20 @@ class RunConfig:
             if getattr(self, name) < least:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least {least}")
 
-    def options(self, keep_checkpoints: tuple[int, ...] = ()) -> TrainOptions:
+    def options(self, keep_checkpoints: tuple[int, ...] = (), samples: int = 1) -> TrainOptions:
         """Return the part that the training loop reads.
 
         Args:
             keep_checkpoints: Epoch ends whose checkpoint stays.
+            samples: The method's own number, used if the config gives none.
 
         Raises:
             InputError: A value is out of range.
         """
-        names = TrainOptions.__dataclass_fields__.keys() - {"keep_checkpoints"}
-        return TrainOptions(**{name: getattr(self, name) for name in names}, keep_checkpoints=keep_checkpoints)
+        names = TrainOptions.__dataclass_fields__.keys() - {"keep_checkpoints", "samples"}
+        values = {name: getattr(self, name) for name in names}
+        drawn = samples if self.samples is None else self.samples
+        return TrainOptions(**values, samples=drawn, keep_checkpoints=keep_checkpoints)
 
 
 class _Dumper(yaml.SafeDumper):

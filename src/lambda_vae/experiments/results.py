@@ -17,7 +17,6 @@ from lambda_vae.experiments.folder import RunFolder
 from lambda_vae.experiments.methods import method_named
 from lambda_vae.experiments.pictures import draw_pictures
 from lambda_vae.experiments.provenance import command_line, provenance
-from lambda_vae.experiments.values import plain_number
 from lambda_vae.files import replacing, write_json
 from lambda_vae.model import VAE
 from lambda_vae.training import Trainer
@@ -35,15 +34,7 @@ def run_name(config: RunConfig) -> str:
         >>> run_name(RunConfig(method="lambda-vae", delta=1.19, release_epochs=50, seed=2))
         'lambda-vae-delta1.19-release50-seed2'
     """
-    method = method_named(config.method)
-    parts = [config.method]
-    if method.uses_delta():
-        parts.append(f"delta{plain_number(config.delta)}")
-    if method.uses_beta() and config.beta != 1.0:
-        parts.append(f"beta{plain_number(config.beta)}")
-    if method.uses_delta() and config.release_epochs:
-        parts.append(f"release{config.release_epochs}")
-    return "-".join([*parts, f"seed{config.seed}"])
+    return f"{method_named(config.method).stem(config)}-seed{config.seed}"
 
 
 def identity(config: RunConfig, failure: str | None = None) -> dict[str, Any]:
@@ -57,11 +48,12 @@ def identity(config: RunConfig, failure: str | None = None) -> dict[str, Any]:
     return {
         "schema": 1,
         "run": run_name(config),
-        "method": config.method,
+        "method": method.name,
         "label": method.label(config),
-        "delta": config.delta if method.uses_delta() else None,
-        "beta": config.beta if method.uses_beta() else 1.0,
-        "release_epochs": config.release_epochs if method.uses_delta() else 0,
+        "delta": config.delta if method.uses("delta") else None,
+        "beta": config.beta if method.uses("beta") else 1.0,
+        "release_epochs": config.release_epochs if method.uses("release_epochs") else 0,
+        "settings": method.shown(config),
         "seed": config.seed,
         "epochs": config.epochs,
         "latent_dim": config.latent_dim,
@@ -105,7 +97,7 @@ def measure(
         vae,
         measuring_view(config, dataset),
         exponent=exponent,
-        delta=config.delta if method_named(config.method).uses_delta() else None,
+        delta=config.delta if method_named(config.method).uses("delta") else None,
         iw_samples=config.iw_samples,
         generator=torch.Generator(next(vae.parameters()).device).manual_seed(config.seed),
         history=history,

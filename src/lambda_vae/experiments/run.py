@@ -21,6 +21,7 @@ from lambda_vae.experiments.methods import method_named
 from lambda_vae.experiments.processes import check_trackers, make_accelerator, on_main
 from lambda_vae.experiments.results import identity, record_result
 from lambda_vae.files import read_json, write_json
+from lambda_vae.objectives import ELBO
 from lambda_vae.training import Diverged, EpochRow, Trainer, checkpoints
 
 __all__ = ["last_shared_epoch", "make_trainer", "train"]
@@ -52,12 +53,13 @@ def make_trainer(
     method = method_named(config.method)
     return Trainer(
         build_vae(config, dataset.features, likelihood_of(config, dataset)),
-        method.objective(config),
+        method.objective(config) if method.objective else ELBO(),
         dataset.train.tensor(),
         training_view(config, dataset),
-        config.options(keep_checkpoints),
-        schedule=method.schedule(config),
-        equalizer=method.equalizer(config),
+        config.options(keep_checkpoints, method.samples),
+        schedule=method.schedule(config) if method.schedule else None,
+        equalizer=method.equalizer(config) if method.equalizer else None,
+        strategy=method.strategy(config) if method.strategy else None,
         folder=folder,
         listeners=listeners,
         accelerator=accelerator or make_accelerator(config),

@@ -18,17 +18,21 @@ class Terms:
     Args:
         loss: What is minimised, [K, B].
         reconstruction: -log p(x|z), [K, B].
-        rate_q: KL(q_1 || p), [B].
+        rate_q: KL(q_1 || p), [B]; [K, B] where it is a Monte Carlo estimate.
     """
 
     loss: Float[Tensor, "K B"]
     reconstruction: Float[Tensor, "K B"]
-    rate_q: Float[Tensor, " B"]
+    rate_q: Float[Tensor, "*K B"]
 
 
 @runtime_checkable
 class Objective(Protocol):
-    """A map from a trace to the terms of a loss."""
+    """A map from a trace to the terms of a loss.
+
+    One that looks at draws from the prior says so with an attribute `draws_prior` that is true; its traces then bring
+    noise for them, `prior_eps`.
+    """
 
     def __call__(self, trace: Trace, kl_weight: float | Tensor = 1.0) -> Terms:
         """Return the terms.

@@ -1,5 +1,6 @@
 """Posteriors: h -> q(z|x)."""
 
 from lambda_vae.posteriors.gaussian import GaussianPosterior
+from lambda_vae.posteriors.posterior import Posterior
 
-__all__ = ["GaussianPosterior"]
+__all__ = ["GaussianPosterior", "Posterior"]

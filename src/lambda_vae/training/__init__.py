@@ -6,9 +6,11 @@ from lambda_vae.training.interruption import Interrupted
 from lambda_vae.training.loop import Trainer, View
 from lambda_vae.training.options import TrainOptions
 from lambda_vae.training.schedules import Constant, Cyclical, LinearWarmUp, Schedule
+from lambda_vae.training.strategies import Batch, Joint, Step, Strategy
 from lambda_vae.training.watch import Diverged
 
 __all__ = [
+    "Batch",
     "Checkpoint",
     "Constant",
     "Cyclical",
@@ -16,8 +18,11 @@ __all__ = [
     "EpochRow",
     "History",
     "Interrupted",
+    "Joint",
     "LinearWarmUp",
     "Schedule",
+    "Step",
+    "Strategy",
     "TrainOptions",
     "Trainer",
     "View",
