@@ -79,11 +79,17 @@ class NoiseClamp:
     Args:
         delta: Of lambda-VAE, > 1; inf never clamps.
 
+    Raises:
+        InputError: delta is not greater than 1.
+
     Source:
         Ours, an ablation of the paper's Eq. 16 and 30.
     """
 
     delta: float
+
+    def __post_init__(self) -> None:
+        theory.require(delta=self.delta)
 
     def logvar(self, logvar: Float[Tensor, "*batch D"], exponent: Float[Tensor, " D"] | None) -> Tensor:
         """Return min(ln sigma^2, ln sigma_c^2)."""
@@ -103,11 +109,17 @@ class FixedNoise:
     Args:
         delta: Of lambda-VAE, > 1; inf gives the prior's own noise, 1.
 
+    Raises:
+        InputError: delta is not greater than 1.
+
     Source:
         Ours, an ablation; Ghosh et al. 2020, arXiv:1903.12436, for what it amounts to.
     """
 
     delta: float
+
+    def __post_init__(self) -> None:
+        theory.require(delta=self.delta)
 
     def logvar(self, logvar: Float[Tensor, "*batch D"], exponent: Float[Tensor, " D"] | None) -> Tensor:
         """Return ln sigma_c^2 everywhere."""
