@@ -6,6 +6,7 @@ from lambda_vae.distributions.gaussian import DiagGaussian, GaussianLikelihood, 
 from lambda_vae.distributions.kl import closed_form_kl, kl_or_ratio
 from lambda_vae.distributions.law import Density, Law
 from lambda_vae.distributions.likelihood import Likelihood
+from lambda_vae.distributions.mixture import GaussianMixture
 
 __all__ = [
     "LIKELIHOODS",
@@ -15,6 +16,7 @@ __all__ = [
     "DiagGaussian",
     "Draw",
     "GaussianLikelihood",
+    "GaussianMixture",
     "Law",
     "Likelihood",
     "closed_form_kl",
