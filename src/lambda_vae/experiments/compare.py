@@ -1,7 +1,7 @@
 """The main job: the same data, order and noise for every method, one table, one report."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
@@ -28,7 +28,7 @@ from lambda_vae.experiments.specs import configured
 from lambda_vae.files import read_json, write_atomic, write_json
 from lambda_vae.training.checkpoints import path_of
 
-__all__ = ["VARIED", "CompareConfig", "compare", "gather", "plan"]
+__all__ = ["VARIED", "CompareConfig", "compare", "jobs_of", "plan", "progress", "rows_of"]
 
 #: Fields of a run that a comparison varies; the others are the same for all its runs.
 VARIED = frozenset({"method", "delta", "release_epochs"})
@@ -85,13 +85,19 @@ def plan(base: RunConfig, choice: CompareConfig) -> list[RunConfig]:
     return list(dict.fromkeys(configs))
 
 
-def _jobs(configs: Sequence[RunConfig], out: Path) -> list[Job]:
-    """One job a run; a released run is the unreleased one at first, so it starts from that one's checkpoint."""
-    by_name = {run_name(config): config for config in configs}
+def jobs_of(configs: Sequence[RunConfig], out: Path, name_of: Callable[[RunConfig], str] = run_name) -> list[Job]:
+    """Return one job a run; a released run is the unreleased one at first, so it starts from that one's checkpoint.
+
+    Args:
+        configs: The runs.
+        out: Folder of the comparison.
+        name_of: What a run's folder is called.
+    """
+    by_name = {name_of(config): config for config in configs}
     jobs = {name: _job(name, config, out) for name, config in by_name.items()}
     kept: dict[str, list[int]] = {}
     for name, config in by_name.items():
-        parent, epoch = run_name(replace(config, release_epochs=0)), last_shared_epoch(config)
+        parent, epoch = name_of(replace(config, release_epochs=0)), last_shared_epoch(config)
         if config.release_epochs and parent in jobs and epoch > 0:
             kept.setdefault(parent, []).append(epoch)
             jobs[name].parent = jobs[parent]
@@ -137,9 +143,10 @@ def compare(
         with Live(console=console or Console(quiet=True), refresh_per_second=2, transient=True) as live:
             workers = choice.workers or os.cpu_count() or 1
             try:
-                run_jobs(_jobs(configs, out), workers, lambda jobs: live.update(_progress(jobs)))
+                run_jobs(jobs_of(configs, out), workers, lambda jobs: live.update(progress(jobs)))
             finally:  # what is done can be read and reported, also after an interruption
-                rows = gather(out, configs)
+                rows = rows_of(out, configs)
+                write_json(out / "table.json", rows)
                 write_json(out / "provenance.json", _provenance(base, configs, dataset, rows, started))
     return rows
 
@@ -191,26 +198,33 @@ def _write_configs(out: Path, base: RunConfig, choice: CompareConfig, configs: S
     write_atomic(out / "config.yaml", to_yaml(values))
 
 
-def gather(out: Path, configs: Sequence[RunConfig]) -> list[dict[str, Any]]:
-    """Write and return table.json: one row a run, every scalar of its metrics.json.
+def rows_of(
+    out: Path, configs: Sequence[RunConfig], name_of: Callable[[RunConfig], str] = run_name
+) -> list[dict[str, Any]]:
+    """Return the rows of table.json: one a run, every scalar of its metrics.json.
 
     Args:
         out: Folder of the comparison.
         configs: Its runs.
+        name_of: What a run's folder is called.
     """
     rows = []
     for config in configs:
-        name = run_name(config)
+        name = name_of(config)
         sources = (out / "runs" / name / "metrics.json", out / "runs" / f"{name}.failure.json")
         source = next((path for path in sources if path.exists()), None)
         record = read_json(source) if source else {**identity(config), "status": "waiting"}
         record.pop("dimensions", None)
-        rows.append({**record, "path": f"runs/{name}"})
-    write_json(out / "table.json", rows)
+        rows.append({**record, "run": name, "path": f"runs/{name}"})
     return rows
 
 
-def _progress(jobs: Sequence[Job]) -> Group:
+def progress(jobs: Sequence[Job]) -> Group:
+    """Return what is shown while runs train: those at work, and how many are done.
+
+    Args:
+        jobs: All of them.
+    """
     table = Table(box=None, pad_edge=False)
     for heading in ("run", "epoch", "loss", "AU", "left"):
         table.add_column(heading, justify="left" if heading == "run" else "right")
