@@ -14,6 +14,7 @@ from lambda_vae.data import (
     check_batch,
     check_likelihood,
     epoch_order,
+    hold_out,
     load,
     view_test,
     view_train,
@@ -87,7 +88,7 @@ def load_data(config: RunConfig, *, training: bool = True) -> Dataset:
     likelihood_of(config, dataset)
     if training:
         check_batch(len(dataset.train), config.batch_size)
-    return dataset
+    return hold_out(dataset, config.validation, config.batch_size)
 
 
 def build_vae(config: RunConfig, features: int, likelihood: str) -> VAE:
@@ -165,14 +166,17 @@ class FixedView:
 
 
 def measuring_view(config: RunConfig, dataset: Dataset) -> FixedView:
-    """Return the test set as the model sees it.
+    """Return what a run is measured on as the model sees it: the test set, or a validation split.
 
     Args:
         config: The run.
         dataset: Its data.
     """
-    view = partial(view_test, binarisation=binarisation_of(config, dataset))
-    return FixedView(dataset.test.tensor(), torch.arange(len(dataset.test)), view)
+    binarisation = binarisation_of(config, dataset)
+    view = partial(view_test, binarisation=binarisation)
+    if dataset.measured_on == "validation":  # rows of the training set: under "fixed" they stay the images they were
+        view = partial(view_train, binarisation="fixed" if binarisation == "stochastic" else binarisation)
+    return FixedView(dataset.test.tensor(), dataset.test.index(), view)
 
 
 def probing_view(config: RunConfig, dataset: Dataset, limit: int = 10_000) -> FixedView:
@@ -185,4 +189,5 @@ def probing_view(config: RunConfig, dataset: Dataset, limit: int = 10_000) -> Fi
     """
     binarisation = binarisation_of(config, dataset)
     fixed = partial(view_train, binarisation="fixed" if binarisation == "stochastic" else binarisation, seed=1)
-    return FixedView(dataset.train.tensor(), epoch_order(len(dataset.train), seed=0, epoch=0)[:limit], fixed)
+    chosen = epoch_order(len(dataset.train), seed=0, epoch=0)[:limit]
+    return FixedView(dataset.train.tensor(), dataset.train.index()[chosen], fixed)

@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 import yaml
 
-from lambda_vae.data import Binarisation
+from lambda_vae.data import Binarisation, check_validation
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.values import fits, kind, nearest
 from lambda_vae.files import write_atomic
@@ -52,6 +52,7 @@ class RunConfig:
         likelihood: bernoulli or gaussian; by the data if not given.
         binarisation: Of images under a Bernoulli likelihood: stochastic (afresh at each view), fixed, or none (grey
             values kept).
+        validation: Training examples to hold out and measure on instead of the test set; 0 for none.
         epochs: Passes over the data.
         batch_size: Examples a step on each process.
         learning_rate: Of Adam.
@@ -87,6 +88,7 @@ class RunConfig:
     activation: str = "relu"
     likelihood: str | None = None
     binarisation: Binarisation = "stochastic"
+    validation: int = 0
     epochs: int = 100
     batch_size: int = 100
     learning_rate: float = 1e-3
@@ -104,6 +106,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+        check_validation(self.validation)
         for name, least in (("iw_samples", 1), ("evaluate_every", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least {least}")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from lambda_vae.data import Dataset
+from lambda_vae.data import Dataset, Split
 from lambda_vae.diagnostics import CollapseReport, diagnose
 from lambda_vae.experiments.build import FixedView, binarisation_of, measuring_view, probing_view
 from lambda_vae.experiments.config import RunConfig
@@ -57,6 +57,7 @@ def identity(config: RunConfig, failure: str | None = None) -> dict[str, Any]:
         "seed": config.seed,
         "epochs": config.epochs,
         "latent_dim": config.latent_dim,
+        "measured_on": "validation" if config.validation else "test",
         "status": "done" if failure is None else "failed",
         "failure": failure,
     }
@@ -74,7 +75,8 @@ def describe_data(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
         "sha256": dataset.sha256,
         "source": dataset.source,
         "train": len(dataset.train),
-        "test": len(dataset.test),
+        dataset.measured_on: len(dataset.test),
+        "measured_on": dataset.measured_on,
         "binarisation": binarisation_of(config, dataset),
     }
 
@@ -82,7 +84,7 @@ def describe_data(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
 def measure(
     config: RunConfig, dataset: Dataset, vae: VAE, exponent: torch.Tensor | None, history: dict[str, Any] | None
 ) -> CollapseReport:
-    """Return every measure of a trained model on the test set.
+    """Return every measure of a trained model, on the test set or the run's validation split.
 
     Args:
         config: Its run.
@@ -92,23 +94,23 @@ def measure(
         history: Of its training, which tells causes best.
     """
     labelled = dataset.train.y is not None and dataset.test.y is not None
-    probe = probing_view(config, dataset) if labelled else None
+    probe, measured = probing_view(config, dataset) if labelled else None, measuring_view(config, dataset)
     return diagnose(
         vae,
-        measuring_view(config, dataset),
+        measured,
         exponent=exponent,
         delta=config.delta if method_named(config.method).uses("delta") else None,
         iw_samples=config.iw_samples,
         generator=torch.Generator(next(vae.parameters()).device).manual_seed(config.seed),
         history=history,
-        test_labels=dataset.test.labels() if probe else None,
+        test_labels=_labels(dataset.test, measured) if probe else None,
         train_x=probe,
-        train_labels=_labels(dataset, probe) if probe else None,
+        train_labels=_labels(dataset.train, probe) if probe else None,
     )
 
 
-def _labels(dataset: Dataset, view: FixedView) -> torch.Tensor:
-    labels = dataset.train.labels()
+def _labels(part: Split, view: FixedView) -> torch.Tensor:
+    labels = part.labels()
     assert labels is not None, "a probe is made for labelled data only"
     return labels[view.index]
 

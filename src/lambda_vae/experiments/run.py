@@ -57,6 +57,7 @@ def make_trainer(
         dataset.train.tensor(),
         training_view(config, dataset),
         config.options(keep_checkpoints, method.samples),
+        rows=None if dataset.train.rows is None else dataset.train.index(),
         schedule=method.schedule(config) if method.schedule else None,
         equalizer=method.equalizer(config) if method.equalizer else None,
         strategy=method.strategy(config) if method.strategy else None,
@@ -178,7 +179,7 @@ def _train(
 
 
 class _TestReadings:
-    """Reads the test set between epochs, with noise of its own so that training is not disturbed."""
+    """Reads what the run is measured on between epochs, with noise of its own so that training is not disturbed."""
 
     def __init__(self, config: RunConfig, test: FixedView) -> None:
         self.config, self.test = config, test

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lambda_vae.reports.images import grid, paired
+from lambda_vae.reports.measured import examples_word
 from lambda_vae.reports.page_data import BIN_EDGES, exponent_curve
 from lambda_vae.reports.pareto import pareto_front
 from lambda_vae.reports.placing import place_labels
@@ -180,7 +181,8 @@ def image_figure(run: RunRecord) -> Figure:
     """
     images, panels = run.images, []
     if "originals" in images and "reconstructions" in images:
-        panels.append(("test images, reconstructions", paired(images["originals"], images["reconstructions"])))
+        title = f"{examples_word([run.row])} images, reconstructions"
+        panels.append((title, paired(images["originals"], images["reconstructions"])))
     if "traversals" in images and len(images["traversals"]):
         stack = images["traversals"]
         panels.append(("one dimension moved", grid(stack.reshape(-1, *stack.shape[2:]), stack.shape[1])))

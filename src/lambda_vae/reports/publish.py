@@ -53,7 +53,7 @@ def write_results(folder: Path, out: Path, reading_epochs: Sequence[int] = ()) -
     Args:
         folder: A comparison.
         out: The page, .md; NAME.csv, NAME.json and NAME-frontier.svg are written beside it.
-        reading_epochs: Epochs during training whose readings on the test set are shown too.
+        reading_epochs: Epochs during training whose readings are shown too.
 
     Raises:
         InputError: `out` does not end in .md, or the folder holds no comparison.

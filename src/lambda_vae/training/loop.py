@@ -53,6 +53,7 @@ class Trainer:
         x: The training data, [N, F]; may be a memory map.
         view: What the model sees of a batch (binarisation).
         options: The numbers.
+        rows: Which of the N rows to train on, int64 [n]; all if left out.
         schedule: The KL weight over epochs.
         equalizer: lambda; None trains the plain VAE.
         strategy: How a batch becomes a step; one gradient step of the whole model if left out.
@@ -72,6 +73,7 @@ class Trainer:
         view: View,
         options: TrainOptions,
         *,
+        rows: Tensor | None = None,
         schedule: Schedule | None = None,
         equalizer: VarianceEqualizer | None = None,
         strategy: Strategy | None = None,
@@ -90,11 +92,13 @@ class Trainer:
         self.vae = vae
         self.equalizer = equalizer.to(self.device) if equalizer is not None else None
         self.joint_batch = options.batch_size * self.accelerator.num_processes
-        self.steps = len(x) // self.joint_batch
+        self.rows = rows
+        self.examples = len(x) if rows is None else len(rows)
+        self.steps = self.examples // self.joint_batch
         if self.steps < 1:
             raise InputError(
-                f"a batch of {self.joint_batch} is larger than the data ({len(x)} examples); "
-                f"use --batch_size {len(x) // self.accelerator.num_processes or 1} or less"
+                f"a batch of {self.joint_batch} is larger than the data ({self.examples} examples); "
+                f"use --batch_size {self.examples // self.accelerator.num_processes or 1} or less"
             )
         self.matmul_error = set_matmul(options.matmul, self.device)
         # A data set that fits stays beside the model, so that no step waits for a transfer.
@@ -133,7 +137,8 @@ class Trainer:
     def _run_epoch(self, request: StopRequest) -> None:
         started = time.perf_counter()
         self.model.train()
-        order = epoch_order(len(self.x), seed=self.options.seed, epoch=self.epoch).to(self.x.device)
+        order = epoch_order(self.examples, seed=self.options.seed, epoch=self.epoch)
+        order = (order if self.rows is None else self.rows[order]).to(self.x.device)
         exponent = self.equalizer.exponent.clone() if self.equalizer is not None else None
         kl_weight = 0.0
         while self.step < self.steps:
@@ -304,7 +309,7 @@ class Trainer:
     def _identity(self) -> dict[str, Any]:
         """What a run must share with a checkpoint to go on from it: the same model is not enough."""
         return {
-            "examples": len(self.x),
+            "examples": self.examples,
             "joint_batch": self.joint_batch,
             "seed": self.options.seed,
             "samples": self.options.samples,
