@@ -137,8 +137,7 @@ class Trainer:
     def _run_epoch(self, request: StopRequest) -> None:
         started = time.perf_counter()
         self.model.train()
-        order = epoch_order(self.examples, seed=self.options.seed, epoch=self.epoch)
-        order = (order if self.rows is None else self.rows[order]).to(self.x.device)
+        order = self.places(epoch_order(self.examples, seed=self.options.seed, epoch=self.epoch))
         exponent = self.equalizer.exponent.clone() if self.equalizer is not None else None
         kl_weight = 0.0
         while self.step < self.steps:
@@ -152,7 +151,7 @@ class Trainer:
         self._finish_epoch(exponent, kl_weight, self._seconds + time.perf_counter() - started)
 
     def _train_step(self, rows: Tensor, exponent: Tensor | None, kl_weight: float) -> None:
-        step = self.strategy.step(self, self._draw(rows, exponent, kl_weight))
+        step = self.strategy.step(self, self._draw(rows, exponent, kl_weight, self.generator))
         self._observe(step)
 
     def trace(self, batch: Batch) -> Trace:
@@ -166,31 +165,49 @@ class Trainer:
             trace: Trace = self.model(batch.x, batch.eps, batch.exponent, **more)
         return trace
 
-    def descend(self, trace: Trace, terms: Terms) -> Step:
-        """Take one gradient step of the whole model on the mean loss, for a strategy.
+    def another(self, batch: Batch) -> Batch:
+        """Return a further batch beside the epoch's own, for a strategy; all its chance comes from the spare generator.
+
+        Args:
+            batch: Whose size, exponent and KL weight it takes.
+        """
+        # With replacement: a permutation of all examples would cost more than the step.
+        chosen = torch.randint(self.examples, (self.joint_batch,), generator=self.spare, device=self.device)
+        return self._draw(self.places(chosen), batch.exponent, batch.kl_weight, self.spare)
+
+    def places(self, chosen: Tensor) -> Tensor:
+        """Return where in `x` examples lie, int64 [n], on the device of `x`.
+
+        Args:
+            chosen: Their numbers among those trained on.
+        """
+        return (chosen if self.rows is None else self.rows[chosen.to(self.rows.device)]).to(self.x.device)
+
+    def descend(self, trace: Trace, terms: Terms, still: Sequence[Tensor] = ()) -> Step:
+        """Take one gradient step on the mean loss, for a strategy.
 
         Args:
             trace: Of the pass.
             terms: Of the trace.
+            still: Weights that do not move; all others do.
         """
         gradient: list[Tensor] = []
         if self.moments is not None:
             trace.z.register_hook(gradient.append)  # type: ignore[no-untyped-call]
         self.accelerator.backward(terms.loss.mean())
+        for weight in still:
+            weight.grad = None
         if self.options.clip_norm is not None:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        # The loss is a mean over samples and examples and holds -log p(x|z).
-        return Step(trace, terms, gradient[0] * -float(trace.z.shape[0] * trace.z.shape[1]) if gradient else None)
+        return Step(trace, terms, terms.dlogp_dz(gradient[0]) if gradient else None)
 
-    def _draw(self, rows: Tensor, exponent: Tensor | None, kl_weight: float) -> Batch:
+    def _draw(self, rows: Tensor, exponent: Tensor | None, kl_weight: float, generator: torch.Generator) -> Batch:
         """The batch and the noise of all processes together, then this process's share of both."""
-        x = self.view(
-            self.x.index_select(0, rows).to(self.device, non_blocking=True), rows.to(self.device), self.generator
-        )
+        x = self.view(self.x.index_select(0, rows).to(self.device, non_blocking=True), rows.to(self.device), generator)
         # Further samples are drawn apart: methods with one sample and with many see the same data and the same first.
-        eps = self._normal(self.generator, 1, self.joint_batch, self.vae.latent_dim)
+        eps = self._normal(generator, 1, self.joint_batch, self.vae.latent_dim)
         if self.options.samples > 1:
             more = self._normal(self.spare, self.options.samples - 1, self.joint_batch, self.vae.latent_dim)
             eps = torch.cat((eps, more))
@@ -223,7 +240,9 @@ class Trainer:
 
     def _finish_epoch(self, exponent: Tensor | None, kl_weight: float, seconds: float) -> None:
         row = self._measure_epoch(exponent, {"kl_weight": kl_weight, "seconds": seconds})
-        self.strategy.end_epoch(self)
+        started = time.perf_counter()
+        row.scalars.update(self.strategy.end_epoch(self))
+        row.scalars["seconds"] += time.perf_counter() - started
         if self.equalizer is not None:
             self.equalizer.end_epoch()
         self.epoch, self.step, self._seconds = self.epoch + 1, 0, 0.0
@@ -251,6 +270,7 @@ class Trainer:
 
     def _check_trail(self) -> Trail:
         trail = self.trail.joint(self.accelerator)
+        self.strategy.check(self, trail)
         trail.check(self.epoch + 1, self.step, self.vae.parameters(), self.options.learning_rate)
         return trail
 
@@ -338,11 +358,7 @@ class Trainer:
             raise InputError(
                 f"the checkpoint belongs to another model: {reason}; use the folder's own config.yaml"
             ) from None
-        optimizer_state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in checkpoint.part("optimizer.").items():
-            index, key = name.split(".")
-            optimizer_state.setdefault(int(index), {})[key] = tensor
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": optimizer_state})
+        checkpoints.load_optimizer(self.optimizer, checkpoint.part("optimizer."))
         if self.moments is not None:
             self.moments.load_state_dict(shares(checkpoint.part("moments."), self.accelerator))
         self.strategy.load_state_dict(checkpoint.part("strategy."))

@@ -12,6 +12,7 @@ from lambda_vae.objectives import Terms
 
 if TYPE_CHECKING:
     from lambda_vae.training.loop import Trainer
+    from lambda_vae.training.watch import Trail
 
 __all__ = ["Batch", "Joint", "Step", "Strategy"]
 
@@ -66,8 +67,14 @@ class Strategy(Protocol):
     def step(self, trainer: "Trainer", batch: Batch) -> Step:
         """Train on one batch."""
 
-    def end_epoch(self, trainer: "Trainer") -> None:
-        """Look back on the epoch; may raise `Diverged`."""
+    def check(self, trainer: "Trainer", trail: "Trail") -> None:
+        """Raise `Diverged` if what the strategy owns has left the finite numbers and is to blame for it.
+
+        Called before the model's own check, at the end of an epoch and before a checkpoint within one.
+        """
+
+    def end_epoch(self, trainer: "Trainer") -> Mapping[str, float]:
+        """Look back on the epoch and return what its row records beside the rest; may raise `Diverged`."""
 
     def state_dict(self) -> Mapping[str, Any]:
         """Return nested tensors for the checkpoint."""
@@ -95,8 +102,12 @@ class Joint:
         terms = trainer.objective(trace, batch.kl_weight)
         return trainer.descend(trace, terms)
 
-    def end_epoch(self, trainer: "Trainer") -> None:
-        """Do nothing."""
+    def check(self, trainer: "Trainer", trail: "Trail") -> None:
+        """Do nothing: the model is checked by the trainer."""
+
+    def end_epoch(self, trainer: "Trainer") -> Mapping[str, float]:
+        """Return nothing."""
+        return {}
 
     def state_dict(self) -> Mapping[str, Any]:
         """Return nothing."""
