@@ -6,6 +6,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from lambda_vae.distributions.autoregressive import AutoregressiveGaussian
 from lambda_vae.distributions.draw import Draw
 from lambda_vae.distributions.gaussian import DiagGaussian
 from lambda_vae.distributions.law import Density, Law
@@ -13,7 +14,10 @@ from lambda_vae.distributions.law import Density, Law
 __all__ = ["closed_form_kl", "kl_or_ratio"]
 
 #: One formula a pair; a pair that is not here has none.
-_FORMULAS: dict[tuple[type, type], Callable[[Any, Any], Tensor]] = {(DiagGaussian, DiagGaussian): DiagGaussian.kl}
+_FORMULAS: dict[tuple[type, type], Callable[[Any, Any], Tensor]] = {
+    (DiagGaussian, DiagGaussian): DiagGaussian.kl,
+    (DiagGaussian, AutoregressiveGaussian): lambda q, p: p.kl_from(q),
+}
 
 
 def closed_form_kl(q: Law, p: Density) -> Float[Tensor, "*batch"] | None:

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from lambda_vae.distributions import Density, Law
@@ -12,6 +13,13 @@ __all__ = ["Prior"]
 
 class Prior(nn.Module):
     """A law of z whose parameters may be learned."""
+
+    def meet(self, x: Float[Tensor, "N F"]) -> None:
+        """Look at some data before training; most priors have no use for it.
+
+        Args:
+            x: As the model sees it.
+        """
 
     @abstractmethod
     def forward(self, encode: Callable[[Tensor], Law]) -> Density:
