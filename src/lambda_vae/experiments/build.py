@@ -114,9 +114,13 @@ def build_vae(config: RunConfig, features: int, likelihood: str) -> VAE:
         encoder = mlp(features, config.hidden, activation=config.activation)
         gaussian = GaussianPosterior(config.hidden[-1], config.latent_dim)
         decoder = mlp(config.latent_dim, config.hidden, features, config.activation)
+        posterior = method.posterior(config, config.hidden[-1]) if method.posterior else gaussian
+        for module in posterior.modules():
+            if isinstance(module, GaussianPosterior):  # what stands on it begins with the same weights as well
+                module.load_state_dict(gaussian.state_dict())
         return VAE(
             encoder,
-            method.posterior(config, config.hidden[-1]) if method.posterior else gaussian,
+            posterior,
             method.prior(config, features) if method.prior else StandardNormalPrior(config.latent_dim),
             decoder,
             LIKELIHOODS[likelihood](features),

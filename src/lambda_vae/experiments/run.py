@@ -13,7 +13,15 @@ from rich.console import Console
 from lambda_vae.data import Dataset
 from lambda_vae.diagnostics import quick_reading
 from lambda_vae.errors import InputError
-from lambda_vae.experiments.build import FixedView, build_vae, likelihood_of, load_data, measuring_view, training_view
+from lambda_vae.experiments.build import (
+    FixedView,
+    build_vae,
+    likelihood_of,
+    load_data,
+    measuring_view,
+    probing_view,
+    training_view,
+)
 from lambda_vae.experiments.config import RunConfig, read_config
 from lambda_vae.experiments.folder import RunFolder, locked
 from lambda_vae.experiments.listeners import HistoryFile, ProgressBar, TrackerLog
@@ -51,8 +59,10 @@ def make_trainer(
         InputError: A value is out of range.
     """
     method = method_named(config.method)
+    vae = build_vae(config, dataset.features, likelihood_of(config, dataset))
+    vae.prior.meet(probing_view(config, dataset).head(1000))
     return Trainer(
-        build_vae(config, dataset.features, likelihood_of(config, dataset)),
+        vae,
         method.objective(config) if method.objective else ELBO(),
         dataset.train.tensor(),
         training_view(config, dataset),
