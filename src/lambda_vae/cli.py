@@ -4,9 +4,10 @@ import difflib
 import errno
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import Namespace
 from rich.console import Console
@@ -22,6 +23,7 @@ from lambda_vae.options import (
     process_number,
     reconstruct_parser,
     report_parser,
+    reproduce_parser,
     sample_parser,
     theory_parser,
     train_parser,
@@ -76,9 +78,28 @@ def _compare(options: Namespace, console: Console) -> None:
     rows = compare(base, choice, out, resume=options.resume, console=console)
     print_comparison(load_comparison(out), console)
     _write_report(out, console)
-    failed = [row["run"] for row in rows if row["status"] != "done"]
+    _fail_if_any_failed(rows)
+
+
+def _fail_if_any_failed(rows: Sequence[Mapping[str, Any]]) -> None:
+    failed = [row["run"] for row in rows if row["status"] not in ("done", "waiting")]
     if failed:
         fail(f"{len(failed)} of {len(rows)} runs failed: {', '.join(failed)}; the report gives the reasons", code=1)
+
+
+def _reproduce(options: Namespace, console: Console) -> None:
+    from lambda_vae.experiments.reproduce import Reproduction, reproduce
+    from lambda_vae.reports.publish import write_results
+
+    known = tuple(Path(path) for path in options.known)
+    choice = Reproduction(
+        options.table, options.data, options.scale, tuple(options.only), options.optional, options.workers, known
+    )
+    out = _path(options.out) or choice.default_out
+    rows = reproduce(choice, out, resume=options.resume, console=console)
+    _say(console, f"table: {write_results(out, out / f'{choice.table}.md')}")
+    _write_report(out, console)
+    _fail_if_any_failed(rows)
 
 
 def _diagnose(options: Namespace, console: Console) -> None:
@@ -170,6 +191,7 @@ def _data_verify(options: Namespace, console: Console) -> None:
 _COMMANDS: dict[str, tuple[Callable[[], Parser], Callable[[Namespace, Console], None]]] = {
     "compare": (compare_parser, _compare),
     "train": (train_parser, _train),
+    "reproduce": (reproduce_parser, _reproduce),
     "diagnose": (diagnose_parser, _diagnose),
     "sample": (sample_parser, _sample),
     "reconstruct": (reconstruct_parser, _reconstruct),
@@ -188,6 +210,7 @@ _HELP = """lambda-vae: why a VAE's latent dimensions collapse, and what stops it
 
 commands
   compare      train several methods on the same data, order and noise, and put them side by side
+  reproduce    run a published table row by row, and put its figures beside ours
   train        train one VAE, measure it, write a report
   diagnose     say which dimensions of a trained run collapsed, and why
   sample       draw from the prior and decode

@@ -17,6 +17,7 @@ __all__ = [
     "process_number",
     "reconstruct_parser",
     "report_parser",
+    "reproduce_parser",
     "sample_parser",
     "theory_parser",
     "train_parser",
@@ -116,6 +117,23 @@ def compare_parser() -> Parser:
     parser.add_argument("--workers", type=int | None, default=None, help="processes at a time; one a core if not given")
     parser.add_class_arguments(RunConfig, skip=set(VARIED))
     _add_out(parser)
+    return parser
+
+
+def reproduce_parser() -> Parser:
+    """Return the options of `reproduce`."""
+    from lambda_vae.experiments.recipe import SCALES, TABLES
+
+    parser = Parser(description="Run a published table row by row, and put its figures beside ours.")
+    parser.add_argument("table", type=str, help=f"one of {', '.join(TABLES)}")
+    parser.add_argument("--data", type=str, default="mnist", help="mnist, omniglot, or any other data")
+    parser.add_argument("--scale", type=str, default="paper", help=f"one of {', '.join(SCALES)}")
+    parser.add_argument("--only", type=str, nargs="+", default=[], help="names of rows; all but optional ones else")
+    parser.add_argument("--optional", action="store_true", help="the optional rows too: compositions with λ")
+    parser.add_argument("--known", type=str, nargs="+", default=[], help="results/NAME.json whose runs count as done")
+    parser.add_argument("--workers", type=int | None, default=None, help="processes at a time; one a core if not given")
+    parser.add_argument("--out", type=str, default=None, help="folder for everything; else runs/TABLE-DATA")
+    parser.add_argument("--resume", action="store_true", help="go on with what lies in the folder")
     return parser
 
 

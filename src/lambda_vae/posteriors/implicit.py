@@ -33,7 +33,9 @@ class ImplicitPosterior(Posterior):
     Args:
         features: Length of h.
         latent_dim: D.
-        mixing_dim: X, the length of xi; with a posterior that ignores it, the diagonal Gaussian remains.
+        mixing_dim: X, the length of xi; with a posterior that ignores it, the diagonal Gaussian remains. J points fill
+            a plane but no space of many dimensions: with a long xi the single Gaussians become narrow and far apart,
+            and the bound loose.
         width: Units of the small network that h and xi enter.
         components: J.
 
@@ -49,7 +51,7 @@ class ImplicitPosterior(Posterior):
     xi: Tensor
 
     def __init__(
-        self, features: int, latent_dim: int, mixing_dim: int = 16, width: int = 64, components: int = 64
+        self, features: int, latent_dim: int, mixing_dim: int = 2, width: int = 64, components: int = 64
     ) -> None:
         for name, size in (("mixing_dim", mixing_dim), ("width", width), ("components", components)):
             if size < 1:
@@ -58,7 +60,7 @@ class ImplicitPosterior(Posterior):
         self.from_h = nn.Linear(features, width)
         self.from_xi = nn.Linear(mixing_dim, width, bias=False)
         self.head = nn.Linear(width, 2 * latent_dim)
-        self.register_buffer("xi", torch.randn(components, mixing_dim, generator=torch.Generator().manual_seed(0)))
+        self.register_buffer("xi", _even_normal(components, mixing_dim))
 
     def forward(
         self, h: Float[Tensor, "B H"], xi: Float[Tensor, "B X"] | None = None
@@ -76,3 +78,9 @@ class ImplicitPosterior(Posterior):
     def _mean_and_logvar(self, mixed: Float[Tensor, "*batch W"]) -> tuple[Tensor, Tensor]:
         mu, raw = at_least_float32(self.head(torch.relu(mixed))).chunk(2, dim=-1)
         return mu, _LOGVAR_FLOOR + softplus(raw - _LOGVAR_FLOOR)
+
+
+def _even_normal(points: int, dim: int) -> Float[Tensor, "J X"]:
+    """The same points every time, spread as N(0, I) but more evenly than draws from it."""
+    uniform = torch.quasirandom.SobolEngine(dim, scramble=True, seed=0).draw(points)
+    return torch.special.ndtri(uniform.clamp(1e-6, 1.0 - 1e-6))

@@ -11,6 +11,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from lambda_vae.files import write_atomic
+from lambda_vae.reports.advice import advice
 from lambda_vae.reports.console import verdict_lines
 from lambda_vae.reports.glossary import GLOSSARY
 from lambda_vae.reports.images import grid, paired, png_data_uri
@@ -58,6 +59,7 @@ def render(record: ComparisonRecord) -> str:
     return _environment().get_template("report.html.jinja").render(
         title=_title(record),
         verdict=verdict_lines(record),
+        advice=() if len(record.rows) == 1 else advice(record.rows),
         facts=_facts(record),
         examples=examples_word(record.rows),
         table=table,

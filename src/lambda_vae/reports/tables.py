@@ -279,6 +279,8 @@ _LATEX = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "±": r"$\pm$", "λ": r"$\lambda$", "δ": r"$\delta$", "σ": r"$\sigma$", "β": r"$\beta$", "μ": r"$\mu$",
     "↓": r"$\downarrow$", "↑": r"$\uparrow$", "–": "--", "₁": r"$_1$", "∞": r"$\infty$",
+    "α": r"$\alpha$", "γ": r"$\gamma$", "ε": r"$\varepsilon$", "‖": r"$\Vert$", "×": r"$\times$", "≤": r"$\leq$",
+    "≥": r"$\geq$", "−": r"$-$",
 }  # fmt: skip
 
 
