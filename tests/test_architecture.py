@@ -28,7 +28,6 @@ FLOORS = (
     {"diagnostics", "objectives"},
     {"reports", "training"},
     {"experiments", "adapters"},
-    {"options"},
     {"cli"},
 )
 

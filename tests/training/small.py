@@ -59,7 +59,6 @@ def trainer(
     view: Callable[[Tensor, Tensor, torch.Generator], Tensor] = binarised,
     x: Tensor | None = None,
     schedule: Any = None,
-    strategy: Any = None,
     listeners: Any = (),
     **options: Any,
 ) -> Trainer:
@@ -72,7 +71,6 @@ def trainer(
         TrainOptions(**settings),
         schedule=schedule,
         equalizer=exponents,
-        strategy=strategy,
         folder=folder,
         listeners=listeners,
     )

@@ -1,17 +1,14 @@
 """The standard normal prior."""
 
-from collections.abc import Callable
-
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lambda_vae.distributions import DiagGaussian, Law
-from lambda_vae.priors.prior import Prior
+from lambda_vae.distributions import DiagGaussian
 
 __all__ = ["StandardNormalPrior"]
 
 
-class StandardNormalPrior(Prior):
+class StandardNormalPrior(nn.Module):
     """p(z) = N(0, I).
 
     Args:
@@ -24,6 +21,6 @@ class StandardNormalPrior(Prior):
         super().__init__()
         self.register_buffer("zeros", torch.zeros(latent_dim), persistent=False)
 
-    def forward(self, encode: Callable[[Tensor], Law]) -> DiagGaussian:
-        """Return p(z), parameters of shape [D]; it is not made of posteriors."""
+    def forward(self) -> DiagGaussian:
+        """Return p(z), parameters of shape [D]."""
         return DiagGaussian(self.zeros, self.zeros)

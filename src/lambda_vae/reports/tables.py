@@ -11,7 +11,6 @@ from rich.markup import escape as escape_markup
 from rich.table import Table as RichTable
 
 from lambda_vae.reports.columns import COLUMNS, Column
-from lambda_vae.reports.measured import examples_word, measured_note
 from lambda_vae.reports.published import published_figures, published_source
 from lambda_vae.reports.records import Row
 
@@ -180,10 +179,7 @@ class Table:
         keys = {column.key for column in (self.columns if columns is None else columns)}
         waiting = sum(line.waiting for line in self.lines)
         notes = [f"{waiting} of {waiting + self.ended} runs are still to come."] if waiting else []
-        rows = [line.row for line in self.lines]
-        notes += [measured_note(rows)] if measured_note(rows) else []
-        word = examples_word(rows)
-        notes += [f"Likelihoods are in nats per {word} example; ± is the sample standard deviation over seeds."]
+        notes += ["Likelihoods are in nats per test example; ± is the sample standard deviation over seeds."]
         samples = sorted({int(line.row["nll_iw_samples"]) for line in self.lines if line.row.get("nll_iw_samples")})
         if samples and "nll_iw" in keys:
             named = " or ".join(map(str, samples))
@@ -279,8 +275,6 @@ _LATEX = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "±": r"$\pm$", "λ": r"$\lambda$", "δ": r"$\delta$", "σ": r"$\sigma$", "β": r"$\beta$", "μ": r"$\mu$",
     "↓": r"$\downarrow$", "↑": r"$\uparrow$", "–": "--", "₁": r"$_1$", "∞": r"$\infty$",
-    "α": r"$\alpha$", "γ": r"$\gamma$", "ε": r"$\varepsilon$", "‖": r"$\Vert$", "×": r"$\times$", "≤": r"$\leq$",
-    "≥": r"$\geq$", "−": r"$-$",
 }  # fmt: skip
 
 
