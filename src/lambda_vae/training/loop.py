@@ -21,6 +21,7 @@ from lambda_vae.training import checkpoints
 from lambda_vae.training.history import EpochRow, History
 from lambda_vae.training.interruption import Interrupted, StopRequest, stop_requests
 from lambda_vae.training.joint import joint_sums, shares
+from lambda_vae.training.optimizer import FusedAdam
 from lambda_vae.training.options import TrainOptions
 from lambda_vae.training.precision import PRECISION, set_matmul
 from lambda_vae.training.schedules import Constant, Schedule
@@ -96,8 +97,9 @@ class Trainer:
         if options.compile:
             vae.encoder.compile()
             vae.decoder.compile()
-        optimizer = torch.optim.Adam(vae.parameters(), lr=options.learning_rate, fused=True)
-        self.model, self.optimizer = self.accelerator.prepare(vae, optimizer)
+        self.model = self.accelerator.prepare(vae)
+        # Not prepared: accelerate's wrapper looks for an optional package on the disk at every step.
+        self.optimizer = FusedAdam(vae.parameters(), lr=options.learning_rate)
         self.generator = torch.Generator(self.device).manual_seed(options.seed)
         self.moments = TrainingMoments(vae.latent_dim, self.device) if options.measure else None
         self.trail = Trail(self.steps, self.device)
