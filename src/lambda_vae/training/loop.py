@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from lambda_vae.training.options import TrainOptions
 from lambda_vae.training.precision import PRECISION, set_matmul
 from lambda_vae.training.schedules import Constant, Schedule
 from lambda_vae.training.watch import Trail
+from lambda_vae.training.working_copies import WorkingCopies
 
 __all__ = ["Trainer", "View"]
 
@@ -100,6 +102,8 @@ class Trainer:
         self.model = self.accelerator.prepare(vae)
         # Not prepared: accelerate's wrapper looks for an optional package on the disk at every step.
         self.optimizer = FusedAdam(vae.parameters(), lr=options.learning_rate)
+        # DistributedDataParallel watches the gradients of the weights themselves.
+        self.copies = WorkingCopies(vae) if options.precision == "bfloat16" and self.model is vae else None
         self.generator = torch.Generator(self.device).manual_seed(options.seed)
         self.moments = TrainingMoments(vae.latent_dim, self.device) if options.measure else None
         self.trail = Trail(self.steps, self.device)
@@ -141,13 +145,15 @@ class Trainer:
 
     def _train_step(self, rows: Tensor, exponent: Tensor | None, kl_weight: float) -> None:
         x, eps = self._draw(rows)
-        with self.autocast:
+        with self.autocast, self.copies or nullcontext():
             trace: Trace = self.model(x, eps, exponent)
         terms = self.objective(trace, kl_weight)
         gradient: list[Tensor] = []
         if self.moments is not None:
             trace.z.register_hook(gradient.append)  # type: ignore[no-untyped-call]
         self.accelerator.backward(terms.loss.mean())
+        if self.copies is not None:
+            self.copies.collect()
         if self.options.clip_norm is not None:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
         self.optimizer.step()
