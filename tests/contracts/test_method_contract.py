@@ -1,7 +1,7 @@
-"""What every method of the table keeps to, and some compositions: trained, saved, resumed, measured against the truth."""
+"""What every method keeps to, alone and composed: gradients, saving, resuming, and a bound that is one."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path

@@ -96,7 +96,9 @@ def test_weight_may_be_a_tensor(objective: Objective, trace: Trace) -> None:
     torch.testing.assert_close(objective(trace, torch.tensor(0.5)).loss, objective(trace, 0.5).loss)
 
 
-def test_each_sample_s_own_score_is_read_from_the_gradient_that_arrives_at_z(objective: Objective, trace: Trace) -> None:
+def test_each_sample_s_own_score_is_read_from_the_gradient_that_arrives_at_z(
+    objective: Objective, trace: Trace
+) -> None:
     arrived: list[Tensor] = []
     trace.z.register_hook(arrived.append)
     terms = objective(trace, 0.5)

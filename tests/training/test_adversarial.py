@@ -432,7 +432,7 @@ def test_lambda_on_an_implicit_posterior_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["beta-vae+aae", "avb+aae", "lagging+avb"])
 def test_methods_that_want_the_same_part_are_refused(name: str) -> None:
-    with pytest.raises(InputError, match="do not fit together: both set the (objective|strategy)"):
+    with pytest.raises(InputError, match=r"do not fit together: both set the (objective|strategy)"):
         method_named(name)
 
 

@@ -162,6 +162,7 @@ _ADVERSARY = ("adversary_hidden", "adversary_rate")
 
 _LAMBDA = ("delta", "release_epochs", "ramp_epochs", "refresh_every", "decay", "max_exponent")
 
+
 def _committed_posterior(config: RunConfig, features: int) -> Posterior:
     rate = config.committed_rate if config.committed_form == "independent" else 0.0
     return CommittedPosterior(features, config.latent_dim, rate)

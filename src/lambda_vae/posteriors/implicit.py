@@ -82,5 +82,7 @@ class ImplicitPosterior(Posterior):
 
 def _even_normal(points: int, dim: int) -> Float[Tensor, "J X"]:
     """The same points every time, spread as N(0, I) but more evenly than draws from it."""
-    uniform = torch.quasirandom.SobolEngine(dim, scramble=True, seed=0).draw(points)
-    return torch.special.ndtri(uniform.clamp(1e-6, 1.0 - 1e-6))
+    engine = torch.quasirandom.SobolEngine(dim, scramble=True, seed=0)  # type: ignore[no-untyped-call]
+    uniform: Tensor = engine.draw(points)
+    normal: Tensor = torch.special.ndtri(uniform.clamp(1e-6, 1.0 - 1e-6))
+    return normal

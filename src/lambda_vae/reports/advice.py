@@ -190,7 +190,7 @@ def _costs(done: Sequence[Row]) -> dict[str, float]:
 
 def _caution(done: Sequence[Row]) -> str:
     if measured_on(done) == "validation":
-        return "These are figures of a validation split: measure what you choose once on the test set, and publish that."
+        return "These are figures of a validation split: measure what you choose once on the test set and publish that."
     return (
         "These are figures of the test set: to publish a choice between methods or settings, choose on a validation "
         "split (--validation) and measure the choice once on test."

@@ -8,8 +8,8 @@ from typing import Any
 
 from lambda_vae.errors import InputError
 from lambda_vae.files import write_atomic
-from lambda_vae.reports.archive import archive
 from lambda_vae.reports.advice import advice
+from lambda_vae.reports.archive import archive
 from lambda_vae.reports.columns import SURROGATE
 from lambda_vae.reports.differences import UNSTATED, differences
 from lambda_vae.reports.figures import (
@@ -111,7 +111,7 @@ def _block(name: str, rows: Sequence[Row], data: str, out: Path) -> list[str]:
         table.to_markdown().strip(),
         *(["\n".join(said)] if said else []),
         f"![NLL bound and importance-weighted NLL against active units and probe accuracy]({frontier.name})",
-        "\n".join(["## What to take", "", *(f"- {sentence}" for sentence in advice(record.rows))]),
+        "\n".join(["## What to take", "", *(f"- {sentence}" for sentence in advice(rows))]),
         *(["### Beside published figures", "\n".join(f"- {text}" for text in apart), UNSTATED] if apart else []),
     ]
 
