@@ -20,6 +20,7 @@ from lambda_vae.training import checkpoints
 from lambda_vae.training.history import EpochRow, History
 from lambda_vae.training.interruption import Interrupted, StopRequest, stop_requests
 from lambda_vae.training.joint import joint_sums, shares
+from lambda_vae.training.optimizer import FusedAdam
 from lambda_vae.training.options import TrainOptions
 from lambda_vae.training.precision import PRECISION, set_matmul
 from lambda_vae.training.schedules import Constant, Schedule
@@ -106,8 +107,9 @@ class Trainer:
         if options.compile:
             vae.encoder.compile()
             vae.decoder.compile()
-        optimizer = torch.optim.Adam(vae.parameters(), lr=options.learning_rate, fused=True)
-        self.model, self.optimizer = self.accelerator.prepare(vae, optimizer)
+        self.model = self.accelerator.prepare(vae)
+        # Not prepared: accelerate's wrapper looks for an optional package on the disk at every step.
+        self.optimizer = FusedAdam(vae.parameters(), lr=options.learning_rate)
         self.generator = torch.Generator(self.device).manual_seed(options.seed)
         # What one method alone draws comes from here, so that all others go on seeing the same data and noise.
         self.spare = torch.Generator(self.device).manual_seed(options.seed + _SPARE)
