@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from lambda_vae.training.precision import PRECISION, set_matmul
 from lambda_vae.training.schedules import Constant, Schedule
 from lambda_vae.training.strategies import Batch, Joint, Step, Strategy
 from lambda_vae.training.watch import Trail
+from lambda_vae.training.working_copies import WorkingCopies
 
 __all__ = ["Trainer", "View"]
 
@@ -110,6 +112,8 @@ class Trainer:
         self.model = self.accelerator.prepare(vae)
         # Not prepared: accelerate's wrapper looks for an optional package on the disk at every step.
         self.optimizer = FusedAdam(vae.parameters(), lr=options.learning_rate)
+        # DistributedDataParallel watches the gradients of the weights themselves.
+        self.copies = WorkingCopies(vae) if options.precision == "bfloat16" and self.model is vae else None
         self.generator = torch.Generator(self.device).manual_seed(options.seed)
         # What one method alone draws comes from here, so that all others go on seeing the same data and noise.
         self.spare = torch.Generator(self.device).manual_seed(options.seed + _SPARE)
@@ -163,7 +167,7 @@ class Trainer:
             batch: The data and the noise.
         """
         more = {name: noise for name in ("xi", "prior_eps") if (noise := getattr(batch, name)) is not None}
-        with self.autocast:
+        with self.autocast, self.copies or nullcontext():
             trace: Trace = self.model(batch.x, batch.eps, batch.exponent, **more)
         return trace
 
@@ -197,6 +201,8 @@ class Trainer:
         if self.moments is not None:
             trace.z.register_hook(gradient.append)  # type: ignore[no-untyped-call]
         self.accelerator.backward(terms.loss.mean())
+        if self.copies is not None:
+            self.copies.collect()
         for weight in still:
             weight.grad = None
         if self.options.clip_norm is not None:
