@@ -9,7 +9,8 @@ from lambda_vae.errors import InputError
 from lambda_vae.experiments import METHODS, CompareConfig, RunConfig
 from lambda_vae.experiments.build import build_vae
 from lambda_vae.experiments.compare import plan
-from lambda_vae.experiments.methods import PARTS, method_named
+from lambda_vae.experiments.composing import method_named
+from lambda_vae.experiments.method import PARTS
 from lambda_vae.experiments.results import identity, run_name
 from lambda_vae.experiments.specs import configured
 

@@ -6,8 +6,9 @@ from typing import Any, get_type_hints
 import yaml
 
 from lambda_vae.errors import InputError
+from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig
-from lambda_vae.experiments.methods import Method, method_named
+from lambda_vae.experiments.method import Method
 from lambda_vae.experiments.values import fits, kind, nearest
 
 __all__ = ["configured"]

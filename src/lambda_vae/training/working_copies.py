@@ -1,7 +1,5 @@
 """Weights in bfloat16 for the passes, in float32 for everything else."""
 
-from typing import Self
-
 import torch
 from torch import Tensor, nn
 
@@ -51,7 +49,7 @@ class WorkingCopies:
         ]
 
     @torch.no_grad()
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "WorkingCopies":
         """Round the weights as they are now, and put the copies into the model's layers."""
         if self._weights:
             torch._foreach_copy_(self._copies, self._weights)
