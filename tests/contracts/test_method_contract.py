@@ -43,7 +43,10 @@ COMPOSITIONS = (
 NAMES = (*METHODS, *(name for name in COMPOSITIONS if set(name.split("+")) <= METHODS.keys()))
 
 #: Settings that fit so small a model and so short a training, and that do something there.
-SETTINGS: dict[str, dict[str, Any]] = {"beta-vae": {"beta": 2.0}}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "beta-vae": {"beta": 2.0},
+    "flow-prior": {"flow_layers": 1, "flow_hidden": (8,)},
+}
 
 #: Settings at which a method is the plain VAE, step for step.
 NEUTRAL: dict[str, dict[str, Any]] = {

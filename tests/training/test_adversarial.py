@@ -378,7 +378,7 @@ def test_discriminator_that_has_won_ends_the_run(monkeypatch: pytest.MonkeyPatch
     far_away(monkeypatch)
     message = fit_and_fail(aae(tmp_path, weight=0.0, epochs=60))
     assert re.match(
-        r"the discriminator won in epoch \d: its cross-entropy was at most [0-9.e-]+ nats at every step "
+        r"the discriminator won in epoch \d+: its cross-entropy was at most [0-9.e-]+ nats at every step "
         r"\(guessing is 0\.693, 0\.01 is the limit\), so it teaches the model nothing; the last good checkpoint is "
         r"kept\. Try --adversary_rate 0\.001 or a smaller --adversary_hidden$",
         message,

@@ -106,14 +106,7 @@ class Trainer:
         self.matmul_error = set_matmul(options.matmul, self.device)
         # A data set that fits stays beside the model, so that no step waits for a transfer.
         self.x = x.to(self.device) if x.nbytes < 2**31 and self.device.type != "cpu" else x
-        if options.compile:
-            vae.encoder.compile()
-            vae.decoder.compile()
-        self.model = self.accelerator.prepare(vae)
-        # Not prepared: accelerate's wrapper looks for an optional package on the disk at every step.
-        self.optimizer = FusedAdam(vae.parameters(), lr=options.learning_rate)
-        # DistributedDataParallel watches the gradients of the weights themselves.
-        self.copies = WorkingCopies(vae) if options.precision == "bfloat16" and self.model is vae else None
+        self._prepare(vae, options)
         self.generator = torch.Generator(self.device).manual_seed(options.seed)
         # What one method alone draws comes from here, so that all others go on seeing the same data and noise.
         self.spare = torch.Generator(self.device).manual_seed(options.seed + _SPARE)
@@ -122,6 +115,16 @@ class Trainer:
         self.history = History()
         self.epoch, self.step, self._seconds = 0, 0, 0.0
         self.strategy.begin(self)
+
+    def _prepare(self, vae: VAE, options: TrainOptions) -> None:
+        if options.compile:
+            vae.encoder.compile()
+            vae.decoder.compile()
+        self.model = self.accelerator.prepare(vae)
+        # Not prepared: accelerate's wrapper looks for an optional package on the disk at every step.
+        self.optimizer = FusedAdam(vae.parameters(), lr=options.learning_rate)
+        # DistributedDataParallel watches the gradients of the weights themselves.
+        self.copies = WorkingCopies(vae) if options.precision == "bfloat16" and self.model is vae else None
 
     def fit(self) -> History:
         """Train from the present position to the last epoch.
