@@ -28,6 +28,7 @@ FLOORS = (
     {"diagnostics", "objectives"},
     {"reports", "training"},
     {"experiments", "adapters"},
+    {"options"},
     {"cli"},
 )
 

@@ -73,7 +73,7 @@ def test_gradient_of_the_noise_does_not_reach_the_exponent_one_dimension_over(va
 
 
 def test_prior_is_standard_normal_and_follows_the_model(vae: VAE) -> None:
-    p_z = vae.double().prior()
+    p_z = vae.double().p_z()
     assert p_z.mu.dtype == torch.float64
     assert torch.equal(p_z.mu, torch.zeros(D, dtype=torch.float64))
     assert torch.equal(p_z.std, torch.ones(D, dtype=torch.float64))

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lambda_vae.distributions import DiagGaussian, Likelihood
+from lambda_vae.distributions import Density, Draw, Law, Likelihood
 from lambda_vae.distributions.likelihood import Observation
-from lambda_vae.posteriors import GaussianPosterior
-from lambda_vae.priors import StandardNormalPrior
+from lambda_vae.equalization import Equalized, Sampling
+from lambda_vae.posteriors import Posterior
+from lambda_vae.priors import Prior
 
 __all__ = ["VAE", "Trace"]
 
@@ -23,17 +24,22 @@ class Trace:
         q: q_1(z|x), the law whose KL the paper's loss penalises.
         q_sampled: q_lambda(z|x), the law z was drawn from; q itself for every method without lambda.
         p_z: The prior.
-        z: The sample, [K, B, D].
+        drawn: The draws from `q_sampled` with their density, for the rate.
+        z: The same draws as the decoder got them, [K, B, D]; the gradient that arrives here is the reconstruction's
+            alone.
         p_x: p(x|z), batch shape [K, B].
+        prior_eps: Noise for draws from the prior, [B, P]; None for an objective that needs none.
     """
 
     x: Float[Tensor, "B F"]
     eps: Float[Tensor, "K B D"]
-    q: DiagGaussian
-    q_sampled: DiagGaussian
-    p_z: DiagGaussian
+    q: Law
+    q_sampled: Law
+    p_z: Density
+    drawn: Draw
     z: Float[Tensor, "K B D"]
     p_x: Observation
+    prior_eps: Float[Tensor, "B P"] | None = None
 
 
 class VAE(nn.Module):
@@ -45,6 +51,7 @@ class VAE(nn.Module):
         prior: () -> p(z).
         decoder: [N, D] -> theta [N, F].
         likelihood: theta -> p(x|z).
+        sampling: sigma -> the std that z is sampled with; sigma^lambda if left out.
 
     Source:
         Kingma and Welling 2014, arXiv:1312.6114; the paper, Eq. 9, for what an exponent does to the sampling step.
@@ -53,6 +60,8 @@ class VAE(nn.Module):
         >>> import torch
         >>> from lambda_vae.distributions import BernoulliLikelihood
         >>> from lambda_vae.networks import mlp
+        >>> from lambda_vae.posteriors import GaussianPosterior
+        >>> from lambda_vae.priors import StandardNormalPrior
         >>> posterior, prior = GaussianPosterior(4, 2), StandardNormalPrior(2)
         >>> vae = VAE(mlp(6, (4,)), posterior, prior, mlp(2, (4,), 6), BernoulliLikelihood(6))
         >>> vae(torch.zeros(3, 6), torch.zeros(1, 3, 2)).z.shape
@@ -62,10 +71,11 @@ class VAE(nn.Module):
     def __init__(
         self,
         encoder: nn.Module,
-        posterior: GaussianPosterior,
-        prior: StandardNormalPrior,
+        posterior: Posterior,
+        prior: Prior,
         decoder: nn.Module,
         likelihood: Likelihood,
+        sampling: Sampling | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -73,20 +83,38 @@ class VAE(nn.Module):
         self.prior = prior
         self.decoder = decoder
         self.likelihood = likelihood
+        self.sampling: Sampling = sampling or Equalized()
 
     @property
     def latent_dim(self) -> int:
         """D, the number of latent dimensions."""
         return self.posterior.latent_dim
 
-    def encode(self, x: Float[Tensor, "B F"]) -> DiagGaussian:
+    def encode(self, x: Float[Tensor, "B F"], xi: Float[Tensor, "B X"] | None = None) -> Law:
         """Return q_1(z|x), parameters of shape [B, D].
 
         Args:
             x: The data.
+            xi: Noise of an implicit posterior; without it, a law with a density stands for it.
         """
-        q: DiagGaussian = self.posterior(self.encoder(x))
+        h = self.encoder(x)
+        q: Law = self.posterior(h) if xi is None else self.posterior(h, xi)
         return q
+
+    def sampled(self, q: Law, exponent: Float[Tensor, " D"] | None = None) -> Law:
+        """Return q_lambda(z|x), the law z is drawn from; q itself where the sampling step changes nothing.
+
+        Args:
+            q: q_1(z|x).
+            exponent: lambda of the equalizer; None where there is none.
+        """
+        logvar = self.sampling.logvar(q.logvar, exponent)
+        return q if logvar is q.logvar else q.with_logvar(logvar)
+
+    def p_z(self) -> Density:
+        """Return the prior."""
+        p: Density = self.prior(self.encode)
+        return p
 
     def decode(self, z: Float[Tensor, "*batch D"]) -> Observation:
         """Return p(x|z), its batch shape that of z.
@@ -99,16 +127,35 @@ class VAE(nn.Module):
         return p_x
 
     def forward(
-        self, x: Float[Tensor, "B F"], eps: Float[Tensor, "K B D"], exponent: Float[Tensor, " D"] | None = None
+        self,
+        x: Float[Tensor, "B F"],
+        eps: Float[Tensor, "K B D"],
+        exponent: Float[Tensor, " D"] | None = None,
+        *,
+        xi: Float[Tensor, "B X"] | None = None,
+        prior_eps: Float[Tensor, "B P"] | None = None,
     ) -> Trace:
-        """Return the trace of one pass; the same `eps` gives the same trace.
+        """Return the trace of one pass; the same noise gives the same trace.
 
         Args:
             x: The data.
             eps: Standard normal noise: the only door for chance.
             exponent: lambda of the equalizer, one for each dimension; None is the plain VAE.
+            xi: The same for an implicit posterior, which needs more.
+            prior_eps: The same for an objective that looks at draws from the prior.
         """
-        q = self.encode(x)
-        q_sampled = q.equalized(exponent)
-        z = q_sampled.rsample(eps)
-        return Trace(x=x, eps=eps, q=q, q_sampled=q_sampled, p_z=self.prior(), z=z, p_x=self.decode(z))
+        q = self.encode(x, xi)
+        q_sampled = self.sampled(q, exponent)
+        drawn = q_sampled.draw(eps)
+        z = drawn.z.view_as(drawn.z)
+        return Trace(
+            x=x,
+            eps=eps,
+            q=q,
+            q_sampled=q_sampled,
+            p_z=self.p_z(),
+            drawn=drawn,
+            z=z,
+            p_x=self.decode(z),
+            prior_eps=prior_eps,
+        )

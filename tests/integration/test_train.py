@@ -313,7 +313,7 @@ def test_a_diverging_run_says_so_and_is_marked(cli, tmp_path):
     "words",
     [
         ["--precision", "bfloat16"],
-        ["--method", "lambda-cyclical", "--cycles", "2"],
+        ["--method", "lambda-vae+cyclical", "--cycles", "2"],
         ["--samples", "2"],
         ["--measure", "false"],
         ["--binarisation", "none", "--method", "warm-up"],

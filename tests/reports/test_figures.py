@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -72,19 +73,41 @@ def test_hostile_label_does_not_start_mathematics(tmp_path: Path) -> None:
         assert save_figure(FIGURES[name](record), tmp_path / f"{name}.svg").stat().st_size > 2000
 
 
-def test_crowded_labels_do_not_cover_each_other() -> None:
-    places = [(14, 100.0), (15, 100.4), (15, 99.8), (16, 100.2), (7, 104.6), (27, 123.0)]
-    rows = [
-        {"run": str(i), "method": "vae", "label": f"method number {i}", "status": "done", "active_units": u,
-         "nll_bound": b}
-        for i, (u, b) in enumerate(places)
-    ]  # fmt: skip
-    figure = frontier_figure(rows)
+def crowd(labels: bool) -> list[dict[str, Any]]:
+    """Twenty methods of two seeds each, most of them close together."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(20):
+        units, bound, probe = rng.integers(8, 24), 94 + rng.gamma(2, 2), rng.uniform(0.88, 0.95)
+        for seed in range(2):
+            noise = rng.normal(0, 0.3, 3)
+            rows.append({
+                "run": f"{i}-{seed}", "method": "vae", "label": f"method number {i + 1} with a name", "status": "done",
+                "active_units": float(units + noise[0]), "nll_bound": float(bound + noise[1]),
+                "nll_iw": float(bound - 4 + noise[2]),
+                "linear_probe_accuracy": float(probe + noise[0] / 100) if labels else None,
+            })  # fmt: skip
+    return rows
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_twenty_methods_stay_readable(labels: bool) -> None:
+    figure = frontier_figure(crowd(labels))
+    assert sum(axis.get_visible() for axis in figure.axes) == (4 if labels else 2)
     renderer = FigureCanvasAgg(figure).get_renderer()
-    texts = [text for text in figure.axes[0].texts if isinstance(text, Annotation)]
-    assert [text.get_text() for text in texts] == [row["label"] for row in rows]
-    boxes = [text.get_window_extent(renderer) for text in texts]
-    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    figure.draw(renderer)
+    for axis in figure.axes:
+        texts = [text for text in axis.texts if isinstance(text, Annotation)]
+        assert [text.get_text() for text in texts] == [str(number) for number in range(1, 21)]
+        boxes = [text.get_window_extent(renderer) for text in texts]
+        shared = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.padded(-1).overlaps(b.padded(-1))]
+        assert shared == []
+    legend = figure.legends[0]
+    words = [text.get_text().split(maxsplit=1) for text in legend.get_texts()]
+    assert words == [[str(number), f"method number {number} with a name"] for number in range(1, 21)]
+    whole, box = figure.bbox, legend.get_window_extent(renderer)
+    assert whole.x0 <= box.x0 < box.x1 <= whole.x1
+    assert whole.y0 <= box.y0 < box.y1 <= min(axis.get_window_extent(renderer).y0 for axis in figure.axes)
 
 
 def test_runs_without_history_or_dimensions_draw_empty(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from browser import CHROMIUM, Browser
 from fake_records import HOSTILE, write_comparison, write_run
 
+from lambda_vae.files import read_json, write_json
 from lambda_vae.reports import write_report
 
 pytestmark = [
@@ -174,7 +175,8 @@ def test_hostile_names_stay_text(browser: Browser, tmp_path: Path) -> None:
     assert browser.evaluate("[...document.querySelectorAll('img')].every(i => i.src.startsWith('data:image/png'))")
     assert browser.evaluate("document.querySelector('#dim-run').selectedOptions[0].textContent") == f"{HOSTILE}, seed 0"
     assert HOSTILE in browser.evaluate("document.querySelector('#plot-std .legend').textContent")
-    assert HOSTILE in browser.evaluate("document.querySelector('#plot-frontier').textContent")
+    assert HOSTILE in browser.evaluate("document.querySelector('#frontier-legend').textContent")
+    assert HOSTILE in browser.evaluate("document.querySelector('#advice').textContent")
     assert HOSTILE in browser.evaluate("document.querySelector('#plot-track .gtitle').textContent")
     assert quiet(browser)
 
@@ -214,4 +216,23 @@ def test_colour_schemes_repaint_the_plots(browser: Browser, comparison: Path) ->
     browser.scheme("dark")
     browser.wait_for(f"{colour} !== '{light}'")
     browser.scheme("light")
+    assert quiet(browser)
+
+
+def test_twenty_methods_are_numbered_and_named(browser: Browser, tmp_path: Path) -> None:
+    folder = write_comparison(tmp_path, ("vae",), seeds=1, epochs=4, images=False)
+    row = read_json(folder / "table.json")[0]
+    many = [
+        row | {"run": f"r{i}", "path": f"runs/r{i}", "label": f"method {i + 1}", "active_units": 5 + i % 7,
+               "nll_bound": 95 + (i * 7 % 11) / 2, "nll_iw": 91 + (i * 5 % 13) / 2}
+        for i in range(20)
+    ]  # fmt: skip
+    write_json(folder / "table.json", many)
+    visit(browser, folder)
+    assert browser.evaluate("document.querySelectorAll('#frontiers .plot .main-svg').length") >= 4
+    for panel in range(4):
+        texts = browser.evaluate(f"document.getElementById('plot-frontier-{panel}').data.slice(1).map(t => t.text[0])")
+        assert texts == [str(number) for number in range(1, 21)]
+    legend = browser.evaluate("[...document.querySelectorAll('#frontier-legend li')].map(l => l.textContent)")
+    assert [line.split(maxsplit=1)[1] for line in legend] == [f"{number} method {number}" for number in range(1, 21)]
     assert quiet(browser)

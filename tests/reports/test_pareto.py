@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lambda_vae.reports.pareto import pareto_front
+from lambda_vae.reports.pareto import frontier_panels, pareto_front
+from lambda_vae.reports.tables import comparison_table
 
 
 @pytest.mark.parametrize(
@@ -26,3 +27,37 @@ def test_every_point_is_on_the_front_or_beaten_by_it(points: list[tuple[int, int
     for i, (u, b) in enumerate(points):
         beaten = any(units[j] >= u and bounds[j] <= b and (units[j], bounds[j]) != (u, b) for j in front)
         assert beaten != (i in front)
+
+
+def planted(label: str, active: float | None, bound: float | None, iw: float | None, probe: float | None) -> dict:
+    return {
+        "run": label, "method": "vae", "label": label, "status": "done", "active_units": active, "nll_bound": bound,
+        "nll_iw": iw, "linear_probe_accuracy": probe,
+    }  # fmt: skip
+
+
+ROWS = [planted("a", 7, 104.0, 99.0, 0.9), planted("b", 18, 94.0, 89.0, 0.8), planted("c", 26, 117.0, 88.0, 0.7)]
+
+
+def test_both_likelihoods_stand_against_both_uses() -> None:
+    panels = frontier_panels(comparison_table(ROWS))
+    assert [[(p.y.key, p.x.key, p.front) for p in row] for row in panels] == [
+        [("nll_bound", "active_units", (1, 2)), ("nll_bound", "linear_probe_accuracy", (1, 0))],
+        [("nll_iw", "active_units", (2,)), ("nll_iw", "linear_probe_accuracy", (2, 1, 0))],
+    ]
+    assert panels[0][0].titles() == ("active units (more is better)", "NLL bound, nats (less is better)")
+
+
+def test_a_number_that_is_missing_or_nan_is_no_point() -> None:
+    rows = [*ROWS, planted("d", 30, float("nan"), 80.0, None), planted("e", None, 1.0, 1.0, 1.0)]
+    panels = frontier_panels(comparison_table(rows))
+    assert [[[point.index for point in p.points] for p in row] for row in panels] == [
+        [[0, 1, 2], [0, 1, 2, 4]],
+        [[0, 1, 2, 3], [0, 1, 2, 4]],
+    ]
+
+
+def test_data_without_labels_have_no_panel_of_probes() -> None:
+    rows = [row | {"linear_probe_accuracy": None} for row in ROWS]
+    assert [[p.x.key for p in row] for row in frontier_panels(comparison_table(rows))] == [["active_units"]] * 2
+    assert frontier_panels(comparison_table([planted("a", 7, None, None, 0.9)])) == ()

@@ -19,6 +19,7 @@ def test_results_page_holds_command_table_and_frontier(tmp_path: Path) -> None:
     assert "±" in page
     assert "not a bound" in page
     assert (tmp_path / "results" / "fake-frontier.svg").stat().st_size > 1000
+    assert "## What to take\n\n- Best bound: VAE, warm-up. Importance-weighted NLL" in page
     rows = json.loads((tmp_path / "results" / "fake.json").read_text())["rows"]
     assert [row["run"] for row in rows] == [row["run"] for row in read_json(folder / "table.json")]
     assert (tmp_path / "results" / "fake.csv").read_text().count("\n") == 1 + 4
@@ -37,6 +38,7 @@ def test_results_page_counts_runs_that_are_missing(tmp_path: Path) -> None:
     assert f"- 2 of {len(rows)} runs are still to come." in page
     assert f"{len(rows) - len(done)} of {len(rows)} runs failed" in page
     assert page.count("failed: the loss became NaN") == len(rows) - len(done)
+    assert f"- Left out: {len(rows) - len(done)} failed, 2 still to come of {len(rows)} runs." in page
 
 
 def test_results_page_averages_the_readings_of_an_epoch(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def trainer(
     view: Callable[[Tensor, Tensor, torch.Generator], Tensor] = binarised,
     x: Tensor | None = None,
     schedule: Any = None,
+    strategy: Any = None,
     listeners: Any = (),
     **options: Any,
 ) -> Trainer:
@@ -71,6 +72,7 @@ def trainer(
         TrainOptions(**settings),
         schedule=schedule,
         equalizer=exponents,
+        strategy=strategy,
         folder=folder,
         listeners=listeners,
     )

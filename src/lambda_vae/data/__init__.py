@@ -15,6 +15,7 @@ from lambda_vae.data.dataset import Dataset, Split
 from lambda_vae.data.listing import Check, Row, describe, verify
 from lambda_vae.data.loading import load, prepare
 from lambda_vae.data.named import NAMED, NamedDataset
+from lambda_vae.data.validation import check_validation, hold_out
 
 __all__ = [
     "BINARISATIONS",
@@ -30,9 +31,11 @@ __all__ = [
     "binarise_fixed",
     "check_batch",
     "check_likelihood",
+    "check_validation",
     "describe",
     "epoch_order",
     "fixed_test_view",
+    "hold_out",
     "load",
     "prepare",
     "steps_per_epoch",

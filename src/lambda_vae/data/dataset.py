@@ -7,13 +7,14 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Int64, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Dataset", "Kind", "Split"]
+__all__ = ["Dataset", "Kind", "MeasuredOn", "Split"]
 
 Kind = Literal["image", "vector"]
+MeasuredOn = Literal["test", "validation"]
 
 
 def _as_tensor(array: NDArray[Any]) -> Tensor:
@@ -30,16 +31,22 @@ class Split:
     Attributes:
         x: Memory-mapped rows [N, F]: uint8 for images (flattened, row-major), float32 for vectors.
         y: Labels int64 [N], or None.
+        rows: Which of the N rows belong to this part, int64 [n], where others share the memory map; all if None.
     """
 
     x: NDArray[Any]
     y: NDArray[np.int64] | None
+    rows: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
-        return int(self.x.shape[0])
+        return int((self.x if self.rows is None else self.rows).shape[0])
+
+    def index(self) -> Int64[Tensor, " n"]:
+        """Where the examples of this part stand among the stored rows, n of N."""
+        return torch.arange(len(self)) if self.rows is None else torch.from_numpy(self.rows)
 
     def tensor(self) -> Shaped[Tensor, "N F"]:
-        """The rows as a tensor over the memory map; nothing is read until it is indexed.
+        """All stored rows as a tensor over the memory map; nothing is read until it is indexed (by `index`).
 
         Returns:
             uint8 or float32 [N, F]. Do not write to it.
@@ -47,7 +54,7 @@ class Split:
         return _as_tensor(self.x)
 
     def labels(self) -> Shaped[Tensor, " N"] | None:
-        """The labels as a tensor over the memory map, or None."""
+        """The labels of all stored rows as a tensor over the memory map, or None."""
         return None if self.y is None else _as_tensor(self.y)
 
 
@@ -60,10 +67,11 @@ class Dataset:
         kind: "image" (uint8) or "vector" (float32).
         shape: Shape of one example: (H, W), (H, W, 3) or (F,).
         train: The training part.
-        test: The test part.
+        test: The test part, or what is measured in its place.
         sha256: Of the prepared content: the same wherever the raw files lay and however they were compressed.
         source: Where it came from and what was done to it, in words.
         classes: Names of the labels 0, 1, ..., where they have names.
+        measured_on: What `test` is: the test set, or a validation split of the training data.
     """
 
     name: str
@@ -74,6 +82,7 @@ class Dataset:
     sha256: str
     source: str
     classes: tuple[str, ...] | None
+    measured_on: MeasuredOn = "test"
 
     @property
     def features(self) -> int:

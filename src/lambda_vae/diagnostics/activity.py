@@ -26,9 +26,9 @@ def activity_features(q: DiagGaussian, q_sampled: DiagGaussian, p_z: DiagGaussia
     """Return what the readings below need of one batch, float64, each [B, D].
 
     Args:
-        q: q_1(z|x).
-        q_sampled: q_lambda(z|x), which z is drawn from.
-        p_z: The prior.
+        q: q_1(z|x), or its marginals where it is no diagonal Gaussian.
+        q_sampled: q_lambda(z|x), which z is drawn from, likewise.
+        p_z: The prior, likewise.
     """
     # In float64 from here on: KL near collapse is a difference of nearly equal numbers.
     q, q_sampled, p_z = (DiagGaussian(d.mu.double(), d.logvar.double()) for d in (q, q_sampled, p_z))

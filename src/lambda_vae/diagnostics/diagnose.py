@@ -151,7 +151,8 @@ def quick_reading(
             q = vae.encode(x)
             features = likelihood_features(vae, x, q, lambda_, 1, chance, importance=False)
             bound = _add(bound, moments_of(features))
-            means = _add(means, moments_of({"mu": q.mu, "mu_sq": q.mu.double().square()}))
+            mu = q.marginals().mu
+            means = _add(means, moments_of({"mu": mu, "mu_sq": mu.double().square()}))
     if bound is None or means is None or bound.count < 2:
         raise _too_few(bound)
     terms = likelihood_readings(bound)
@@ -173,15 +174,14 @@ def _measure(
     for x in batches:
         with torch.no_grad():
             q = vae.encode(x)
-        eps = normal((1, *q.mu.shape), generator, x.device)
-        features = {
-            **activity_features(q, q.equalized(exponent), vae.prior()),
-            **gradient_features(vae, x, q, eps, exponent),
-        }
+            marginals, sampled = q.marginals(), vae.sampled(q, exponent).marginals()
+            activity = activity_features(marginals, sampled, vae.p_z().marginals())
+        eps = normal((1, len(x), q.noise_dim), generator, x.device)
+        features = {**activity, **gradient_features(vae, x, q, eps, exponent)}
         dimensions = _add(dimensions, moments_of(features))
         likelihood = _add(likelihood, moments_of(likelihood_features(vae, x, q, exponent, samples, generator)))
         if keep_codes:
-            codes.append(q.mu.cpu())
+            codes.append(marginals.mu.cpu())
     if dimensions is None or likelihood is None or dimensions.count < 2:
         raise _too_few(dimensions)
     return _Pass(dimensions, likelihood, torch.cat(codes) if codes else None)
@@ -228,7 +228,7 @@ def _probe(
     assert train_x is not None
     with torch.no_grad():
         batches = Batches(train_x, batch_size, vae)
-        fitted = torch.cat([vae.encode(x).mu.cpu() for x in batches])
+        fitted = torch.cat([vae.encode(x).marginals().mu.cpu() for x in batches])
     test = Codes(codes.numpy(), np.asarray(test_labels))
     train = Codes(fitted.numpy(), np.asarray(train_labels))
     return linear_probe_accuracy(train, test), knn_accuracy(train, test)

@@ -12,8 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae.diagnostics.moments import Moments, Reading
-from lambda_vae.distributions import DiagGaussian
-from lambda_vae.equalization.theory import gradient_amplification
+from lambda_vae.distributions import DiagGaussian, Law
 from lambda_vae.model import VAE
 
 __all__ = [
@@ -57,8 +56,8 @@ def scores(vae: VAE, x: Float[Tensor, "B F"], z: Float[Tensor, "*sample B D"]) -
 def gradient_features(
     vae: VAE,
     x: Float[Tensor, "B F"],
-    q: DiagGaussian,
-    eps: Float[Tensor, "K B D"],
+    q: Law,
+    eps: Float[Tensor, "K B noise"],
     exponent: Float[Tensor, " D"] | None = None,
 ) -> dict[str, Float[Tensor, "B D"]]:
     """Return what the readings below need of one batch, float64, each [B, D].
@@ -73,18 +72,28 @@ def gradient_features(
         eps: Standard normal noise.
         exponent: lambda; None for the plain VAE.
     """
-    q_sampled = q.equalized(exponent)
-    z = torch.stack((q_sampled.rsample(eps), q_sampled.rsample(-eps)))
+    with torch.no_grad():
+        q_sampled = vae.sampled(q, exponent)
+        z = torch.stack((q_sampled.rsample(eps), q_sampled.rsample(-eps)))
+        noise = torch.stack([_standardised(q_sampled, *drawn) for drawn in ((z[0], eps), (z[1], -eps))])
     score = scores(vae, x, z).double()
-    pull = 0.5 * ((score[0] - score[1]) * eps).mean(0)
-    std = q.std.double()
-    amplification = torch.ones_like(std) if exponent is None else gradient_amplification(std, exponent.double())
+    pull = (score * noise).mean((0, 1))
+    std = q.marginals().std.double()
+    amplification = vae.sampling.amplification(std, None if exponent is None else exponent.double())
     return {
         "score_sq": score.square().mean((0, 1)),
         "pull": pull,
         "pull_amplified": amplification * pull,
         "force": std.reciprocal() - std,
     }
+
+
+def _standardised(law: Law, z: Float[Tensor, "K B D"], eps: Float[Tensor, "K B noise"]) -> Float[Tensor, "K B D"]:
+    """The noise in z by its own mean and std: eps itself for a Gaussian."""
+    if isinstance(law, DiagGaussian):
+        return eps
+    marginals = law.marginals()
+    return (z - marginals.mu) / marginals.std
 
 
 def reconstruction_gradient(moments: Moments) -> Reading:

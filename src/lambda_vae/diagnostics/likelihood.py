@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lambda_vae.diagnostics.chance import normal
 from lambda_vae.diagnostics.moments import Moments, Reading
-from lambda_vae.distributions import DiagGaussian
+from lambda_vae.distributions import Density, DiagGaussian, Draw, Law, closed_form_kl, kl_or_ratio
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
 
@@ -106,7 +106,7 @@ class ImportanceEstimate:
 def likelihood_features(
     vae: VAE,
     x: Float[Tensor, "B F"],
-    q: DiagGaussian,
+    q: Law,
     exponent: Float[Tensor, " D"] | None,
     samples: int,
     generator: torch.Generator | None = None,
@@ -131,32 +131,42 @@ def likelihood_features(
     """
     if samples < 1:
         raise InputError(f"{samples} importance samples were asked for; use at least 1")
-    equalized = exponent is not None and bool((exponent != 1.0).any())
-    q_sampled = q.equalized(exponent) if equalized else q
-    proposals = {"q": q, "q_sampled": q_sampled} if equalized and importance else {"q": q_sampled}
-    p_z, decoded = vae.prior(), next(reversed(proposals))
-    weights = {name: LogWeights.empty(len(x), x.device) for name in proposals}
+    lambda_ = None if exponent is None or bool((exponent == 1.0).all()) else exponent
+    laws: dict[str, Law] = {"q": q, "q_sampled": vae.sampled(q, lambda_)}
+    if laws["q_sampled"] is q:
+        del laws["q_sampled"]
+    p_z, decoded = vae.p_z(), next(reversed(laws))
+    weights = {name: LogWeights.empty(len(x), x.device) for name in laws} if importance else {}
     distortion = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    rates = {name: torch.zeros_like(distortion) for name in laws}
     per_pass = max(1, _ROWS_PER_PASS // len(x))
     for start in range(0, samples, per_pass):
-        shape = (min(per_pass, samples - start), len(x), vae.latent_dim)
-        eps = normal(shape, generator, x.device)
-        for name, law in proposals.items():
-            z = law.rsample(eps)
-            log_px_z = vae.decode(z).log_prob(x).double()
+        count = min(per_pass, samples - start)
+        eps = normal((count, len(x), q.noise_dim), generator, x.device)
+        for name, law in laws.items():
+            drawn = law.draw(eps)
+            rates[name] += count / samples * _rate(law, p_z, drawn)
+            if not importance and name != decoded:
+                continue
+            log_px_z = vae.decode(drawn.z).log_prob(x).double()
             if importance:
-                weights[name] = weights[name].fold(log_px_z + p_z.log_prob(z) - law.log_prob(z))
+                log_ratio = p_z.log_prob(drawn.z) - drawn.log_prob()
+                weights[name] = weights[name].fold(log_px_z + log_ratio)
             if name == decoded:
                 distortion -= log_px_z.sum(0)
-    features = {"reconstruction": distortion / samples, "rate": _rate(q_sampled, p_z), "rate_q": _rate(q, p_z)}
-    for name, sums in weights.items() if importance else ():
+    features = {"reconstruction": distortion / samples, "rate": rates[decoded], "rate_q": rates["q"]}
+    for name, sums in weights.items():
         features |= {f"nll_iw.{name}": sums.nll, f"ess.{name}": sums.effective_samples}
     return {name: feature[:, None] for name, feature in features.items()}
 
 
-def _rate(law: DiagGaussian, p_z: DiagGaussian) -> Float[Tensor, " B"]:
-    wide = [DiagGaussian(d.mu.double(), d.logvar.double()) for d in (law, p_z)]
-    return wide[0].kl(wide[1])
+def _rate(law: Law, p_z: Density, drawn: Draw) -> Float[Tensor, " B"]:
+    """KL(law || p), in closed form or as the mean over the draws; float64."""
+    if isinstance(law, DiagGaussian) and isinstance(p_z, DiagGaussian):
+        wide = [DiagGaussian(d.mu.double(), d.logvar.double()) for d in (law, p_z)]
+        return wide[0].kl(wide[1])
+    rate = kl_or_ratio(law, p_z, drawn).double()
+    return rate if closed_form_kl(law, p_z) is not None else rate.mean(0)
 
 
 def likelihood_readings(moments: Moments) -> dict[str, Reading]:

@@ -116,8 +116,9 @@ def _batch_scores(
 ) -> list[Tensor] | None:
     """Scores of the data, then of draws from the model, each [B, F]."""
     with torch.no_grad():
-        q = vae.encode(x).equalized(exponent)
-        z = torch.where(carried, q.rsample(normal(q.mu.shape, generator, x.device)), resting.to(q.mu.dtype))
+        q = vae.sampled(vae.encode(x), exponent)
+        z = q.rsample(normal((len(x), q.noise_dim), generator, x.device))
+        z = torch.where(carried, z, resting.to(z.dtype))
         theta = vae.decoder(z)
     with torch.enable_grad():
         leaf = theta.detach().requires_grad_()

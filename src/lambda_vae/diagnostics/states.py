@@ -74,14 +74,24 @@ def _past_state(
     columns: Mapping[str, Sequence[Sequence[Any]]], row: int, i: int, epoch: int, kl_weight: float
 ) -> DimensionState:
     std, signal, ratio, capacity = (_number(columns[name][row][i]) for name in _NEEDED)
-    exponents = columns.get("exponent")
-    exponent = _number(exponents[row][i]) if exponents else 1.0
-    noise, gradient = float("nan"), float("nan")
-    if std > 0.0 and exponent >= 1.0:
-        noise = sampling_std(std, exponent)
-        # rho solved for g, whose sign it has lost; a decoder that liked noise would be a rare one
-        gradient = -ratio * abs(1.0 / std - std) / gradient_amplification(std, exponent)
+    recorded = [columns.get(name) for name in ("sampling_std", "reconstruction_gradient")]
+    if all(recorded):
+        noise, gradient = (_number(column[row][i]) for column in recorded if column)
+    else:
+        noise, gradient = _solved(std, ratio, columns.get("exponent"), row, i)
     return DimensionState(signal, noise, ratio, capacity, gradient=gradient, kl_weight=kl_weight, epoch=epoch)
+
+
+def _solved(
+    std: float, ratio: float, exponents: Sequence[Sequence[Any]] | None, row: int, i: int
+) -> tuple[float, float]:
+    """Sampling noise and reconstruction gradient of an epoch whose history holds neither."""
+    exponent = _number(exponents[row][i]) if exponents else 1.0
+    if not (std > 0.0 and exponent >= 1.0):
+        return float("nan"), float("nan")
+    # rho solved for g, whose sign it has lost; a decoder that liked noise would be a rare one
+    gradient = -ratio * abs(1.0 / std - std) / gradient_amplification(std, exponent)
+    return sampling_std(std, exponent), gradient
 
 
 def _number(value: Any) -> float:  # noqa: ANN401 - any JSON number or null

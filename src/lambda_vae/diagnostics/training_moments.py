@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae.diagnostics.activity import ACTIVE_THRESHOLD
-from lambda_vae.equalization.theory import gradient_amplification
+from lambda_vae.equalization import Equalized, Sampling
 from lambda_vae.errors import InputError
 
 __all__ = ["TrainingMoments", "TrainingReading"]
@@ -24,6 +24,7 @@ class TrainingReading:
 
     Args:
         std_mean: Mean of sigma(x).
+        sampling_std: What the sampling step makes of the mean sigma.
         std_spread: Standard deviation of sigma(x) over x.
         signal_power: S = Var_x[mu(x)].
         kl: KL(q_1 || N(0, 1)) in nats per example.
@@ -35,6 +36,7 @@ class TrainingReading:
     """
 
     std_mean: Float[Tensor, " D"]
+    sampling_std: Float[Tensor, " D"]
     std_spread: Float[Tensor, " D"]
     signal_power: Float[Tensor, " D"]
     kl: Float[Tensor, " D"]
@@ -54,7 +56,10 @@ class TrainingReading:
     @property
     def dimensions(self) -> dict[str, list[float]]:
         """The lists that a history keeps, by name."""
-        names = ("std_mean", "std_spread", "signal_power", "kl", "gradient_ratio", "decoder_capacity")
+        names = (
+            "std_mean", "sampling_std", "std_spread", "signal_power", "kl", "reconstruction_gradient", "gradient_ratio",
+            "decoder_capacity",
+        )  # fmt: skip
         return {name: getattr(self, name).tolist() for name in names}
 
 
@@ -110,24 +115,29 @@ class TrainingMoments:
         self.count += len(mu)
 
     def compute(
-        self, exponent: Float[Tensor, " D"] | None = None, active_threshold: float = ACTIVE_THRESHOLD
+        self,
+        exponent: Float[Tensor, " D"] | None = None,
+        active_threshold: float = ACTIVE_THRESHOLD,
+        sampling: Sampling | None = None,
     ) -> TrainingReading:
         """Return the reading of everything added since the last reset; NaN before the first batch.
 
         Args:
             exponent: lambda during the epoch; None for the plain VAE.
             active_threshold: S above it counts as active.
+            sampling: The sampling step; sigma^lambda if left out.
         """
+        rule = sampling or Equalized()
+        lambda_ = None if exponent is None else exponent.cpu().double()
         means = self.sums.cpu() / (self.count or float("nan"))
         m = dict(zip(_ROWS, means.view(len(_ROWS), self.latent_dim), strict=True))
         std = 1.0 + m["shrink"]
         force = (m["inverse_std"] - std).abs()
-        amplification = (
-            torch.ones_like(std) if exponent is None else gradient_amplification(std, exponent.cpu().double())
-        )
+        amplification = rule.amplification(std, lambda_)
         stderr = ((m["pull_sq"] - m["pull"].square()).clamp(min=0.0) / (self.count or float("nan"))).sqrt()
         return TrainingReading(
             std_mean=std,
+            sampling_std=torch.exp(0.5 * rule.logvar(2.0 * torch.log1p(m["shrink"]), lambda_)),
             std_spread=(m["shrink_sq"] - m["shrink"].square()).clamp(min=0.0).sqrt(),
             signal_power=(m["mu_sq"] - m["mu"].square()).clamp(min=0.0),
             kl=0.5 * (m["mu_sq"] + m["shrink_sq"] + 2.0 * m["shrink"] - m["logvar"]),

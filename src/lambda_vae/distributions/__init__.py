@@ -1,16 +1,35 @@
 """Distributions: one a file; rooms return them, so that objectives read like their equations."""
 
+from lambda_vae.distributions.autoregressive import AutoregressiveGaussian
 from lambda_vae.distributions.bernoulli import Bernoulli, BernoulliLikelihood
+from lambda_vae.distributions.bijections import AffineFlow, PlanarFlow
+from lambda_vae.distributions.draw import Draw
+from lambda_vae.distributions.flowed import Bijection, Flowed, Reversed
 from lambda_vae.distributions.gaussian import DiagGaussian, GaussianLikelihood, standard_normal
+from lambda_vae.distributions.kl import closed_form_kl, kl_or_ratio
+from lambda_vae.distributions.law import Density, Law
 from lambda_vae.distributions.likelihood import Likelihood
+from lambda_vae.distributions.mixture import GaussianMixture
 
 __all__ = [
     "LIKELIHOODS",
+    "AffineFlow",
+    "AutoregressiveGaussian",
     "Bernoulli",
     "BernoulliLikelihood",
+    "Bijection",
+    "Density",
     "DiagGaussian",
+    "Draw",
+    "Flowed",
     "GaussianLikelihood",
+    "GaussianMixture",
+    "Law",
     "Likelihood",
+    "PlanarFlow",
+    "Reversed",
+    "closed_form_kl",
+    "kl_or_ratio",
     "standard_normal",
 ]
 

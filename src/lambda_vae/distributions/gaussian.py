@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lambda_vae.distributions.draw import Draw
 from lambda_vae.distributions.likelihood import Likelihood, at_least_float32
 from lambda_vae.equalization.theory import sampling_logvar
 
@@ -52,6 +53,31 @@ class DiagGaussian:
     def mean(self) -> Float[Tensor, "*batch D"]:
         """The mean, mu, [..., D]."""
         return self.mu
+
+    @property
+    def noise_dim(self) -> int:
+        """D: one number a dimension."""
+        return self.mu.shape[-1]
+
+    def marginals(self) -> "DiagGaussian":
+        """Return the law itself: it is its own marginals."""
+        return self
+
+    def with_logvar(self, logvar: Float[Tensor, "*batch D"]) -> "DiagGaussian":
+        """Return N(mu, exp(logvar)); the law itself if that is its own logvar.
+
+        Args:
+            logvar: ln sigma^2 of the new law.
+        """
+        return self if logvar is self.logvar else DiagGaussian(self.mu, logvar)
+
+    def draw(self, eps: Float[Tensor, "*sample D"]) -> Draw:
+        """Return `rsample(eps)` with its log density, which is -(eps^2 + ln sigma^2 + ln 2 pi)/2, summed.
+
+        Args:
+            eps: Standard normal noise, [K, ..., D].
+        """
+        return Draw(self.rsample(eps), lambda: -0.5 * (eps.square() + self.logvar + _LOG_2PI).sum(-1))
 
     def rsample(self, eps: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample D"]:
         """Return mu + sigma * eps, differentiable in mu and logvar.

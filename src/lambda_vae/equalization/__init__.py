@@ -1,9 +1,11 @@
 """The idea: sample with sigma^lambda, one exponent for each latent dimension, and leave the KL as it was.
 
 `theory` says what an exponent does and which is best; `equalizer` observes sigma in training and holds the exponent.
+`sampling` holds the sampling step itself, and beside it the ablations that take it apart.
 """
 
 from lambda_vae.equalization.equalizer import VarianceEqualizer
+from lambda_vae.equalization.sampling import DetachedExponent, Equalized, FixedNoise, NoiseClamp, Sampling
 from lambda_vae.equalization.theory import (
     FixedPoint,
     attractor_std,
@@ -21,7 +23,12 @@ from lambda_vae.equalization.theory import (
 )
 
 __all__ = [
+    "DetachedExponent",
+    "Equalized",
+    "FixedNoise",
     "FixedPoint",
+    "NoiseClamp",
+    "Sampling",
     "VarianceEqualizer",
     "attractor_std",
     "critical_std",

@@ -14,12 +14,14 @@ from lambda_vae.data import (
     check_batch,
     check_likelihood,
     epoch_order,
+    hold_out,
     load,
     view_test,
     view_train,
 )
 from lambda_vae.distributions import LIKELIHOODS
 from lambda_vae.errors import InputError
+from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig
 from lambda_vae.experiments.values import nearest
 from lambda_vae.model import VAE
@@ -86,11 +88,13 @@ def load_data(config: RunConfig, *, training: bool = True) -> Dataset:
     likelihood_of(config, dataset)
     if training:
         check_batch(len(dataset.train), config.batch_size)
-    return dataset
+    return hold_out(dataset, config.validation, config.batch_size)
 
 
 def build_vae(config: RunConfig, features: int, likelihood: str) -> VAE:
     """Return an untrained VAE; the same config gives the same weights, whatever was drawn before.
+
+    The parts that a method replaces are drawn last: encoder and decoder begin with the same weights under every method.
 
     Args:
         config: The run.
@@ -104,14 +108,23 @@ def build_vae(config: RunConfig, features: int, likelihood: str) -> VAE:
         raise InputError(
             f"latent_dim is {config.latent_dim} and hidden is {list(config.hidden)}; both need at least one unit"
         )
+    method = method_named(config.method)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
+        encoder = mlp(features, config.hidden, activation=config.activation)
+        gaussian = GaussianPosterior(config.hidden[-1], config.latent_dim)
+        decoder = mlp(config.latent_dim, config.hidden, features, config.activation)
+        posterior = method.posterior(config, config.hidden[-1]) if method.posterior else gaussian
+        for module in posterior.modules():
+            if isinstance(module, GaussianPosterior):  # what stands on it begins with the same weights as well
+                module.load_state_dict(gaussian.state_dict())
         return VAE(
-            mlp(features, config.hidden, activation=config.activation),
-            GaussianPosterior(config.hidden[-1], config.latent_dim),
-            StandardNormalPrior(config.latent_dim),
-            mlp(config.latent_dim, config.hidden, features, config.activation),
+            encoder,
+            posterior,
+            method.prior(config, features) if method.prior else StandardNormalPrior(config.latent_dim),
+            decoder,
             LIKELIHOODS[likelihood](features),
+            method.sampling(config) if method.sampling else None,
         )
 
 
@@ -157,14 +170,17 @@ class FixedView:
 
 
 def measuring_view(config: RunConfig, dataset: Dataset) -> FixedView:
-    """Return the test set as the model sees it.
+    """Return what a run is measured on as the model sees it: the test set, or a validation split.
 
     Args:
         config: The run.
         dataset: Its data.
     """
-    view = partial(view_test, binarisation=binarisation_of(config, dataset))
-    return FixedView(dataset.test.tensor(), torch.arange(len(dataset.test)), view)
+    binarisation = binarisation_of(config, dataset)
+    view = partial(view_test, binarisation=binarisation)
+    if dataset.measured_on == "validation":  # rows of the training set: under "fixed" they stay the images they were
+        view = partial(view_train, binarisation="fixed" if binarisation == "stochastic" else binarisation)
+    return FixedView(dataset.test.tensor(), dataset.test.index(), view)
 
 
 def probing_view(config: RunConfig, dataset: Dataset, limit: int = 10_000) -> FixedView:
@@ -177,4 +193,5 @@ def probing_view(config: RunConfig, dataset: Dataset, limit: int = 10_000) -> Fi
     """
     binarisation = binarisation_of(config, dataset)
     fixed = partial(view_train, binarisation="fixed" if binarisation == "stochastic" else binarisation, seed=1)
-    return FixedView(dataset.train.tensor(), epoch_order(len(dataset.train), seed=0, epoch=0)[:limit], fixed)
+    chosen = epoch_order(len(dataset.train), seed=0, epoch=0)[:limit]
+    return FixedView(dataset.train.tensor(), dataset.train.index()[chosen], fixed)

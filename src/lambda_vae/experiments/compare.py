@@ -1,9 +1,10 @@
 """The main job: the same data, order and noise for every method, one table, one report."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,24 @@ from rich.text import Text
 from lambda_vae.data import Dataset
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import load_data
+from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig, read_config, read_yaml, to_yaml, write_config
 from lambda_vae.experiments.engine import Job, run_jobs
 from lambda_vae.experiments.folder import check_room, is_empty, is_locked, locked
-from lambda_vae.experiments.methods import method_named
 from lambda_vae.experiments.processes import check_trackers
 from lambda_vae.experiments.provenance import command_line, provenance
 from lambda_vae.experiments.results import describe_data, identity, run_name
 from lambda_vae.experiments.run import last_shared_epoch, make_trainer
+from lambda_vae.experiments.specs import configured
 from lambda_vae.files import read_json, write_atomic, write_json
 from lambda_vae.training.checkpoints import path_of
 
-__all__ = ["VARIED", "CompareConfig", "compare", "gather", "plan"]
+__all__ = ["VARIED", "CompareConfig", "compare", "jobs_of", "plan", "progress", "rows_of"]
 
 #: Fields of a run that a comparison varies; the others are the same for all its runs.
 VARIED = frozenset({"method", "delta", "release_epochs"})
+
+_DEFAULTS: dict[str, Any] = {"release_epochs": 0, "delta": RunConfig.delta}
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,8 @@ class CompareConfig:
     """Which runs stand side by side.
 
     Args:
-        methods: Names of methods.
-        delta: For each method with λ, one run a value.
+        methods: Names of methods; a name may fix settings of its own, such as "beta-vae:beta=4".
+        delta: For each method with δ, one run a value.
         release_epochs: For each method with λ and each δ, one run a value; 0 is without release.
         seeds: How many seeds, from 0.
         workers: Processes at a time; one a core if not given.
@@ -70,25 +74,30 @@ def plan(base: RunConfig, choice: CompareConfig) -> list[RunConfig]:
         raise InputError(f"workers is {choice.workers}; it must be at least 1")
     configs: list[RunConfig] = []
     for seed in range(choice.seeds):
-        for name in choice.methods:
-            method = method_named(name)
-            run = replace(base, method=name, seed=base.seed + seed)
-            if not method.uses_delta():
-                configs.append(replace(run, release_epochs=0))
-                continue
-            configs += [
-                replace(run, delta=delta, release_epochs=n) for n in choice.release_epochs for delta in choice.delta
-            ]
+        for spec in choice.methods:
+            run, fixed = configured(replace(base, seed=base.seed + seed), spec)
+            method = method_named(run.method)
+            lists: dict[str, tuple[Any, ...]] = {"release_epochs": choice.release_epochs, "delta": choice.delta}
+            varied = {name: values for name, values in lists.items() if method.uses(name) and name not in fixed}
+            # What a method does not use keeps its default, so that no run is there twice.
+            run = replace(run, **{name: _DEFAULTS[name] for name in lists if not method.uses(name)})
+            configs += [replace(run, **dict(zip(varied, values, strict=True))) for values in product(*varied.values())]
     return list(dict.fromkeys(configs))
 
 
-def _jobs(configs: Sequence[RunConfig], out: Path) -> list[Job]:
-    """One job a run; a released run is the unreleased one at first, so it starts from that one's checkpoint."""
-    by_name = {run_name(config): config for config in configs}
+def jobs_of(configs: Sequence[RunConfig], out: Path, name_of: Callable[[RunConfig], str] = run_name) -> list[Job]:
+    """Return one job a run; a released run is the unreleased one at first, so it starts from that one's checkpoint.
+
+    Args:
+        configs: The runs.
+        out: Folder of the comparison.
+        name_of: What a run's folder is called.
+    """
+    by_name = {name_of(config): config for config in configs}
     jobs = {name: _job(name, config, out) for name, config in by_name.items()}
     kept: dict[str, list[int]] = {}
     for name, config in by_name.items():
-        parent, epoch = run_name(replace(config, release_epochs=0)), last_shared_epoch(config)
+        parent, epoch = name_of(replace(config, release_epochs=0)), last_shared_epoch(config)
         if config.release_epochs and parent in jobs and epoch > 0:
             kept.setdefault(parent, []).append(epoch)
             jobs[name].parent = jobs[parent]
@@ -126,7 +135,7 @@ def compare(
     configs = plan(base, choice)
     check_trackers(base.trackers)
     dataset = load_data(base)
-    for config in {(c.method, c.delta, c.release_epochs): c for c in configs}.values():
+    for config in {replace(config, seed=0): config for config in configs}.values():
         make_trainer(config, dataset, None, [])  # refuses what does not fit before anything is written
     _check_folder(out, base, configs, resume=resume)
     with locked(out):
@@ -134,9 +143,10 @@ def compare(
         with Live(console=console or Console(quiet=True), refresh_per_second=2, transient=True) as live:
             workers = choice.workers or os.cpu_count() or 1
             try:
-                run_jobs(_jobs(configs, out), workers, lambda jobs: live.update(_progress(jobs)))
+                run_jobs(jobs_of(configs, out), workers, lambda jobs: live.update(progress(jobs)))
             finally:  # what is done can be read and reported, also after an interruption
-                rows = gather(out, configs)
+                rows = rows_of(out, configs)
+                write_json(out / "table.json", rows)
                 write_json(out / "provenance.json", _provenance(base, configs, dataset, rows, started))
     return rows
 
@@ -188,26 +198,33 @@ def _write_configs(out: Path, base: RunConfig, choice: CompareConfig, configs: S
     write_atomic(out / "config.yaml", to_yaml(values))
 
 
-def gather(out: Path, configs: Sequence[RunConfig]) -> list[dict[str, Any]]:
-    """Write and return table.json: one row a run, every scalar of its metrics.json.
+def rows_of(
+    out: Path, configs: Sequence[RunConfig], name_of: Callable[[RunConfig], str] = run_name
+) -> list[dict[str, Any]]:
+    """Return the rows of table.json: one a run, every scalar of its metrics.json.
 
     Args:
         out: Folder of the comparison.
         configs: Its runs.
+        name_of: What a run's folder is called.
     """
     rows = []
     for config in configs:
-        name = run_name(config)
+        name = name_of(config)
         sources = (out / "runs" / name / "metrics.json", out / "runs" / f"{name}.failure.json")
         source = next((path for path in sources if path.exists()), None)
         record = read_json(source) if source else {**identity(config), "status": "waiting"}
         record.pop("dimensions", None)
-        rows.append({**record, "path": f"runs/{name}"})
-    write_json(out / "table.json", rows)
+        rows.append({**record, "run": name, "path": f"runs/{name}"})
     return rows
 
 
-def _progress(jobs: Sequence[Job]) -> Group:
+def progress(jobs: Sequence[Job]) -> Group:
+    """Return what is shown while runs train: those at work, and how many are done.
+
+    Args:
+        jobs: All of them.
+    """
     table = Table(box=None, pad_edge=False)
     for heading in ("run", "epoch", "loss", "AU", "left"):
         table.add_column(heading, justify="left" if heading == "run" else "right")

@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import yaml
 
-from lambda_vae.data import Binarisation
+from lambda_vae.data import Binarisation, check_validation
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.values import fits, kind, nearest
 from lambda_vae.files import write_atomic
@@ -43,20 +43,44 @@ class RunConfig:
         refresh_every: λ-VAE: epochs between two computations of λ.
         decay: λ-VAE: of the moving average of σ.
         max_exponent: λ-VAE: largest λ.
-        beta: Weight of the KL (beta-vae, and λ composed with it).
+        beta: beta-vae: weight of the KL.
         warm_up_epochs: warm-up: length of the line from 0 to 1; half of all epochs if not given.
         cycles: cyclical: how many.
+        free_bits: free-bits: nats that each group of dimensions may hold without cost.
+        free_bits_group: free-bits: dimensions in a group.
+        target_rate: target-rate: nats that the KL is drawn to in the end.
+        target_gamma: target-rate: weight of the distance from the target.
+        target_epochs: target-rate: length of the target's line from 0; half of all epochs if not given.
+        info_alpha: info-vae: how far the KL is taken back; 1 leaves the MMD alone.
+        info_lambda: info-vae: weight of the aggregate's distance from the prior; 1 with info_alpha 0 is the plain VAE.
+        kernel: info-vae: of the MMD, rbf or imq.
+        kernel_scale: info-vae: squared length of the kernel, in mean squared distances of two draws from N(0, I).
+        wae_weight: wae: nats per unit of squared MMD.
+        adversary_weight: aae: of the discriminator's part of the loss.
+        adversary_hidden: aae, avb: widths of the discriminator's hidden layers.
+        adversary_rate: aae, avb: learning rate of the discriminator.
+        adaptive_contrast: avb: tell the posterior from a Gaussian with its moments, not from the prior.
+        mixing_dim: avb: length of the noise that the posterior's mean and std depend on.
+        aggressive_steps: lagging: most steps of the encoder before one of the decoder; 0 is the plain VAE.
+        aggressive_window: lagging: steps of the encoder between two looks at its loss.
+        committed_rate: delta-vae: least KL in nats a dimension; 0 is the plain VAE.
+        committed_form: delta-vae: independent keeps the posterior away from N(0, I), ar1 the prior from all posteriors.
+        flow_layers: iaf, flow, flow-prior: how many; 0 is the plain VAE.
+        flow_hidden: iaf, flow, flow-prior: widths of the network in each layer.
+        flow_kind: flow: coupling or planar.
+        pseudo_inputs: vamp-prior: how many.
         latent_dim: Number of latent dimensions.
         hidden: Widths of the hidden layers, encoder and decoder alike.
         activation: relu, tanh, silu or gelu.
         likelihood: bernoulli or gaussian; by the data if not given.
         binarisation: Of images under a Bernoulli likelihood: stochastic (afresh at each view), fixed, or none (grey
             values kept).
+        validation: Training examples to hold out and measure on instead of the test set; 0 for none.
         epochs: Passes over the data.
         batch_size: Examples a step on each process.
         learning_rate: Of Adam.
         seed: Of weights, order, binarisation and noise.
-        samples: Draws of z for each example in training.
+        samples: Draws of z for each example in training; the method's own number if not given.
         precision: float32, or bfloat16 for the networks.
         matmul: torch's route for float32 products; medium and high may use bfloat16 inside.
         compile: Compile encoder and decoder.
@@ -82,16 +106,40 @@ class RunConfig:
     beta: float = 1.0
     warm_up_epochs: float | None = None
     cycles: int = 4
+    free_bits: float = 0.25
+    free_bits_group: int = 1
+    target_rate: float = 25.0
+    target_gamma: float = 1000.0
+    target_epochs: float | None = None
+    info_alpha: float = 0.0
+    info_lambda: float = 1000.0
+    kernel: Literal["rbf", "imq"] = "rbf"
+    kernel_scale: float = 1.0
+    wae_weight: float = 200.0
+    adversary_weight: float = 10.0
+    adversary_hidden: tuple[int, ...] = (300, 300)
+    adversary_rate: float = 1e-3
+    adaptive_contrast: bool = True
+    mixing_dim: int = 2
+    aggressive_steps: int = 100
+    aggressive_window: int = 10
+    committed_rate: float = 0.1
+    committed_form: Literal["independent", "ar1"] = "independent"
+    flow_layers: int = 4
+    flow_hidden: tuple[int, ...] = (128,)
+    flow_kind: Literal["coupling", "planar"] = "coupling"
+    pseudo_inputs: int = 500
     latent_dim: int = 30
     hidden: tuple[int, ...] = (300, 300, 300)
     activation: str = "relu"
     likelihood: str | None = None
     binarisation: Binarisation = "stochastic"
+    validation: int = 0
     epochs: int = 100
     batch_size: int = 100
     learning_rate: float = 1e-3
     seed: int = 0
-    samples: int = 1
+    samples: int | None = None
     precision: str = "float32"
     matmul: str = "highest"
     compile: bool = False
@@ -104,21 +152,25 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+        check_validation(self.validation)
         for name, least in (("iw_samples", 1), ("evaluate_every", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least {least}")
 
-    def options(self, keep_checkpoints: tuple[int, ...] = ()) -> TrainOptions:
+    def options(self, keep_checkpoints: tuple[int, ...] = (), samples: int = 1) -> TrainOptions:
         """Return the part that the training loop reads.
 
         Args:
             keep_checkpoints: Epoch ends whose checkpoint stays.
+            samples: The method's own number, used if the config gives none.
 
         Raises:
             InputError: A value is out of range.
         """
-        names = TrainOptions.__dataclass_fields__.keys() - {"keep_checkpoints"}
-        return TrainOptions(**{name: getattr(self, name) for name in names}, keep_checkpoints=keep_checkpoints)
+        names = TrainOptions.__dataclass_fields__.keys() - {"keep_checkpoints", "samples"}
+        values = {name: getattr(self, name) for name in names}
+        drawn = samples if self.samples is None else self.samples
+        return TrainOptions(**values, samples=drawn, keep_checkpoints=keep_checkpoints)
 
 
 class _Dumper(yaml.SafeDumper):

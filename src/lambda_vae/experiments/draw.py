@@ -34,7 +34,8 @@ def draw_samples(run: Path, n: int, seed: int = 0, out: Path | None = None) -> P
     _at_least_one(n)
     check_seed(seed)
     loaded = load_run(run)
-    z = torch.randn(n, loaded.vae.latent_dim, generator=torch.Generator().manual_seed(seed))
+    p_z = loaded.vae.p_z()
+    z = p_z.rsample(torch.randn(n, p_z.noise_dim, generator=torch.Generator().manual_seed(seed)))
     return _write(loaded, [loaded.vae.decode(z).mean], out, "samples")
 
 
@@ -54,7 +55,7 @@ def draw_reconstructions(run: Path, n: int, data: str | None = None, out: Path |
     _at_least_one(n)
     loaded = load_run(run, data)
     x = measuring_view(loaded.config, loaded.dataset).head(n)
-    return _write(loaded, [x, loaded.vae.decode(loaded.vae.encode(x).mu).mean], out, "reconstructions")
+    return _write(loaded, [x, loaded.vae.decode(loaded.vae.encode(x).marginals().mu).mean], out, "reconstructions")
 
 
 def _at_least_one(n: int) -> None:

@@ -45,7 +45,7 @@ def load_run(path: Path, data: str | None = None) -> LoadedRun:
 
     Args:
         path: Its folder.
-        data: Other data than the run's own.
+        data: Other data than the run's own, whose test set then counts whatever the run held out of its own.
 
     Raises:
         InputError: No run there, not finished, damaged weights, or data of another shape.
@@ -56,7 +56,7 @@ def load_run(path: Path, data: str | None = None) -> LoadedRun:
     config = read_config(folder.config)
     if not folder.model.exists():
         raise InputError(f"{path} holds a run that is not finished; go on with --resume")
-    dataset = load_data(replace(config, data=data) if data else config, training=False)
+    dataset = load_data(replace(config, data=data, validation=0) if data else config, training=False)
     vae = build_vae(config, dataset.features, likelihood_of(config, dataset))
     try:
         tensors = load_file(folder.model)

@@ -10,18 +10,13 @@ __all__ = ["data_table", "methods_table"]
 
 
 def methods_table() -> Table:
-    """Return the table of methods: name, title, paper, parts."""
-    table = Table(title="Methods")
-    for heading in ("name", "in tables", "paper", "parts"):
+    """Return the table of methods: name, title, paper, the parts that are its own, its settings, its cost."""
+    table = Table(title="Methods", caption='Names joined by "+" compose, such as lambda-vae+warm-up.')
+    for heading in ("name", "in tables", "paper", "own parts", "settings", "a step costs"):
         table.add_column(heading)
     for method in METHODS.values():
-        parts = (method.objective, method.schedule, method.equalizer)
-        names = [
-            part.__name__.strip("_").replace("_", " ")
-            for part in parts
-            if part.__name__ not in ("_constant", "_no_equalizer")
-        ]
-        table.add_row(method.name, method.title, method.paper, ", ".join(names))
+        lists = (", ".join(method.own_parts()), ", ".join(method.settings))
+        table.add_row(*(escape(cell) for cell in (method.name, method.title, method.paper, *lists, method.cost)))
     return table
 
 

@@ -37,8 +37,9 @@ def draw_pictures(
         reach: Traversals run from -reach to +reach, around the mean code of the first image.
         seed: Of the draws from the prior; the same for every model, so that models can be compared.
     """
-    mu = vae.encode(x).mu
-    z = torch.randn(48, vae.latent_dim, generator=torch.Generator().manual_seed(seed)).to(mu.device)
+    mu, p_z = vae.encode(x).marginals().mu, vae.p_z()
+    eps = torch.randn(48, p_z.noise_dim, generator=torch.Generator().manual_seed(seed))
+    z = p_z.rsample(eps.to(mu.device))
     ranked = sorted(range(vae.latent_dim), key=lambda i: -kl[i])
     dims = ranked[:5] + ([ranked[-1]] if len(ranked) > 5 else [])
     values = torch.linspace(-reach, reach, _TRAVERSAL_STEPS)

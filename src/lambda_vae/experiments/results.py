@@ -9,15 +9,14 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from lambda_vae.data import Dataset
+from lambda_vae.data import Dataset, Split
 from lambda_vae.diagnostics import CollapseReport, diagnose
 from lambda_vae.experiments.build import FixedView, binarisation_of, measuring_view, probing_view
+from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig
 from lambda_vae.experiments.folder import RunFolder
-from lambda_vae.experiments.methods import method_named
 from lambda_vae.experiments.pictures import draw_pictures
 from lambda_vae.experiments.provenance import command_line, provenance
-from lambda_vae.experiments.values import plain_number
 from lambda_vae.files import replacing, write_json
 from lambda_vae.model import VAE
 from lambda_vae.training import Trainer
@@ -35,15 +34,7 @@ def run_name(config: RunConfig) -> str:
         >>> run_name(RunConfig(method="lambda-vae", delta=1.19, release_epochs=50, seed=2))
         'lambda-vae-delta1.19-release50-seed2'
     """
-    method = method_named(config.method)
-    parts = [config.method]
-    if method.uses_delta():
-        parts.append(f"delta{plain_number(config.delta)}")
-    if method.uses_beta() and config.beta != 1.0:
-        parts.append(f"beta{plain_number(config.beta)}")
-    if method.uses_delta() and config.release_epochs:
-        parts.append(f"release{config.release_epochs}")
-    return "-".join([*parts, f"seed{config.seed}"])
+    return f"{method_named(config.method).stem(config)}-seed{config.seed}"
 
 
 def identity(config: RunConfig, failure: str | None = None) -> dict[str, Any]:
@@ -57,14 +48,16 @@ def identity(config: RunConfig, failure: str | None = None) -> dict[str, Any]:
     return {
         "schema": 1,
         "run": run_name(config),
-        "method": config.method,
+        "method": method.name,
         "label": method.label(config),
-        "delta": config.delta if method.uses_delta() else None,
-        "beta": config.beta if method.uses_beta() else 1.0,
-        "release_epochs": config.release_epochs if method.uses_delta() else 0,
+        "delta": config.delta if method.uses("delta") else None,
+        "beta": config.beta if method.uses("beta") else 1.0,
+        "release_epochs": config.release_epochs if method.uses("release_epochs") else 0,
+        "settings": method.shown(config),
         "seed": config.seed,
         "epochs": config.epochs,
         "latent_dim": config.latent_dim,
+        "measured_on": "validation" if config.validation else "test",
         "status": "done" if failure is None else "failed",
         "failure": failure,
     }
@@ -82,7 +75,8 @@ def describe_data(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
         "sha256": dataset.sha256,
         "source": dataset.source,
         "train": len(dataset.train),
-        "test": len(dataset.test),
+        dataset.measured_on: len(dataset.test),
+        "measured_on": dataset.measured_on,
         "binarisation": binarisation_of(config, dataset),
     }
 
@@ -90,7 +84,7 @@ def describe_data(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
 def measure(
     config: RunConfig, dataset: Dataset, vae: VAE, exponent: torch.Tensor | None, history: dict[str, Any] | None
 ) -> CollapseReport:
-    """Return every measure of a trained model on the test set.
+    """Return every measure of a trained model, on the test set or the run's validation split.
 
     Args:
         config: Its run.
@@ -100,23 +94,23 @@ def measure(
         history: Of its training, which tells causes best.
     """
     labelled = dataset.train.y is not None and dataset.test.y is not None
-    probe = probing_view(config, dataset) if labelled else None
+    probe, measured = probing_view(config, dataset) if labelled else None, measuring_view(config, dataset)
     return diagnose(
         vae,
-        measuring_view(config, dataset),
+        measured,
         exponent=exponent,
-        delta=config.delta if method_named(config.method).uses_delta() else None,
+        delta=config.delta if method_named(config.method).uses("delta") else None,
         iw_samples=config.iw_samples,
         generator=torch.Generator(next(vae.parameters()).device).manual_seed(config.seed),
         history=history,
-        test_labels=dataset.test.labels() if probe else None,
+        test_labels=_labels(dataset.test, measured) if probe else None,
         train_x=probe,
-        train_labels=_labels(dataset, probe) if probe else None,
+        train_labels=_labels(dataset.train, probe) if probe else None,
     )
 
 
-def _labels(dataset: Dataset, view: FixedView) -> torch.Tensor:
-    labels = dataset.train.labels()
+def _labels(part: Split, view: FixedView) -> torch.Tensor:
+    labels = part.labels()
     assert labels is not None, "a probe is made for labelled data only"
     return labels[view.index]
 

@@ -13,14 +13,23 @@ from rich.console import Console
 from lambda_vae.data import Dataset
 from lambda_vae.diagnostics import quick_reading
 from lambda_vae.errors import InputError
-from lambda_vae.experiments.build import FixedView, build_vae, likelihood_of, load_data, measuring_view, training_view
+from lambda_vae.experiments.build import (
+    FixedView,
+    build_vae,
+    likelihood_of,
+    load_data,
+    measuring_view,
+    probing_view,
+    training_view,
+)
+from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig, read_config
 from lambda_vae.experiments.folder import RunFolder, locked
 from lambda_vae.experiments.listeners import HistoryFile, ProgressBar, TrackerLog
-from lambda_vae.experiments.methods import method_named
 from lambda_vae.experiments.processes import check_trackers, make_accelerator, on_main
 from lambda_vae.experiments.results import identity, record_result
 from lambda_vae.files import read_json, write_json
+from lambda_vae.objectives import ELBO
 from lambda_vae.training import Diverged, EpochRow, Trainer, checkpoints
 
 __all__ = ["last_shared_epoch", "make_trainer", "train"]
@@ -50,14 +59,18 @@ def make_trainer(
         InputError: A value is out of range.
     """
     method = method_named(config.method)
+    vae = build_vae(config, dataset.features, likelihood_of(config, dataset))
+    vae.prior.meet(probing_view(config, dataset).head(1000))
     return Trainer(
-        build_vae(config, dataset.features, likelihood_of(config, dataset)),
-        method.objective(config),
+        vae,
+        method.objective(config) if method.objective else ELBO(),
         dataset.train.tensor(),
         training_view(config, dataset),
-        config.options(keep_checkpoints),
-        schedule=method.schedule(config),
-        equalizer=method.equalizer(config),
+        config.options(keep_checkpoints, method.samples),
+        rows=None if dataset.train.rows is None else dataset.train.index(),
+        schedule=method.schedule(config) if method.schedule else None,
+        equalizer=method.equalizer(config) if method.equalizer else None,
+        strategy=method.strategy(config) if method.strategy else None,
         folder=folder,
         listeners=listeners,
         accelerator=accelerator or make_accelerator(config),
@@ -176,7 +189,7 @@ def _train(
 
 
 class _TestReadings:
-    """Reads the test set between epochs, with noise of its own so that training is not disturbed."""
+    """Reads what the run is measured on between epochs, with noise of its own so that training is not disturbed."""
 
     def __init__(self, config: RunConfig, test: FixedView) -> None:
         self.config, self.test = config, test

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lambda_vae.model import Trace
+from lambda_vae.objectives.bounds import rate, rate_q
 from lambda_vae.objectives.objective import Terms
 
-__all__ = ["ELBO"]
+__all__ = ["ELBO", "SampledELBO"]
 
 
 @dataclass(frozen=True)
@@ -28,5 +29,24 @@ class ELBO:
             kl_weight: The schedule's factor on the KL.
         """
         reconstruction = -trace.p_x.log_prob(trace.x)
-        rate_q = trace.q.kl(trace.p_z)
-        return Terms(reconstruction + kl_weight * rate_q, reconstruction, rate_q)
+        kl = rate_q(trace)
+        return Terms(reconstruction + kl_weight * kl, reconstruction, kl)
+
+
+@dataclass(frozen=True)
+class SampledELBO:
+    """-log p(x|z) + kl_weight * KL(q_lambda || p): minus the valid ELBO of the law that z is drawn from.
+
+    Source:
+        Ours, an ablation of the paper's Eq. 10: lambda then only reparametrises sigma.
+    """
+
+    def __call__(self, trace: Trace, kl_weight: float | Tensor = 1.0) -> Terms:
+        """Return the terms in nats.
+
+        Args:
+            trace: One pass of a VAE.
+            kl_weight: The schedule's factor on the KL.
+        """
+        reconstruction = -trace.p_x.log_prob(trace.x)
+        return Terms(reconstruction + kl_weight * rate(trace), reconstruction, rate_q(trace))

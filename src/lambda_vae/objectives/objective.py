@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -18,17 +19,36 @@ class Terms:
     Args:
         loss: What is minimised, [K, B].
         reconstruction: -log p(x|z), [K, B].
-        rate_q: KL(q_1 || p), [B].
+        rate_q: KL(q_1 || p), [B]; [K, B] where it is a Monte Carlo estimate.
+        weight: How much each sample's -log p(x|z) counts in its loss, [K, B], a mean of 1 over the samples; None where
+            each counts 1.
     """
 
     loss: Float[Tensor, "K B"]
     reconstruction: Float[Tensor, "K B"]
-    rate_q: Float[Tensor, " B"]
+    rate_q: Float[Tensor, "*K B"]
+    weight: Float[Tensor, "K B"] | None = None
+
+    def dlogp_dz(self, gradient: Float[Tensor, "K B D"]) -> Float[Tensor, "K B D"]:
+        """Return d log p(x|z)/dz of each sample by itself.
+
+        Args:
+            gradient: Of the mean loss, as it arrives at the z of a trace.
+        """
+        own = gradient * -float(self.loss.numel())
+        if self.weight is None:
+            return own
+        # A weight that underflowed leaves a gradient of 0, which 0 / tiny keeps.
+        return own / self.weight.clamp(min=torch.finfo(own.dtype).tiny)[..., None]
 
 
 @runtime_checkable
 class Objective(Protocol):
-    """A map from a trace to the terms of a loss."""
+    """A map from a trace to the terms of a loss.
+
+    One that looks at draws from the prior says so with an attribute `draws_prior` that is true; its traces then bring
+    noise for them, `prior_eps`.
+    """
 
     def __call__(self, trace: Trace, kl_weight: float | Tensor = 1.0) -> Terms:
         """Return the terms.

@@ -1,5 +1,9 @@
 """Posteriors: h -> q(z|x)."""
 
+from lambda_vae.posteriors.committed import CommittedPosterior
+from lambda_vae.posteriors.flow import FlowPosterior
 from lambda_vae.posteriors.gaussian import GaussianPosterior
+from lambda_vae.posteriors.implicit import ImplicitPosterior
+from lambda_vae.posteriors.posterior import Posterior
 
-__all__ = ["GaussianPosterior"]
+__all__ = ["CommittedPosterior", "FlowPosterior", "GaussianPosterior", "ImplicitPosterior", "Posterior"]

@@ -4,11 +4,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lambda_vae.distributions import DiagGaussian
+from lambda_vae.posteriors.posterior import Posterior
 
 __all__ = ["GaussianPosterior"]
 
 
-class GaussianPosterior(nn.Module):
+class GaussianPosterior(Posterior):
     """q(z|x) = N(mu(h), diag(exp(logvar(h)))), both linear in the encoder's output h.
 
     Args:
@@ -20,11 +21,10 @@ class GaussianPosterior(nn.Module):
     """
 
     def __init__(self, features: int, latent_dim: int) -> None:
-        super().__init__()
-        self.latent_dim = latent_dim
+        super().__init__(latent_dim)
         self.head = nn.Linear(features, 2 * latent_dim)
 
-    def forward(self, h: Float[Tensor, "B H"]) -> DiagGaussian:
-        """Return q(z|x), parameters of shape [B, D]."""
+    def forward(self, h: Float[Tensor, "B H"], xi: Float[Tensor, "B X"] | None = None) -> DiagGaussian:
+        """Return q(z|x), parameters of shape [B, D]; it has no use for xi."""
         mu, logvar = self.head(h).chunk(2, dim=-1)
         return DiagGaussian(mu, logvar)

@@ -1,14 +1,17 @@
 """The standard normal prior."""
 
-import torch
-from torch import Tensor, nn
+from collections.abc import Callable
 
-from lambda_vae.distributions import DiagGaussian
+import torch
+from torch import Tensor
+
+from lambda_vae.distributions import DiagGaussian, Law
+from lambda_vae.priors.prior import Prior
 
 __all__ = ["StandardNormalPrior"]
 
 
-class StandardNormalPrior(nn.Module):
+class StandardNormalPrior(Prior):
     """p(z) = N(0, I).
 
     Args:
@@ -21,6 +24,6 @@ class StandardNormalPrior(nn.Module):
         super().__init__()
         self.register_buffer("zeros", torch.zeros(latent_dim), persistent=False)
 
-    def forward(self) -> DiagGaussian:
-        """Return p(z), parameters of shape [D]."""
+    def forward(self, encode: Callable[[Tensor], Law]) -> DiagGaussian:
+        """Return p(z), parameters of shape [D]; it is not made of posteriors."""
         return DiagGaussian(self.zeros, self.zeros)

@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 
+from lambda_vae.reports.advice import advice
 from lambda_vae.reports.records import ComparisonRecord
 from lambda_vae.reports.tables import comparison_table
 from lambda_vae.reports.verdict import comparison_verdict, run_verdict
@@ -23,7 +24,7 @@ def verdict_lines(record: ComparisonRecord) -> tuple[str, ...]:
 
 
 def print_comparison(record: ComparisonRecord, console: Console | None = None) -> None:
-    """Print table, notes, failures and verdict.
+    """Print table, notes, failures, verdict, and what to take.
 
     Args:
         record: From `load_record`.
@@ -39,3 +40,7 @@ def print_comparison(record: ComparisonRecord, console: Console | None = None) -
     console.print()
     for place, sentence in enumerate(verdict_lines(record)):
         console.print(escape(sentence), style="bold" if place == 0 else "", highlight=False)
+    if len(record.rows) > 1:
+        console.print("\nWhat to take", style="bold")
+        for sentence in advice(record.rows):
+            console.print(Padding(escape(sentence), (0, 0, 0, 2)), highlight=False)

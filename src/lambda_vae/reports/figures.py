@@ -5,12 +5,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from lambda_vae.reports.images import grid, paired
+from lambda_vae.reports.measured import examples_word
 from lambda_vae.reports.page_data import BIN_EDGES, exponent_curve
-from lambda_vae.reports.pareto import pareto_front
-from lambda_vae.reports.placing import place_labels
+from lambda_vae.reports.pareto import Panel, frontier_panels
+from lambda_vae.reports.placing import Label, place_labels
 from lambda_vae.reports.records import Row, RunRecord
 from lambda_vae.reports.style import COLORS, DASHES, MARKERS, look, new_figure
 from lambda_vae.reports.tables import comparison_table
@@ -114,32 +116,66 @@ def _exponent_panel(axis: Axes, runs: Sequence[RunRecord]) -> None:
 
 
 def frontier_figure(rows: Iterable[Row]) -> Figure:
-    """Return `nll_bound` against active units: mean and spread over seeds, every point named, the frontier drawn.
+    """Return likelihoods against active units and probe accuracy: means and spreads over seeds, with the frontiers.
+
+    Points are numbered, and the numbers explained below, so that twenty methods can be told apart.
 
     Args:
         rows: One a run, as in table.json.
     """
-    lines = [line for line in comparison_table(rows).lines if line.cell("nll_bound").mean is not None]
-    units = [line.cell("active_units").mean or 0.0 for line in lines]
-    bounds = [line.cell("nll_bound").mean or 0.0 for line in lines]
+    table = comparison_table(rows)
+    panels = frontier_panels(table)
+    shown = sorted({point.index for row in panels for panel in row for point in panel.points})
+    across = max(map(len, panels), default=1)
     with look():
-        figure = new_figure(6.4, 4.4)
-        axis = figure.subplots()
-        front = pareto_front(units, bounds)
-        axis.plot(
-            [units[i] for i in front], [bounds[i] for i in front], color="#888888", linestyle=":", lw=1.2, zorder=1
-        )
-        for index, line in enumerate(lines):
-            axis.errorbar(
-                units[index], bounds[index], xerr=line.cell("active_units").spread, yerr=line.cell("nll_bound").spread,
-                color=_colour(index), marker=MARKERS[index % len(MARKERS)], markersize=6.5, lw=1, capsize=2.5,
-                linestyle="none",
-            )  # fmt: skip
-        axis.set(xlabel="active units (more is better)", ylabel="NLL bound, nats (less is better)")
-        axis.margins(0.14)
-        names = [line.label if len(line.label) <= 40 else f"{line.label[:39]}…" for line in lines]
-        place_labels(figure, axis, list(zip(units, bounds, strict=True)), names, front)
+        width = 3.6 + 1.5 * across
+        columns = _legend_columns([table.lines[index].label for index in shown], width)
+        figure = new_figure(width, 2.7 * max(len(panels), 1) + 0.17 * -(-len(shown) // columns) + 0.4)
+        axes = figure.subplots(max(len(panels), 1), across, squeeze=False, sharex="col", sharey="row")
+        for axis in axes.ravel():
+            axis.set_visible(False)
+        drawn = [(axes[r, c], panel) for r, row in enumerate(panels) for c, panel in enumerate(row)]
+        for axis, panel in drawn:
+            _frontier_panel(axis, panel, outer=(axis in axes[-1], axis in axes[:, 0]))
+        if shown:
+            handles = [_named_point(axes[0, 0], index, table.lines[index].label) for index in shown]
+            figure.legend(handles=handles, loc="outside lower center", ncols=columns, handletextpad=0.4)
+        for axis, panel in drawn:
+            _write_numbers(figure, axis, panel)
     return figure
+
+
+def _frontier_panel(axis: Axes, panel: Panel, outer: tuple[bool, bool]) -> None:
+    axis.set_visible(True)
+    front = [panel.points[i].place for i in panel.front]
+    axis.plot([x for x, _ in front], [y for _, y in front], color="#888888", linestyle=":", lw=1.2, zorder=1)
+    for point in panel.points:
+        axis.errorbar(
+            *point.place, xerr=point.x.spread, yerr=point.y.spread, color=_colour(point.index),
+            marker=_marker(point.index), markersize=5.5, lw=0.9, capsize=2, linestyle="none",
+        )  # fmt: skip
+    across, upright = panel.titles()
+    axis.set(xlabel=across if outer[0] else "", ylabel=upright.replace(" (", "\n(") if outer[1] else "")
+    if panel.x.scale != 1:
+        axis.xaxis.set_major_formatter(lambda value, _place: f"{value * panel.x.scale:g}")
+    axis.margins(0.12)
+
+
+def _write_numbers(figure: Figure, axis: Axes, panel: Panel) -> None:
+    points = panel.points
+    labels = [Label(str(point.index + 1), *point.place, _colour(point.index)) for point in points]
+    place_labels(figure, axis, labels, panel.front, [(point.x.spread, point.y.spread) for point in points])
+
+
+def _named_point(axis: Axes, index: int, label: str) -> Line2D:
+    line: Line2D = axis.plot([], [], linestyle="none", color=_colour(index), marker=_marker(index), markersize=5.5)[0]
+    line.set_label(f"{index + 1:\u2007>2}  {_short(label)}")  # a space as wide as a digit
+    return line
+
+
+def _legend_columns(labels: Sequence[str], width: float) -> int:
+    longest = max((min(len(label), 40) for label in labels), default=1)
+    return max(1, min(len(labels), int(14 * width) // (longest + 9)))  # 14 letters an inch, 9 for mark and number
 
 
 def exponent_figure(runs: Iterable[RunRecord]) -> Figure:
@@ -180,7 +216,8 @@ def image_figure(run: RunRecord) -> Figure:
     """
     images, panels = run.images, []
     if "originals" in images and "reconstructions" in images:
-        panels.append(("test images, reconstructions", paired(images["originals"], images["reconstructions"])))
+        title = f"{examples_word([run.row])} images, reconstructions"
+        panels.append((title, paired(images["originals"], images["reconstructions"])))
     if "traversals" in images and len(images["traversals"]):
         stack = images["traversals"]
         panels.append(("one dimension moved", grid(stack.reshape(-1, *stack.shape[2:]), stack.shape[1])))
@@ -235,6 +272,11 @@ def _indices(runs: Iterable[RunRecord]) -> dict[str, int]:
 
 def _colour(index: int) -> str:
     return COLORS[index % len(COLORS)]
+
+
+def _marker(index: int) -> str:
+    # Colours come round after eight; the marks then stand one further on.
+    return MARKERS[(index + index // len(COLORS)) % len(MARKERS)]
 
 
 def _dash(index: int) -> str | tuple[int, tuple[float, ...]]:

@@ -11,9 +11,11 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from lambda_vae.files import write_atomic
+from lambda_vae.reports.advice import advice
 from lambda_vae.reports.console import verdict_lines
 from lambda_vae.reports.glossary import GLOSSARY
 from lambda_vae.reports.images import grid, paired, png_data_uri
+from lambda_vae.reports.measured import examples_word, measured_note
 from lambda_vae.reports.page_data import page_data
 from lambda_vae.reports.provenance import provenance_lines
 from lambda_vae.reports.records import ComparisonRecord, RunRecord, load_record
@@ -57,7 +59,9 @@ def render(record: ComparisonRecord) -> str:
     return _environment().get_template("report.html.jinja").render(
         title=_title(record),
         verdict=verdict_lines(record),
+        advice=() if len(record.rows) == 1 else advice(record.rows),
         facts=_facts(record),
+        examples=examples_word(record.rows),
         table=table,
         glossary=GLOSSARY,
         galleries=_galleries(record),
@@ -113,6 +117,7 @@ def _facts(record: ComparisonRecord) -> list[tuple[str, str]]:
     seeds = len({r.get("seed") for r in record.rows})
     facts = [("data", record.data or "not recorded"), ("latent dimensions", str(row.get("latent_dim", "?")))]
     facts += [("epochs", str(row.get("epochs", "?"))), ("methods", str(methods)), ("seeds", str(seeds))]
+    facts += [("measured on", f"{examples_word(record.rows)} split")] if measured_note(record.rows) else []
     return facts
 
 
@@ -130,7 +135,8 @@ def _pictures(run: RunRecord) -> list[dict[str, str]]:
     pictures = []
     if "originals" in images and "reconstructions" in images:
         strip = paired(images["originals"], images["reconstructions"])
-        pictures.append({"title": "Test images (top) and their reconstructions (below)", "uri": png_data_uri(strip)})
+        title = f"{examples_word([run.row]).capitalize()} images (top) and their reconstructions (below)"
+        pictures.append({"title": title, "uri": png_data_uri(strip)})
     if "traversals" in images and len(images["traversals"]):
         stack = images["traversals"]
         wide = grid(stack.reshape(-1, *stack.shape[2:]), columns=stack.shape[1])

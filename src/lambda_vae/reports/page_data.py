@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lambda_vae.equalization.theory import optimal_exponent
-from lambda_vae.reports.pareto import pareto_front
+from lambda_vae.reports.columns import Column
+from lambda_vae.reports.pareto import Panel, frontier_panels
 from lambda_vae.reports.records import ComparisonRecord, RunRecord
-from lambda_vae.reports.tables import Table
+from lambda_vae.reports.tables import Cell, Table
 
 __all__ = ["BIN_EDGES", "DIMENSION_COLUMNS", "exponent_curve", "page_data", "thin"]
 
@@ -81,7 +82,7 @@ def page_data(record: ComparisonRecord, table: Table) -> dict[str, Any]:
         "labels": labels,
         "edges": _numbers(BIN_EDGES, 4),
         "columns": [dict(zip(("key", "title", "digits", "hint"), column, strict=True)) for column in DIMENSION_COLUMNS],
-        "methods": _methods(table),
+        "panels": [_panel(panel) for row in frontier_panels(table) for panel in row],
         "runs": [_run(run, labels.index(run.label), min(_MOST_EPOCHS, max(each, 12))) for run in runs],
     }
 
@@ -90,21 +91,24 @@ def _latent(run: RunRecord) -> int:
     return int(run.row.get("latent_dim") or 0)
 
 
-def _methods(table: Table) -> list[dict[str, Any]]:
-    lines = [line for line in table.lines if line.cell("nll_bound").mean is not None]
-    units = [line.cell("active_units").mean or 0.0 for line in lines]
-    bounds = [line.cell("nll_bound").mean or 0.0 for line in lines]
-    front = pareto_front(units, bounds)
-    return [
-        {
-            "label": line.label,
-            "index": table.lines.index(line),
-            "units": [line.cell("active_units").mean, line.cell("active_units").spread],
-            "bound": [line.cell("nll_bound").mean, line.cell("nll_bound").spread],
-            "front": position in front,
-        }
-        for position, line in enumerate(lines)
-    ]
+def _panel(panel: Panel) -> dict[str, Any]:
+    across, upright = panel.titles()
+
+    def pair(cell: Cell, column: Column) -> list[float | None]:
+        return [None if value is None else value * column.scale for value in (cell.mean, cell.spread)]
+
+    return {
+        "titles": [across, upright],
+        "points": [
+            {
+                "index": point.index,
+                "x": pair(point.x, panel.x),
+                "y": pair(point.y, panel.y),
+                "front": place in panel.front,
+            }
+            for place, point in enumerate(panel.points)
+        ],
+    }
 
 
 def _run(run: RunRecord, index: int, most: int) -> dict[str, Any]:

@@ -1,8 +1,93 @@
-"""Which methods nobody beats in both numbers at once."""
+"""Which methods nobody beats in both numbers at once: likelihood against what the code is good for."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-__all__ = ["pareto_front"]
+from lambda_vae.reports.columns import COLUMNS, Column
+from lambda_vae.reports.tables import Cell, Table
+
+__all__ = ["Panel", "Point", "frontier_panels", "known", "pareto_front"]
+
+_ACROSS, _UPRIGHT = ("active_units", "linear_probe_accuracy"), ("nll_bound", "nll_iw")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One method in one panel.
+
+    Args:
+        index: Of the method among the lines of the table; people count from 1.
+        x: More is better.
+        y: Less is better.
+    """
+
+    index: int
+    x: Cell
+    y: Cell
+
+    @property
+    def place(self) -> tuple[float, float]:
+        """The two means."""
+        return float(self.x.mean or 0.0), float(self.y.mean or 0.0)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A likelihood against a use of the code.
+
+    Args:
+        x: The quantity across.
+        y: The quantity upright, in nats.
+        points: The methods that have both.
+        front: Which of `points` are on the frontier, from left to right.
+    """
+
+    x: Column
+    y: Column
+    points: tuple[Point, ...]
+    front: tuple[int, ...]
+
+    def titles(self) -> tuple[str, str]:
+        """Return what stands along the axes, across and upright."""
+        return f"{_AXIS[self.x.key]} (more is better)", f"{_AXIS[self.y.key]}, nats (less is better)"
+
+
+_AXIS = {
+    "active_units": "active units",
+    "linear_probe_accuracy": "linear probe, %",
+    "nll_bound": "NLL bound",
+    "nll_iw": "importance-weighted NLL",
+}
+
+
+def known(cell: Cell) -> bool:
+    """Return whether a cell holds a finite mean.
+
+    Args:
+        cell: Of a table.
+    """
+    return cell.mean is not None and math.isfinite(cell.mean)
+
+
+def frontier_panels(table: Table) -> tuple[tuple[Panel, ...], ...]:
+    """Return the panels that have points, row by row: a likelihood a row, across active units and probe accuracy.
+
+    Args:
+        table: Of a comparison. Data without labels have no probe, and failed runs no point.
+    """
+    columns = {column.key: column for column in COLUMNS}
+    rows = [[_panel(table, columns[x], columns[y]) for x in _ACROSS] for y in _UPRIGHT]
+    filled = [tuple(panel for panel in row if panel.points) for row in rows]
+    return tuple(row for row in filled if row)
+
+
+def _panel(table: Table, x: Column, y: Column) -> Panel:
+    points = [Point(index, line.cell(x.key), line.cell(y.key)) for index, line in enumerate(table.lines)]
+    points = [point for point in points if known(point.x) and known(point.y)]
+    places = [point.place for point in points]
+    front = pareto_front([place[0] for place in places], [place[1] for place in places])
+    return Panel(x, y, tuple(points), tuple(front))
 
 
 def pareto_front(units: Sequence[float], bounds: Sequence[float]) -> list[int]:
@@ -12,8 +97,8 @@ def pareto_front(units: Sequence[float], bounds: Sequence[float]) -> list[int]:
     in one of the two.
 
     Args:
-        units: Active units, more is better.
-        bounds: NLL bounds in nats, lower is better.
+        units: Active units, or anything else of which more is better.
+        bounds: NLLs in nats, lower is better.
 
     Example:
         >>> pareto_front([7, 19, 27, 17], [104.6, 94.7, 123.8, 102.2])

@@ -1,6 +1,7 @@
 """Names beside points, where they cover least."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox, BboxBase
 
-__all__ = ["place_labels"]
+__all__ = ["Label", "place_labels"]
 
 # Offset in points, horizontal and vertical alignment: above, below, right, left, then the corners.
 _PLACES = (
@@ -20,29 +21,46 @@ _PLACES = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Label:
+    """A name and the point it belongs to.
+
+    Args:
+        text: Not read as mathematics.
+        x: In data units.
+        y: Likewise.
+        color: Of the text.
+    """
+
+    text: str
+    x: float
+    y: float
+    color: str = "black"
+
+
 def place_labels(
-    figure: Figure, axis: Axes, points: Sequence[tuple[float, float]], labels: Sequence[str], line: Sequence[int]
+    figure: Figure,
+    axis: Axes,
+    labels: Sequence[Label],
+    line: Sequence[int],
+    spreads: Sequence[tuple[float | None, float | None]] = (),
 ) -> None:
-    """Write each label beside its point; each in turn takes the place that overlaps points, line and labels least.
+    """Write each label beside its point; each in turn takes the place that overlaps all that is drawn least.
 
     Args:
         figure: The figure; its layout is settled here, before places are compared.
         axis: Where the points are.
-        points: x and y in data units.
         labels: One a point.
         line: Indices of the points that a drawn line joins.
+        spreads: Half lengths of the bars through each point, across and upright, in data units.
     """
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
     renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
-    pixels = np.array([axis.transData.transform(point) for point in points]).reshape(-1, 2)
-    taken = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in pixels]
-    for start, end in pairwise(line):
-        for x, y in np.linspace(pixels[start], pixels[end], 60):
-            taken.append(Bbox.from_bounds(x - 2, y - 2, 4, 4))
+    taken = _drawn(axis, labels, line, spreads)
     inside = axis.get_window_extent(renderer)
-    for point, label in zip(points, labels, strict=True):
-        candidates = [_candidate(axis, point, label, place) for place in _PLACES]
+    for label in labels:
+        candidates = [_candidate(axis, label, place) for place in _PLACES]
         boxes = [text.get_window_extent(renderer) for text in candidates]
         costs = [_cost(box, taken, inside) for box in boxes]
         best = costs.index(min(costs))
@@ -51,11 +69,27 @@ def place_labels(
             text.remove()
 
 
-def _candidate(axis: Axes, point: tuple[float, float], label: str, place: tuple[int, int, str, str]) -> Annotation:
+def _drawn(
+    axis: Axes, labels: Sequence[Label], line: Sequence[int], spreads: Sequence[tuple[float | None, float | None]]
+) -> list[BboxBase]:
+    """Boxes around points, the line and the bars."""
+    pixels = np.array([axis.transData.transform((label.x, label.y)) for label in labels]).reshape(-1, 2)
+    taken: list[BboxBase] = [Bbox.from_bounds(x - 6, y - 6, 12, 12) for x, y in pixels]
+    for start, end in pairwise(line):
+        for x, y in np.linspace(pixels[start], pixels[end], 60):
+            taken.append(Bbox.from_bounds(x - 2, y - 2, 4, 4))
+    for label, (across, upright) in zip(labels, spreads, strict=False):
+        for dx, dy in ((across or 0.0, 0.0), (0.0, upright or 0.0)):
+            ends = axis.transData.transform([(label.x - dx, label.y - dy), (label.x + dx, label.y + dy)])
+            taken.append(Bbox(ends).padded(2))
+    return taken
+
+
+def _candidate(axis: Axes, label: Label, place: tuple[int, int, str, str]) -> Annotation:
     dx, dy, horizontal, vertical = place
     return axis.annotate(
-        label, point, xytext=(dx, dy), textcoords="offset points", ha=horizontal, va=vertical, fontsize=8,
-        parse_math=False,
+        label.text, (label.x, label.y), xytext=(dx, dy), textcoords="offset points", ha=horizontal, va=vertical,
+        fontsize=8, color=label.color, parse_math=False,
     )  # fmt: skip
 
 

@@ -18,7 +18,9 @@ def provenance_lines(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     """
     data, machine = _mapping(provenance.get("data")), _mapping(provenance.get("machine"))
     sizes = [
-        f"{data[key]:,} {word}" for key, word in (("train", "training"), ("test", "test")) if _count(data.get(key))
+        f"{data[key]:,} {word}"
+        for key, word in (("train", "training"), ("validation", "validation"), ("test", "test"))
+        if _count(data.get(key))
     ]
     dirty = ", with uncommitted changes" if provenance.get("dirty") else ""
     lines = [
@@ -28,6 +30,7 @@ def provenance_lines(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("data", ", ".join(str(part) for part in (data.get("name"), *sizes, data.get("source")) if part)),
         ("data SHA-256", data.get("sha256")),
         ("binarisation", data.get("binarisation")),
+        ("measured on", "a validation split of the training data" if data.get("measured_on") == "validation" else ""),
         ("seeds", ", ".join(map(str, provenance.get("seeds") or ()))),
         ("started", provenance.get("started")),
         ("finished", provenance.get("finished")),

@@ -1,14 +1,17 @@
 """What leaves the folder of a run: its figures, and a results page with all that makes it repeatable."""
 
 import statistics
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lambda_vae.errors import InputError
-from lambda_vae.files import write_atomic, write_json
+from lambda_vae.files import write_atomic
+from lambda_vae.reports.advice import advice
+from lambda_vae.reports.archive import archive
 from lambda_vae.reports.columns import SURROGATE
-from lambda_vae.reports.console import verdict_lines
+from lambda_vae.reports.differences import UNSTATED, differences
 from lambda_vae.reports.figures import (
     equalization_figure,
     exponent_figure,
@@ -17,9 +20,10 @@ from lambda_vae.reports.figures import (
     learning_curves,
 )
 from lambda_vae.reports.provenance import provenance_lines
-from lambda_vae.reports.records import ComparisonRecord, RunRecord, load_record
+from lambda_vae.reports.records import ComparisonRecord, Row, RunRecord, load_record
 from lambda_vae.reports.style import save_figure
-from lambda_vae.reports.tables import comparison_table
+from lambda_vae.reports.tables import Table, comparison_table
+from lambda_vae.reports.verdict import comparison_verdict, run_verdict
 
 __all__ = ["write_figures", "write_results"]
 
@@ -48,12 +52,13 @@ def write_figures(folder: Path) -> list[Path]:
 
 
 def write_results(folder: Path, out: Path, reading_epochs: Sequence[int] = ()) -> Path:
-    """Write a comparison as a results page, with its rows and its frontier beside it, and return the page's path.
+    """Write a comparison as a results page, with its rows and its frontiers beside it, and return the page's path.
 
     Args:
         folder: A comparison.
-        out: The page, .md; NAME.csv, NAME.json and NAME-frontier.svg are written beside it.
-        reading_epochs: Epochs during training whose readings on the test set are shown too.
+        out: The page, .md; beside it come NAME.csv, NAME.tex, a frontier for each block of the table, and NAME.json:
+            the records of all runs, for `reproduce --known`.
+        reading_epochs: Epochs during training whose readings are shown too.
 
     Raises:
         InputError: `out` does not end in .md, or the folder holds no comparison.
@@ -61,21 +66,64 @@ def write_results(folder: Path, out: Path, reading_epochs: Sequence[int] = ()) -
     if out.suffix != ".md":
         raise InputError(f"{out} ends in {out.suffix!r}; results are written as .md")
     record = load_record(folder)
-    table = comparison_table(record.rows, record.data)
-    frontier = save_figure(frontier_figure(record.rows), out.with_name(f"{out.stem}-frontier.svg"))
-    parts = [
-        f"# {record.data or record.name}: {len(table.lines)} methods side by side",
-        "\n".join(verdict_lines(record)),
-        _repeat(record),
-        "## At the end of training",
-        table.to_markdown().strip(),
-        f"![NLL bound against active units, with the frontier]({frontier.name})",
-        *[part for epoch in reading_epochs for part in _reading(record, epoch)],
-    ]
-    write_atomic(out.with_suffix(".csv"), table.to_csv())
-    write_json(out.with_suffix(".json"), {"rows": list(record.rows), "provenance": dict(record.provenance)})
+    blocks = _blocks(record)
+    tables = {name: comparison_table(rows, record.data) for name, rows in blocks.items()}
+    methods = sum(len(table.lines) for table in tables.values())
+    title = record.provenance.get("title") or f"{record.data or record.name}: {methods} methods side by side"
+    parts = [f"# {title}", *_notes(record), _repeat(record)]
+    for name, rows in blocks.items():
+        parts += _block(name, rows, record.data, out)
+    parts += [part for epoch in reading_epochs for part in _reading(record, epoch)]
+    write_atomic(out.with_suffix(".csv"), _joined_csv(tables))
+    write_atomic(out.with_suffix(".tex"), "\n".join(f"% {name or title}\n{t.to_latex()}" for name, t in tables.items()))
+    write_atomic(out.with_suffix(".json"), archive(record))
     write_atomic(out, "\n\n".join(parts) + "\n")
     return out
+
+
+def _blocks(record: ComparisonRecord) -> dict[str, list[Row]]:
+    """The rows by the block of the table that they belong to; one without a name where there are no blocks.
+
+    Within a block, which all share, a method goes by its plain title.
+    """
+    blocks: dict[str, list[Row]] = {}
+    for row in record.rows:
+        title = {"label": row["title"]} if row.get("block") and row.get("title") else {}
+        blocks.setdefault(str(row.get("block") or ""), []).append({**row, **title})
+    return blocks
+
+
+def _notes(record: ComparisonRecord) -> list[str]:
+    notes = [str(note) for note in record.provenance.get("notes") or ()]
+    return ["\n".join(f"> {note}" for note in notes)] if notes else []
+
+
+def _block(name: str, rows: Sequence[Row], data: str, out: Path) -> list[str]:
+    """One part of the table, as sections of the page."""
+    table = comparison_table(rows, data)
+    ending = f"-{name.replace(' ', '-')}" if name else ""
+    frontier = save_figure(frontier_figure(rows), out.with_name(f"{out.stem}-frontier{ending}.svg"))
+    said = list(dict.fromkeys(f"- {row['title']}: {row['note']}" for row in rows if row.get("note")))
+    apart = differences(rows, data)
+    return [
+        f"## {name or 'At the end of training'}",
+        "\n".join(comparison_verdict(rows) if len(rows) > 1 else (run_verdict(rows[0]),)),
+        table.to_markdown().strip(),
+        *(["\n".join(said)] if said else []),
+        f"![NLL bound and importance-weighted NLL against active units and probe accuracy]({frontier.name})",
+        "\n".join(["## What to take", "", *(f"- {sentence}" for sentence in advice(rows))]),
+        *(["### Beside published figures", "\n".join(f"- {text}" for text in apart), UNSTATED] if apart else []),
+    ]
+
+
+def _joined_csv(tables: Mapping[str, Table]) -> str:
+    """All blocks as one file; where there are several, the block comes first in each line."""
+    if list(tables) == [""]:
+        return tables[""].to_csv()
+    texts = {name: table.to_csv().splitlines() for name, table in tables.items()}
+    head = [f"block,{lines[0]}" for lines in texts.values()][:1]
+    body = [f"{name},{line}" for name, lines in texts.items() for line in lines[1:]]
+    return "\n".join([*head, *body]) + "\n"
 
 
 def _repeat(record: ComparisonRecord) -> str:
@@ -89,9 +137,14 @@ def _repeat(record: ComparisonRecord) -> str:
 
 def _provenance(record: ComparisonRecord) -> list[tuple[str, str]]:
     """The comparison's own provenance, with the commits its runs were really made by."""
-    commits = {str(run.provenance["commit"]) for run in record.runs if run.provenance.get("commit")}
+    commits = Counter(_commit(run.provenance) for run in record.runs if run.provenance.get("commit"))
+    made = ", ".join(commits) if len(commits) == 1 else ", ".join(f"{c} ({n} runs)" for c, n in commits.most_common())
     lines = provenance_lines(record.provenance)
-    return [(k, ", ".join(sorted(commits)) or v) if k == "commit" else (k, v) for k, v in lines]
+    return [(k, made or v) if k == "commit" else (k, v) for k, v in lines]
+
+
+def _commit(provenance: Mapping[str, Any]) -> str:
+    return f"{provenance['commit']}{' with uncommitted changes' if provenance.get('dirty') else ''}"
 
 
 def _reading(record: ComparisonRecord, epoch: int) -> list[str]:

@@ -6,9 +6,12 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from lambda_vae.errors import InputError
 from lambda_vae.reports.records import Row
 
-__all__ = ["published_figures", "published_source"]
+__all__ = ["published_figures", "published_line", "published_source"]
+
+_FIGURES = ("active_units", "surrogate_nll", "snr_capacity")
 
 
 @cache
@@ -22,11 +25,32 @@ def published_source() -> str:
     return str(_published()["source"])
 
 
+def published_line(name: str) -> Mapping[str, Mapping[str, Any]]:
+    """Return one line of the paper's Table 1, by data set.
+
+    Args:
+        name: Its name in published.json.
+
+    Raises:
+        InputError: There is no such line.
+
+    Example:
+        >>> published_line("δ=1.01")["omniglot"]["active_units"]
+        30
+    """
+    found = {data: line for data, lines in _published()["data"].items() for line in lines if line["name"] == name}
+    if not found:
+        names = dict.fromkeys(line["name"] for lines in _published()["data"].values() for line in lines)
+        raise InputError(f"the paper's Table 1 has no line {name!r}; its lines are {', '.join(names)}")
+    return found
+
+
 def published_figures(row: Row, data: str) -> Mapping[str, float | None]:
     """Return the paper's figures for the method of `row`, or nothing where the paper has none.
 
     Args:
-        row: A run's scalars; method, delta, beta, latent_dim and release_epochs decide.
+        row: A run's scalars; the line named by its `paper`, None for no line; without such a key, method, delta, beta,
+            latent_dim and release_epochs decide.
         data: Name of the data set.
 
     Returns:
@@ -43,9 +67,12 @@ def published_figures(row: Row, data: str) -> Mapping[str, float | None]:
     """
     if row.get("release_epochs") or row.get("latent_dim") != _published()["latent_dim"]:
         return {}
+    if "paper" in row:
+        named = published_line(row["paper"]).get(data) if row["paper"] is not None else None
+        return {key: named[key] for key in _FIGURES} if named else {}
     for line in _published()["data"].get(data, ()):
         same_delta = row.get("delta") == line.get("delta")
         same_beta = "beta" not in line or row.get("beta") == line["beta"]
         if row["method"] == line["method"] and same_delta and same_beta:
-            return {key: line[key] for key in ("active_units", "surrogate_nll", "snr_capacity")}
+            return {key: line[key] for key in _FIGURES}
     return {}

@@ -2,7 +2,7 @@
 
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +141,9 @@ def load_comparison(path: Path) -> ComparisonRecord:
         if not folder.resolve().is_relative_to(path.resolve()):
             raise InputError(f"{source} points outside its folder ({row['path']!r}); a run lies under runs/")
         if (folder / "metrics.json").exists():
-            runs.append(load_run(folder))
+            run = load_run(folder)
+            # A run goes by the name that it has under this roof.
+            runs.append(replace(run, row={**run.row, "run": row["run"], "label": row["label"]}))
     return ComparisonRecord(path, tuple(rows), tuple(runs), _optional(path / "provenance.json"), _text(path))
 
 

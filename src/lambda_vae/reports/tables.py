@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from rich.markup import escape as escape_markup
 from rich.table import Table as RichTable
 
 from lambda_vae.reports.columns import COLUMNS, Column
+from lambda_vae.reports.measured import examples_word, measured_note
 from lambda_vae.reports.published import published_figures, published_source
 from lambda_vae.reports.records import Row
 
@@ -179,7 +181,10 @@ class Table:
         keys = {column.key for column in (self.columns if columns is None else columns)}
         waiting = sum(line.waiting for line in self.lines)
         notes = [f"{waiting} of {waiting + self.ended} runs are still to come."] if waiting else []
-        notes += ["Likelihoods are in nats per test example; ± is the sample standard deviation over seeds."]
+        rows = [line.row for line in self.lines]
+        notes += [measured_note(rows)] if measured_note(rows) else []
+        word = examples_word(rows)
+        notes += [f"Likelihoods are in nats per {word} example; ± is the sample standard deviation over seeds."]
         samples = sorted({int(line.row["nll_iw_samples"]) for line in self.lines if line.row.get("nll_iw_samples")})
         if samples and "nll_iw" in keys:
             named = " or ".join(map(str, samples))
@@ -250,7 +255,7 @@ def _cell(done: Sequence[Row], key: str) -> Cell:
     if key == "nll_iw":
         note = ", ".join(sorted({_proposal(row) for row in done if row.get("nll_iw_proposal")}))
     # The prediction follows from δ alone: a spread of nought would look like a measurement.
-    spread = len(values) > 1 and key != "snr_capacity_predicted"
+    spread = len(values) > 1 and key != "snr_capacity_predicted" and all(map(math.isfinite, values))
     return Cell(statistics.fmean(values), statistics.stdev(values) if spread else None, note)
 
 
@@ -275,6 +280,8 @@ _LATEX = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "±": r"$\pm$", "λ": r"$\lambda$", "δ": r"$\delta$", "σ": r"$\sigma$", "β": r"$\beta$", "μ": r"$\mu$",
     "↓": r"$\downarrow$", "↑": r"$\uparrow$", "–": "--", "₁": r"$_1$", "∞": r"$\infty$",
+    "α": r"$\alpha$", "γ": r"$\gamma$", "ε": r"$\varepsilon$", "‖": r"$\Vert$", "×": r"$\times$", "≤": r"$\leq$",
+    "≥": r"$\geq$", "−": r"$-$",
 }  # fmt: skip
 
 

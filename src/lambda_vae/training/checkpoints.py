@@ -16,7 +16,7 @@ from torch import Tensor
 from lambda_vae.errors import InputError
 from lambda_vae.files import replacing
 
-__all__ = ["Checkpoint", "flatten", "latest", "load", "path_of", "prune", "save"]
+__all__ = ["Checkpoint", "flatten", "latest", "load", "load_optimizer", "path_of", "prune", "save"]
 
 _FORMAT = "lambda-vae checkpoint 2"
 _WITHOUT_HASH = "lambda-vae checkpoint 1"
@@ -150,3 +150,17 @@ def flatten(prefix: str, state: Mapping[Any, Any]) -> dict[str, Tensor]:
         elif isinstance(value, torch.Tensor):
             tensors[f"{prefix}.{key}"] = value
     return tensors
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
+    """Give an optimizer back the moments of its weights.
+
+    Args:
+        optimizer: Of the same weights.
+        state: What `flatten` made of the "state" in its state dict, without prefix: "0.exp_avg" and so on.
+    """
+    by_weight: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in state.items():
+        index, key = name.split(".")
+        by_weight.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": by_weight})

@@ -12,7 +12,10 @@ __all__ = ["SCALARS", "VECTORS", "EpochRow", "History"]
 SCALARS = ("loss", "reconstruction", "rate_q", "kl_weight", "active_units", "seconds")
 
 #: One number a dimension and epoch.
-VECTORS = ("std_mean", "std_spread", "exponent", "signal_power", "kl", "gradient_ratio", "decoder_capacity")
+VECTORS = (
+    "std_mean", "sampling_std", "std_spread", "exponent", "signal_power", "kl", "reconstruction_gradient",
+    "gradient_ratio", "decoder_capacity",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae.data.batches import epoch_order
@@ -21,10 +21,13 @@ from lambda_vae.training import checkpoints
 from lambda_vae.training.history import EpochRow, History
 from lambda_vae.training.interruption import Interrupted, StopRequest, stop_requests
 from lambda_vae.training.joint import joint_sums, shares
+from lambda_vae.training.optimizer import FusedAdam
 from lambda_vae.training.options import TrainOptions
 from lambda_vae.training.precision import PRECISION, set_matmul
 from lambda_vae.training.schedules import Constant, Schedule
+from lambda_vae.training.strategies import Batch, Joint, Step, Strategy
 from lambda_vae.training.watch import Trail
+from lambda_vae.training.working_copies import WorkingCopies
 
 __all__ = ["Trainer", "View"]
 
@@ -32,6 +35,9 @@ __all__ = ["Trainer", "View"]
 View = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 _STEPS_BETWEEN_AGREEMENTS = 50
+
+#: Between the seeds of the two generators.
+_SPARE = 2**32
 
 #: Where the state dict of an equalizer holds its sums.
 _SEEN = "_extra_state"
@@ -50,8 +56,10 @@ class Trainer:
         x: The training data, [N, F]; may be a memory map.
         view: What the model sees of a batch (binarisation).
         options: The numbers.
+        rows: Which of the N rows to train on, int64 [n]; all if left out.
         schedule: The KL weight over epochs.
         equalizer: lambda; None trains the plain VAE.
+        strategy: How a batch becomes a step; one gradient step of the whole model if left out.
         folder: Where checkpoints go; None keeps none.
         listeners: Called with each finished epoch and the trainer, on the main process.
         accelerator: For devices and processes; made from the options if absent.
@@ -68,8 +76,10 @@ class Trainer:
         view: View,
         options: TrainOptions,
         *,
+        rows: Tensor | None = None,
         schedule: Schedule | None = None,
         equalizer: VarianceEqualizer | None = None,
+        strategy: Strategy | None = None,
         folder: Path | None = None,
         listeners: Sequence[Callable[[EpochRow, "Trainer"], None]] = (),
         accelerator: Accelerator | None = None,
@@ -80,29 +90,41 @@ class Trainer:
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=options.precision == "bfloat16")
         self.options, self.objective, self.view = options, objective, view
         self.schedule: Schedule = schedule or Constant()
+        self.strategy: Strategy = strategy or Joint()
         self.folder, self.listeners = folder, listeners
         self.vae = vae
         self.equalizer = equalizer.to(self.device) if equalizer is not None else None
         self.joint_batch = options.batch_size * self.accelerator.num_processes
-        self.steps = len(x) // self.joint_batch
+        self.rows = rows
+        self.examples = len(x) if rows is None else len(rows)
+        self.steps = self.examples // self.joint_batch
         if self.steps < 1:
             raise InputError(
-                f"a batch of {self.joint_batch} is larger than the data ({len(x)} examples); "
-                f"use --batch_size {len(x) // self.accelerator.num_processes or 1} or less"
+                f"a batch of {self.joint_batch} is larger than the data ({self.examples} examples); "
+                f"use --batch_size {self.examples // self.accelerator.num_processes or 1} or less"
             )
         self.matmul_error = set_matmul(options.matmul, self.device)
         # A data set that fits stays beside the model, so that no step waits for a transfer.
         self.x = x.to(self.device) if x.nbytes < 2**31 and self.device.type != "cpu" else x
-        if options.compile:
-            vae.encoder.compile()
-            vae.decoder.compile()
-        optimizer = torch.optim.Adam(vae.parameters(), lr=options.learning_rate, fused=True)
-        self.model, self.optimizer = self.accelerator.prepare(vae, optimizer)
+        self._prepare(vae, options)
         self.generator = torch.Generator(self.device).manual_seed(options.seed)
+        # What one method alone draws comes from here, so that all others go on seeing the same data and noise.
+        self.spare = torch.Generator(self.device).manual_seed(options.seed + _SPARE)
         self.moments = TrainingMoments(vae.latent_dim, self.device) if options.measure else None
         self.trail = Trail(self.steps, self.device)
         self.history = History()
         self.epoch, self.step, self._seconds = 0, 0, 0.0
+        self.strategy.begin(self)
+
+    def _prepare(self, vae: VAE, options: TrainOptions) -> None:
+        if options.compile:
+            vae.encoder.compile()
+            vae.decoder.compile()
+        self.model = self.accelerator.prepare(vae)
+        # Not prepared: accelerate's wrapper looks for an optional package on the disk at every step.
+        self.optimizer = FusedAdam(vae.parameters(), lr=options.learning_rate)
+        # DistributedDataParallel watches the gradients of the weights themselves.
+        self.copies = WorkingCopies(vae) if options.precision == "bfloat16" and self.model is vae else None
 
     def fit(self) -> History:
         """Train from the present position to the last epoch.
@@ -124,7 +146,7 @@ class Trainer:
     def _run_epoch(self, request: StopRequest) -> None:
         started = time.perf_counter()
         self.model.train()
-        order = epoch_order(len(self.x), seed=self.options.seed, epoch=self.epoch).to(self.x.device)
+        order = self.places(epoch_order(self.examples, seed=self.options.seed, epoch=self.epoch))
         exponent = self.equalizer.exponent.clone() if self.equalizer is not None else None
         kl_weight = 0.0
         while self.step < self.steps:
@@ -138,42 +160,100 @@ class Trainer:
         self._finish_epoch(exponent, kl_weight, self._seconds + time.perf_counter() - started)
 
     def _train_step(self, rows: Tensor, exponent: Tensor | None, kl_weight: float) -> None:
-        x, eps = self._draw(rows)
-        with self.autocast:
-            trace: Trace = self.model(x, eps, exponent)
-        terms = self.objective(trace, kl_weight)
+        step = self.strategy.step(self, self._draw(rows, exponent, kl_weight, self.generator))
+        self._observe(step)
+
+    def trace(self, batch: Batch) -> Trace:
+        """Return the trace of one pass in the precision of the run, for a strategy.
+
+        Args:
+            batch: The data and the noise.
+        """
+        more = {name: noise for name in ("xi", "prior_eps") if (noise := getattr(batch, name)) is not None}
+        with self.autocast, self.copies or nullcontext():
+            trace: Trace = self.model(batch.x, batch.eps, batch.exponent, **more)
+        return trace
+
+    def another(self, batch: Batch) -> Batch:
+        """Return a further batch beside the epoch's own, for a strategy; all its chance comes from the spare generator.
+
+        Args:
+            batch: Whose size, exponent and KL weight it takes.
+        """
+        # With replacement: a permutation of all examples would cost more than the step.
+        chosen = torch.randint(self.examples, (self.joint_batch,), generator=self.spare, device=self.device)
+        return self._draw(self.places(chosen), batch.exponent, batch.kl_weight, self.spare)
+
+    def places(self, chosen: Tensor) -> Tensor:
+        """Return where in `x` examples lie, int64 [n], on the device of `x`.
+
+        Args:
+            chosen: Their numbers among those trained on.
+        """
+        return (chosen if self.rows is None else self.rows[chosen.to(self.rows.device)]).to(self.x.device)
+
+    def descend(self, trace: Trace, terms: Terms, still: Sequence[Tensor] = ()) -> Step:
+        """Take one gradient step on the mean loss, for a strategy.
+
+        Args:
+            trace: Of the pass.
+            terms: Of the trace.
+            still: Weights that do not move; all others do.
+        """
         gradient: list[Tensor] = []
         if self.moments is not None:
             trace.z.register_hook(gradient.append)  # type: ignore[no-untyped-call]
         self.accelerator.backward(terms.loss.mean())
+        if self.copies is not None:
+            self.copies.collect()
+        for weight in still:
+            weight.grad = None
         if self.options.clip_norm is not None:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self._observe(trace, terms, gradient)
+        return Step(trace, terms, terms.dlogp_dz(gradient[0]) if gradient else None)
 
-    def _draw(self, rows: Tensor) -> tuple[Float[Tensor, "B F"], Float[Tensor, "K B D"]]:
+    def _draw(self, rows: Tensor, exponent: Tensor | None, kl_weight: float, generator: torch.Generator) -> Batch:
         """The batch and the noise of all processes together, then this process's share of both."""
-        share = slice(self.accelerator.process_index * self.options.batch_size, None)
-        x = self.view(
-            self.x.index_select(0, rows).to(self.device, non_blocking=True), rows.to(self.device), self.generator
+        x = self.view(self.x.index_select(0, rows).to(self.device, non_blocking=True), rows.to(self.device), generator)
+        # Further samples are drawn apart: methods with one sample and with many see the same data and the same first.
+        eps = self._normal(generator, 1, self.joint_batch, self.vae.latent_dim)
+        if self.options.samples > 1:
+            more = self._normal(self.spare, self.options.samples - 1, self.joint_batch, self.vae.latent_dim)
+            eps = torch.cat((eps, more))
+        mixing = self.vae.posterior.mixing_dim
+        draws_prior = self.strategy.draws_prior or getattr(self.objective, "draws_prior", False)
+        return Batch(
+            self._share(x),
+            self._share(eps, 1),
+            exponent,
+            kl_weight,
+            self._share(self._normal(self.spare, self.joint_batch, mixing)) if mixing else None,
+            self._share(self._normal(self.spare, self.joint_batch, self.vae.p_z().noise_dim)) if draws_prior else None,
         )
-        shape = (self.options.samples, self.joint_batch, self.vae.latent_dim)
-        eps = torch.randn(shape, generator=self.generator, device=self.device)
-        return x[share][: self.options.batch_size], eps[:, share][:, : self.options.batch_size]
 
-    def _observe(self, trace: Trace, terms: Terms, gradient: list[Tensor]) -> None:
+    def _normal(self, generator: torch.Generator, *shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, device=self.device)
+
+    def _share(self, joint: Tensor, dim: int = 0) -> Tensor:
+        size = self.options.batch_size
+        return joint.narrow(dim, self.accelerator.process_index * size, size)
+
+    def _observe(self, step: Step) -> None:
+        trace = step.trace
         with torch.no_grad():
-            self.trail.record(self.step, terms, trace.q.logvar)
+            self.trail.record(self.step, step.terms, trace.q.logvar)
             if self.equalizer is not None:
                 self.equalizer.observe(trace.q.std)
-            if self.moments is not None:
-                # The loss is a mean over samples and examples and holds -log p(x|z).
-                dlogp_dz = gradient[0][0] * -float(trace.z.shape[0] * trace.z.shape[1])
-                self.moments.update(dlogp_dz, trace.eps[0], trace.q.mu, trace.q.logvar)
+            if self.moments is not None and step.dlogp_dz is not None:
+                self.moments.update(step.dlogp_dz[0], trace.eps[0], trace.q.mu, trace.q.logvar)
 
     def _finish_epoch(self, exponent: Tensor | None, kl_weight: float, seconds: float) -> None:
         row = self._measure_epoch(exponent, {"kl_weight": kl_weight, "seconds": seconds})
+        started = time.perf_counter()
+        row.scalars.update(self.strategy.end_epoch(self))
+        row.scalars["seconds"] += time.perf_counter() - started
         if self.equalizer is not None:
             self.equalizer.end_epoch()
         self.epoch, self.step, self._seconds = self.epoch + 1, 0, 0.0
@@ -194,13 +274,14 @@ class Trainer:
             joint.load_state_dict(joint_sums(self.moments.state_dict(), self.accelerator))
             self.moments.reset()
             used = torch.ones(self.vae.latent_dim) if exponent is None else exponent
-            measured = joint.compute(used)
+            measured = joint.compute(used, sampling=self.vae.sampling)
             row.scalars["active_units"] = float(measured.active_units)
             row.dimensions.update(measured.dimensions, exponent=used.tolist())
         return row
 
     def _check_trail(self) -> Trail:
         trail = self.trail.joint(self.accelerator)
+        self.strategy.check(self, trail)
         trail.check(self.epoch + 1, self.step, self.vae.parameters(), self.options.learning_rate)
         return trail
 
@@ -237,6 +318,7 @@ class Trainer:
             **checkpoints.flatten("optimizer", self.optimizer.state_dict()["state"]),
             **checkpoints.flatten("history", self.history.tensors()),
             "generator": self.generator.get_state(),
+            "spare": self.spare.get_state(),
             "trail": self.trail.joint(self.accelerator).values,
         }
         if self.equalizer is not None:
@@ -244,6 +326,7 @@ class Trainer:
             tensors |= checkpoints.flatten("equalizer", {**self.equalizer.state_dict(), **seen})
         if self.moments is not None:
             tensors |= checkpoints.flatten("moments", joint_sums(self.moments.state_dict(), self.accelerator))
+        tensors |= checkpoints.flatten("strategy", self.strategy.state_dict())
         state = {
             "epoch": self.epoch,
             "step": self.step,
@@ -257,11 +340,12 @@ class Trainer:
     def _identity(self) -> dict[str, Any]:
         """What a run must share with a checkpoint to go on from it: the same model is not enough."""
         return {
-            "examples": len(self.x),
+            "examples": self.examples,
             "joint_batch": self.joint_batch,
             "seed": self.options.seed,
             "samples": self.options.samples,
             "equalizer": self.equalizer is not None,
+            "strategy": type(self.strategy).__name__,
             "measure": self.moments is not None,
         }
 
@@ -285,14 +369,12 @@ class Trainer:
             raise InputError(
                 f"the checkpoint belongs to another model: {reason}; use the folder's own config.yaml"
             ) from None
-        optimizer_state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in checkpoint.part("optimizer.").items():
-            index, key = name.split(".")
-            optimizer_state.setdefault(int(index), {})[key] = tensor
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": optimizer_state})
+        checkpoints.load_optimizer(self.optimizer, checkpoint.part("optimizer."))
         if self.moments is not None:
             self.moments.load_state_dict(shares(checkpoint.part("moments."), self.accelerator))
+        self.strategy.load_state_dict(checkpoint.part("strategy."))
         self.generator.set_state(checkpoint.tensors["generator"])
+        self.spare.set_state(checkpoint.tensors["spare"])
         self.trail.values.copy_(checkpoint.tensors["trail"])
         state = checkpoint.state
         self.history = History.from_tensors(checkpoint.part("history."), state["test"])

@@ -51,56 +51,81 @@ function options(select, items, chosen) {
   select.replaceChildren(...items.map(([value, text]) => new Option(text, value, false, value === chosen)));
 }
 
-// ---- bound against active units
-// A label goes where it covers least: each point tries four places, in turn, against points, frontier and earlier labels.
-function labelPlaces(points, front, ranges, plot) {
+// ---- likelihoods against active units and probe accuracy: numbered points, one legend for all panels
+const symbol = (index) => SYMBOLS[(index + Math.floor(index / COLORS.length)) % SYMBOLS.length];
+const GLYPHS = { circle: "●", square: "■", diamond: "◆", "triangle-up": "▲", cross: "✚", "triangle-down": "▼", star: "★", hexagon: "⬢" };
+
+// A number goes where it covers least: each point tries four places, in turn, against points, bars and earlier numbers.
+function labelPlaces(points, ranges, plot) {
   const wide = plot.clientWidth - 80, high = plot.clientHeight - 80;
-  const at = (p) => [(p.units[0] - ranges.units[0]) / (ranges.units[1] - ranges.units[0]) * wide,
-    (ranges.bound[1] - p.bound[0]) / (ranges.bound[1] - ranges.bound[0]) * high];
-  const taken = points.map((p) => { const [x, y] = at(p); return [x - 9, y - 9, x + 9, y + 9]; });
-  front.slice(1).forEach((p, i) => {
-    const [[x, y], [u, v]] = [at(front[i]), at(p)];
-    for (let t = 0; t <= 1; t += 0.025) taken.push([x + (u - x) * t - 3, y + (v - y) * t - 3, x + (u - x) * t + 3, y + (v - y) * t + 3]);
-  });
+  const across = (x) => (x - ranges.x[0]) / (ranges.x[1] - ranges.x[0]) * wide;
+  const down = (y) => (ranges.y[1] - y) / (ranges.y[1] - ranges.y[0]) * high;
+  const taken = points.flatMap(({ x: [x, dx], y: [y, dy] }) => [
+    [across(x) - 8, down(y) - 8, across(x) + 8, down(y) + 8],
+    [across(x - dx), down(y) - 2, across(x + dx), down(y) + 2],
+    [across(x) - 2, down(y + dy), across(x) + 2, down(y - dy)],
+  ]);
   const shared = (a, b) => Math.max(0, Math.min(a[2], b[2]) - Math.max(a[0], b[0])) * Math.max(0, Math.min(a[3], b[3]) - Math.max(a[1], b[1]));
   return points.map((p) => {
-    const [x, y] = at(p), w = p.label.length * 7.2, h = 16;
-    const boxes = {
-      "top center": [x - w / 2, y - 10 - h, x + w / 2, y - 10], "bottom center": [x - w / 2, y + 10, x + w / 2, y + 10 + h],
-      "middle right": [x + 10, y - h / 2, x + 10 + w, y + h / 2], "middle left": [x - 10 - w, y - h / 2, x - 10, y + h / 2],
+    const x = across(p.x[0]), y = down(p.y[0]), w = String(p.index + 1).length * 8, h = 15;
+    const places = ["top center", "bottom center", "middle right", "middle left", "top right", "top left", "bottom right", "bottom left"];
+    const box = (place) => {
+      const [v, u] = place.split(" ");
+      const left = u === "center" ? x - w / 2 : u === "right" ? x + 7 : x - 7 - w;
+      const top = v === "middle" ? y - h / 2 : v === "top" ? y - 7 - h : y + 7;
+      return [left, top, left + w, top + h];
     };
-    const cost = (box) => taken.reduce((sum, other) => sum + shared(box, other), 0)
-      + Math.max(0, -box[0]) * h + Math.max(0, box[2] - wide) * h;
-    const place = Object.keys(boxes).reduce((best, name) => (cost(boxes[name]) < cost(boxes[best]) ? name : best));
-    taken.push(boxes[place]);
-    return place;
+    const cost = (place) => taken.reduce((sum, other) => sum + shared(box(place), other), 0);
+    const best = places.reduce((one, other) => (cost(other) < cost(one) ? other : one));
+    taken.push(box(best));
+    return best;
   });
 }
 
-function frontier() {
-  const points = data.methods;
-  const front = points.filter((p) => p.front).sort((a, b) => a.units[0] - b.units[0]);
-  const bars = (pair) => ({ type: "data", array: [pair[1] || 0], visible: pair[1] !== null, thickness: 1.2 });
-  const room = (values) => {
-    const low = Math.min(...values), high = Math.max(...values), pad = (high - low || 1) * 0.14;
+function frontier(panel, plot) {
+  const points = panel.points;
+  const front = points.filter((p) => p.front).sort((a, b) => a.x[0] - b.x[0]);
+  const bars = (pair, index) => ({ type: "data", array: [pair[1] || 0], visible: pair[1] !== null, thickness: 1.2, width: 3, color: color(index) });
+  const room = (pairs) => {
+    const low = Math.min(...pairs.map(([v, s]) => v - s)), high = Math.max(...pairs.map(([v, s]) => v + s));
+    const pad = (high - low || 1) * 0.1;
     return [low - pad, high + pad];
   };
-  const ranges = { units: room(points.map((p) => p.units[0])), bound: room(points.map((p) => p.bound[0])) };
-  const places = labelPlaces(points, front, ranges, $("plot-frontier"));
+  const ranges = { x: room(points.map((p) => p.x)), y: room(points.map((p) => p.y)) };
+  const places = labelPlaces(points, ranges, plot);
   const traces = [{
-    x: front.map((p) => p.units[0]), y: front.map((p) => p.bound[0]), mode: "lines", hoverinfo: "skip",
+    x: front.map((p) => p.x[0]), y: front.map((p) => p.y[0]), mode: "lines", hoverinfo: "skip",
     line: { color: css("--muted"), dash: "dot", width: 1.5 }, name: "frontier",
   }];
   points.forEach((p, i) => {
+    const name = plain(data.labels[p.index]);
     traces.push({
-      x: [p.units[0]], y: [p.bound[0]], error_x: bars(p.units), error_y: bars(p.bound), mode: "markers+text",
-      text: [plain(p.label)], textposition: places[i], cliponaxis: false, name: plain(p.label),
-      marker: { size: 11, color: color(p.index), symbol: SYMBOLS[p.index % SYMBOLS.length] },
-      hovertemplate: `${plain(p.label)}<br>%{x:.1f} active units<br>NLL bound %{y:.2f} nats<extra></extra>`,
+      x: [p.x[0]], y: [p.y[0]], error_x: bars(p.x, p.index), error_y: bars(p.y, p.index), mode: "markers+text",
+      text: [String(p.index + 1)], textposition: places[i], textfont: { color: color(p.index) }, cliponaxis: false, name,
+      marker: { size: 9, color: color(p.index), symbol: symbol(p.index) },
+      hovertemplate: `${name}<br>${plain(panel.titles[0].split(" (")[0])} %{x:.1f}<br>${plain(panel.titles[1].split(",")[0])} %{y:.2f} nats<extra></extra>`,
     });
   });
-  return [traces, layout("active units (more is better)", "NLL bound, nats (less is better)",
-    { xaxis: { range: ranges.units }, yaxis: { range: ranges.bound } })];
+  return [traces, layout(...panel.titles, { xaxis: { range: ranges.x }, yaxis: { range: ranges.y } })];
+}
+
+function frontiers() {
+  const shown = [...new Set(data.panels.flatMap((panel) => panel.points.map((p) => p.index)))].sort((a, b) => a - b);
+  $("frontier-legend").replaceChildren(...shown.map((index) => {
+    const item = document.createElement("li"), mark = document.createElement("span");
+    mark.textContent = `${GLYPHS[symbol(index)]} ${index + 1}`;
+    mark.style.color = color(index);
+    item.append(mark, ` ${data.labels[index]}`);
+    return item;
+  }));
+  $("frontiers").classList.toggle("single", data.panels.length === 1);
+  data.panels.forEach((panel, i) => {
+    const plot = document.createElement("div");
+    plot.className = "plot";
+    plot.id = `plot-frontier-${i}`;
+    $("frontiers").append(plot);
+  });
+  data.panels.forEach((panel, i) => draw(`plot-frontier-${i}`, () => frontier(panel, $(`plot-frontier-${i}`))));
 }
 
 // ---- σ histograms with a slider

@@ -5,9 +5,9 @@ const parts = {
   series: runs.some((run) => run.series.epochs.length),
 };
 document.querySelectorAll("[data-needs]").forEach((element) => { element.hidden = !parts[element.dataset.needs]; });
-if ($("plot-frontier")) {
-  if (data.methods.length) draw("plot-frontier", frontier);
-  else $("plot-frontier").hidden = true;
+if ($("frontier")) {
+  if (data.panels.length) frontiers();
+  else $("frontier").hidden = true;
 }
 if (parts.histograms) {
   sigma();

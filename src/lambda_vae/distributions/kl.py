@@ -1,0 +1,50 @@
+"""KL(q || p) by the pair of types, where it has a closed form."""
+
+from collections.abc import Callable
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from lambda_vae.distributions.autoregressive import AutoregressiveGaussian
+from lambda_vae.distributions.draw import Draw
+from lambda_vae.distributions.gaussian import DiagGaussian
+from lambda_vae.distributions.law import Density, Law
+
+__all__ = ["closed_form_kl", "kl_or_ratio"]
+
+#: One formula a pair; a pair that is not here has none.
+_FORMULAS: dict[tuple[type, type], Callable[[Any, Any], Tensor]] = {
+    (DiagGaussian, DiagGaussian): DiagGaussian.kl,
+    (DiagGaussian, AutoregressiveGaussian): lambda q, p: p.kl_from(q),
+}
+
+
+def closed_form_kl(q: Law, p: Density) -> Float[Tensor, "*batch"] | None:
+    """Return KL(q || p) in nats, [B], or None where there is no formula.
+
+    Args:
+        q: Left side.
+        p: Right side.
+
+    Example:
+        >>> from lambda_vae.distributions import standard_normal
+        >>> float(closed_form_kl(standard_normal(2), standard_normal(2)))
+        0.0
+    """
+    formula = _FORMULAS.get((type(q), type(p)))
+    return None if formula is None else formula(q, p)
+
+
+def kl_or_ratio(q: Law, p: Density, draw: Draw) -> Float[Tensor, "*batch"]:
+    """Return KL(q || p) in nats where it has a closed form, [B], else ln q(z)/p(z) of the draws, [K, B].
+
+    The mean of the latter over draws from q is the former.
+
+    Args:
+        q: Left side.
+        p: Right side.
+        draw: From q; looked at only where there is no formula.
+    """
+    closed = closed_form_kl(q, p)
+    return draw.log_prob() - p.log_prob(draw.z) if closed is None else closed

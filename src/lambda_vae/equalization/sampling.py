@@ -1,0 +1,130 @@
+"""The sampling step of every method that this house compares: how sigma becomes the noise that z gets.
+
+`Equalized` is the paper's. The others take it apart: they ask what of lambda-VAE is the cap on the noise that Eq. 30
+implies, and what is the gradient that goes through sigma^lambda.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lambda_vae.equalization import theory
+
+__all__ = ["DetachedExponent", "Equalized", "FixedNoise", "NoiseClamp", "Sampling"]
+
+
+@runtime_checkable
+class Sampling(Protocol):
+    """A map from the posterior's sigma to the std that z is sampled with."""
+
+    def logvar(self, logvar: Float[Tensor, "*batch D"], exponent: Float[Tensor, " D"] | None) -> Tensor:
+        """Return ln of the sampling variance; the very same tensor where nothing changes.
+
+        Args:
+            logvar: ln sigma^2.
+            exponent: lambda; None where there is none.
+        """
+
+    def amplification(self, std: Float[Tensor, "*batch D"], exponent: Float[Tensor, " D"] | None) -> Tensor:
+        """Return d(sampling std)/d(sigma), the factor on the reconstruction gradient (Eq. 11).
+
+        Args:
+            std: sigma.
+            exponent: lambda; None where there is none.
+        """
+
+
+@dataclass(frozen=True)
+class Equalized:
+    """sigma^lambda: the paper's sampling step, and without an exponent the plain VAE's.
+
+    Source:
+        The paper, Eq. 9 and 11.
+    """
+
+    def logvar(self, logvar: Float[Tensor, "*batch D"], exponent: Float[Tensor, " D"] | None) -> Tensor:
+        """Return lambda ln sigma^2."""
+        return logvar if exponent is None else theory.sampling_logvar(logvar, exponent)
+
+    def amplification(self, std: Float[Tensor, "*batch D"], exponent: Float[Tensor, " D"] | None) -> Tensor:
+        """Return lambda sigma^(lambda - 1)."""
+        return torch.ones_like(std) if exponent is None else theory.gradient_amplification(std, exponent)
+
+
+@dataclass(frozen=True)
+class DetachedExponent:
+    """sigma^lambda with sigma taken as given: lambda's noise without lambda's gradient.
+
+    Source:
+        Ours, an ablation of the paper's Eq. 11.
+    """
+
+    def logvar(self, logvar: Float[Tensor, "*batch D"], exponent: Float[Tensor, " D"] | None) -> Tensor:
+        """Return lambda ln sigma^2, through which no gradient reaches sigma."""
+        return logvar if exponent is None else theory.sampling_logvar(logvar.detach(), exponent)
+
+    def amplification(self, std: Float[Tensor, "*batch D"], exponent: Float[Tensor, " D"] | None) -> Tensor:
+        """Return 0 under an exponent, else 1."""
+        return torch.ones_like(std) if exponent is None else torch.zeros_like(std)
+
+
+@dataclass(frozen=True)
+class NoiseClamp:
+    """min(sigma, sigma_c): what Eq. 30 says lambda* amounts to, at once and without a running sigma.
+
+    Args:
+        delta: Of lambda-VAE, > 1; inf never clamps.
+
+    Raises:
+        InputError: delta is not greater than 1.
+
+    Source:
+        Ours, an ablation of the paper's Eq. 16 and 30.
+    """
+
+    delta: float
+
+    def __post_init__(self) -> None:
+        theory.require(delta=self.delta)
+
+    def logvar(self, logvar: Float[Tensor, "*batch D"], exponent: Float[Tensor, " D"] | None) -> Tensor:
+        """Return min(ln sigma^2, ln sigma_c^2)."""
+        cap = 2.0 * math.log(theory.critical_std(self.delta))
+        return logvar if cap == 0.0 else logvar.clamp(max=cap)
+
+    def amplification(self, std: Float[Tensor, "*batch D"], exponent: Float[Tensor, " D"] | None) -> Tensor:
+        """Return 1 below sigma_c, 0 above: there sigma does not reach the decoder."""
+        cap = theory.critical_std(self.delta)
+        return torch.ones_like(std) if cap == 1.0 else (std <= cap).to(std.dtype)
+
+
+@dataclass(frozen=True)
+class FixedNoise:
+    """sigma_c whatever sigma is: a regularised autoencoder with noise of one size.
+
+    Args:
+        delta: Of lambda-VAE, > 1; inf gives the prior's own noise, 1.
+
+    Raises:
+        InputError: delta is not greater than 1.
+
+    Source:
+        Ours, an ablation; Ghosh et al. 2020, arXiv:1903.12436, for what it amounts to.
+    """
+
+    delta: float
+
+    def __post_init__(self) -> None:
+        theory.require(delta=self.delta)
+
+    def logvar(self, logvar: Float[Tensor, "*batch D"], exponent: Float[Tensor, " D"] | None) -> Tensor:
+        """Return ln sigma_c^2 everywhere."""
+        return torch.full_like(logvar, 2.0 * math.log(theory.critical_std(self.delta)))
+
+    def amplification(self, std: Float[Tensor, "*batch D"], exponent: Float[Tensor, " D"] | None) -> Tensor:
+        """Return 0: sigma does not reach the decoder."""
+        return torch.zeros_like(std)

@@ -1,0 +1,199 @@
+"""Recipes: one YAML file a row of a published table, and the runs that a row stands for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from lambda_vae.errors import InputError
+from lambda_vae.experiments.composing import method_named
+from lambda_vae.experiments.config import RunConfig, read_yaml
+from lambda_vae.experiments.specs import configured
+from lambda_vae.experiments.values import fits, kind, nearest
+from lambda_vae.reports.published import published_line
+
+__all__ = ["SCALES", "TABLES", "Recipe", "Scale", "load_recipes", "named", "recipe_from", "run_name_of", "runs_of"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One row of a table.
+
+    Args:
+        name: Of the row, for `--only`.
+        method: A method with its settings, such as "beta-vae:beta=0.5".
+        epochs: Passes over the data.
+        seeds: How many runs, with the seeds 0, 1, ...
+        paper: The line of the paper's own Table 1 that it stands beside, by its name in `published.json`; None if none.
+        elsewhere: Figures that others published for this method: mappings of data, quantity, value and source.
+        note: What the reader must know of this row.
+        optional: Run only where it is named, or all optional rows are asked for.
+
+    Raises:
+        InputError: Numbers below 1, an unknown method or setting, or an unknown line of the paper.
+    """
+
+    name: str
+    method: str
+    epochs: int
+    seeds: int
+    paper: str | None = None
+    elsewhere: tuple[Mapping[str, Any], ...] = ()
+    note: str = ""
+    optional: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "seeds"):
+            if getattr(self, name) < 1:
+                raise InputError(f"recipe {self.name!r}: {name} is {getattr(self, name)}; it must be at least 1")
+        configured(RunConfig(), self.method)
+        if self.paper is not None:
+            published_line(self.paper)
+        for figure in self.elsewhere:
+            if figure.keys() != {"data", "quantity", "value", "source"} or not fits(figure["value"], float):
+                raise InputError(
+                    f"recipe {self.name!r}: a figure published elsewhere is {dict(figure)!r}; it must have data, "
+                    "quantity, value (a number) and source"
+                )
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much of a table is run.
+
+    Args:
+        shorter: Epochs, and settings counted in epochs, are divided by this.
+        seeds: At most so many.
+        settings: Fields of a run that differ from the recipe's.
+        note: What the reader must know.
+        here: Whether the runs are so short that a process for each would take longer than the run.
+    """
+
+    shorter: int = 1
+    seeds: int | None = None
+    settings: Mapping[str, Any] | None = None
+    note: str = ""
+    here: bool = False
+
+
+#: How much of a table is run, by its name on the command line.
+SCALES: dict[str, Scale] = {
+    "smoke": Scale(
+        50,
+        1,
+        {"hidden": (16, 16), "latent_dim": 6, "iw_samples": 8, "checkpoint_every": 100, "trackers": ()},
+        "Smoke scale: tiny networks, few epochs, little data. It shows that everything runs; its figures mean nothing.",
+        here=True,
+    ),
+    "quick": Scale(10, 1, None, "Quick scale: a tenth of the epochs and one seed, for a first look."),
+    "paper": Scale(),
+}
+
+#: The tables that there are recipes for.
+TABLES = ("table1",)
+
+
+def recipe_from(values: Mapping[str, Any], where: str) -> Recipe:
+    """Return the recipe that values from outside describe.
+
+    Args:
+        values: By field of `Recipe`.
+        where: What messages begin with.
+
+    Raises:
+        InputError: An unknown or missing key, a value of the wrong kind, or one that the recipe refuses.
+    """
+    fields = Recipe.__dataclass_fields__
+    hints = {**get_type_hints(Recipe), "elsewhere": list}
+    for key, value in values.items():
+        if key not in fields:
+            raise InputError(f"{where}: unknown key {key!r}{nearest(str(key), fields)}; remove it or mend it")
+        if not fits(value, hints[key]):
+            raise InputError(f"{where}: {key} is {value!r}; it must be {kind(hints[key])}")
+    missing = [key for key in ("name", "method", "epochs", "seeds") if key not in values]
+    if missing:
+        raise InputError(f"{where}: {', '.join(missing)} is missing")
+    return Recipe(**{**values, "elsewhere": tuple(values.get("elsewhere", ()))})
+
+
+@cache
+def load_recipes(table: str) -> tuple[Recipe, ...]:
+    """Return the rows of a table, in its order.
+
+    Args:
+        table: A name in `TABLES`.
+
+    Raises:
+        InputError: Unknown table, or a recipe that cannot be read.
+    """
+    if table not in TABLES:
+        raise InputError(f"unknown table {table!r}{nearest(table, TABLES)}; the tables are {', '.join(TABLES)}")
+    folder = Path(str(files("lambda_vae.experiments"))) / "recipes" / table
+    recipes = tuple(recipe_from(read_yaml(path), str(path)) for path in sorted(folder.glob("*.yaml")))
+    names = [recipe.name for recipe in recipes]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"two recipes of {table} are called {name!r}; rename one")
+    return recipes
+
+
+def run_name_of(config: RunConfig) -> str:
+    """Return the name of a run's folder, which tells apart runs of other lengths too.
+
+    Args:
+        config: The run.
+
+    Example:
+        >>> run_name_of(RunConfig(method="vae", epochs=200, seed=2))
+        'vae-epochs200-seed2'
+    """
+    return f"{method_named(config.method).stem(config)}-epochs{config.epochs}-seed{config.seed}"
+
+
+def runs_of(recipe: Recipe, data: str, scale: Scale, fewer_seeds: int = 0) -> list[RunConfig]:
+    """Return the runs of a row.
+
+    Args:
+        recipe: The row.
+        data: A named data set or a path.
+        scale: How much of it.
+        fewer_seeds: So many seeds less than the recipe says, but at least one.
+    """
+    seeds = max(1, min(recipe.seeds - fewer_seeds, scale.seeds or recipe.seeds))
+    epochs = -(-recipe.epochs // scale.shorter)
+    config, fixed = configured(RunConfig(data=data, epochs=epochs), recipe.method)
+    counted = [name for name in fixed if name.endswith("_epochs")]
+    lengths: dict[str, Any] = {name: _shorter(getattr(config, name), scale) for name in counted}
+    config = replace(config, **lengths, **(scale.settings or {}))
+    return [replace(config, seed=seed) for seed in range(seeds)]
+
+
+def _shorter(epochs: float, scale: Scale) -> float:
+    """A length in epochs at another scale; what was there at all stays there."""
+    if isinstance(epochs, int):
+        return -(-epochs // scale.shorter)
+    return epochs / scale.shorter
+
+
+def named(recipes: Sequence[Recipe], names: Sequence[str], *, optional: bool = False) -> tuple[Recipe, ...]:
+    """Return the recipes of these names, in the table's order; where no name is given all that are not optional.
+
+    Args:
+        recipes: Of a table.
+        names: As typed.
+        optional: Whether all optional ones are asked for too.
+
+    Raises:
+        InputError: A name that the table has not.
+    """
+    known = [recipe.name for recipe in recipes]
+    for name in names:
+        if name not in known:
+            raise InputError(f"unknown row {name!r}{nearest(name, known)}; the rows are {', '.join(known)}")
+    return tuple(
+        recipe
+        for recipe in recipes
+        if recipe.name in names or (optional and recipe.optional) or not (names or recipe.optional)
+    )

@@ -1,0 +1,287 @@
+"""`reproduce`: a published table row by row, on the same network and under the same measurements, resumable."""
+
+import os
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.live import Live
+
+from lambda_vae.data import Dataset
+from lambda_vae.errors import InputError
+from lambda_vae.experiments.build import load_data
+from lambda_vae.experiments.compare import jobs_of, progress, rows_of
+from lambda_vae.experiments.composing import method_named
+from lambda_vae.experiments.config import RunConfig, read_config, read_yaml, to_yaml, write_config
+from lambda_vae.experiments.engine import Job, run_jobs
+from lambda_vae.experiments.folder import check_room, is_empty, is_locked, locked
+from lambda_vae.experiments.known import KnownRun, read_known, take_up
+from lambda_vae.experiments.provenance import command_line, provenance
+from lambda_vae.experiments.recipe import SCALES, Recipe, load_recipes, named, run_name_of, runs_of
+from lambda_vae.experiments.results import describe_data
+from lambda_vae.experiments.run import make_trainer, train
+from lambda_vae.experiments.values import nearest
+from lambda_vae.files import read_json, replacing, write_atomic, write_json
+from lambda_vae.training import Diverged
+
+__all__ = ["Reproduction", "reproduce"]
+
+#: Rows of the subset that a smoke run is content with: as many as the digits have.
+_SMOKE_ROWS = (1_442, 355)
+
+#: Of data on which fewer seeds are run, and what must be said of results on it.
+_FEWER_SEEDS = {"omniglot": 1}
+_NOTES = {
+    "omniglot": "The data is our own 28x28 rendering of OMNIGLOT, not the file that others use: published figures, the "
+    "paper's among them, are not comparable with ours and stand here for orientation alone."
+}
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What is reproduced.
+
+    Args:
+        table: A name in `recipe.TABLES`.
+        data: A named data set or a path.
+        scale: A name in `recipe.SCALES`.
+        only: Names of rows; all that are not optional where none is given.
+        optional: Whether all optional rows are asked for too.
+        workers: Processes at a time; one a core if not given.
+        known: Archives of results pages, whose runs count as done where they are exactly the same.
+
+    Raises:
+        InputError: An unknown name, or workers below 1.
+    """
+
+    table: str = "table1"
+    data: str = "mnist"
+    scale: str = "paper"
+    only: tuple[str, ...] = ()
+    optional: bool = False
+    workers: int | None = None
+    known: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.asked  # noqa: B018 - refuses unknown names
+        if self.scale not in SCALES:
+            raise InputError(
+                f"unknown scale {self.scale!r}{nearest(self.scale, SCALES)}; the scales are {', '.join(SCALES)}"
+            )
+        if self.workers is not None and self.workers < 1:
+            raise InputError(f"workers is {self.workers}; it must be at least 1")
+
+    @property
+    def default_out(self) -> Path:
+        """The folder, if none is given: runs/TABLE-DATA, with the scale unless it is the paper's."""
+        scale = "" if self.scale == "paper" else f"-{self.scale}"
+        return Path("runs") / f"{self.table}-{Path(self.data).stem}{scale}"
+
+    @property
+    def asked(self) -> tuple[Recipe, ...]:
+        """The rows asked for."""
+        return named(load_recipes(self.table), self.only, optional=self.optional)
+
+    def recipes(self, out: Path) -> tuple[Recipe, ...]:
+        """Return the rows asked for, and those that the folder holds already.
+
+        Args:
+            out: Its folder; need not exist.
+        """
+        asked = self.asked
+        there = {path.stem for path in (out / "configs").glob("*.yaml")}
+        return tuple(
+            recipe
+            for recipe in load_recipes(self.table)
+            if recipe in asked or there & {run_name_of(config) for config in self.runs(recipe, self.data)}
+        )
+
+    def runs(self, recipe: Recipe, data: str) -> list[RunConfig]:
+        """Return the runs of a row.
+
+        Args:
+            recipe: The row.
+            data: As in the runs' configs.
+        """
+        return runs_of(recipe, data, SCALES[self.scale], _FEWER_SEEDS.get(self.data, 0))
+
+
+def reproduce(
+    choice: Reproduction, out: Path, *, resume: bool = False, console: Console | None = None
+) -> list[dict[str, Any]]:
+    """Run what is missing of a table and return its rows, one a run; one process per core.
+
+    Args:
+        choice: What.
+        out: Folder of everything; that of a comparison, so that `report` works on it.
+        resume: Go on with what lies there; finished runs are kept, new rows are added.
+        console: Where progress is shown.
+
+    Raises:
+        InputError: Anything that can be refused before training.
+    """
+    started = datetime.now(UTC)
+    dataset = load_data(RunConfig(data=choice.data))
+    known = tuple(run for path in choice.known for run in read_known(path))
+    recipes = choice.recipes(out)
+    for recipe in recipes:
+        make_trainer(choice.runs(recipe, choice.data)[0], dataset, None, [])  # refuses before anything is written
+    smoke = choice.scale == "smoke" and len(dataset.train) > _SMOKE_ROWS[0]
+    data = str(out / "data" / f"{dataset.name}-smoke.npz") if smoke else choice.data
+    of_run = _plan(choice, recipes, data)
+    _check_folder(out, choice, list(of_run), resume=resume)
+    with locked(out):
+        if smoke:
+            _write_subset(Path(data), dataset)
+        _write_configs(out, choice, list(of_run))
+        _run(out, choice, of_run, known, load_data(RunConfig(data=data)), started, console)
+    rows: list[dict[str, Any]] = read_json(out / "table.json")
+    return rows
+
+
+def _plan(choice: Reproduction, recipes: Sequence[Recipe], data: str) -> dict[RunConfig, Recipe]:
+    """Every run with its row, the first seed of everything first."""
+    pairs = [(config, recipe) for recipe in recipes for config in choice.runs(recipe, data)]
+    return dict(sorted(pairs, key=lambda pair: pair[0].seed))
+
+
+def _run(
+    out: Path,
+    choice: Reproduction,
+    of_run: Mapping[RunConfig, Recipe],
+    known: tuple[KnownRun, ...],
+    dataset: Dataset,
+    started: datetime,
+    console: Console | None,
+) -> None:
+    wanted = [config for config, recipe in of_run.items() if recipe in choice.asked]
+    take_up(known, {run_name_of(config): config for config in wanted}, out, dataset.sha256)
+    with Live(console=console or Console(quiet=True), refresh_per_second=2, transient=True) as live:
+        try:
+            run = _run_here if SCALES[choice.scale].here else run_jobs
+            workers = choice.workers or os.cpu_count() or 1
+            run(jobs_of(wanted, out, run_name_of), workers, lambda jobs: live.update(progress(jobs)))
+        finally:  # what is done can be read and reported, also after an interruption
+            rows = _rows(out, of_run)
+            write_json(out / "table.json", rows)
+            write_json(out / "provenance.json", _provenance(out, choice, rows, dataset, started))
+
+
+def _run_here(jobs: Sequence[Job], _workers: int, show: Callable[[Sequence[Job]], None]) -> None:
+    """`run_jobs` for runs of a second each: in this process, one after the other."""
+    for job in jobs:
+        show(jobs)
+        if job.status() != "waiting":
+            continue
+        config = read_config(job.folder.parent.parent / "configs" / f"{job.name}.yaml")
+        with suppress(Diverged):  # metrics.json says so
+            try:
+                train(config, job.folder, resume=True)
+            except InputError as error:
+                write_json(job.failure, {**job.identity, "status": "failed", "failure": str(error)})
+
+
+def _check_folder(out: Path, choice: Reproduction, configs: Sequence[RunConfig], *, resume: bool) -> None:
+    """Refuse a folder with anything else in it, or with processes still at work; nothing is written."""
+    if not is_empty(out):
+        there = read_yaml(out / "config.yaml") if (out / "config.yaml").exists() else {}
+        if not (out / "configs").is_dir() or "table" not in there:
+            raise InputError(f"{out} is not empty and holds no reproduction; choose another --out")
+        for name, value in _identity(choice).items():
+            if there.get(name) != value:
+                raise InputError(
+                    f"{out} holds another reproduction: its {name} is {there.get(name)!r}, here it is {value!r}; "
+                    "choose another --out"
+                )
+        if not resume:
+            raise InputError(f"{out} holds this reproduction already; add --resume to go on, or choose another --out")
+    for config in configs:
+        path = out / "configs" / f"{run_name_of(config)}.yaml"
+        if path.exists() and read_config(path) != config:
+            raise InputError(f"the recipe of {path.stem} has changed since {out} was begun; choose another --out")
+    busy = [path for path in (out, *(out / "runs" / run_name_of(config) for config in configs)) if is_locked(path)]
+    if busy:
+        raise InputError(f"another process is training in {busy[0]}; wait until it ends, or choose another --out")
+    check_room(out)
+
+
+def _identity(choice: Reproduction) -> dict[str, str]:
+    return {"table": choice.table, "data": choice.data, "scale": choice.scale}
+
+
+def _write_configs(out: Path, choice: Reproduction, configs: Sequence[RunConfig]) -> None:
+    """What it is comes first, so that a folder is known for what it is from the beginning; then one file a run."""
+    write_atomic(out / "config.yaml", to_yaml(_identity(choice)))
+    for config in configs:
+        write_config(out / "configs" / f"{run_name_of(config)}.yaml", config)
+
+
+def _write_subset(path: Path, dataset: Dataset) -> None:
+    """The first rows of both parts as data of its own, the same bytes each time."""
+    if path.exists():
+        return
+    arrays = {}
+    for name, part, rows in zip(("train", "test"), (dataset.train, dataset.test), _SMOKE_ROWS, strict=True):
+        arrays[name] = np.asarray(part.x[:rows]).reshape(-1, *dataset.shape)
+        if part.y is not None:
+            arrays[f"y_{name}"] = np.asarray(part.y[:rows])
+    with replacing(path) as temporary:
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]
+
+
+def _rows(out: Path, of_run: Mapping[RunConfig, Recipe]) -> list[dict[str, Any]]:
+    """The rows of table.json: all of a comparison's, with the row of the table they belong to and what they cost."""
+    rows = []
+    for row, (config, recipe) in zip(rows_of(out, list(of_run), run_name_of), of_run.items(), strict=True):
+        path = out / row["path"] / "provenance.json"
+        made = read_json(path) if path.exists() else {}
+        title = method_named(config.method).label(config)
+        extra = {
+            "label": f"{title}, {config.epochs} epochs",
+            "title": title,
+            "block": f"{config.epochs} epochs",
+            "recipe": recipe.name,
+            "paper": recipe.paper,
+            "elsewhere": [dict(figure) for figure in recipe.elsewhere],
+            "note": recipe.note,
+            "cpu": (made.get("machine") or {}).get("cpu"),
+        }
+        rows.append({**row, **extra})
+    rows.sort(key=lambda row: -row["epochs"])  # stable: within a block the order is that of the runs
+    return [{**row, "step_cost": _step_cost(row, rows)} for row in rows]
+
+
+def _step_cost(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> float | None:
+    """Time per step, of the plain VAE's of the same length on the same kind of machine."""
+    plain = [
+        other["ms_per_step"]
+        for other in rows
+        if other["method"] == "vae" and (other["block"], other["cpu"]) == (row["block"], row["cpu"])
+        if other.get("ms_per_step")
+    ]
+    return row["ms_per_step"] / statistics.fmean(plain) if plain and row.get("ms_per_step") else None
+
+
+def _provenance(
+    out: Path, choice: Reproduction, rows: Sequence[Mapping[str, Any]], dataset: Dataset, started: datetime
+) -> dict[str, Any]:
+    base = RunConfig(data=choice.data)
+    options = {"precision": base.precision, "matmul": base.matmul, "compile": base.compile}
+    seeds = sorted({row["seed"] for row in rows})
+    record = provenance(command_line(), seeds, describe_data(base, dataset), options, started)
+    made = {row["run"]: out / row["path"] / "provenance.json" for row in rows}
+    runs = {name: read_json(path) for name, path in made.items() if path.exists()}
+    keys = ("commit", "dirty", "finished", "known")
+    return {
+        **record,
+        "title": f"{choice.table.capitalize()} on {choice.data}, made whole",
+        "notes": [note for note in (SCALES[choice.scale].note, _NOTES.get(choice.data, "")) if note],
+        "seconds_training": sum(row.get("seconds") or 0.0 for row in rows),
+        "runs": {name: {key: one.get(key) for key in keys if key in one} for name, one in runs.items()},
+    }

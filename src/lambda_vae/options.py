@@ -1,0 +1,205 @@
+"""What each command may be told: the options, their defaults, their help, and one sentence for what is wrong."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from jsonargparse import ArgumentParser, Namespace
+
+__all__ = [
+    "PROGRAM",
+    "Parser",
+    "compare_parser",
+    "data_parser",
+    "diagnose_parser",
+    "fail",
+    "process_number",
+    "reconstruct_parser",
+    "report_parser",
+    "reproduce_parser",
+    "sample_parser",
+    "theory_parser",
+    "train_parser",
+]
+
+PROGRAM = "lambda-vae"
+
+
+class Parser(ArgumentParser):
+    """Says what is wrong in one sentence, with the nearest name where one is misspelt."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - jsonargparse's own
+        super().__init__(**settings, allow_abbrev=False)
+
+    def parse_words(self, words: Sequence[str]) -> Namespace:
+        """Return the options that the words stand for.
+
+        Args:
+            words: As typed after the command's name.
+        """
+        from lambda_vae.experiments.values import with_yaml_numbers
+
+        numeric = {
+            name
+            for action in self._actions
+            for name in action.option_strings
+            if "float" in str(getattr(action, "_typehint", ""))
+        }
+        try:
+            return self.parse_args(with_yaml_numbers(words, numeric))
+        except (UnicodeDecodeError, OSError) as error:
+            fail(f"the config file cannot be read: {error}")
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """End the program with jsonargparse's complaint made plain.
+
+        Args:
+            message: Of jsonargparse.
+            ex: Behind it.
+        """
+        from lambda_vae.experiments.values import plain_complaint
+
+        hints = {action.dest: getattr(action, "_typehint", None) for action in self._actions}
+        options = [name for action in self._actions for name in action.option_strings]
+        fail(f"{plain_complaint(message, hints, options)}; see {self.prog} --help")
+
+
+def process_number() -> int:
+    """This process's number among those that a launcher started together."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def fail(message: str, code: int = 2) -> NoReturn:
+    """End the program with one sentence on stderr.
+
+    Args:
+        message: The sentence.
+        code: Exit code.
+    """
+    where = f" (process {process_number()})" if process_number() else ""
+    print(f"{PROGRAM}{where}: {' '.join(message.split())}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _add_out(parser: ArgumentParser) -> None:
+    parser.add_argument("--out", type=str, required=True, help="folder for everything the command writes")
+    parser.add_argument("--resume", action="store_true", help="go on with what lies in the folder")
+
+
+def train_parser() -> Parser:
+    """Return the options of `train`."""
+    from lambda_vae.experiments import RunConfig
+
+    parser = Parser(description="Train one VAE, measure it and write a report.")
+    parser.add_argument("--config", action="config", help="a YAML file with any of the options below")
+    parser.add_class_arguments(RunConfig)
+    _add_out(parser)
+    parser.add_argument("--fork", type=str, default=None, help="start from this checkpoint of a run the same so far")
+    parser.add_argument("--keep_checkpoints", type=int, nargs="*", default=[], help="epoch ends whose checkpoint stays")
+    parser.add_argument("--report", type=bool, default=True, help="write report.html")
+    return parser
+
+
+def compare_parser() -> Parser:
+    """Return the options of `compare`."""
+    from lambda_vae.experiments import CompareConfig, RunConfig
+    from lambda_vae.experiments.compare import VARIED
+
+    default = CompareConfig()
+    parser = Parser(description="Train several methods on the same data, order and noise, and put them side by side.")
+    parser.add_argument("--config", action="config", help="a YAML file with any of the options below")
+    parser.add_argument("--methods", type=str, nargs="+", default=list(default.methods), help="see `lambda-vae list`")
+    per_value = "for methods with λ, one run a value"
+    parser.add_argument("--delta", type=float, nargs="+", default=list(default.delta), help=per_value)
+    parser.add_argument("--release_epochs", type=int, nargs="+", default=list(default.release_epochs), help=per_value)
+    parser.add_argument("--seeds", type=int, default=default.seeds, help="how many seeds")
+    parser.add_argument("--workers", type=int | None, default=None, help="processes at a time; one a core if not given")
+    parser.add_class_arguments(RunConfig, skip=set(VARIED))
+    _add_out(parser)
+    return parser
+
+
+def reproduce_parser() -> Parser:
+    """Return the options of `reproduce`."""
+    from lambda_vae.experiments.recipe import SCALES, TABLES
+
+    parser = Parser(description="Run a published table row by row, and put its figures beside ours.")
+    parser.add_argument("table", type=str, help=f"one of {', '.join(TABLES)}")
+    parser.add_argument("--data", type=str, default="mnist", help="mnist, omniglot, or any other data")
+    parser.add_argument("--scale", type=str, default="paper", help=f"one of {', '.join(SCALES)}")
+    parser.add_argument("--only", type=str, nargs="+", default=[], help="names of rows; all but optional ones else")
+    parser.add_argument("--optional", action="store_true", help="the optional rows too: compositions with λ")
+    parser.add_argument("--known", type=str, nargs="+", default=[], help="results/NAME.json whose runs count as done")
+    parser.add_argument("--workers", type=int | None, default=None, help="processes at a time; one a core if not given")
+    parser.add_argument("--out", type=str, default=None, help="folder for everything; else runs/TABLE-DATA")
+    parser.add_argument("--resume", action="store_true", help="go on with what lies in the folder")
+    return parser
+
+
+def run_parser(description: str) -> Parser:
+    parser = Parser(description=description)
+    parser.add_argument("run", type=str, help="folder of a run")
+    return parser
+
+
+def diagnose_parser() -> Parser:
+    """Return the options of `diagnose`."""
+    parser = run_parser("Say which dimensions of a trained run collapsed, and why.")
+    parser.add_argument("--data", type=str, default=None, help="other data than the run's own")
+    parser.add_argument("--iw_samples", type=int | None, default=None, help="importance samples; else the run's number")
+    parser.add_argument("--json", type=str, default=None, help="write the measures there too")
+    return parser
+
+
+def sample_parser() -> Parser:
+    """Return the options of `sample`."""
+    parser = run_parser("Draw from the prior and decode.")
+    parser.add_argument("--n", type=int, default=64, help="how many")
+    parser.add_argument("--seed", type=int, default=0, help="of the draws")
+    parser.add_argument("--out", type=str, default=None, help=".png or .npy; else RUN/figures/samples.png")
+    return parser
+
+
+def reconstruct_parser() -> Parser:
+    """Return the options of `reconstruct`."""
+    parser = run_parser("Decode the mean codes of test examples.")
+    parser.add_argument("--n", type=int, default=24, help="how many")
+    parser.add_argument("--data", type=str, default=None, help="other data than the run's own")
+    parser.add_argument("--out", type=str, default=None, help=".png or .npy; else RUN/figures/reconstructions.png")
+    return parser
+
+
+def report_parser() -> Parser:
+    """Return the options of `report`."""
+    parser = run_parser("Write the figures and the HTML report of a run or a comparison anew.")
+    parser.add_argument("--results", type=str, default=None, help="write a results page (.md) with all rows, too")
+    parser.add_argument("--epochs", type=int, nargs="*", default=[], help="epochs whose readings that page shows")
+    return parser
+
+
+def theory_parser() -> Parser:
+    """Return the options of `theory`."""
+    parser = Parser(description="What a δ implies: critical std, sampling noise, capacity, λ(σ).")
+    parser.add_argument("--delta", type=float, nargs="+", default=[1.01, 1.1, 1.19, 1.5, 3.0], help="values of δ")
+    parser.add_argument("--latent_dim", type=int, default=30, help="for the predicted capacity")
+    parser.add_argument("--max_exponent", type=float, default=20.0, help="largest λ")
+    parser.add_argument("--out", type=str, default=None, help="draw the curves to this .svg, .pdf or .png")
+    return parser
+
+
+def data_parser(action: str) -> Parser:
+    """Return the options of `data ACTION`.
+
+    Args:
+        action: list, prepare or verify.
+    """
+    described = {
+        "list": "List the named data sets and whether they are here.",
+        "prepare": "Fetch, check and prepare data sets.",
+        "verify": "Check raw and prepared files against their hashes.",
+    }
+    parser = Parser(description=described[action])
+    if action != "list":
+        parser.add_argument("names", type=str, nargs="+", help="names or paths")
+    return parser

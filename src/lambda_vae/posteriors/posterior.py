@@ -1,0 +1,34 @@
+"""What every posterior is: a module from the encoder's output to a law of z."""
+
+from abc import abstractmethod
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lambda_vae.distributions import Law
+
+__all__ = ["Posterior"]
+
+
+class Posterior(nn.Module):
+    """A map from the encoder's output h to q(z|x).
+
+    Args:
+        latent_dim: D.
+        mixing_dim: How many numbers of noise q itself depends on, beside h; 0 unless q is implicit.
+    """
+
+    def __init__(self, latent_dim: int, mixing_dim: int = 0) -> None:
+        super().__init__()
+        self.latent_dim, self.mixing_dim = latent_dim, mixing_dim
+
+    @abstractmethod
+    def forward(self, h: Float[Tensor, "B H"], xi: Float[Tensor, "B X"] | None = None) -> Law:
+        """Return q(z|x).
+
+        Args:
+            h: The encoder's output.
+            xi: Noise of an implicit q: the law is then the one Gaussian that xi picks. Without it, a law with a density
+                stands for q.
+        """
+        raise NotImplementedError

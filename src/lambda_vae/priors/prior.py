@@ -1,0 +1,31 @@
+"""What every prior is: a module that returns a law of z."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lambda_vae.distributions import Density, Law
+
+__all__ = ["Prior"]
+
+
+class Prior(nn.Module):
+    """A law of z whose parameters may be learned."""
+
+    def meet(self, x: Float[Tensor, "N F"]) -> None:
+        """Look at some data before training; most priors have no use for it.
+
+        Args:
+            x: As the model sees it.
+        """
+
+    @abstractmethod
+    def forward(self, encode: Callable[[Tensor], Law]) -> Density:
+        """Return p(z).
+
+        Args:
+            encode: Data to posteriors, for a prior that is made of some.
+        """
+        raise NotImplementedError

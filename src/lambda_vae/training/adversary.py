@@ -1,0 +1,166 @@
+"""A classifier that is trained beside the model, and when it is no use any more."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import softplus
+
+from lambda_vae.errors import InputError
+from lambda_vae.networks import mlp
+from lambda_vae.training.checkpoints import load_optimizer
+from lambda_vae.training.watch import Diverged, Trail
+
+if TYPE_CHECKING:
+    from lambda_vae.training.loop import Trainer
+
+__all__ = ["Adversary"]
+
+#: Between the seed of the model's weights and that of the classifier's.
+_OWN_SEED = 2**33
+
+
+class Adversary:
+    """A network whose logit is high for what the model draws and low for reference draws.
+
+    At its best the logit is ln a/b, where a is the density of the one and b that of the other.
+
+    Args:
+        hidden: Widths of its hidden layers.
+        learning_rate: Of its Adam.
+        won_below: Its cross-entropy in nats (ln 2 = 0.693 is guessing) below which it has won and teaches nothing.
+
+    Raises:
+        InputError: No hidden layer, or a learning rate that is not a positive number.
+
+    Source:
+        Goodfellow et al. 2014, arXiv:1406.2661, Eq. 1, for its objective and its optimum.
+    """
+
+    network: nn.Module
+
+    def __init__(self, hidden: Sequence[int], learning_rate: float, won_below: float) -> None:
+        if not hidden or min(hidden) < 1:
+            raise InputError(f"adversary_hidden is {list(hidden)}; it needs at least one layer of at least one unit")
+        if not 0 < learning_rate < math.inf:
+            raise InputError(f"adversary_rate is {learning_rate}; it must be a positive number")
+        self.hidden, self.learning_rate, self.won_below = tuple(hidden), learning_rate, won_below
+
+    def begin(self, trainer: "Trainer", features: int) -> nn.Module:
+        """Make the network and its optimiser, and return the network.
+
+        Args:
+            trainer: For the device, the processes and the seed.
+            features: Length of the network's input.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(trainer.options.seed + _OWN_SEED)
+            self.network = mlp(features, self.hidden, 1).to(trainer.device)
+        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.learning_rate, fused=True)
+        self.trained, self.optimizer = trainer.accelerator.prepare(self.network, optimizer)
+        self.accelerator, self.autocast = trainer.accelerator, trainer.autocast
+        self.losses = torch.zeros(trainer.steps, device=trainer.device)
+        return self.network
+
+    def logit(self, inputs: Float[Tensor, "*batch F"]) -> Float[Tensor, "*batch"]:
+        """Return its logit as part of a loss for the model: gradients reach the inputs, not the network.
+
+        Args:
+            inputs: What the model drew.
+        """
+        weights = {name: weight.detach() for name, weight in self.network.named_parameters()}
+        with self.autocast:
+            logit: Tensor = functional_call(self.network, weights, (inputs,))
+        return logit.float().squeeze(-1)
+
+    def learn(self, step: int, drawn: Float[Tensor, "*batch F"], reference: Float[Tensor, "*others F"]) -> None:
+        """Take one gradient step on the cross-entropy; both sides weigh the same.
+
+        Args:
+            step: Position in the epoch.
+            drawn: Draws of the model.
+            reference: Draws of the law they are told from.
+        """
+        drawn, reference = drawn.detach().flatten(0, -2), reference.detach().flatten(0, -2)
+        with self.autocast:
+            logit = self.trained(torch.cat((drawn, reference)))
+        high, low = logit.float().squeeze(-1).split((len(drawn), len(reference)))
+        loss = 0.5 * (softplus(-high).mean() + softplus(low).mean())
+        self.accelerator.backward(loss)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.losses[step] = loss.detach()
+
+    def check(self, trainer: "Trainer", trail: Trail) -> None:
+        """Raise if it has left the finite numbers before the model did.
+
+        Args:
+            trainer: At the end of an epoch, or at a stop within one.
+            trail: Of all processes.
+
+        Raises:
+            Diverged: With the epoch and a remedy.
+        """
+        losses = self._joint_losses()
+        finite = [weight.isfinite().all() for weight in self.network.parameters()]
+        if bool(losses.isfinite().all() & torch.stack(finite).all()):
+            return
+        # Its logit is part of the loss alone: where another term is the first to break, the model broke.
+        broken = trail.values[~trail.values.isfinite().all(dim=1)]
+        if bool(broken[:1, 1:].isfinite().all()):
+            raise Diverged(
+                f"the discriminator diverged in epoch {trainer.epoch + 1}: its loss or its weights are not finite; the "
+                f"last good checkpoint is kept. Try --adversary_rate {self.learning_rate / 10:.1g}"
+            )
+
+    def end_epoch(self, trainer: "Trainer") -> dict[str, float]:
+        """Return its mean loss over the epoch, and begin another.
+
+        Args:
+            trainer: At the end of an epoch.
+
+        Raises:
+            Diverged: It has won: its loss lay below the threshold at every step.
+        """
+        losses = self._joint_losses()
+        largest, mean = torch.stack((losses.amax(), losses.double().mean())).tolist()
+        if largest < self.won_below:
+            raise Diverged(
+                f"the discriminator won in epoch {trainer.epoch + 1}: its cross-entropy was at most {largest:.2g} nats "
+                f"at every step (guessing is 0.693, {self.won_below:g} is the limit), so it teaches the model nothing; "
+                f"the last good checkpoint is kept. Try --adversary_rate {self.learning_rate / 10:.1g} or a smaller "
+                "--adversary_hidden"
+            )
+        self.losses.zero_()
+        return {"adversary_loss": mean}
+
+    def _joint_losses(self) -> Tensor:
+        joint: Tensor = self.accelerator.reduce(self.losses, reduction="mean")
+        return joint
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return weights, optimiser and the epoch's losses so far; every process must call this."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict()["state"],
+            "losses": self._joint_losses(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take up a state.
+
+        Args:
+            state: From `state_dict`, flattened with dots.
+        """
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}}
+        for name, tensor in state.items():
+            part, _, rest = name.partition(".")
+            if rest:
+                parts[part][rest] = tensor
+        self.network.load_state_dict(parts["network"])
+        load_optimizer(self.optimizer, parts["optimizer"])
+        self.losses.copy_(state["losses"])

@@ -1,0 +1,147 @@
+"""The recommendation, from planted records of which the right answer is known."""
+
+import math
+from typing import Any
+
+import pytest
+
+from lambda_vae.reports.advice import advice
+
+
+def runs(label: str, active: float | None, bound: float | None, iw: float | None, probe: float | None = None,
+         seeds: tuple[float, ...] = (-0.1, 0.1), **values: Any) -> list[dict[str, Any]]:  # fmt: skip
+    """One row a seed; each seed shifts the likelihoods by its number, so that means stay and the spread is known."""
+
+    def shifted(value: float | None, by: float) -> float | None:
+        return None if value is None else value + by
+
+    return [
+        {
+            "run": f"{label}-{i}", "method": "other", "label": label, "seed": i, "status": "done", "latent_dim": 30,
+            "active_units": active, "nll_bound": shifted(bound, by), "nll_iw": shifted(iw, by),
+            "linear_probe_accuracy": probe, "surrogate_nll": 1.0, "ms_per_step": 10.0, "nll_iw_samples": 64,
+        } | values
+        for i, by in enumerate(seeds)
+    ]  # fmt: skip
+
+
+VAE = runs("VAE", 7, 104.6, 99.0, 0.94, method="vae")
+WARM = runs("warm", 18, 94.3, 89.0, 0.91, ms_per_step=11.0)
+NEAR = runs("near", 21, 95.5, 89.8, 0.90, ms_per_step=25.0)
+SHARP = runs("sharp", 26, 117.0, 110.9, 0.88, surrogate_nll=0.0)
+ALL = [*VAE, *WARM, *NEAR, *SHARP]
+
+
+def starting(rows: list[dict[str, Any]], word: str, **settings: float) -> str:
+    found = [sentence for sentence in advice(rows, **settings) if sentence.startswith(word)]
+    assert len(found) == 1, advice(rows, **settings)
+    return found[0]
+
+
+def test_best_bound_with_lead_and_cost() -> None:
+    assert starting(ALL, "Best bound") == (
+        "Best bound: warm. Importance-weighted NLL 89.00 ± 0.14 nats, 0.80 ahead of near at 89.80 ± 0.14. "
+        "NLL bound 94.30 ± 0.14 nats, 1.20 ahead of near at 95.50 ± 0.14. 18 ± 0.0 active units, linear probe 91.0%. "
+        "A step takes 1.10 times the plain VAE's."
+    )
+
+
+def test_best_representation_counts_active_units_first() -> None:
+    text = starting(ALL, "Best representation")
+    assert text.startswith("Best representation: sharp. It has 26 ± 0.0 active units. Importance-weighted NLL 110.90")
+    assert "reaches 88.0%; the best, 94.0%, is that of the plain VAE." in text
+
+
+def test_best_trade_takes_most_units_within_its_price() -> None:
+    text = starting(ALL, "Best trade")
+    assert "(most active units on the frontier within 1 nats of the best importance-weighted NLL): near" in text
+    assert "3 more active units than warm for 0.80 nats" in text
+    assert text.endswith("A step takes 2.50 times the plain VAE's.")
+    assert "warm again; nothing that near" in starting(ALL, "Best trade", within=0.5)
+    assert ": sharp, 8 more" in starting(ALL, "Best trade", within=30.0)
+
+
+def test_a_method_off_the_frontier_is_no_trade() -> None:
+    dominated = runs("dominated", 20, 95.6, 89.9)
+    assert "near, 3 more" in starting([*ALL, *dominated], "Best trade")
+
+
+def test_the_surrogate_has_no_say() -> None:
+    without = [{k: v for k, v in row.items() if k != "surrogate_nll"} for row in ALL]
+    assert advice(without) == advice(ALL)
+
+
+def test_a_lead_within_the_spread_is_called_so() -> None:
+    wide = (-1.0, 1.0)
+    text = starting([*runs("a", 5, 95.0, 90.0, seeds=wide), *runs("b", 5, 95.5, 92.9, seeds=wide)], "Best bound")
+    # The spread of a difference of two: sqrt(2 + 2) = 2 nats.
+    assert "0.50 ahead of b at 95.50 ± 1.41, which is within the spread over seeds." in text
+    assert "2.90 ahead of b at 92.90 ± 1.41." in text
+
+
+def test_one_seed_says_nothing_about_chance() -> None:
+    rows = [row for row in ALL if row["seed"] == 0]
+    assert "by one seed only, so whether the lead is more than chance is unknown" in starting(rows, "Best bound")
+
+
+def test_two_likelihoods_that_disagree_are_both_named() -> None:
+    rows = [*runs("a", 5, 95.0, 90.0), *runs("b", 6, 94.0, 91.0)]
+    assert starting(rows, "Lowest importance-weighted NLL").startswith("Lowest importance-weighted NLL: a. ")
+    assert starting(rows, "Lowest NLL bound").startswith("Lowest NLL bound: b. ")
+
+
+def test_ties() -> None:
+    rows = [*runs("a", 9, 95.0, 90.0, 0.8), *runs("b", 9, 95.0, 90.0, 0.9)]
+    assert "level with b at 90.00" in starting(rows, "Best bound")
+    assert "Best representation: b. It has 9 ± 0.0 active units, as many as a; the probe decides." in starting(
+        rows, "Best representation"
+    )
+    bare = [*runs("a", 9, 95.0, 90.0), *runs("b", 9, 94.0, 90.0)]
+    assert "b. It has 9 ± 0.0 active units, as many as a; the bound decides." in starting(bare, "Best representation")
+
+
+def test_data_without_labels() -> None:
+    rows = [row | {"linear_probe_accuracy": None} for row in ALL]
+    assert "no labels, so no probe could be asked" in starting(rows, "Best representation")
+    assert "linear probe" not in " ".join(advice(rows))
+
+
+def test_without_importance_weights_the_bound_decides() -> None:
+    rows = [row | {"nll_iw": None} for row in ALL]
+    assert starting(rows, "Best bound").startswith("Best bound: warm. NLL bound 94.30")
+    assert "within 2 nats of the best NLL bound): near" in starting(rows, "Best trade", within=2.0)
+
+
+def test_one_method_leaves_no_choice() -> None:
+    assert advice(VAE) == ("Only one method has results: there is nothing to choose between.",)
+
+
+@pytest.mark.parametrize("broken", [{"nll_bound": math.nan}, {"nll_bound": None}, {"nll_bound": math.inf}])
+def test_a_method_without_a_number_is_left_out_and_said_so(broken: dict[str, Any]) -> None:
+    sharp = [row | broken for row in runs("lowest of all", 30, 0.0, 0.0)]
+    sentences = advice([*ALL, *sharp])
+    assert sentences[:-1] == advice(ALL)
+    assert sentences[-1] == "Left out: 2 without a bound of 10 runs."
+    assert "nan" not in " ".join(sentences)
+
+
+def test_failed_and_waiting_runs_are_left_out_and_said_so() -> None:
+    more = [runs("x", 30, 1.0, 1.0)[0] | {"status": status} for status in ("failed", "waiting", "waiting")]
+    sentences = advice([*ALL, *more])
+    assert sentences[:-1] == advice(ALL)
+    assert sentences[-1] == "Left out: 1 failed, 2 still to come of 11 runs."
+    assert advice(more) == ("No run has a result: there is nothing to recommend.", sentences[-1].replace("11", "3"))
+
+
+def test_unknown_costs_are_called_unknown() -> None:
+    others = [*WARM, *NEAR]
+    assert "cost beside the plain VAE is not known" in starting(others, "Best bound")
+    given = [row | {"step_cost": 3.0} for row in others]
+    assert "A step takes 3.00 times the plain VAE's." in starting(given, "Best bound")
+
+
+def test_what_was_measured_on_decides_the_last_word() -> None:
+    assert "choose on a validation split" in advice(ALL)[-1]
+    validated = [row | {"measured_on": "validation"} for row in ALL]
+    assert advice(validated)[-1].startswith("These are figures of a validation split: measure what you choose once")
+    assert advice([*validated[:4], *ALL[4:]])[0].startswith("Some runs were measured on a validation split and others")

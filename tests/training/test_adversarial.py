@@ -1,0 +1,466 @@
+"""The classifier in place of a KL: what it learns, what it tells the model, when it is no use, and that it resumes."""
+
+import math
+import re
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small import (
+    BATCH,
+    FEATURES,
+    LATENT,
+    STEPS,
+    Tensors,
+    at_step,
+    binarised,
+    differing,
+    everything,
+    raising,
+    trainer,
+    vae,
+)
+from torch import Tensor, nn
+
+from lambda_vae.distributions import DiagGaussian, standard_normal
+from lambda_vae.errors import InputError
+from lambda_vae.experiments import RunConfig
+from lambda_vae.experiments.composing import method_named
+from lambda_vae.experiments.run import train
+from lambda_vae.files import read_json
+from lambda_vae.model import VAE, Trace
+from lambda_vae.objectives import BetaELBO, Terms
+from lambda_vae.posteriors import ImplicitPosterior
+from lambda_vae.training import (
+    AdversarialAutoencoder,
+    AdversarialBayes,
+    Batch,
+    Diverged,
+    Interrupted,
+    Step,
+    Trainer,
+    adversarial,
+    checkpoints,
+)
+from lambda_vae.training.adversary import Adversary
+
+HIDDEN, RATE = (8,), 1e-2
+
+
+def implicit() -> VAE:
+    model = vae()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        model.posterior = ImplicitPosterior(8, LATENT, 2, width=8)
+    return model
+
+
+def aae(folder: Path | None = None, weight: float = 10.0, **settings: Any) -> Trainer:
+    strategy = AdversarialAutoencoder(weight, HIDDEN, RATE)
+    return trainer(folder, objective=BetaELBO(0.0), strategy=strategy, **settings)
+
+
+def avb(folder: Path | None = None, adaptive: bool = True, **settings: Any) -> Trainer:
+    strategy = AdversarialBayes(HIDDEN, RATE, adaptive_contrast=adaptive)
+    return trainer(folder, model=implicit(), objective=BetaELBO(0.0), strategy=strategy, **settings)
+
+
+MAKERS = {"aae": aae, "avb": avb, "avb, plain contrast": lambda *a, **k: avb(*a, adaptive=False, **k)}
+
+
+def batch_of(trained: Trainer, samples: int = 1, kl_weight: float = 1.0) -> Batch:
+    chance = torch.Generator().manual_seed(3)
+    return Batch(
+        binarised(trained.x[:BATCH], torch.arange(BATCH), chance),
+        torch.randn(samples, BATCH, LATENT, generator=chance),
+        None,
+        kl_weight,
+        torch.randn(BATCH, 2, generator=chance),
+        torch.randn(BATCH, LATENT, generator=chance),
+    )
+
+
+def judged(network: nn.Module, inputs: Tensor) -> Tensor:
+    return network(inputs).squeeze(-1)
+
+
+# What the classifier learns.
+
+
+def test_its_logit_becomes_the_log_ratio_of_the_densities(generator) -> None:
+    """N(1, 1) against N(0, 1): ln a/b = x - 1/2."""
+    adversary = Adversary((16,), 1e-2, 0.0)
+    adversary.begin(trainer(), 1)
+    for step in range(400):
+        reference = torch.randn(500, 1, generator=generator)
+        adversary.learn(step % STEPS, 1.0 + torch.randn(500, 1, generator=generator), reference)
+    x = torch.linspace(-1.5, 2.5, 9)[:, None]
+    torch.testing.assert_close(adversary.logit(x), x.squeeze(-1) - 0.5, rtol=0, atol=0.25)
+
+
+def test_its_loss_is_the_binary_cross_entropy(generator) -> None:
+    adversary = Adversary((4,), 1e-2, 0.0)
+    adversary.begin(trainer(), 2)
+    drawn, reference = torch.randn(3, 5, 2, generator=generator), torch.randn(5, 2, generator=generator)
+    entropy = nn.functional.binary_cross_entropy_with_logits
+    logits = adversary.logit(drawn), adversary.logit(reference)
+    expected = 0.5 * (entropy(logits[0], torch.ones(3, 5)) + entropy(logits[1], torch.zeros(5)))
+    adversary.learn(2, drawn, reference)
+    torch.testing.assert_close(adversary.losses[2], expected.detach())
+
+
+def test_the_model_s_loss_does_not_move_it(generator) -> None:
+    adversary = Adversary((4,), 1e-2, 0.0)
+    network = adversary.begin(trainer(), 2)
+    z = torch.randn(5, 2, generator=generator).requires_grad_()
+    adversary.logit(z).sum().backward()
+    assert [weight.grad for weight in network.parameters()] == [None] * 4
+    other = z.detach().clone().requires_grad_()
+    judged(network, other).sum().backward()
+    assert z.grad is not None
+    torch.testing.assert_close(z.grad, other.grad)
+
+
+def test_begin_leaves_torch_s_own_generator_alone() -> None:
+    state = torch.get_rng_state()
+    aae()
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+# What the model is told.
+
+
+@pytest.mark.parametrize("kl_weight", [1.0, 0.3])
+def test_loss_of_the_autoencoder_is_the_non_saturating_one(kl_weight: float) -> None:
+    trained = aae(weight=2.0)
+    network = trained.strategy.network
+    batch = batch_of(trained, samples=3, kl_weight=kl_weight)
+    with torch.no_grad():
+        trace = trained.trace(batch)
+        belief = torch.sigmoid(judged(network, trace.z))
+        expected = -trace.p_x.log_prob(trace.x) - 2.0 * kl_weight * torch.log(1.0 - belief)
+        rate = trace.q.kl(standard_normal(LATENT))
+    step = trained.strategy.step(trained, batch)
+    torch.testing.assert_close(step.terms.loss, expected)
+    torch.testing.assert_close(step.terms.rate_q, rate)
+
+
+def test_autoencoder_at_weight_0_is_the_reconstruction_alone_bit_for_bit() -> None:
+    plain = trainer(objective=BetaELBO(0.0))
+    plain.fit()
+    weightless = aae(weight=0.0)
+    weightless.fit()
+    names = ("model.", "optimizer.", "generator", "trail", "moments.", "history.loss", "history.rate_q")
+    first, second = (
+        {name: value for name, value in everything(t).items() if name.startswith(names)} for t in (plain, weightless)
+    )
+    assert differing(first, second) == []
+    heavy = aae(weight=10.0)
+    heavy.fit()
+    assert "model.decoder.0.weight" in differing(first, everything(heavy))
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_recorded_gradient_is_the_reconstruction_s_alone(make: Any) -> None:
+    trained = make()
+    batch = batch_of(trained, samples=2)
+    trace = trained.trace(batch)
+    (expected,) = torch.autograd.grad(trace.p_x.log_prob(trace.x).sum(), trace.z)
+    step = trained.strategy.step(trained, batch)
+    torch.testing.assert_close(step.dlogp_dz, expected)
+
+
+def test_loss_of_bayes_with_plain_contrast_is_the_logit() -> None:
+    trained = avb(adaptive=False)
+    network, batch = trained.strategy.network, batch_of(trained, samples=3, kl_weight=0.3)
+    with torch.no_grad():
+        trace = trained.trace(batch)
+        x = batch.x.expand(3, BATCH, FEATURES)
+        expected = 0.3 * judged(network, torch.cat((x, trace.z), -1)) - trace.p_x.log_prob(trace.x)
+    step = trained.strategy.step(trained, batch)
+    torch.testing.assert_close(step.terms.loss, expected)
+
+
+def test_loss_of_bayes_with_adaptive_contrast_is_the_logit_beside_the_known_part() -> None:
+    trained = avb()
+    network, batch = trained.strategy.network, batch_of(trained, samples=3)
+    with torch.no_grad():
+        trace = trained.trace(batch)
+        r = trained.vae.encode(batch.x).marginals()
+        x = batch.x.expand(3, BATCH, FEATURES)
+        logit = judged(network, torch.cat((x, (trace.z - r.mu) / r.std), -1))
+        log_r, log_p = (
+            torch.distributions.Normal(mu, std).log_prob(trace.z).sum(-1)
+            for mu, std in ((r.mu, r.std), (torch.zeros(LATENT), torch.ones(LATENT)))
+        )
+        expected = logit + log_r - log_p - trace.p_x.log_prob(trace.x)
+    step = trained.strategy.step(trained, batch)
+    torch.testing.assert_close(step.terms.loss, expected)
+
+
+@pytest.mark.parametrize("adaptive", [True, False])
+def test_with_xi_ignored_and_the_best_classifier_it_is_the_plain_vae(
+    adaptive: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loss and gradients of the encoder are those of the ELBO with its KL in closed form, but for the noise of z."""
+    trained = avb(adaptive=adaptive)
+    with torch.no_grad():
+        trained.vae.posterior.from_xi.weight.zero_()
+        q = trained.vae.encode(batch_of(trained).x).marginals()
+
+    def best(pairs: Tensor) -> Tensor:
+        """0 where q is the reference; else ln q/p of the z beside each x."""
+        z = pairs[..., FEATURES:]
+        return 0.0 * z.sum(-1) if adaptive else q.log_prob(z) - standard_normal(LATENT).log_prob(z)
+
+    monkeypatch.setattr(trained.strategy.adversary, "logit", best)
+    monkeypatch.setattr(trained.strategy.adversary, "learn", lambda *_: None)
+    taken: list[Any] = []
+
+    def descend(trace: Trace, terms: Terms) -> Step:
+        taken.append((trace, terms))
+        return Step(trace, terms, None)
+
+    monkeypatch.setattr(trained, "descend", descend)
+    trained.strategy.step(trained, batch_of(trained, samples=4000))
+    (trace, terms) = taken[0]
+    rate = terms.loss - terms.reconstruction
+    exact = trace.q.kl(standard_normal(LATENT))
+    assert ((rate.mean(0) - exact).abs() < 5 * rate.std(0) / 4000**0.5 + 1e-5).all()
+    weights = list(trained.vae.posterior.head.parameters())
+    by_draws = torch.autograd.grad(rate.mean(), weights, retain_graph=True)
+    in_closed_form = torch.autograd.grad(exact.mean(), weights)
+    for mine, theirs in zip(by_draws, in_closed_form, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=0.02)
+
+
+def test_moments_are_taken_as_given() -> None:
+    """The reference follows q, but no gradient goes that way: what it would add cancels."""
+    trained = avb()
+    batch = batch_of(trained)
+    r = trained.strategy._moments(trained, batch.x)
+    assert isinstance(r, DiagGaussian)
+    assert not r.mu.requires_grad
+    assert not r.logvar.requires_grad
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_main_data_and_noise_are_those_of_every_method(make: Any) -> None:
+    plain, other = trainer(), make()
+    seen: dict[str, list[Tensor]] = {"plain": [], "other": []}
+    for name, trained in (("plain", plain), ("other", other)):
+        observe = trained._observe
+        trained._observe = lambda step, name=name, observe=observe: (
+            seen[name].extend((step.trace.x, step.trace.eps)),
+            observe(step),
+        )
+        trained.fit()
+    assert all(map(torch.equal, seen["plain"], seen["other"]))
+
+
+# Checkpoints.
+
+
+def stopped(make: Any, folder: Path, **settings: Any) -> checkpoints.Checkpoint:
+    with pytest.raises(Interrupted, match="epoch 2, step 3"):
+        make(folder, view=at_step(STEPS + 2, raising(signal.SIGTERM)), **settings).fit()
+    path = checkpoints.latest(folder)
+    assert path is not None
+    return checkpoints.load(path)
+
+
+def resumed(make: Any, checkpoint: checkpoints.Checkpoint, **settings: Any) -> Tensors:
+    again = make(**settings)
+    again.restore(checkpoint)
+    again.fit()
+    return everything(again)
+
+
+def straight(make: Any, **settings: Any) -> Tensors:
+    trained = make(**settings)
+    trained.fit()
+    return everything(trained)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_interrupted_run_continues_bit_for_bit(make: Any, precision: str, tmp_path: Path) -> None:
+    whole = straight(make, precision=precision)
+    assert differing(resumed(make, stopped(make, tmp_path, precision=precision), precision=precision), whole) == []
+    assert all(bool(tensor.isfinite().all()) for name, tensor in whole.items() if tensor.is_floating_point())
+
+
+@pytest.mark.parametrize("spoiled", ["network.0.weight", "optimizer.0.exp_avg", "optimizer.3.step", "losses", "spare"])
+def test_every_part_of_its_state_matters(spoiled: str, tmp_path: Path) -> None:
+    checkpoint = stopped(aae, tmp_path)
+    part = checkpoint.tensors[spoiled if spoiled == "spare" else f"strategy.{spoiled}"]
+    part.copy_(torch.Generator().manual_seed(9).get_state() if spoiled == "spare" else part + 0.1)
+    assert differing(resumed(aae, checkpoint), straight(aae)) != []
+
+
+# Failures.
+
+
+def fit_and_fail(trained: Trainer) -> str:
+    with pytest.raises(Diverged) as caught:
+        trained.fit()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def spoiling(made: list[Trainer], step: int, then: Any = int) -> Any:
+    """A view that turns one weight of the classifier to NaN just before a step."""
+
+    def spoil() -> None:
+        with torch.no_grad():
+            made[0].strategy.network[0].weight[0, 0] = math.nan
+        then()
+
+    return at_step(step, spoil)
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+@pytest.mark.parametrize("step", [STEPS, STEPS + 2, 2 * STEPS - 1])
+def test_broken_discriminator_ends_the_run_and_is_named(make: Any, step: int, tmp_path: Path) -> None:
+    made: list[Trainer] = []
+    made.append(make(tmp_path, view=spoiling(made, step)))
+    message = fit_and_fail(made[0])
+    assert message == (
+        "the discriminator diverged in epoch 2: its loss or its weights are not finite; the last good checkpoint is "
+        "kept. Try --adversary_rate 0.001"
+    )
+    assert checkpoints.latest(tmp_path) == checkpoints.path_of(tmp_path, 1, 0)
+
+
+def test_weights_broken_by_the_last_step_are_noticed_before_the_checkpoint(tmp_path: Path) -> None:
+    trained = aae(tmp_path)
+    learn, calls = trained.strategy.adversary.learn, iter(range(1, 100))
+
+    def breaking(*arguments: Any) -> None:
+        learn(*arguments)
+        if next(calls) == STEPS:
+            with torch.no_grad():
+                trained.strategy.network[0].weight[0, 0] = math.inf
+
+    trained.strategy.adversary.learn = breaking
+    assert fit_and_fail(trained).startswith("the discriminator diverged in epoch 1")
+    assert checkpoints.latest(tmp_path) is None
+
+
+def test_signal_after_its_breakdown_saves_no_bad_checkpoint(tmp_path: Path) -> None:
+    made: list[Trainer] = []
+    made.append(aae(tmp_path, view=spoiling(made, STEPS + 2, raising(signal.SIGTERM))))
+    assert fit_and_fail(made[0]).startswith("the discriminator diverged in epoch 2")
+    assert checkpoints.latest(tmp_path) == checkpoints.path_of(tmp_path, 1, 0)
+
+
+def test_model_that_breaks_is_not_blamed_on_the_discriminator() -> None:
+    made: list[Trainer] = []
+
+    def poison() -> None:
+        with torch.no_grad():
+            made[0].vae.posterior.head.bias.fill_(math.nan)
+
+    made.append(aae(view=at_step(STEPS + 2, poison)))
+    assert fit_and_fail(made[0]).startswith("training diverged in epoch 2 at step 3: reconstruction is nan")
+
+
+def far_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws of a prior that the encoder, which the tests leave alone, does not come near."""
+    here = adversarial._prior_draws
+    monkeypatch.setattr(adversarial, "_prior_draws", lambda trace: 20.0 + here(trace))
+
+
+def test_discriminator_that_has_won_ends_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    far_away(monkeypatch)
+    message = fit_and_fail(aae(tmp_path, weight=0.0, epochs=60))
+    assert re.match(
+        r"the discriminator won in epoch \d+: its cross-entropy was at most [0-9.e-]+ nats at every step "
+        r"\(guessing is 0\.693, 0\.01 is the limit\), so it teaches the model nothing; the last good checkpoint is "
+        r"kept\. Try --adversary_rate 0\.001 or a smaller --adversary_hidden$",
+        message,
+    ), message
+
+
+def test_one_step_above_the_limit_is_enough_to_go_on() -> None:
+    trained = aae()
+    trained.strategy.adversary.losses.fill_(1e-3)
+    trained.strategy.adversary.losses[2] = 0.02
+    assert trained.strategy.end_epoch(trained)["adversary_loss"] == pytest.approx((5e-3 + 0.02) / STEPS)
+    assert (trained.strategy.adversary.losses == 0).all()
+
+
+def test_posterior_far_from_its_prior_is_no_failure() -> None:
+    """A rate of 12 nats is rightly seen through; the autoencoder's limit would end such a run."""
+    trained = avb(adaptive=False)
+    trained.strategy.adversary.losses.fill_(math.exp(-12.0))
+    trained.strategy.end_epoch(trained)
+
+
+def test_failed_run_says_so_in_its_metrics(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    far_away(monkeypatch)
+    config = RunConfig(
+        method="aae",
+        epochs=6,
+        hidden=(8,),
+        latent_dim=2,
+        adversary_weight=0.0,
+        adversary_hidden=(8,),
+        adversary_rate=0.05,
+        trackers=(),
+    )
+    with pytest.raises(Diverged, match="the discriminator won"):
+        train(config, tmp_path / "run")
+    metrics = read_json(tmp_path / "run" / "metrics.json")
+    assert metrics["status"] == "failed"
+    assert metrics["failure"].startswith("the discriminator won in epoch")
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda: AdversarialAutoencoder(-1.0), "adversary_weight is -1.0; it must be a finite number, 0 or greater"),
+        (lambda: AdversarialAutoencoder(math.nan), "adversary_weight is nan"),
+        (lambda: AdversarialAutoencoder(1.0, ()), r"adversary_hidden is \[\]; it needs at least one layer"),
+        (lambda: AdversarialBayes((0,)), r"adversary_hidden is \[0\]"),
+        (lambda: AdversarialBayes((8,), 0.0), "adversary_rate is 0.0; it must be a positive number"),
+    ],
+)
+def test_bad_numbers_are_refused(make: Any, what: str) -> None:
+    with pytest.raises(InputError, match=what):
+        make()
+
+
+@pytest.mark.parametrize("name", ["lambda-vae", "lambda-detached", "lambda-elbo", "noise-clamp", "fixed-noise"])
+def test_lambda_on_an_implicit_posterior_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=r"no sigma of its own for lambda to act on; use lambda-vae\+iaf"):
+        method_named(f"{name}+avb")
+
+
+@pytest.mark.parametrize("name", ["beta-vae+aae", "avb+aae", "lagging+avb"])
+def test_methods_that_want_the_same_part_are_refused(name: str) -> None:
+    with pytest.raises(InputError, match=r"do not fit together: both set the (objective|strategy)"):
+        method_named(name)
+
+
+def test_only_draws_of_a_learned_prior_are_refused() -> None:
+    model = implicit()
+    model.prior.shift = nn.Parameter(torch.zeros(LATENT))
+    with pytest.raises(InputError, match="adaptive_contrast is False and the prior is learned"):
+        trainer(model=model, strategy=AdversarialBayes(adaptive_contrast=False))
+    trainer(model=model, strategy=AdversarialBayes())
+
+
+def test_settings_reach_the_parts() -> None:
+    config = replace(RunConfig(), adversary_weight=3.0, adversary_hidden=(7,), adversary_rate=0.5, mixing_dim=5)
+    aae_, avb_ = method_named("aae"), method_named("avb")
+    strategy = aae_.strategy(config)
+    assert (strategy.weight, strategy.adversary.hidden, strategy.adversary.learning_rate) == (3.0, (7,), 0.5)
+    assert avb_.posterior(config, 4).mixing_dim == 5
+    assert avb_.strategy(replace(config, adaptive_contrast=False)).adaptive_contrast is False
