@@ -27,6 +27,7 @@ from lambda_vae.options import (
     sample_parser,
     theory_parser,
     train_parser,
+    tune_parser,
 )
 
 __all__ = ["main"]
@@ -100,6 +101,23 @@ def _reproduce(options: Namespace, console: Console) -> None:
     _say(console, f"table: {write_results(out, out / f'{choice.table}.md')}")
     _write_report(out, console)
     _fail_if_any_failed(rows)
+
+
+def _tune(options: Namespace, console: Console) -> None:
+    from lambda_vae.experiments import RunConfig
+    from lambda_vae.experiments.aims import aim_named
+    from lambda_vae.experiments.config import checked_config
+    from lambda_vae.experiments.listing import tuned_table
+    from lambda_vae.experiments.tune import tune
+
+    names = RunConfig.__dataclass_fields__.keys() - {"delta", "release_epochs"}
+    base, out = checked_config({name: getattr(options, name) for name in names}), Path(options.out)
+    aim = aim_named(options.aim, within=options.within, capacity=options.capacity, latent_dim=base.latent_dim)
+    settings = {name: getattr(options, name) for name in ("budget", "seeds", "release", "workers", "final", "resume")}
+    found = tune(base, aim, out, **settings, console=console)
+    console.print(tuned_table(found))
+    _write_report(out, console)
+    _say(console, f"the run to train: lambda-vae train --config {out / 'tuned.yaml'} --out DIR")
 
 
 def _diagnose(options: Namespace, console: Console) -> None:
@@ -192,6 +210,7 @@ _COMMANDS: dict[str, tuple[Callable[[], Parser], Callable[[Namespace, Console], 
     "compare": (compare_parser, _compare),
     "train": (train_parser, _train),
     "reproduce": (reproduce_parser, _reproduce),
+    "tune": (tune_parser, _tune),
     "diagnose": (diagnose_parser, _diagnose),
     "sample": (sample_parser, _sample),
     "reconstruct": (reconstruct_parser, _reconstruct),
@@ -211,6 +230,7 @@ _HELP = """lambda-vae: why a VAE's latent dimensions collapse, and what stops it
 commands
   compare      train several methods on the same data, order and noise, and put them side by side
   reproduce    run a published table row by row, and put its figures beside ours
+  tune         search δ and its release for a stated aim, on a validation split
   train        train one VAE, measure it, write a report
   diagnose     say which dimensions of a trained run collapsed, and why
   sample       draw from the prior and decode

@@ -21,6 +21,7 @@ __all__ = [
     "sample_parser",
     "theory_parser",
     "train_parser",
+    "tune_parser",
 ]
 
 PROGRAM = "lambda-vae"
@@ -134,6 +135,25 @@ def reproduce_parser() -> Parser:
     parser.add_argument("--workers", type=int | None, default=None, help="processes at a time; one a core if not given")
     parser.add_argument("--out", type=str, default=None, help="folder for everything; else runs/TABLE-DATA")
     parser.add_argument("--resume", action="store_true", help="go on with what lies in the folder")
+    return parser
+
+
+def tune_parser() -> Parser:
+    """Return the options of `tune`."""
+    from lambda_vae.experiments import RunConfig
+
+    parser = Parser(description="Search δ, and the release, for a stated aim, on a validation split.")
+    parser.add_argument("--config", action="config", help="a YAML file with any of the options below")
+    parser.add_argument("--aim", type=str, default="bound", help="bound, active or capacity")
+    parser.add_argument("--within", type=float | None, default=None, help="active: nats from the best bound; 1 else")
+    parser.add_argument("--capacity", type=float | None, default=None, help="capacity: the nats wanted")
+    parser.add_argument("--budget", type=int, default=12, help="at most so many runs")
+    parser.add_argument("--seeds", type=int, default=1, help="runs a point")
+    parser.add_argument("--release", type=bool, default=True, help="try a release over half of the epochs too")
+    parser.add_argument("--final", action="store_true", help="train the winner on all data and measure it on test")
+    parser.add_argument("--workers", type=int | None, default=None, help="processes at a time; one a core if not given")
+    parser.add_class_arguments(RunConfig, skip={"delta", "release_epochs"})
+    _add_out(parser)
     return parser
 
 

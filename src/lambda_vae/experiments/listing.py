@@ -5,8 +5,10 @@ from rich.table import Table
 
 from lambda_vae.data import describe
 from lambda_vae.experiments.methods import METHODS
+from lambda_vae.experiments.tune import Tuned
+from lambda_vae.experiments.values import plain_number
 
-__all__ = ["data_table", "methods_table"]
+__all__ = ["data_table", "methods_table", "tuned_table"]
 
 
 def methods_table() -> Table:
@@ -17,6 +19,22 @@ def methods_table() -> Table:
     for method in METHODS.values():
         lists = (", ".join(method.own_parts()), ", ".join(method.settings))
         table.add_row(*(escape(cell) for cell in (method.name, method.title, method.paper, *lists, method.cost)))
+    return table
+
+
+def tuned_table(found: Tuned) -> Table:
+    """Return what a search tried, by delta, the winner marked.
+
+    Args:
+        found: What it found.
+    """
+    table = Table(title="Tried, measured on the validation split")
+    for heading in ("", "δ", "released", "NLL bound", "AU", "SNR capacity"):
+        table.add_column(heading, justify="right")
+    for point, outcome in sorted(found.outcomes.items(), key=lambda pair: (pair[0].release_epochs, pair[0].delta)):
+        mark = "→" if point == found.point else ""
+        numbers = (f"{outcome.nll_bound:.2f}", f"{outcome.active_units:.1f}", f"{outcome.snr_capacity:.1f}")
+        table.add_row(mark, plain_number(point.delta), str(point.release_epochs or ""), *numbers)
     return table
 
 

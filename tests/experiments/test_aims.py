@@ -1,0 +1,84 @@
+import math
+
+import pytest
+
+from lambda_vae.equalization import predicted_capacity
+from lambda_vae.errors import InputError
+from lambda_vae.experiments.aims import Aim, HighestActive, LowestBound, Outcome, Point, TargetCapacity, aim_named
+
+
+def searched(aim: Aim, oracle, rounds=8, releases=(0, 5)):
+    """The best point after so many rounds against a known landscape, and how many points that took."""
+    outcomes = {}
+    asked = aim.first(releases)
+    for _ in range(rounds):
+        outcomes |= {point: oracle(point) for point in asked}
+        asked = aim.more(outcomes)
+    return aim.best(outcomes), len(outcomes)
+
+
+def valley(point: Point) -> Outcome:
+    """Bound lowest at delta = 1.1 without release; active units fall with delta, capacity as the closed form says."""
+    even = math.log(point.delta - 1.0)
+    bound = 100.0 + (even - math.log(0.1)) ** 2 + (3.0 if point.release_epochs else 0.0)
+    return Outcome(bound, 20.0 - 3.0 * even, 0.8 * predicted_capacity(30, point.delta))
+
+
+def test_lowest_bound_closes_in_on_the_bottom_of_the_valley():
+    best, tried = searched(LowestBound(), valley)
+    assert best.release_epochs == 0
+    assert best.delta == pytest.approx(1.1, abs=0.01)
+    assert tried <= 8 + 2 * 7
+
+
+def test_most_active_units_are_taken_at_the_edge_of_what_is_allowed():
+    best, _ = searched(HighestActive(within=0.5), valley, rounds=10)
+    assert valley(best).nll_bound <= 100.0 + 0.5 + 0.01
+    edge = math.log(0.1) - 0.5**0.5
+    assert math.log(best.delta - 1.0) == pytest.approx(edge, abs=0.15)
+    nothing, _ = searched(HighestActive(within=0.0), valley, rounds=10)
+    assert nothing == searched(LowestBound(), valley, rounds=10)[0]
+
+
+@pytest.mark.parametrize("capacity", [15.0, 30.0, 60.0])
+def test_a_target_capacity_is_met_though_the_closed_form_is_a_fifth_too_high(capacity):
+    best, tried = searched(TargetCapacity(capacity, 30), valley)
+    assert valley(best).snr_capacity == pytest.approx(capacity, abs=0.5)
+    assert tried <= 6
+
+
+def test_a_search_ends_where_nothing_is_left_to_gain():
+    done = {Point(1.01): Outcome(1.0, 1.0, 69.3)}
+    assert TargetCapacity(69.4, 30).more(done) == []
+
+
+def test_points_never_repeat():
+    outcomes = {}
+    aim = LowestBound()
+    asked = aim.first((0,))
+    for _ in range(12):
+        assert not set(asked) & outcomes.keys()
+        outcomes |= {point: valley(point) for point in asked}
+        asked = aim.more(outcomes)
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        ({"name": "best"}, "unknown aim 'best'; it is one of bound, active, capacity"),
+        ({"name": "capacity"}, "--aim capacity needs --capacity"),
+        ({"name": "bound", "within": 1.0}, "--within belongs to --aim active, and the aim is bound"),
+        ({"name": "active", "capacity": 1.0}, "--capacity belongs to --aim capacity"),
+        ({"name": "active", "within": -1.0}, "within is -1.0"),
+        ({"name": "capacity", "capacity": math.nan}, "capacity is nan"),
+    ],
+)
+def test_bad_aims_are_refused(words, what):
+    with pytest.raises(InputError, match=what):
+        aim_named(**{"within": None, "capacity": None, "latent_dim": 30, **words})
+
+
+def test_every_aim_has_a_name():
+    assert isinstance(aim_named("bound", within=None, capacity=None, latent_dim=30), LowestBound)
+    assert aim_named("active", within=None, capacity=None, latent_dim=30) == HighestActive(1.0)
+    assert aim_named("capacity", within=None, capacity=40.0, latent_dim=30) == TargetCapacity(40.0, 30)
