@@ -144,3 +144,15 @@ def test_double_weights_are_left_alone() -> None:
     model = nn.Linear(2, 2).double()
     with WorkingCopies(model):
         assert model.weight.dtype == torch.float64
+
+
+def test_a_pass_before_the_last_one_s_backward_is_an_error_not_a_wrong_gradient() -> None:
+    model = Tied()
+    copies = WorkingCopies(model)
+    x = torch.ones(3, 4)
+    with torch.autocast("cpu", torch.bfloat16), copies:
+        first = model(x)
+    with torch.autocast("cpu", torch.bfloat16), copies:
+        model(x)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        first.sum().backward()

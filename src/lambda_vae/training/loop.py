@@ -124,7 +124,9 @@ class Trainer:
         # Not prepared: accelerate's wrapper looks for an optional package on the disk at every step.
         self.optimizer = FusedAdam(vae.parameters(), lr=options.learning_rate)
         # DistributedDataParallel watches the gradients of the weights themselves.
-        self.copies = WorkingCopies(vae) if options.precision == "bfloat16" and self.model is vae else None
+        copied = options.precision == "bfloat16" and self.model is vae
+        # A posterior or prior may turn autocast off for a density; what is copied is the networks alone.
+        self.copies = WorkingCopies(vae.encoder, vae.decoder) if copied else None
 
     def fit(self) -> History:
         """Train from the present position to the last epoch.

@@ -10,16 +10,17 @@ _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.Co
 
 
 class WorkingCopies:
-    """Lends a model bfloat16 copies of its float32 weights for as long as a pass takes.
+    """Lends networks bfloat16 copies of their float32 weights for as long as a pass takes.
 
-    Autocast rounds every weight at every pass, widens every gradient, and allocates anew for both; kept copies cost a
-    third of that. Within autocast the results are those of autocast alone, bit for bit: it leaves what is bfloat16
-    already. Outside the `with` block the model holds its own weights, so what is saved, measured or optimised never
-    meets a copy. A pass writes to the copies, so the backward of the pass before must be over by then; torch raises if
-    it is not.
+    Autocast rounds every weight at every pass, widens every gradient, and allocates anew for both; kept copies take one
+    operation for each and no new memory. Within autocast the results are those of autocast alone, bit for bit: it
+    leaves what is bfloat16 already. Outside the `with` block the networks hold their own weights, so what is saved,
+    measured or optimised never meets a copy. A pass writes to the copies, so the backward of the pass before must be
+    over by then; torch raises if it is not.
 
     Args:
-        model: Its plain linear and convolution layers get copies; all other weights are left to autocast.
+        networks: Their plain linear and convolution layers get copies; all other weights are left to autocast. Not for
+            a module that turns autocast off inside: its layers would meet float32.
 
     Example:
         >>> model = nn.Linear(2, 1)
@@ -32,8 +33,8 @@ class WorkingCopies:
         (torch.float32, tensor([[3., 3.]]))
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        layers = [layer for layer in model.modules() if type(layer) in _LAYERS]
+    def __init__(self, *networks: nn.Module) -> None:
+        layers = [layer for network in networks for layer in network.modules() if type(layer) in _LAYERS]
         copy_of: dict[Tensor, nn.Parameter] = {}
         for weight in (weight for layer in layers for weight in layer.parameters(recurse=False)):
             if weight.dtype == torch.float32 and weight not in copy_of:
@@ -50,7 +51,7 @@ class WorkingCopies:
 
     @torch.no_grad()
     def __enter__(self) -> "WorkingCopies":
-        """Round the weights as they are now, and put the copies into the model's layers."""
+        """Round the weights as they are now, and put the copies into the layers."""
         if self._weights:
             torch._foreach_copy_(self._copies, self._weights)
         for parameters, name, weight, lent in self._places:
