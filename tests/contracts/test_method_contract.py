@@ -271,8 +271,8 @@ def measured(vae: VAE, x: Tensor, exponent: Tensor | None, repetitions: int = 40
 def integrated(vae: VAE, x: Tensor, reach: float = 9.0, step: float = 0.05) -> Tensor:
     """-log of the integral of p(x|z) p(z) over z, on a grid in float64: [B].
 
-    A learned prior may have tails that no grid of z holds; then the grid is one of the noise that its draws are made of,
-    which is independent of its density.
+    A learned prior may have tails that no grid of z holds; then the grid is one of the noise that its draws are made
+    of, which is independent of its density.
     """
     line = torch.arange(-reach, reach + step / 2, step)
     grid, p_z, cell = torch.cartesian_prod(line, line), vae.p_z(), 2 * np.log(step)
