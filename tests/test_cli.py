@@ -161,7 +161,7 @@ BAD_OPTIONS = {
     "learning_rate inf": ([*TRAIN, "--learning_rate", "inf"], "learning_rate is inf; it must be a positive number"),
     "precision": ([*TRAIN, "--precision", "float16"], "unknown precision 'float16'; use one of float32, bfloat16"),
     "matmul": ([*TRAIN, "--matmul", "low"], "unknown matmul 'low'"),
-    "beta": ([*TRAIN, "--beta", "nan"], "beta is nan; it must be a finite number, 0 or greater"),
+    "beta": ([*TRAIN, "--method", "beta-vae", "--beta", "nan"], "beta is nan; it must be a finite number, 0 or"),
     "decay": ([*TRAIN, "--decay", "2"], "decay is 2.0"),
     "max_exponent": ([*TRAIN, "--max_exponent", "0.5"], "max_exponent is 0.5"),
     "refresh_every": ([*TRAIN, "--refresh_every", "0"], "refresh_every is 0"),

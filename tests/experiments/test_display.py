@@ -10,7 +10,7 @@ from rich.console import Console
 from lambda_vae.data import NAMED
 from lambda_vae.errors import InputError
 from lambda_vae.experiments import METHODS
-from lambda_vae.experiments.compare import _progress
+from lambda_vae.experiments.compare import progress
 from lambda_vae.experiments.engine import Job
 from lambda_vae.experiments.implications import draw_theory, theory_table
 from lambda_vae.experiments.listeners import ProgressBar
@@ -51,7 +51,7 @@ def test_the_progress_of_a_comparison_names_what_runs(tmp_path):
     write_json(
         tmp_path / "a" / "progress.json", {"epoch": 2, "epochs": 5, "seconds": 60.0, "loss": 3.0, "active_units": 4}
     )
-    text = shown(_progress([running, waiting]))
+    text = shown(progress([running, waiting]))
     process.kill()
     process.wait()
     assert "[bold]a[/bold]" in text

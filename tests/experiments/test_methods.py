@@ -9,7 +9,8 @@ from lambda_vae.errors import InputError
 from lambda_vae.experiments import METHODS, CompareConfig, RunConfig
 from lambda_vae.experiments.build import build_vae
 from lambda_vae.experiments.compare import plan
-from lambda_vae.experiments.methods import PARTS, method_named
+from lambda_vae.experiments.composing import method_named
+from lambda_vae.experiments.method import PARTS
 from lambda_vae.experiments.results import identity, run_name
 from lambda_vae.experiments.specs import configured
 
@@ -123,6 +124,11 @@ def test_a_method_may_carry_settings_of_its_own():
     assert names == [
         "beta-vae-beta0.5-seed0", "beta-vae-beta2-seed0", "lambda-vae-delta1.01-seed0", "lambda-vae-delta1.5-seed0",
     ]  # fmt: skip
+
+
+def test_numbers_in_a_setting_are_written_as_people_write_them():
+    assert configured(BASE, "beta-vae:beta=1e-3")[0].beta == 1e-3
+    assert configured(BASE, "lambda-vae:delta=inf")[0].delta == float("inf")
 
 
 @pytest.mark.parametrize(

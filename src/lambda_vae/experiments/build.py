@@ -21,8 +21,8 @@ from lambda_vae.data import (
 )
 from lambda_vae.distributions import LIKELIHOODS
 from lambda_vae.errors import InputError
+from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig
-from lambda_vae.experiments.methods import method_named
 from lambda_vae.experiments.values import nearest
 from lambda_vae.model import VAE
 from lambda_vae.networks import mlp

@@ -16,10 +16,10 @@ from rich.text import Text
 from lambda_vae.data import Dataset
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import load_data
+from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig, read_config, read_yaml, to_yaml, write_config
 from lambda_vae.experiments.engine import Job, run_jobs
 from lambda_vae.experiments.folder import check_room, is_empty, is_locked, locked
-from lambda_vae.experiments.methods import method_named
 from lambda_vae.experiments.processes import check_trackers
 from lambda_vae.experiments.provenance import command_line, provenance
 from lambda_vae.experiments.results import describe_data, identity, run_name

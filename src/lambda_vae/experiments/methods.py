@@ -1,19 +1,14 @@
 """The table of methods: name, paper, parts. All methods share every part that is not under test."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
-
 from lambda_vae.equalization import (
     DetachedExponent,
     FixedNoise,
     NoiseClamp,
-    Sampling,
     VarianceEqualizer,
 )
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.config import RunConfig
-from lambda_vae.experiments.values import nearest, plain_number
+from lambda_vae.experiments.method import Method
 from lambda_vae.objectives import (
     IWAE,
     KERNELS,
@@ -34,103 +29,9 @@ from lambda_vae.training import (
     Lagging,
     LinearWarmUp,
     Schedule,
-    Strategy,
 )
 
-__all__ = ["METHODS", "PARTS", "Method", "method_named"]
-
-#: The parts in which methods may differ from the plain VAE; a field of `Method` each.
-PARTS = ("objective", "schedule", "equalizer", "sampling", "posterior", "prior", "strategy")
-
-#: How a setting is written in tables; all others by their name.
-_SIGNS = {"delta": "δ=", "beta": "β=", "release_epochs": "released "}
-#: And in the names of folders.
-_STEMS = {"release_epochs": "release"}
-
-
-@dataclass(frozen=True)
-class Method:
-    """One row of the table; a part that is None is the plain VAE's.
-
-    Args:
-        name: On the command line.
-        title: In tables and figures.
-        paper: Where it comes from.
-        short: What it adds to another method's title.
-        settings: Fields of `RunConfig` that shape it.
-        cost: What a training step costs beside the plain VAE's, in words.
-        samples: Draws of z for each example in training.
-        objective: What is minimised; the ELBO.
-        schedule: The KL weight over training; 1.
-        equalizer: lambda; none.
-        sampling: The sampling step; sigma^lambda.
-        posterior: (config, length of h) -> q(z|x); a diagonal Gaussian.
-        prior: (config, length of x) -> p(z); N(0, I).
-        strategy: How a batch becomes a step; one gradient step of everything.
-    """
-
-    name: str
-    title: str
-    paper: str
-    short: str = ""
-    settings: tuple[str, ...] = ()
-    cost: str = "the same"
-    samples: int = 1
-    objective: Callable[[RunConfig], Objective] | None = None
-    schedule: Callable[[RunConfig], Schedule] | None = None
-    equalizer: Callable[[RunConfig], VarianceEqualizer] | None = None
-    sampling: Callable[[RunConfig], Sampling] | None = None
-    posterior: Callable[[RunConfig, int], Posterior] | None = None
-    prior: Callable[[RunConfig, int], Prior] | None = None
-    strategy: Callable[[RunConfig], Strategy] | None = None
-
-    def own_parts(self) -> tuple[str, ...]:
-        """Return the names of the parts that are not the plain VAE's."""
-        return tuple(part for part in PARTS if getattr(self, part) is not None)
-
-    def uses(self, setting: str) -> bool:
-        """Return whether a setting shapes the method.
-
-        Args:
-            setting: A field of `RunConfig`.
-        """
-        return setting in self.settings
-
-    def shown(self, config: RunConfig) -> dict[str, Any]:
-        """Return the settings that tell a run of this method from another: delta, and what is not the default.
-
-        Args:
-            config: The run.
-        """
-        fields = RunConfig.__dataclass_fields__
-        values = {name: getattr(config, name) for name in self.settings}
-        return {name: value for name, value in values.items() if name == "delta" or value != fields[name].default}
-
-    def label(self, config: RunConfig) -> str:
-        """Return the method's name in tables, with the settings that tell its runs apart.
-
-        Args:
-            config: The run.
-        """
-        shown = self.shown(config)
-        parts = [_SIGNS.get(name, f"{name.replace('_', ' ')}=") + _text(value) for name, value in shown.items()]
-        return " ".join([self.title, *parts])
-
-    def stem(self, config: RunConfig) -> str:
-        """Return what names a run's files begin with: everything but the seed.
-
-        Args:
-            config: The run.
-        """
-        shown = self.shown(config)
-        parts = [_STEMS.get(name, name.replace("_", "")) + _text(value) for name, value in shown.items()]
-        return "-".join([self.name, *parts])
-
-
-def _text(value: Any) -> str:  # noqa: ANN401 - any field's value
-    if isinstance(value, tuple):
-        return "x".join(map(_text, value))
-    return plain_number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+__all__ = ["METHODS"]
 
 
 def _line(config: RunConfig, epochs: float | None) -> Schedule:
@@ -376,104 +277,3 @@ _ROWS = (
 
 #: Every method by its name on the command line; names joined by "+" compose.
 METHODS: dict[str, Method] = {row.name: row for row in _ROWS}
-
-#: Rows that do not fit together though no part of theirs is the same, and what to use instead.
-_MISFITS: tuple[tuple[frozenset[str], frozenset[str], str], ...] = (
-    (
-        frozenset({"avb"}),
-        frozenset({"lambda-vae", "noise-clamp", "fixed-noise", "lambda-detached", "lambda-elbo"}),
-        "an implicit posterior has no sigma of its own for lambda to act on; use lambda-vae+iaf",
-    ),
-    (
-        frozenset({"aae"}),
-        frozenset({"vamp-prior", "flow-prior"}),
-        "a discriminator is shown draws of the prior and teaches it nothing; use that prior without aae",
-    ),
-    (
-        frozenset({"avb"}),
-        frozenset({"vamp-prior"}),
-        "the prior would be a mixture of laws without a density; use avb+flow-prior, or vamp-prior without avb",
-    ),
-    (
-        frozenset({"iwae"}),
-        frozenset({"iaf", "flow"}),
-        "its gradients hold the posterior's parameters fixed at a given z, which a flow would have to be inverted for; "
-        "leave out iwae",
-    ),
-    (
-        frozenset({"vamp-prior"}),
-        frozenset({"iaf", "flow"}),
-        "the prior would be a mixture of flows, each to be inverted at every point; use flow-prior with them",
-    ),
-    (
-        frozenset({"free-bits"}),
-        frozenset({"delta-vae", "iaf", "flow", "vamp-prior", "flow-prior", "avb"}),
-        "free bits need a closed KL of every dimension; use target-rate",
-    ),
-    (
-        frozenset({"iwae"}),
-        frozenset({"lambda-vae", "lambda-detached", "lambda-elbo", "noise-clamp", "fixed-noise"}),
-        "importance weights need the density of the law really sampled, not the KL of another; leave out iwae and "
-        "draw more with --samples",
-    ),
-    (
-        frozenset({"iwae"}),
-        frozenset({"iaf", "flow", "avb"}),
-        "its gradient holds the parameters of a Gaussian posterior fixed; leave out iwae and compare by nll_iw",
-    ),
-)
-
-
-def method_named(name: str) -> Method:
-    """Return the method of that name.
-
-    Args:
-        name: A key of `METHODS`, or several joined by "+", such as "lambda-vae+warm-up".
-
-    Raises:
-        InputError: Unknown, with the nearest name in the message; or methods that do not fit together.
-
-    Example:
-        >>> method_named("warm-up+lambda-vae").title
-        'λ-VAE + warm-up'
-    """
-    names = list(dict.fromkeys(name.split("+")))
-    for each in names:
-        if each not in METHODS:
-            raise InputError(f"unknown method {each!r}{nearest(each, METHODS)}; the methods are {', '.join(METHODS)}")
-    return _composed([METHODS[each] for each in names])
-
-
-def _composed(rows: Sequence[Method]) -> Method:
-    # lambda first, then by the table, so that one composition has one name.
-    order = list(METHODS)
-    rows = sorted(rows, key=lambda row: (row.equalizer is None, order.index(row.name)))
-    if len(rows) == 1:
-        return rows[0]
-    _require_fit(rows)
-    parts = {part: getattr(row, part) for row in rows for part in row.own_parts()}
-    return Method(
-        "+".join(row.name for row in rows),
-        " + ".join([rows[0].title, *(row.short or row.title for row in rows[1:])]),
-        "; ".join(row.paper for row in rows),
-        settings=tuple(dict.fromkeys(setting for row in rows for setting in row.settings)),
-        cost="; ".join(dict.fromkeys(row.cost for row in rows)),
-        samples=max(row.samples for row in rows),
-        **parts,
-    )
-
-
-def _require_fit(rows: Sequence[Method]) -> None:
-    owners: dict[str, Method] = {}
-    for row in rows:
-        for part in row.own_parts():
-            if part in owners:
-                raise InputError(
-                    f"{owners[part].name} and {row.name} do not fit together: both set the {part}; use one of them"
-                )
-            owners[part] = row
-    names = {row.name for row in rows}
-    for first, second, reason in _MISFITS:
-        if names & first and names & second:
-            pair = f"{next(iter(names & first))} and {next(iter(names & second))}"
-            raise InputError(f"{pair} do not fit together: {reason}")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from lambda_vae.errors import InputError
+from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig, read_yaml
-from lambda_vae.experiments.methods import method_named
 from lambda_vae.experiments.specs import configured
 from lambda_vae.experiments.values import fits, kind, nearest
 from lambda_vae.reports.published import published_line

@@ -17,11 +17,11 @@ from lambda_vae.data import Dataset
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import load_data
 from lambda_vae.experiments.compare import jobs_of, progress, rows_of
+from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig, read_config, read_yaml, to_yaml, write_config
 from lambda_vae.experiments.engine import Job, run_jobs
 from lambda_vae.experiments.folder import check_room, is_empty, is_locked, locked
 from lambda_vae.experiments.known import KnownRun, read_known, take_up
-from lambda_vae.experiments.methods import method_named
 from lambda_vae.experiments.provenance import command_line, provenance
 from lambda_vae.experiments.recipe import SCALES, TABLES, Recipe, load_recipes, named, run_name_of, runs_of
 from lambda_vae.experiments.results import describe_data

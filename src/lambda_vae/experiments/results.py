@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 from lambda_vae.data import Dataset, Split
 from lambda_vae.diagnostics import CollapseReport, diagnose
 from lambda_vae.experiments.build import FixedView, binarisation_of, measuring_view, probing_view
+from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig
 from lambda_vae.experiments.folder import RunFolder
-from lambda_vae.experiments.methods import method_named
 from lambda_vae.experiments.pictures import draw_pictures
 from lambda_vae.experiments.provenance import command_line, provenance
 from lambda_vae.files import replacing, write_json

@@ -22,10 +22,10 @@ from lambda_vae.experiments.build import (
     probing_view,
     training_view,
 )
+from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig, read_config
 from lambda_vae.experiments.folder import RunFolder, locked
 from lambda_vae.experiments.listeners import HistoryFile, ProgressBar, TrackerLog
-from lambda_vae.experiments.methods import method_named
 from lambda_vae.experiments.processes import check_trackers, make_accelerator, on_main
 from lambda_vae.experiments.results import identity, record_result
 from lambda_vae.files import read_json, write_json

@@ -260,7 +260,7 @@ def _cell(done: Sequence[Row], key: str) -> Cell:
     if key == "nll_iw":
         note = ", ".join(sorted({_proposal(row) for row in done if row.get("nll_iw_proposal")}))
     # The prediction follows from δ alone: a spread of nought would look like a measurement.
-    spread = len(values) > 1 and key != "snr_capacity_predicted"
+    spread = len(values) > 1 and key != "snr_capacity_predicted" and all(map(math.isfinite, values))
     return Cell(statistics.fmean(values), statistics.stdev(values) if spread else None, note)
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from lambda_vae.training import checkpoints
 from lambda_vae.training.history import EpochRow, History
 from lambda_vae.training.interruption import Interrupted, StopRequest, stop_requests
 from lambda_vae.training.joint import joint_sums, shares
+from lambda_vae.training.optimizer import FusedAdam
 from lambda_vae.training.options import TrainOptions
 from lambda_vae.training.precision import PRECISION, set_matmul
 from lambda_vae.training.schedules import Constant, Schedule
 from lambda_vae.training.strategies import Batch, Joint, Step, Strategy
 from lambda_vae.training.watch import Trail
+from lambda_vae.training.working_copies import WorkingCopies
 
 __all__ = ["Trainer", "View"]
 
@@ -103,11 +106,7 @@ class Trainer:
         self.matmul_error = set_matmul(options.matmul, self.device)
         # A data set that fits stays beside the model, so that no step waits for a transfer.
         self.x = x.to(self.device) if x.nbytes < 2**31 and self.device.type != "cpu" else x
-        if options.compile:
-            vae.encoder.compile()
-            vae.decoder.compile()
-        optimizer = torch.optim.Adam(vae.parameters(), lr=options.learning_rate, fused=True)
-        self.model, self.optimizer = self.accelerator.prepare(vae, optimizer)
+        self._prepare(vae, options)
         self.generator = torch.Generator(self.device).manual_seed(options.seed)
         # What one method alone draws comes from here, so that all others go on seeing the same data and noise.
         self.spare = torch.Generator(self.device).manual_seed(options.seed + _SPARE)
@@ -116,6 +115,16 @@ class Trainer:
         self.history = History()
         self.epoch, self.step, self._seconds = 0, 0, 0.0
         self.strategy.begin(self)
+
+    def _prepare(self, vae: VAE, options: TrainOptions) -> None:
+        if options.compile:
+            vae.encoder.compile()
+            vae.decoder.compile()
+        self.model = self.accelerator.prepare(vae)
+        # Not prepared: accelerate's wrapper looks for an optional package on the disk at every step.
+        self.optimizer = FusedAdam(vae.parameters(), lr=options.learning_rate)
+        # DistributedDataParallel watches the gradients of the weights themselves.
+        self.copies = WorkingCopies(vae) if options.precision == "bfloat16" and self.model is vae else None
 
     def fit(self) -> History:
         """Train from the present position to the last epoch.
@@ -161,7 +170,7 @@ class Trainer:
             batch: The data and the noise.
         """
         more = {name: noise for name in ("xi", "prior_eps") if (noise := getattr(batch, name)) is not None}
-        with self.autocast:
+        with self.autocast, self.copies or nullcontext():
             trace: Trace = self.model(batch.x, batch.eps, batch.exponent, **more)
         return trace
 
@@ -195,6 +204,8 @@ class Trainer:
         if self.moments is not None:
             trace.z.register_hook(gradient.append)  # type: ignore[no-untyped-call]
         self.accelerator.backward(terms.loss.mean())
+        if self.copies is not None:
+            self.copies.collect()
         for weight in still:
             weight.grad = None
         if self.options.clip_norm is not None:

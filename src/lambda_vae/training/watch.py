@@ -38,7 +38,8 @@ class Trail:
             logvar: Of q, [B, D].
         """
         with torch.no_grad():
-            row = (terms.loss.mean(), terms.reconstruction.mean(), terms.rate_q.mean(), logvar.abs().amax())
+            largest = torch.linalg.vector_norm(logvar, math.inf)
+            row = (terms.loss.mean(), terms.reconstruction.mean(), terms.rate_q.mean(), largest)
             torch.stack(row, out=self.values[step])
 
     def joint(self, accelerator: Accelerator) -> "Trail":
@@ -69,7 +70,9 @@ class Trail:
             Diverged: With the first such step, its terms and the largest |logvar|.
         """
         bad = (~self.values[:steps].isfinite().all(dim=1)).nonzero().flatten().tolist()
-        if not bad and bool(torch.stack([weight.isfinite().all() for weight in weights]).all()):
+        # Both ends of a weight's values are finite exactly where all are, and one look finds them.
+        ends = [end for weight in weights if weight.numel() for end in weight.detach().aminmax()]
+        if not bad and bool(torch.stack(ends).isfinite().all()):
             return
         step = bad[0] if bad else steps - 1
         values = dict(zip(_COLUMNS, self.values[step].tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Recipes, their runs at each scale, and runs taken up from an archive."""
+"""The runs of a table at each scale, and runs taken up from an archive."""
 
 import json
 from dataclasses import asdict, replace
@@ -8,33 +8,15 @@ from typing import Any
 import pytest
 
 from lambda_vae.errors import InputError
-from lambda_vae.experiments import METHODS, RunConfig
+from lambda_vae.experiments import RunConfig
+from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import read_config, to_yaml
 from lambda_vae.experiments.known import read_known, take_up
-from lambda_vae.experiments.methods import method_named
-from lambda_vae.experiments.recipe import SCALES, load_recipes, named, recipe_from, run_name_of, runs_of
+from lambda_vae.experiments.recipe import SCALES, load_recipes, run_name_of, runs_of
 from lambda_vae.experiments.reproduce import Reproduction
 from lambda_vae.experiments.results import identity
 
 RECIPES = {recipe.name: recipe for recipe in load_recipes("table1")}
-GIVEN: dict[str, Any] = {"name": "a", "method": "vae", "epochs": 100, "seeds": 2}
-
-
-def methods_of(recipe: Any) -> list[str]:
-    return recipe.method.partition(":")[0].split("+")
-
-
-def test_every_method_has_a_row_and_every_row_a_method() -> None:
-    single = {methods_of(recipe)[0] for recipe in RECIPES.values() if len(methods_of(recipe)) == 1}
-    assert single == METHODS.keys()
-    assert all(recipe.optional for recipe in RECIPES.values() if len(methods_of(recipe)) > 1)
-
-
-def test_the_paper_s_rows_have_its_epochs_and_three_seeds_the_others_a_hundred_and_two() -> None:
-    paper = [recipe for recipe in RECIPES.values() if recipe.paper]
-    assert [recipe.paper for recipe in paper] == ["VAE", "β=0.5", "β=2", "δ=1.19", "δ=1.10", "δ=1.01"]
-    assert {(recipe.epochs, recipe.seeds) for recipe in paper} == {(200, 3)}
-    assert {(recipe.epochs, recipe.seeds) for recipe in RECIPES.values() if not recipe.paper} == {(100, 2)}
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -64,41 +46,6 @@ def test_omniglot_has_one_seed_less_and_the_folder_says_the_scale() -> None:
     assert len(choice.runs(RECIPES["vae"], "omniglot")) == 1
     assert choice.default_out == Path("runs/table1-omniglot")
     assert Reproduction(scale="quick").default_out == Path("runs/table1-mnist-quick")
-
-
-def test_rows_are_chosen_by_name_and_optional_ones_only_when_asked_for() -> None:
-    recipes = tuple(RECIPES.values())
-    everything, usual = named(recipes, (), optional=True), named(recipes, ())
-    assert everything == recipes
-    assert usual == tuple(recipe for recipe in recipes if not recipe.optional)
-    assert [recipe.name for recipe in named(recipes, ("lambda-beta", "vae"))] == ["vae", "lambda-beta"]
-
-
-BAD = {
-    "unknown key": ({"epoch": 3}, r"here: unknown key 'epoch' \(did you mean 'epochs'\?\)"),
-    "wrong kind": ({"epochs": "many"}, "here: epochs is 'many'; it must be a whole number"),
-    "no epochs": ({"epochs": 0}, "epochs is 0; it must be at least 1"),
-    "unknown method": ({"method": "vea"}, r"unknown method 'vea' \(did you mean 'vae'"),
-    "unknown setting": ({"method": "vae:beta=2"}, "vae has no setting 'beta'"),
-    "unknown line": ({"paper": "δ=2"}, r"the paper's Table 1 has no line 'δ=2'; its lines are VAE"),
-    "bad figure": ({"elsewhere": [{"data": "mnist", "value": 3.0}]}, "it must have data, quantity, value"),
-    "text for a figure": (
-        {"elsewhere": [{"data": "mnist", "quantity": "nll_iw", "value": "low", "source": "x"}]},
-        "it must have data, quantity, value",
-    ),
-}
-
-
-@pytest.mark.parametrize(("change", "what"), BAD.values(), ids=BAD.keys())
-def test_a_bad_recipe_is_refused(change: dict[str, Any], what: str) -> None:
-    assert recipe_from(GIVEN, "here").name == "a"
-    with pytest.raises(InputError, match=what):
-        recipe_from({**GIVEN, **change}, "here")
-
-
-def test_a_recipe_without_its_method_is_refused() -> None:
-    with pytest.raises(InputError, match="here: method, seeds is missing"):
-        recipe_from({"name": "a", "epochs": 3}, "here")
 
 
 @pytest.mark.parametrize(

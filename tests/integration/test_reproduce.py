@@ -1,0 +1,113 @@
+"""`reproduce table1` end to end on the digits, at smoke scale: in one process, and in one a run."""
+
+# ruff: noqa: F811 - fixtures come by import
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cli_process import cli, outcome, own_cache  # noqa: F401
+from test_compare import forked  # noqa: F401
+
+from lambda_vae.experiments import reproduce
+from lambda_vae.experiments.recipe import SCALES, Recipe
+
+ROWS = ("vae-200", "vae", "beta-2-200", "iwae-5")
+WORDS = ("reproduce", "table1", "--data", "digits", "--scale", "smoke")
+
+
+def rows_of(folder: Path) -> list[dict]:
+    return json.loads((folder / "table.json").read_text())
+
+
+def test_a_table_is_run_published_taken_up_elsewhere_and_grows(cli, tmp_path):
+    first, again, page = tmp_path / "first", tmp_path / "again", tmp_path / "table1.md"
+    said = cli(*WORDS, "--only", *ROWS, "--out", first)
+    assert said.code == 0, said.err
+    rows = rows_of(first)
+    assert {row["recipe"] for row in rows} == set(ROWS)
+    assert {row["status"] for row in rows} == {"done"}
+    assert {row["block"] for row in rows} == {"4 epochs", "2 epochs"}
+    assert all(row["step_cost"] > 0 for row in rows)
+    assert (first / "report.html").is_file()
+
+    said = cli("report", first, "--results", page)
+    assert said.code == 0, said.err
+    assert "Smoke scale" in page.read_text()
+    assert "surrogate" in page.read_text()
+    assert "\\begin{tabular}" in page.with_suffix(".tex").read_text()
+    assert page.with_suffix(".csv").read_text().startswith("block,")
+
+    said = cli(*WORDS, "--only", *ROWS, "free-bits", "--out", again, "--known", page.with_suffix(".json"))
+    assert said.code == 0, said.err
+    seconds = {row["run"]: row["seconds"] for row in rows_of(again)}
+    assert {row["run"]: row["seconds"] for row in rows}.items() <= seconds.items(), "a known run was run anew"
+    assert len(seconds) == len(rows) + 1
+    provenance = json.loads(next((again / "runs").glob("vae-*/provenance.json")).read_text())
+    assert provenance["known"] is True
+
+    said = cli(*WORDS, "--only", *ROWS, "free-bits", "wae", "--out", again, "--resume")
+    assert said.code == 0, said.err
+    assert seconds.items() <= {row["run"]: row["seconds"] for row in rows_of(again)}.items()
+    said = cli(*WORDS, "--out", again)
+    assert said.code == 2
+    assert "add --resume to go on" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("--only", "vae-20"), "unknown row 'vae-20'"),
+        (("--scale", "big"), "unknown scale 'big'"),
+        (("--data", "mnst"), "mnst"),
+    ],
+)
+def test_bad_words_are_refused_before_anything_is_written(cli, tmp_path, words, what):
+    said = cli("reproduce", "table1", "--data", "digits", "--scale", "smoke", *words, "--out", tmp_path / "out")
+    assert said.code == 2
+    assert what in said.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_diverging_row_is_marked_and_the_others_go_on(cli, tmp_path, monkeypatch):
+    rows = (Recipe("bad", "beta-vae:beta=3e38", 100, 1), Recipe("good", "vae", 100, 1))
+    monkeypatch.setattr(reproduce, "load_recipes", lambda _table: rows)
+    said = cli(*WORDS, "--out", tmp_path / "out")
+    assert said.code == 1
+    assert "1 of 2 runs failed: beta-vae-beta3e+38-epochs2-seed0" in said.err
+    failed, done = rows_of(tmp_path / "out")
+    assert (failed["status"], done["status"]) == ("failed", "done")
+    assert "diverged" in failed["failure"]
+    assert failed["failure"].split(";")[0] in (tmp_path / "out" / "table1.md").read_text()
+
+
+def test_one_process_a_run_gives_the_same_as_one_for_all(cli, forked, tmp_path, monkeypatch):
+    names = ("lambda-1.01", "lambda-1.01-released")
+    assert cli(*WORDS, "--only", *names, "--out", tmp_path / "here").code == 0
+    monkeypatch.setitem(SCALES, "smoke", replace(SCALES["smoke"], here=False))
+    said = cli(*WORDS, "--only", *names, "--out", tmp_path / "apart", "--workers", 2)
+    assert said.code == 0, said.err
+    runs = [row["run"] for row in rows_of(tmp_path / "apart")]
+    assert len(runs) == 2
+    for run in runs:
+        assert (tmp_path / "apart" / "runs" / f"{run}.log").exists()
+        assert outcome(tmp_path / "apart" / "runs" / run) == outcome(tmp_path / "here" / "runs" / run)
+
+
+def test_other_folders_and_changed_recipes_are_refused(cli, tmp_path, monkeypatch):
+    out, other = tmp_path / "out", tmp_path / "other"
+    other.mkdir()
+    (other / "notes.txt").write_text("mine")
+    said = cli(*WORDS, "--only", "vae", "--out", other, "--resume")
+    assert said.code == 2
+    assert "holds no reproduction" in said.err
+    assert cli(*WORDS, "--only", "vae", "--out", out).code == 0
+    said = cli("reproduce", "table1", "--data", "digits", "--scale", "quick", "--out", out, "--resume")
+    assert said.code == 2
+    assert "its scale is 'smoke', here it is 'quick'" in said.err
+    scale = replace(SCALES["smoke"], settings={**SCALES["smoke"].settings, "iw_samples": 9})
+    monkeypatch.setitem(SCALES, "smoke", scale)
+    said = cli(*WORDS, "--only", "vae", "--out", out, "--resume")
+    assert said.code == 2
+    assert "the recipe of vae-epochs2-seed0 has changed" in said.err
