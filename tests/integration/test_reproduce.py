@@ -79,7 +79,7 @@ def test_a_diverging_row_is_marked_and_the_others_go_on(cli, tmp_path, monkeypat
     failed, done = rows_of(tmp_path / "out")
     assert (failed["status"], done["status"]) == ("failed", "done")
     assert "diverged" in failed["failure"]
-    assert failed["failure"].split(";")[0] in (tmp_path / "out" / "table1.md").read_text()
+    assert "failed: training diverged in epoch 1 at step 1" in (tmp_path / "out" / "table1.md").read_text()
 
 
 def test_one_process_a_run_gives_the_same_as_one_for_all(cli, forked, tmp_path, monkeypatch):
@@ -111,3 +111,19 @@ def test_other_folders_and_changed_recipes_are_refused(cli, tmp_path, monkeypatc
     said = cli(*WORDS, "--only", "vae", "--out", out, "--resume")
     assert said.code == 2
     assert "the recipe of vae-epochs2-seed0 has changed" in said.err
+
+
+def test_smoke_takes_the_first_rows_of_larger_data_and_the_page_says_what_must_be_said(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr(reproduce, "_SMOKE_ROWS", (200, 50))
+    monkeypatch.setitem(reproduce._NOTES, "digits", "Not comparable.")
+    out = tmp_path / "out"
+    said = cli(*WORDS, "--only", "vae", "--out", out)
+    assert said.code == 0, said.err
+    provenance = json.loads((out / "provenance.json").read_text())
+    assert provenance["notes"][1] == "Not comparable."
+    assert (provenance["data"]["train"], provenance["data"]["test"]) == (200, 50)
+    assert "> Not comparable." in (out / "table1.md").read_text()
+    before = (out / "data" / "digits-smoke.npz").read_bytes()
+    assert cli(*WORDS, "--only", "warm-up", "--out", out, "--resume").code == 0
+    assert (out / "data" / "digits-smoke.npz").read_bytes() == before
+    assert {row["recipe"] for row in rows_of(out)} == {"vae", "warm-up"}
