@@ -126,6 +126,11 @@ def test_a_method_may_carry_settings_of_its_own():
     ]  # fmt: skip
 
 
+def test_numbers_in_a_setting_are_written_as_people_write_them():
+    assert configured(BASE, "beta-vae:beta=1e-3")[0].beta == 1e-3
+    assert configured(BASE, "lambda-vae:delta=inf")[0].delta == float("inf")
+
+
 @pytest.mark.parametrize(
     ("spec", "what"),
     [

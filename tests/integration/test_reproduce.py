@@ -1,12 +1,17 @@
-"""`reproduce table1` end to end on the digits, at smoke scale."""
+"""`reproduce table1` end to end on the digits, at smoke scale: in one process, and in one a run."""
 
 # ruff: noqa: F811 - fixtures come by import
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cli_process import cli, own_cache  # noqa: F401
+from cli_process import cli, outcome, own_cache  # noqa: F401
+from test_compare import forked  # noqa: F401
+
+from lambda_vae.experiments import reproduce
+from lambda_vae.experiments.recipe import SCALES, Recipe
 
 ROWS = ("vae-200", "vae", "beta-2-200", "iwae-5")
 WORDS = ("reproduce", "table1", "--data", "digits", "--scale", "smoke")
@@ -63,3 +68,62 @@ def test_bad_words_are_refused_before_anything_is_written(cli, tmp_path, words, 
     assert said.code == 2
     assert what in said.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_diverging_row_is_marked_and_the_others_go_on(cli, tmp_path, monkeypatch):
+    rows = (Recipe("bad", "beta-vae:beta=3e38", 100, 1), Recipe("good", "vae", 100, 1))
+    monkeypatch.setattr(reproduce, "load_recipes", lambda _table: rows)
+    said = cli(*WORDS, "--out", tmp_path / "out")
+    assert said.code == 1
+    assert "1 of 2 runs failed: beta-vae-beta3e+38-epochs2-seed0" in said.err
+    failed, done = rows_of(tmp_path / "out")
+    assert (failed["status"], done["status"]) == ("failed", "done")
+    assert "diverged" in failed["failure"]
+    assert "failed: training diverged in epoch 1 at step 1" in (tmp_path / "out" / "table1.md").read_text()
+
+
+def test_one_process_a_run_gives_the_same_as_one_for_all(cli, forked, tmp_path, monkeypatch):
+    names = ("lambda-1.01", "lambda-1.01-released")
+    assert cli(*WORDS, "--only", *names, "--out", tmp_path / "here").code == 0
+    monkeypatch.setitem(SCALES, "smoke", replace(SCALES["smoke"], here=False))
+    said = cli(*WORDS, "--only", *names, "--out", tmp_path / "apart", "--workers", 2)
+    assert said.code == 0, said.err
+    runs = [row["run"] for row in rows_of(tmp_path / "apart")]
+    assert len(runs) == 2
+    for run in runs:
+        assert (tmp_path / "apart" / "runs" / f"{run}.log").exists()
+        assert outcome(tmp_path / "apart" / "runs" / run) == outcome(tmp_path / "here" / "runs" / run)
+
+
+def test_other_folders_and_changed_recipes_are_refused(cli, tmp_path, monkeypatch):
+    out, other = tmp_path / "out", tmp_path / "other"
+    other.mkdir()
+    (other / "notes.txt").write_text("mine")
+    said = cli(*WORDS, "--only", "vae", "--out", other, "--resume")
+    assert said.code == 2
+    assert "holds no reproduction" in said.err
+    assert cli(*WORDS, "--only", "vae", "--out", out).code == 0
+    said = cli("reproduce", "table1", "--data", "digits", "--scale", "quick", "--out", out, "--resume")
+    assert said.code == 2
+    assert "its scale is 'smoke', here it is 'quick'" in said.err
+    scale = replace(SCALES["smoke"], settings={**SCALES["smoke"].settings, "iw_samples": 9})
+    monkeypatch.setitem(SCALES, "smoke", scale)
+    said = cli(*WORDS, "--only", "vae", "--out", out, "--resume")
+    assert said.code == 2
+    assert "the recipe of vae-epochs2-seed0 has changed" in said.err
+
+
+def test_smoke_takes_the_first_rows_of_larger_data_and_the_page_says_what_must_be_said(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr(reproduce, "_SMOKE_ROWS", (200, 50))
+    monkeypatch.setitem(reproduce._NOTES, "digits", "Not comparable.")
+    out = tmp_path / "out"
+    said = cli(*WORDS, "--only", "vae", "--out", out)
+    assert said.code == 0, said.err
+    provenance = json.loads((out / "provenance.json").read_text())
+    assert provenance["notes"][1] == "Not comparable."
+    assert (provenance["data"]["train"], provenance["data"]["test"]) == (200, 50)
+    assert "> Not comparable." in (out / "table1.md").read_text()
+    before = (out / "data" / "digits-smoke.npz").read_bytes()
+    assert cli(*WORDS, "--only", "warm-up", "--out", out, "--resume").code == 0
+    assert (out / "data" / "digits-smoke.npz").read_bytes() == before
+    assert {row["recipe"] for row in rows_of(out)} == {"vae", "warm-up"}

@@ -91,8 +91,8 @@ SCALES: dict[str, Scale] = {
     "paper": Scale(),
 }
 
-#: The tables that there are recipes for.
-TABLES = ("table1",)
+#: The tables that there are recipes for, with their names on paper.
+TABLES = {"table1": "Table 1"}
 
 
 def recipe_from(values: Mapping[str, Any], where: str) -> Recipe:

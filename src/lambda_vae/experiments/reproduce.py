@@ -23,7 +23,7 @@ from lambda_vae.experiments.engine import Job, run_jobs
 from lambda_vae.experiments.folder import check_room, is_empty, is_locked, locked
 from lambda_vae.experiments.known import KnownRun, read_known, take_up
 from lambda_vae.experiments.provenance import command_line, provenance
-from lambda_vae.experiments.recipe import SCALES, Recipe, load_recipes, named, run_name_of, runs_of
+from lambda_vae.experiments.recipe import SCALES, TABLES, Recipe, load_recipes, named, run_name_of, runs_of
 from lambda_vae.experiments.results import describe_data
 from lambda_vae.experiments.run import make_trainer, train
 from lambda_vae.experiments.values import nearest
@@ -162,15 +162,20 @@ def _run(
 ) -> None:
     wanted = [config for config, recipe in of_run.items() if recipe in choice.asked]
     take_up(known, {run_name_of(config): config for config in wanted}, out, dataset.sha256)
+
+    def record() -> None:
+        rows = _rows(out, of_run)
+        write_json(out / "table.json", rows)
+        write_json(out / "provenance.json", _provenance(out, choice, rows, dataset, started))
+
+    record()  # a killed reproduction can be reported too
     with Live(console=console or Console(quiet=True), refresh_per_second=2, transient=True) as live:
         try:
             run = _run_here if SCALES[choice.scale].here else run_jobs
             workers = choice.workers or os.cpu_count() or 1
             run(jobs_of(wanted, out, run_name_of), workers, lambda jobs: live.update(progress(jobs)))
-        finally:  # what is done can be read and reported, also after an interruption
-            rows = _rows(out, of_run)
-            write_json(out / "table.json", rows)
-            write_json(out / "provenance.json", _provenance(out, choice, rows, dataset, started))
+        finally:
+            record()
 
 
 def _run_here(jobs: Sequence[Job], _workers: int, show: Callable[[Sequence[Job]], None]) -> None:
@@ -280,7 +285,7 @@ def _provenance(
     keys = ("commit", "dirty", "finished", "known")
     return {
         **record,
-        "title": f"{choice.table.capitalize()} on {choice.data}, made whole",
+        "title": f"{TABLES[choice.table]} on {choice.data}, made whole",
         "notes": [note for note in (SCALES[choice.scale].note, _NOTES.get(choice.data, "")) if note],
         "seconds_training": sum(row.get("seconds") or 0.0 for row in rows),
         "runs": {name: {key: one.get(key) for key in keys if key in one} for name, one in runs.items()},

@@ -1,5 +1,6 @@
 """A method with settings of its own in one word, such as "lambda-vae:delta=1.01,release_epochs=50"."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, get_type_hints
 
@@ -45,11 +46,14 @@ def _value(method: Method, setting: str, text: str, spec: str) -> Any:  # noqa: 
         raise InputError(
             f"method {spec!r}: {method.name} has no setting {setting!r}{nearest(setting, method.settings)}; {has}"
         )
+    hint = get_type_hints(RunConfig)[setting]
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         value = text
-    hint = get_type_hints(RunConfig)[setting]
+    if isinstance(value, str) and fits(0.5, hint):  # YAML takes 1e-3 and inf for text
+        with suppress(ValueError):
+            value = float(value)
     if not fits(value, hint):
         raise InputError(f"method {spec!r}: {setting} is {text!r}; it must be {kind(hint)}")
     return value

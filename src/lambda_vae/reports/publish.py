@@ -105,6 +105,7 @@ def _block(name: str, rows: Sequence[Row], data: str, out: Path) -> list[str]:
     frontier = save_figure(frontier_figure(rows), out.with_name(f"{out.stem}-frontier{ending}.svg"))
     said = list(dict.fromkeys(f"- {row['title']}: {row['note']}" for row in rows if row.get("note")))
     apart = differences(rows, data)
+    beside_paper = any(line.cell("paper:surrogate_nll").mean is not None for line in table.lines if line.runs)
     return [
         f"## {name or 'At the end of training'}",
         "\n".join(comparison_verdict(rows) if len(rows) > 1 else (run_verdict(rows[0]),)),
@@ -112,7 +113,8 @@ def _block(name: str, rows: Sequence[Row], data: str, out: Path) -> list[str]:
         *(["\n".join(said)] if said else []),
         f"![NLL bound and importance-weighted NLL against active units and probe accuracy]({frontier.name})",
         "\n".join(["## What to take", "", *(f"- {sentence}" for sentence in advice(rows))]),
-        *(["### Beside published figures", "\n".join(f"- {text}" for text in apart), UNSTATED] if apart else []),
+        *(["### Beside published figures", "\n".join(f"- {text}" for text in apart)] if apart else []),
+        *([UNSTATED] if apart and beside_paper else []),
     ]
 
 

@@ -24,7 +24,7 @@ _WIDEST_LABEL = 26
 WAITING = "waiting"
 _SURROGATE_NOTE = (
     'The surrogate is the paper\'s "NLL". It is not a bound on -log p(x): the excess KL is missing from it. '
-    "Without λ (every λ = 1) it equals the NLL bound."
+    "Where z is drawn from q itself (no λ, no clamped or fixed noise) it equals the NLL bound."
 )
 
 
@@ -191,6 +191,11 @@ class Table:
             notes.append(f"Importance-weighted: {named} samples a point; the proposal stands in brackets.")
         if "surrogate_nll" in keys:
             notes.append(_SURROGATE_NOTE)
+        if "step_cost" in keys:
+            notes.append(
+                "Step's cost: time per training step, of the plain VAE's in the same block on the same kind of "
+                "machine; what else ran there is in it."
+            )
         if any(key.startswith("paper:") for key in keys):
             notes.append(f"Paper's figures: {published_source()}.")
         return tuple(notes)
@@ -248,7 +253,7 @@ def _line(label: str, group: Sequence[Row], data: str) -> Line:
 
 
 def _cell(done: Sequence[Row], key: str) -> Cell:
-    values = [float(row[key]) for row in done if row.get(key) is not None]
+    values = [float(row[key]) for row in done if row.get(key) is not None and math.isfinite(row[key])]
     if not values:
         return Cell()
     note = ""
@@ -260,7 +265,7 @@ def _cell(done: Sequence[Row], key: str) -> Cell:
 
 
 def _proposal(row: Row) -> str:
-    if row.get("mean_exponent") == 1:
+    if row.get("mean_exponent") == 1 and len(row.get("nll_iw_by_proposal") or ()) < 2:
         return "q"
     return {"q": "q₁", "q_sampled": "q_λ"}.get(str(row["nll_iw_proposal"]), str(row["nll_iw_proposal"]))
 

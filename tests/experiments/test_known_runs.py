@@ -1,0 +1,135 @@
+"""The runs of a table at each scale, and runs taken up from an archive."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lambda_vae.errors import InputError
+from lambda_vae.experiments import RunConfig
+from lambda_vae.experiments.composing import method_named
+from lambda_vae.experiments.config import read_config, to_yaml
+from lambda_vae.experiments.known import read_known, take_up
+from lambda_vae.experiments.recipe import SCALES, load_recipes, run_name_of, runs_of
+from lambda_vae.experiments.reproduce import Reproduction
+from lambda_vae.experiments.results import identity
+
+RECIPES = {recipe.name: recipe for recipe in load_recipes("table1")}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_no_two_runs_share_a_folder(scale: str) -> None:
+    configs = [config for recipe in RECIPES.values() for config in runs_of(recipe, "mnist", SCALES[scale])]
+    assert len({run_name_of(config) for config in configs}) == len(set(configs)) == len(configs)
+
+
+def test_runs_of_a_recipe_at_paper_scale_are_those_of_a_comparison_with_the_defaults() -> None:
+    runs = runs_of(RECIPES["lambda-1.19-200"], "mnist", SCALES["paper"])
+    plain = RunConfig(data="mnist", method="lambda-vae", delta=1.19, epochs=200)
+    assert runs == [replace(plain, seed=seed) for seed in range(3)]
+    assert run_name_of(runs[2]) == "lambda-vae-delta1.19-epochs200-seed2"
+
+
+def test_lengths_in_epochs_shrink_with_the_scale_but_never_to_nothing() -> None:
+    released = RECIPES["lambda-1.01-released"]
+    for scale, epochs, release in (("paper", 100, 50), ("quick", 10, 5), ("smoke", 2, 1)):
+        run = runs_of(released, "mnist", SCALES[scale])[0]
+        assert (run.epochs, run.release_epochs) == (epochs, release)
+    assert len(runs_of(released, "mnist", SCALES["quick"])) == 1
+
+
+def test_omniglot_has_one_seed_less_and_the_folder_says_the_scale() -> None:
+    choice = Reproduction(data="omniglot")
+    assert len(choice.runs(RECIPES["vae-200"], "omniglot")) == 2
+    assert len(choice.runs(RECIPES["vae"], "omniglot")) == 1
+    assert choice.default_out == Path("runs/table1-omniglot")
+    assert Reproduction(scale="quick").default_out == Path("runs/table1-mnist-quick")
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"table": "table2"}, "the tables are table1"),
+        ({"scale": "papers"}, r"did you mean 'paper'"),
+        ({"only": ("vea",)}, r"unknown row 'vea' \(did you mean 'vae'"),
+        ({"workers": 0}, "workers is 0"),
+    ],
+)
+def test_unknown_tables_scales_and_rows_are_refused(settings: dict[str, Any], what: str) -> None:
+    with pytest.raises(InputError, match=what):
+        Reproduction(**settings)
+
+
+# Runs that another machine has done.
+
+
+def archived(config: RunConfig, sha256: str = "abc", status: str = "done") -> tuple[dict[str, Any], dict[str, Any]]:
+    """The row and the record of a run, as an archive holds them; its name is that of another comparison."""
+    row = {**identity(config), "run": f"theirs-{config.seed}", "status": status, "nll_bound": 100.0 + config.seed}
+    row["path"] = "runs/theirs"
+    values = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
+    provenance = {"commit": "c0ffee", "data": {"sha256": sha256}}
+    dimensions = {"kl": [0.5] * config.latent_dim}
+    test = [{"epoch": 10, "nll_bound": 110.0}]
+    return row, {"run": row["run"], "config": values, "dimensions": dimensions, "test": test, "provenance": provenance}
+
+
+def write_archive(path: Path, *pairs: tuple[dict[str, Any], dict[str, Any]]) -> Path:
+    path.write_text(json.dumps({"rows": [row for row, _ in pairs], "runs": [record for _, record in pairs]}))
+    return path
+
+
+PLAIN = RunConfig(data="mnist", method="vae", epochs=100, latent_dim=3)
+
+
+def test_only_runs_with_exactly_the_config_and_the_data_are_taken_up(tmp_path: Path) -> None:
+    others = [replace(PLAIN, learning_rate=2e-3), replace(PLAIN, seed=1), replace(PLAIN, seed=2), PLAIN]
+    pairs = [archived(others[0]), archived(others[1], sha256="other"), archived(others[2], status="failed")]
+    known = read_known(write_archive(tmp_path / "known.json", *pairs, archived(PLAIN)))
+    assert [run.config for run in known] == others
+    wanted = {run_name_of(config): config for config in (PLAIN, *others[1:3], replace(PLAIN, seed=3))}
+    assert take_up(known, wanted, tmp_path, "abc") == ["vae-epochs100-seed0"]
+    folder = tmp_path / "runs" / "vae-epochs100-seed0"
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [folder.name]
+    assert read_config(folder / "config.yaml") == PLAIN
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert (metrics["status"], metrics["nll_bound"], metrics["dimensions"]["kl"]) == ("done", 100.0, [0.5] * 3)
+    assert json.loads((folder / "history.json").read_text())["test"] == [{"epoch": 10, "nll_bound": 110.0}]
+    assert json.loads((folder / "provenance.json").read_text())["commit"] == "c0ffee"
+
+
+def test_a_run_that_is_here_is_left_as_it_is(tmp_path: Path) -> None:
+    known = read_known(write_archive(tmp_path / "known.json", archived(PLAIN)))
+    folder = tmp_path / "runs" / run_name_of(PLAIN)
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(to_yaml({"data": "mnist"}))
+    assert take_up(known, {run_name_of(PLAIN): PLAIN}, tmp_path, "abc") == []
+    assert [path.name for path in folder.iterdir()] == ["config.yaml"]
+
+
+def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "known.json"
+    path.write_text('{"rows": []}')
+    with pytest.raises(InputError, match="is no archive of runs"):
+        read_known(path)
+    row, record = archived(PLAIN)
+    write_archive(path, ({**row, "run": "another"}, record))
+    with pytest.raises(InputError, match="a run in it has no row or no config"):
+        read_known(path)
+    write_archive(path, (row, {**record, "dimensions": {"kl": [1.0]}}))
+    with pytest.raises(InputError, match="must have 3 entries"):
+        read_known(path)
+    write_archive(path, (row, {**record, "config": {"epoch": 3}}))
+    with pytest.raises(InputError, match="unknown key 'epoch'"):
+        read_known(path)
+
+
+def test_titles_of_the_rows_of_a_block_are_different() -> None:
+    labels = [
+        (recipe.epochs, method_named(config.method).label(config))
+        for recipe in RECIPES.values()
+        for config in runs_of(recipe, "mnist", SCALES["paper"])[:1]
+    ]
+    assert len(set(labels)) == len(labels)
