@@ -1,6 +1,7 @@
 """Two processes train what one does on their joint batch, and stop together."""
 
 import socket
+from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from small import Tensors, equalizer, everything, trainer
-from workers import two_processes
+from workers import two_processes, two_strategies, with_strategy
 
 from lambda_vae.training import checkpoints
 
@@ -28,15 +29,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("processes")
 
 
-@pytest.fixture(scope="module")
-def ranks(folder: Path, processes: ForkServerContext) -> list[dict[str, Any]]:
+def run_two(target: Callable[..., None], processes: ForkServerContext, folder: Path) -> None:
+    """Run a function in two processes that know of each other."""
     port = free_port()
-    started = [processes.Process(target=two_processes, args=(rank, port, str(folder))) for rank in range(2)]
+    started = [processes.Process(target=target, args=(rank, port, str(folder))) for rank in range(2)]
     for process in started:
         process.start()
     for process in started:
         process.join()
     assert [process.exitcode for process in started] == [0, 0]
+
+
+@pytest.fixture(scope="module")
+def ranks(folder: Path, processes: ForkServerContext) -> list[dict[str, Any]]:
+    run_two(two_processes, processes, folder)
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
 
 
@@ -118,3 +124,21 @@ def test_divergence_in_one_process_stops_both(ranks: list[dict[str, Any]], folde
             "Diverged: training diverged in epoch 1 at step 1: reconstruction is nan"
         )
     assert checkpoints.latest(folder / "diverged") is None
+
+
+@pytest.fixture(scope="module")
+def strategies(folder: Path, processes: ForkServerContext) -> list[dict[str, Tensors]]:
+    run_two(two_strategies, processes, folder)
+    return [torch.load(folder / f"strategies{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+@pytest.mark.parametrize("name", ["aae", "lagging"])
+def test_strategies_train_on_two_processes_what_they_do_on_one(name: str, strategies: list[dict[str, Tensors]]) -> None:
+    """A discriminator, its optimiser and its losses; the encoder's further batches and when they end."""
+    alone = with_strategy(name, 8)
+    alone.fit()
+    first, second = (rank[name] for rank in strategies)
+    assert_close(first, everything(alone))
+    for key, tensor in first.items():
+        if not key.startswith("trail"):
+            assert torch.equal(tensor, second[key]), key

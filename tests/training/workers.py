@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from small import at_step, binarised, equalizer, everything, raising, trainer
 
-from lambda_vae.training import Diverged, Interrupted, checkpoints, loop
+from lambda_vae.objectives import BetaELBO
+from lambda_vae.training import AdversarialAutoencoder, Diverged, Interrupted, Lagging, Trainer, checkpoints, loop
 
 KILLED_EPOCHS = 30
 
@@ -69,4 +70,24 @@ def two_processes(rank: int, port: int, folder: str) -> None:
         "diverged": _attempt(base / "diverged", view=_poisoned_view),
     }
     torch.save(results, base / f"rank{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def with_strategy(name: str, batch_size: int) -> Trainer:
+    """An undisturbed trainer of a method with steps of its own."""
+    if name == "aae":
+        strategy = AdversarialAutoencoder(2.0, (8,), 1e-2)
+        return trainer(objective=BetaELBO(0.0), strategy=strategy, batch_size=batch_size, epochs=3)
+    return trainer(strategy=Lagging(4, 2), batch_size=batch_size, epochs=3)
+
+
+def two_strategies(rank: int, port: int, folder: str) -> None:
+    """One of two: a method with a discriminator, and one with further batches for the encoder."""
+    _become(rank, port)
+    results = {}
+    for name in ("aae", "lagging"):
+        trained = with_strategy(name, 4)
+        trained.fit()
+        results[name] = everything(trained)
+    torch.save(results, Path(folder) / f"strategies{rank}.pt")
     torch.distributed.destroy_process_group()
