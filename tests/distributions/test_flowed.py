@@ -94,6 +94,16 @@ def test_planar_layers_stay_invertible_whatever_their_weights() -> None:
         assert log_volume.isfinite().all()  # ln of 1 + w.u (1 - tanh^2), which is positive only if w.u > -1
 
 
+@pytest.mark.parametrize("passes", [2, 3])
+def test_affine_flows_keep_tails_in_proportion_whatever_their_weights(passes: int) -> None:
+    """Networks that grow with z would throw some draws of a flow prior a million times too far."""
+    for seed in range(10):
+        flow = moved(AffineFlow(3, H, 3, (8,), passes), by=5.0)
+        z = 1e6 * drawn(B, 3, seed=seed)
+        for y in (flow(drawn(B, H, seed=seed)).forward(z)[0], flow(drawn(B, H, seed=seed)).inverse(z)[0]):
+            assert (y.abs() < 1.01 * 10**3 * z.abs().clamp(min=1e3)).all()
+
+
 def test_autoregressive_flow_really_is(float64: None) -> None:
     flow = moved(AffineFlow(4, H, 1, (16,), 4))
     bijection, z = flow(drawn(1, H, seed=1)), drawn(1, 4, seed=2)
