@@ -61,7 +61,7 @@ class AffineFlow(nn.Module):
         # Bounded scales and bounded networks: far from the data both are constants, and the tails stay Gaussian. With
         # ReLU a prior of little training throws one draw in seven beyond 9, some beyond 1e6.
         univariate = partial(zuko.transforms.MonotonicAffineTransform, slope=_LEAST_SCALE)
-        network = {"hidden_features": hidden, "activation": nn.ReLU} if latent_dim > 1 or context else {}
+        network = {"hidden_features": hidden, "activation": nn.Tanh} if latent_dim > 1 or context else {}
         self.layers = nn.ModuleList(
             zuko.flows.MaskedAutoregressiveTransform(
                 latent_dim,
