@@ -68,8 +68,9 @@ def write_results(folder: Path, out: Path, reading_epochs: Sequence[int] = ()) -
     record = load_record(folder)
     blocks = _blocks(record)
     tables = {name: comparison_table(rows, record.data) for name, rows in blocks.items()}
-    methods = sum(len(table.lines) for table in tables.values())
-    title = record.provenance.get("title") or f"{record.data or record.name}: {methods} methods side by side"
+    labels = [line.label for table in tables.values() for line in table.lines]
+    what = f"{len(labels)} methods side by side" if len(labels) > 1 else labels[0]
+    title = record.provenance.get("title") or f"{record.data or record.name}: {what}"
     parts = [f"# {title}", *_notes(record), _repeat(record)]
     for name, rows in blocks.items():
         parts += _block(name, rows, record.data, out)
