@@ -1,0 +1,92 @@
+"""What a training step of every method costs beside the plain VAE's, on the same network and data, in one process.
+
+The methods take turns, some steps each, for as many rounds as asked; ratios are taken within a round. Writes
+results/methods.md.
+"""
+
+import argparse
+import os
+import statistics
+import time
+from pathlib import Path
+
+from facts import facts, facts_lines
+from lambda_vae.data import Dataset, Split, load
+from lambda_vae.experiments import METHODS, RunConfig
+from lambda_vae.experiments.run import make_trainer
+from lambda_vae.files import write_atomic
+from lambda_vae.training import Trainer
+from lambda_vae.training.interruption import StopRequest
+
+__all__ = ["page"]
+
+#: Settings without which a method would be timed at something that nobody trains.
+_WORDS = {"lagging": {"aggressive_steps": 0}}
+_NOTES = {
+    "lagging": "its steps after the aggressive phase; before, up to `aggressive_steps` of the encoder come with each",
+    "iwae": "50 samples for each example",
+}
+
+
+class _Contender:
+    """One method's trainer, an epoch at a time."""
+
+    def __init__(self, name: str, dataset: Dataset) -> None:
+        config = RunConfig(
+            data=dataset.name, method=name, epochs=10**6, checkpoint_every=10**6, evaluate_every=0, trackers=(),
+            **_WORDS.get(name, {}),
+        )  # fmt: skip
+        self.trainer: Trainer = make_trainer(config, dataset, None, [])
+
+    def epoch(self) -> float:
+        """Train an epoch; CPU seconds a step."""
+        before = time.process_time()
+        self.trainer._run_epoch(StopRequest())
+        return (time.process_time() - before) / self.trainer.steps
+
+
+def page(examples: int, rounds: int) -> str:
+    """Return a Markdown table of all methods.
+
+    Args:
+        examples: Images an epoch.
+        rounds: Epochs of each method, after one to warm up.
+    """
+    mnist = load("mnist")
+    part = Split(mnist.train.x[:examples], None)
+    dataset = Dataset("mnist", "image", mnist.shape, part, part, mnist.sha256, mnist.source, None)
+    contenders = {name: _Contender(name, dataset) for name in METHODS}
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for turn in range(rounds + 1):
+        for name, contender in contenders.items():
+            seconds = contender.epoch()
+            if turn:
+                times[name].append(seconds)
+        print(f"round {turn} of {rounds}", flush=True)
+    rows = []
+    for name, values in times.items():
+        ratios = [value / plain for value, plain in zip(values, times["vae"], strict=True)]
+        note = _NOTES.get(name) or METHODS[name].cost
+        spread = f"{min(ratios):.2f}–{max(ratios):.2f}"
+        own = f"{1e3 * statistics.median(values):.2f} | {statistics.median(ratios):.2f}"
+        rows.append(f"| `{name}` | {own} | {spread} | {note} |")
+    head = "| method | CPU, ms a step | beside the plain VAE | least to most | what it does more |"
+    line = "| --- | ---: | ---: | ---: | --- |"
+    said = f"MNIST, batch 100, {examples:,} images an epoch, {rounds} rounds; medians, ratios within a round."
+    return (
+        "\n".join(["# What a step of every method costs", "", *facts_lines(facts()), "", said, "", head, line, *rows])
+        + "\n"
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--examples", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    chosen = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    text = page(chosen.examples, chosen.rounds)
+    write_atomic(chosen.out / "methods.md", text)
+    print(text)
