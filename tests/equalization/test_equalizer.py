@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lambda_vae.equalization import VarianceEqualizer, optimal_exponent, sampling_std
+from lambda_vae.equalization import VarianceEqualizer, critical_std, optimal_exponent, sampling_std
 from lambda_vae.errors import InputError
 
 
@@ -108,6 +108,49 @@ def test_release_multiplies_the_ramp() -> None:
     torch.testing.assert_close(equalizer.exponent, expected, rtol=1e-6, atol=0)
 
 
+def exponents_trained_at(std: float, epochs: int, **options: float | str) -> list[float]:
+    """The exponent of every epoch of a training that always shows one std, and of the finished model."""
+    equalizer = VarianceEqualizer(1, 1.01, refresh_every=1, total_epochs=epochs, **options)
+    exponents = [equalizer.exponent.item()]
+    for _ in range(epochs):
+        equalizer.observe(torch.tensor([[std]]))
+        equalizer.end_epoch()
+        exponents.append(equalizer.exponent.item())
+    return exponents
+
+
+@pytest.mark.parametrize("release_epochs", [0, 1, 3])
+def test_a_release_that_settles_is_the_same_release_earlier(release_epochs: int) -> None:
+    sooner = exponents_trained_at(0.7, 10, release_epochs=release_epochs, settle_epochs=3)
+    alone = exponents_trained_at(0.7, 7, release_epochs=max(1, release_epochs))
+    assert sooner == pytest.approx(alone + [1.0] * 3, rel=1e-6)
+    assert sooner[-4:] == [1.0] * 4
+
+
+def test_a_release_along_delta_moves_the_cap_on_the_noise_and_lets_small_stds_go_first() -> None:
+    wide, narrow = (exponents_trained_at(std, 10, release_epochs=8, release_path="delta")[1:-1] for std in (0.7, 0.12))
+    caps = [critical_std(1.01) ** (left / 8) for left in (8, 7, 6, 5, 4, 3, 2, 1, 0)]
+    assert [0.7**exponent for exponent in wide] == pytest.approx([min(0.7, cap) for cap in caps], rel=1e-5)
+    assert [0.12**exponent for exponent in narrow] == pytest.approx([min(0.12, cap) for cap in caps], rel=1e-5)
+    assert narrow.count(1.0) > wide.count(1.0)
+
+
+def test_a_dimension_that_carries_enough_is_not_held_and_is_held_again_when_it_carries_less() -> None:
+    equalizer = VarianceEqualizer(2, 1.05, refresh_every=1, release_capacity=0.5)
+    std = torch.full((2, 2), 0.6)
+    signal = 0.6 * math.sqrt(math.expm1(2 * 0.5))  # 1/2 ln(1 + S / sigma^2) = 0.5 nats
+    for factor, let_go in ((1.01, True), (0.99, False), (1.01, True)):
+        equalizer(factor * torch.tensor([[signal, 0.1], [-signal, -0.1]]) + 3.0, std)
+        equalizer.end_epoch()
+        assert (equalizer.exponent[0].item() == 1.0) == let_go
+        assert equalizer.exponent[1].item() == pytest.approx(optimal_exponent(0.6, 1.05), rel=1e-6)
+
+
+def test_without_means_no_dimension_can_be_let_go() -> None:
+    with pytest.raises(InputError, match=r"release_capacity is 0.5, which needs mu too; call observe\(std, mu\)"):
+        VarianceEqualizer(2, 1.05, release_capacity=0.5).observe(torch.full((1, 2), 0.6))
+
+
 def test_without_release_the_exponent_stays_after_the_last_epoch() -> None:
     assert (trained(epochs=6, total_epochs=6).exponent > 1).all()
 
@@ -157,11 +200,11 @@ def test_sample_has_the_spread_it_says() -> None:
 def test_only_training_is_observed() -> None:
     equalizer = VarianceEqualizer(3, 1.05).eval()
     equalizer(noise(4, 3), positive(4, 3))
-    assert equalizer.get_extra_state().tolist() == [0.0] * 4
+    assert not equalizer.get_extra_state().any()
     equalizer.train()(noise(4, 3), positive(4, 3))
-    assert equalizer.get_extra_state()[-1] == 4
+    assert equalizer.get_extra_state()[-1, 0] == 4
     equalizer.sample(noise(4, 3), positive(4, 3))
-    assert equalizer.get_extra_state()[-1] == 4
+    assert equalizer.get_extra_state()[-1, 0] == 4
 
 
 def test_gradients_pass_through_the_sample_and_not_through_the_observation() -> None:
@@ -200,15 +243,17 @@ def test_half_inputs_are_sampled_in_float32_and_keep_their_dtype(dtype: torch.dt
     exact = mu.double() + sampling_std(std.double(), equalizer.exponent.double()) * eps.double()
     torch.testing.assert_close(z.double(), exact, rtol=torch.finfo(dtype).eps, atol=1e-6)
     equalizer.end_epoch()
-    assert equalizer.get_extra_state()[:-1].tolist() == pytest.approx(std.double().sum(0).tolist(), rel=1e-12)
+    assert equalizer.get_extra_state()[0].tolist() == pytest.approx(std.double().sum(0).tolist(), rel=1e-12)
 
 
 def test_many_small_batches_lose_no_digits() -> None:
     equalizer = VarianceEqualizer(1, 1.05, refresh_every=1)
-    equalizer.set_extra_state(torch.tensor([3e8, 1e9], dtype=torch.float64))  # as after ten million batches
+    equalizer.set_extra_state(
+        torch.tensor([[3e8], [0.0], [0.0], [1e9]], dtype=torch.float64)
+    )  # as after ten million batches
     for _ in range(1000):
         equalizer.observe(torch.full((10, 1), 0.3))
-    assert equalizer.get_extra_state()[0].item() == pytest.approx(3e8 + 3000, rel=1e-12)
+    assert equalizer.get_extra_state()[0, 0].item() == pytest.approx(3e8 + 3000, rel=1e-12)
 
 
 def test_observing_and_sampling_never_wait_for_the_device() -> None:
@@ -229,7 +274,7 @@ compiled = torch.compile(equalizer, backend="eager", fullgraph=True)
 for batch in (8, 5):
     mu, std, eps = torch.randn(batch, 3), torch.rand(batch, 3) + 0.01, torch.randn(batch, 3)
     assert torch.equal(compiled(mu, std, eps), equalizer.sample(mu, std, eps))
-assert equalizer.get_extra_state()[-1] == 13
+assert equalizer.get_extra_state()[-1, 0] == 13
 """
 
 
@@ -250,11 +295,14 @@ def test_equalizer_compiles_into_one_graph() -> None:
         ({"ramp_epochs": -1}, "ramp_epochs is -1"),
         ({"max_exponent": 0.5}, "max_exponent is 0.5"),
         ({"release_epochs": -1}, "release_epochs is -1"),
+        ({"settle_epochs": 3, "total_epochs": 2}, "settle_epochs is 3; .*total_epochs"),
+        ({"release_capacity": 0.0}, "release_capacity is 0.0; it must be greater than 0 nats"),
+        ({"release_capacity": math.nan}, "release_capacity is nan"),
         ({"release_epochs": 3}, "release_epochs is 3; .*total_epochs"),
         ({"release_epochs": 3, "total_epochs": 2}, "release_epochs is 3; .*total_epochs"),
     ],
 )
-def test_options_out_of_range_are_refused(options: dict[str, float], message: str) -> None:
+def test_options_out_of_range_are_refused(options: dict[str, float | str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         VarianceEqualizer(**({"latent_dim": 3, "delta": 1.1} | options))
 

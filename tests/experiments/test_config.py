@@ -20,6 +20,8 @@ FIELDS = st.fixed_dictionaries(
         "method": TEXT,
         "delta": NUMBERS,
         "release_epochs": WHOLE,
+        "release_path": st.sampled_from(["exponent", "delta"]),
+        "release_capacity": NUMBERS,
         "decay": NUMBERS,
         "beta": NUMBERS,
         "warm_up_epochs": st.none() | NUMBERS,

@@ -4,7 +4,7 @@
 `sampling` holds the sampling step itself, and beside it the ablations that take it apart.
 """
 
-from lambda_vae.equalization.equalizer import VarianceEqualizer
+from lambda_vae.equalization.equalizer import ReleasePath, VarianceEqualizer
 from lambda_vae.equalization.sampling import DetachedExponent, Equalized, FixedNoise, NoiseClamp, Sampling
 from lambda_vae.equalization.theory import (
     FixedPoint,
@@ -28,6 +28,7 @@ __all__ = [
     "FixedNoise",
     "FixedPoint",
     "NoiseClamp",
+    "ReleasePath",
     "Sampling",
     "VarianceEqualizer",
     "attractor_std",

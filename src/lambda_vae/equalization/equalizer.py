@@ -1,6 +1,8 @@
 """The running sigma of every latent dimension, and the exponent that follows from it."""
 
+import math
 from collections.abc import Callable
+from typing import Literal, get_args
 
 import torch
 import torch.distributed as dist
@@ -10,7 +12,9 @@ from torch import Tensor, nn
 from lambda_vae.equalization import theory
 from lambda_vae.errors import InputError
 
-__all__ = ["VarianceEqualizer"]
+__all__ = ["ReleasePath", "VarianceEqualizer"]
+
+ReleasePath = Literal["exponent", "delta"]
 
 
 class VarianceEqualizer(nn.Module):
@@ -28,6 +32,11 @@ class VarianceEqualizer(nn.Module):
         max_exponent: What a collapsed dimension gets.
         release_epochs: The exponent falls back to 1 over this many epochs at the end of training, and the last epoch is
             trained at exactly 1, so that the finished model is an ordinary VAE; 0 never releases.
+        settle_epochs: The release is over so many epochs earlier, and these are trained at exactly 1 as well.
+        release_path: How it falls back. "exponent": in a straight line. "delta": as if delta rose to inf, so that
+            ln sigma_c goes to 0 in a straight line; a dimension with a small std, which needs no help, is let go first.
+        release_capacity: A dimension whose wide law carries so many nats is at 1 until it carries less; inf never lets
+            go of a single dimension.
         total_epochs: Length of the training; needed for a release.
         dim: The latent axis of mu and std: -1 for [..., D], 1 for [B, C, H, W].
 
@@ -36,7 +45,7 @@ class VarianceEqualizer(nn.Module):
 
     Source:
         The paper, Eq. 9, 10 and 16. Deviations: the std of Eq. 16 is the mean over all examples since the last refresh,
-        in all processes, then an exponential moving average; the release is ours.
+        in all processes, then an exponential moving average; every kind of release is ours.
 
     Example:
         >>> from torch.nn.functional import binary_cross_entropy_with_logits
@@ -72,6 +81,9 @@ class VarianceEqualizer(nn.Module):
         ramp_epochs: int = 0,
         max_exponent: float = 20.0,
         release_epochs: int = 0,
+        settle_epochs: int = 0,
+        release_path: ReleasePath = "exponent",
+        release_capacity: float = math.inf,
         total_epochs: int | None = None,
         dim: int = -1,
     ) -> None:
@@ -82,19 +94,25 @@ class VarianceEqualizer(nn.Module):
             ("decay", decay, 0 <= decay < 1, "at least 0 and less than 1"),
             ("ramp_epochs", ramp_epochs, ramp_epochs >= 0, "at least 0"),
             ("release_epochs", release_epochs, 0 <= release_epochs <= (total_epochs or 0), f"0 to {total_epochs=}"),
+            ("settle_epochs", settle_epochs, 0 <= settle_epochs <= (total_epochs or 0), f"0 to {total_epochs=}"),
+            ("release_path", release_path, release_path in get_args(ReleasePath), "exponent or delta"),
+            ("release_capacity", release_capacity, release_capacity > 0, "greater than 0 nats"),
         ):
             if not holds:
                 raise InputError(f"{name} is {value}; it must be {domain}")
         self.latent_dim, self.delta, self.dim = latent_dim, delta, dim
         self.refresh_every, self.decay, self.max_exponent = refresh_every, decay, max_exponent
-        self.ramp_epochs, self.release_epochs, self.total_epochs = ramp_epochs, release_epochs, total_epochs
+        self.ramp_epochs, self.total_epochs = ramp_epochs, total_epochs
+        self.release_epochs, self.settle_epochs = release_epochs, settle_epochs
+        self.release_path, self.release_capacity = release_path, release_capacity
         self.register_buffer("running_std", torch.ones(latent_dim))
         self.register_buffer("target_exponent", torch.ones(latent_dim))
         self.register_buffer("exponent", torch.ones(latent_dim))
         self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))
-        # The sum of std in each dimension, then the number of examples. No buffer: DistributedDataParallel overwrites
-        # every process's buffers with the first one's. Double: a long epoch adds small numbers to a large one.
-        self._seen = torch.zeros(latent_dim + 1, dtype=torch.float64)
+        # The sums of std, mu and mu^2 in each dimension, and the number of examples in every column. No buffer:
+        # DistributedDataParallel overwrites every process's buffers with the first one's. Double: a long epoch adds
+        # small numbers to a large one.
+        self._seen = torch.zeros(4, latent_dim, dtype=torch.float64)
 
     def forward(
         self, mu: Float[Tensor, "..."], std: Float[Tensor, "..."], eps: Float[Tensor, "..."] | None = None
@@ -107,7 +125,7 @@ class VarianceEqualizer(nn.Module):
             eps: Standard normal noise; drawn here if left out.
         """
         if self.training:
-            self.observe(std)
+            self.observe(std, mu)
         return self.sample(mu, std, eps)
 
     def sample(
@@ -133,20 +151,29 @@ class VarianceEqualizer(nn.Module):
         return theory.sampling_std(std, self.exponent.view(-1, *[1] * trailing))
 
     @torch.no_grad()
-    def observe(self, std: Float[Tensor, "..."]) -> None:
-        """Add the stds of one batch to the statistics of this epoch, without waiting for the device.
+    def observe(self, std: Float[Tensor, "..."], mu: Float[Tensor, "..."] | None = None) -> None:
+        """Add the posteriors of one batch to the statistics of this epoch, without waiting for the device.
 
         Args:
             std: Posterior stds; averaged over all axes but the latent one.
+            mu: Posterior means; needed by `release_capacity` alone.
 
         Raises:
-            InputError: The latent axis has another length than `latent_dim`.
+            InputError: The latent axis has another length than `latent_dim`, or mu is missing.
         """
         if std.shape[self.dim] != self.latent_dim:
             raise InputError(f"std has shape {tuple(std.shape)}; axis {self.dim} must have length {self.latent_dim}")
-        examples = std.detach().movedim(self.dim, -1).reshape(-1, self.latent_dim)
-        total = examples.sum(0, dtype=self._seen.dtype)
-        self._seen += nn.functional.pad(total, (0, 1), value=float(len(examples)))
+        if mu is None and self.release_capacity < math.inf:
+            raise InputError(f"release_capacity is {self.release_capacity}, which needs mu too; call observe(std, mu)")
+        examples = self._examples(std)
+        self._seen[0] += examples.sum(0, dtype=self._seen.dtype)
+        self._seen[3] += len(examples)
+        if mu is not None and self.release_capacity < math.inf:
+            means = self._examples(mu).to(self._seen.dtype)
+            self._seen[1:3] += torch.stack((means.sum(0), means.square().sum(0)))
+
+    def _examples(self, values: Tensor) -> Float[Tensor, "N D"]:
+        return values.detach().movedim(self.dim, -1).reshape(-1, self.latent_dim)
 
     @torch.no_grad()
     def end_epoch(self) -> None:
@@ -163,32 +190,40 @@ class VarianceEqualizer(nn.Module):
             self._seen /= dist.get_world_size()
         if done % self.refresh_every == 0:
             self._refresh(first=done == self.refresh_every)
-        ones = torch.ones_like(self.target_exponent)
-        self.exponent.copy_(torch.lerp(ones, self.target_exponent, self._strength(done)))
+        ramp = min(1.0, done / self.ramp_epochs) if self.ramp_epochs else 1.0
+        self.exponent.copy_(self._released(ramp, self._held(done)))
 
     def _refresh(self, first: bool) -> None:
         """Fold what was seen into the running std, take Eq. 16 of it, and forget what was seen."""
-        count = self._seen[-1]
-        if count == 0:
+        if (self._seen[3] == 0).any():
             raise InputError(f"no std was observed in {self.refresh_every} epochs; call observe(std) in every step")
-        mean = (self._seen[:-1] / count).to(self.running_std)
+        mean, mu, mu_sq = (self._seen[:3] / self._seen[3]).to(self.running_std)
         self.running_std.copy_(mean if first else self.decay * self.running_std + (1 - self.decay) * mean)
         self.target_exponent.copy_(theory.optimal_exponent(self.running_std, self.delta, self.max_exponent))
+        if self.release_capacity < math.inf:
+            carried = 0.5 * torch.log1p((mu_sq - mu.square()) / mean.square())
+            self.target_exponent.masked_fill_(carried >= self.release_capacity, 1.0)
         self._seen.zero_()
 
-    def _strength(self, done: int) -> float:
-        """Return how far from 1 to its target the exponent is after `done` epochs: 0 to 1, exactly 0 if released."""
-        ramp = min(1.0, done / self.ramp_epochs) if self.ramp_epochs else 1.0
-        if not self.release_epochs or self.total_epochs is None:
-            return ramp
-        left = max(0, self.total_epochs - 1 - done)
-        return ramp * min(1.0, left / self.release_epochs)
+    def _held(self, done: int) -> float:
+        """Return what the release has left after `done` epochs: 1 before it begins, exactly 0 once it is over."""
+        if not (self.release_epochs or self.settle_epochs) or self.total_epochs is None:
+            return 1.0
+        left = max(0, self.total_epochs - 1 - self.settle_epochs - done)
+        return min(1.0, left / max(1, self.release_epochs))
 
-    def get_extra_state(self) -> Float[Tensor, " D_plus_1"]:
+    def _released(self, ramp: float, held: float) -> Float[Tensor, " D"]:
+        """The exponent on its way up from 1, and back."""
+        ones = torch.ones_like(self.target_exponent)
+        if self.release_path == "exponent":
+            return torch.lerp(ones, self.target_exponent, ramp * held)
+        return torch.maximum(ones, held * torch.lerp(ones, self.target_exponent, ramp))
+
+    def get_extra_state(self) -> Float[Tensor, "4 D"]:
         """Return the statistics of the unfinished epochs, for the checkpoint."""
         return self._seen.clone()
 
-    def set_extra_state(self, state: Float[Tensor, " D_plus_1"]) -> None:
+    def set_extra_state(self, state: Float[Tensor, "4 D"]) -> None:
         """Continue from the statistics of a checkpoint.
 
         Args:

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_type_hints
 import yaml
 
 from lambda_vae.data import Binarisation, check_validation
+from lambda_vae.equalization import ReleasePath
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.values import fits, kind, nearest
 from lambda_vae.files import write_atomic
@@ -39,6 +40,9 @@ class RunConfig:
         method: A method's name (`lambda-vae list`).
         delta: λ-VAE's one knob, > 1: towards 1 less sampling noise, inf is the plain VAE.
         release_epochs: λ-VAE: bring λ back to 1 over the last so many epochs; 0 never.
+        settle_epochs: λ-VAE: end the release so many epochs before the end of training.
+        release_path: λ-VAE: exponent lets λ fall in a straight line; delta lets δ rise, and small σ go first.
+        release_capacity: λ-VAE: λ is 1 where a dimension's wide law carries so many nats.
         ramp_epochs: λ-VAE: let λ grow from 1 over the first so many epochs; 0 applies it at once.
         refresh_every: λ-VAE: epochs between two computations of λ.
         decay: λ-VAE: of the moving average of σ.
@@ -99,6 +103,9 @@ class RunConfig:
     method: str = "lambda-vae"
     delta: float = 1.01
     release_epochs: int = 0
+    settle_epochs: int = 0
+    release_path: ReleasePath = "exponent"
+    release_capacity: float = float("inf")
     ramp_epochs: int = 0
     refresh_every: int = 2
     decay: float = 0.9

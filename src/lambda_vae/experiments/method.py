@@ -26,9 +26,16 @@ __all__ = ["PARTS", "Method"]
 PARTS = ("objective", "schedule", "equalizer", "sampling", "posterior", "prior", "strategy")
 
 #: How a setting is written in tables; all others by their name.
-_SIGNS = {"delta": "δ=", "beta": "β=", "release_epochs": "released "}
+_SIGNS = {
+    "delta": "δ=",
+    "beta": "β=",
+    "release_epochs": "released ",
+    "settle_epochs": "settled ",
+    "release_path": "by ",
+    "release_capacity": "held below ",
+}
 #: And in the names of folders.
-_STEMS = {"release_epochs": "release"}
+_STEMS = {"release_epochs": "release", "settle_epochs": "settle", "release_path": "by"}
 
 
 @dataclass(frozen=True)

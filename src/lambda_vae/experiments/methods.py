@@ -55,13 +55,18 @@ def _equalizer(config: RunConfig) -> VarianceEqualizer:
         ramp_epochs=config.ramp_epochs,
         max_exponent=config.max_exponent,
         release_epochs=config.release_epochs,
+        settle_epochs=config.settle_epochs,
+        release_path=config.release_path,
+        release_capacity=config.release_capacity,
         total_epochs=config.epochs,
     )
 
 
 _ADVERSARY = ("adversary_hidden", "adversary_rate")
 
-_LAMBDA = ("delta", "release_epochs", "ramp_epochs", "refresh_every", "decay", "max_exponent")
+_RELEASE = ("release_epochs", "settle_epochs", "release_path", "release_capacity")
+
+_LAMBDA = ("delta", *_RELEASE, "ramp_epochs", "refresh_every", "decay", "max_exponent")
 
 
 def _committed_posterior(config: RunConfig, features: int) -> Posterior:

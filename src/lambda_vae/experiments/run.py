@@ -85,7 +85,7 @@ def last_shared_epoch(config: RunConfig) -> int:
     Args:
         config: A run with release.
     """
-    return config.epochs - config.release_epochs - 1
+    return config.epochs - config.settle_epochs - config.release_epochs - 1
 
 
 def train(

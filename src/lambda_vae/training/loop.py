@@ -247,7 +247,7 @@ class Trainer:
         with torch.no_grad():
             self.trail.record(self.step, step.terms, trace.q.logvar)
             if self.equalizer is not None:
-                self.equalizer.observe(trace.q.std)
+                self.equalizer.observe(trace.q.std, trace.q.mu)
             if self.moments is not None and step.dlogp_dz is not None:
                 self.moments.update(step.dlogp_dz[0], trace.eps[0], trace.q.mu, trace.q.logvar)
 
