@@ -1,5 +1,6 @@
 """Tables for the terminal: the methods, the data sets."""
 
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -13,12 +14,16 @@ __all__ = ["data_table", "methods_table", "tuned_table"]
 
 def methods_table() -> Table:
     """Return the table of methods: name, title, paper, the parts that are its own, its settings, its cost."""
-    table = Table(title="Methods", caption='Names joined by "+" compose, such as lambda-vae+warm-up.')
-    for heading in ("name", "in tables", "paper", "own parts", "settings", "a step costs"):
-        table.add_column(heading)
+    caption = 'Names joined by "+" compose, such as lambda-vae+warm-up; settings follow a colon: beta-vae:beta=4.'
+    table = Table(title="Methods", caption=caption, box=SIMPLE_HEAD, leading=1)
+    table.add_column("name", no_wrap=True)
+    table.add_column("method, paper, settings", ratio=2)
+    table.add_column("own parts")
+    table.add_column("a step costs", ratio=1)
     for method in METHODS.values():
-        lists = (", ".join(method.own_parts()), ", ".join(method.settings))
-        table.add_row(*(escape(cell) for cell in (method.name, method.title, method.paper, *lists, method.cost)))
+        what = "\n".join(filter(None, (method.title, method.paper, ", ".join(method.settings))))
+        cells = (method.name, what, "\n".join(method.own_parts()), method.cost)
+        table.add_row(*map(escape, cells))
     return table
 
 
