@@ -93,9 +93,9 @@ def _reproduce(options: Namespace, console: Console) -> None:
     from lambda_vae.reports.publish import write_results
 
     known = tuple(Path(path) for path in options.known)
-    choice = Reproduction(
-        options.table, options.data, options.scale, tuple(options.only), options.optional, options.workers, known
-    )
+    names = ("table", "data", "scale", "optional", "seeds", "workers")
+    settings = {name: getattr(options, name) for name in names}
+    choice = Reproduction(**settings, only=tuple(options.only), known=known)
     out = _path(options.out) or choice.default_out
     rows = reproduce(choice, out, resume=options.resume, console=console)
     _say(console, f"table: {write_results(out, out / f'{choice.table}.md')}")

@@ -131,6 +131,7 @@ def reproduce_parser() -> Parser:
     parser.add_argument("--scale", type=str, default="paper", help=f"one of {', '.join(SCALES)}")
     parser.add_argument("--only", type=str, nargs="+", default=[], help="names of rows; all but optional ones else")
     parser.add_argument("--optional", action="store_true", help="the optional rows too: compositions with λ")
+    parser.add_argument("--seeds", type=int | None, default=None, help="of each row at most so many now; else all")
     parser.add_argument("--known", type=str, nargs="+", default=[], help="results/NAME.json whose runs count as done")
     parser.add_argument("--workers", type=int | None, default=None, help="processes at a time; one a core if not given")
     parser.add_argument("--out", type=str, default=None, help="folder for everything; else runs/TABLE-DATA")

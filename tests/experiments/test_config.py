@@ -21,7 +21,7 @@ FIELDS = st.fixed_dictionaries(
         "delta": NUMBERS,
         "release_epochs": WHOLE,
         "release_path": st.sampled_from(["exponent", "delta"]),
-        "release_capacity": NUMBERS,
+        "release_capacity": st.none() | NUMBERS,
         "decay": NUMBERS,
         "beta": NUMBERS,
         "warm_up_epochs": st.none() | NUMBERS,

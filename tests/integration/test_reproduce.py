@@ -61,6 +61,7 @@ def test_a_table_is_run_published_taken_up_elsewhere_and_grows(cli, tmp_path):
         (("--only", "vae-20"), "unknown row 'vae-20'"),
         (("--scale", "big"), "unknown scale 'big'"),
         (("--data", "mnst"), "mnst"),
+        (("--seeds", 0), "seeds is 0; it must be at least 1"),
     ],
 )
 def test_bad_words_are_refused_before_anything_is_written(cli, tmp_path, words, what):
@@ -80,6 +81,15 @@ def test_a_diverging_row_is_marked_and_the_others_go_on(cli, tmp_path, monkeypat
     assert (failed["status"], done["status"]) == ("failed", "done")
     assert "diverged" in failed["failure"]
     assert "failed: training diverged in epoch 1 at step 1" in (tmp_path / "out" / "table1.md").read_text()
+
+
+def test_fewer_seeds_now_leave_the_others_for_later(cli, tmp_path, monkeypatch):
+    monkeypatch.setitem(SCALES, "smoke", replace(SCALES["smoke"], seeds=2))
+    words = (*WORDS, "--only", "vae", "--out", tmp_path / "out")
+    assert cli(*words, "--seeds", 1).code == 0
+    assert [row["status"] for row in rows_of(tmp_path / "out")] == ["done", "waiting"]
+    assert cli(*words, "--resume").code == 0
+    assert [row["status"] for row in rows_of(tmp_path / "out")] == ["done", "done"]
 
 
 def test_one_process_a_run_gives_the_same_as_one_for_all(cli, forked, tmp_path, monkeypatch):

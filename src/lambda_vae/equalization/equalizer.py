@@ -1,6 +1,5 @@
 """The running sigma of every latent dimension, and the exponent that follows from it."""
 
-import math
 from collections.abc import Callable
 from typing import Literal, get_args
 
@@ -35,8 +34,8 @@ class VarianceEqualizer(nn.Module):
         settle_epochs: The release is over so many epochs earlier, and these are trained at exactly 1 as well.
         release_path: How it falls back. "exponent": in a straight line. "delta": as if delta rose to inf, so that
             ln sigma_c goes to 0 in a straight line; a dimension with a small std, which needs no help, is let go first.
-        release_capacity: A dimension whose wide law carries so many nats is at 1 until it carries less; inf never lets
-            go of a single dimension.
+        release_capacity: A dimension whose wide law carries so many nats is at 1 until it carries less; None never
+            lets go of a single dimension.
         total_epochs: Length of the training; needed for a release.
         dim: The latent axis of mu and std: -1 for [..., D], 1 for [B, C, H, W].
 
@@ -83,7 +82,7 @@ class VarianceEqualizer(nn.Module):
         release_epochs: int = 0,
         settle_epochs: int = 0,
         release_path: ReleasePath = "exponent",
-        release_capacity: float = math.inf,
+        release_capacity: float | None = None,
         total_epochs: int | None = None,
         dim: int = -1,
     ) -> None:
@@ -96,7 +95,12 @@ class VarianceEqualizer(nn.Module):
             ("release_epochs", release_epochs, 0 <= release_epochs <= (total_epochs or 0), f"0 to {total_epochs=}"),
             ("settle_epochs", settle_epochs, 0 <= settle_epochs <= (total_epochs or 0), f"0 to {total_epochs=}"),
             ("release_path", release_path, release_path in get_args(ReleasePath), "exponent or delta"),
-            ("release_capacity", release_capacity, release_capacity > 0, "greater than 0 nats"),
+            (
+                "release_capacity",
+                release_capacity,
+                release_capacity is None or release_capacity > 0,
+                "greater than 0 nats",
+            ),
         ):
             if not holds:
                 raise InputError(f"{name} is {value}; it must be {domain}")
@@ -163,12 +167,12 @@ class VarianceEqualizer(nn.Module):
         """
         if std.shape[self.dim] != self.latent_dim:
             raise InputError(f"std has shape {tuple(std.shape)}; axis {self.dim} must have length {self.latent_dim}")
-        if mu is None and self.release_capacity < math.inf:
+        if mu is None and self.release_capacity is not None:
             raise InputError(f"release_capacity is {self.release_capacity}, which needs mu too; call observe(std, mu)")
         examples = self._examples(std)
         self._seen[0] += examples.sum(0, dtype=self._seen.dtype)
         self._seen[3] += len(examples)
-        if mu is not None and self.release_capacity < math.inf:
+        if mu is not None and self.release_capacity is not None:
             means = self._examples(mu).to(self._seen.dtype)
             self._seen[1:3] += torch.stack((means.sum(0), means.square().sum(0)))
 
@@ -200,7 +204,7 @@ class VarianceEqualizer(nn.Module):
         mean, mu, mu_sq = (self._seen[:3] / self._seen[3]).to(self.running_std)
         self.running_std.copy_(mean if first else self.decay * self.running_std + (1 - self.decay) * mean)
         self.target_exponent.copy_(theory.optimal_exponent(self.running_std, self.delta, self.max_exponent))
-        if self.release_capacity < math.inf:
+        if self.release_capacity is not None:
             carried = 0.5 * torch.log1p((mu_sq - mu.square()) / mean.square())
             self.target_exponent.masked_fill_(carried >= self.release_capacity, 1.0)
         self._seen.zero_()

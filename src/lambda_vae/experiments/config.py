@@ -42,7 +42,7 @@ class RunConfig:
         release_epochs: λ-VAE: bring λ back to 1 over the last so many epochs; 0 never.
         settle_epochs: λ-VAE: end the release so many epochs before the end of training.
         release_path: λ-VAE: exponent lets λ fall in a straight line; delta lets δ rise, and small σ go first.
-        release_capacity: λ-VAE: λ is 1 where a dimension's wide law carries so many nats.
+        release_capacity: λ-VAE: λ is 1 where a dimension's wide law carries so many nats; nowhere if not given.
         ramp_epochs: λ-VAE: let λ grow from 1 over the first so many epochs; 0 applies it at once.
         refresh_every: λ-VAE: epochs between two computations of λ.
         decay: λ-VAE: of the moving average of σ.
@@ -105,7 +105,7 @@ class RunConfig:
     release_epochs: int = 0
     settle_epochs: int = 0
     release_path: ReleasePath = "exponent"
-    release_capacity: float = float("inf")
+    release_capacity: float | None = None
     ramp_epochs: int = 0
     refresh_every: int = 2
     decay: float = 0.9

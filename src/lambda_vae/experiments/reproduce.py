@@ -53,11 +53,12 @@ class Reproduction:
         scale: A name in `recipe.SCALES`.
         only: Names of rows; all that are not optional where none is given.
         optional: Whether all optional rows are asked for too.
+        seeds: Of each row at most so many now; all that its recipe names if not given.
         workers: Processes at a time; one a core if not given.
         known: Archives of results pages, whose runs count as done where they are exactly the same.
 
     Raises:
-        InputError: An unknown name, or workers below 1.
+        InputError: An unknown name, or seeds or workers below 1.
     """
 
     table: str = "table1"
@@ -65,6 +66,7 @@ class Reproduction:
     scale: str = "paper"
     only: tuple[str, ...] = ()
     optional: bool = False
+    seeds: int | None = None
     workers: int | None = None
     known: tuple[Path, ...] = ()
 
@@ -74,8 +76,9 @@ class Reproduction:
             raise InputError(
                 f"unknown scale {self.scale!r}{nearest(self.scale, SCALES)}; the scales are {', '.join(SCALES)}"
             )
-        if self.workers is not None and self.workers < 1:
-            raise InputError(f"workers is {self.workers}; it must be at least 1")
+        for name, count in (("seeds", self.seeds), ("workers", self.workers)):
+            if count is not None and count < 1:
+                raise InputError(f"{name} is {count}; it must be at least 1")
 
     @property
     def default_out(self) -> Path:
@@ -101,6 +104,14 @@ class Reproduction:
             for recipe in load_recipes(self.table)
             if recipe in asked or there & {run_name_of(config) for config in self.runs(recipe, self.data)}
         )
+
+    def takes(self, config: RunConfig) -> bool:
+        """Return whether a run of a row that is asked for is wanted now.
+
+        Args:
+            config: The run.
+        """
+        return self.seeds is None or config.seed < self.seeds
 
     def runs(self, recipe: Recipe, data: str) -> list[RunConfig]:
         """Return the runs of a row.
@@ -160,7 +171,7 @@ def _run(
     started: datetime,
     console: Console | None,
 ) -> None:
-    wanted = [config for config, recipe in of_run.items() if recipe in choice.asked]
+    wanted = [config for config, recipe in of_run.items() if recipe in choice.asked and choice.takes(config)]
     take_up(known, {run_name_of(config): config for config in wanted}, out, dataset.sha256)
 
     def record() -> None:
