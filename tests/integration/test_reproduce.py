@@ -58,7 +58,7 @@ def test_a_table_is_run_published_taken_up_elsewhere_and_grows(cli, tmp_path):
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        (("--only", "vae-20"), "unknown row 'vae-20'"),
+        (("--only", "vae-2000"), "unknown row 'vae-2000'"),
         (("--scale", "big"), "unknown scale 'big'"),
         (("--data", "mnst"), "mnst"),
         (("--seeds", 0), "seeds is 0; it must be at least 1"),
