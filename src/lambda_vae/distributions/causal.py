@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lambda_vae.distributions.likelihood import Drawable, Likelihood, Observation
+from lambda_vae.distributions.likelihood import Drawable, Likelihood, Observation, at_least_float32
 from lambda_vae.errors import InputError
 
 __all__ = ["Causal", "CausalLikelihood", "Decode", "Pick", "Progress"]
@@ -90,7 +90,7 @@ class Causal:
             alone = theta[..., None, None] if likelihood.pixel.as_maps else theta
             return choose(likelihood.pixel(alone)).flatten(1)
 
-        images = likelihood.decode(likelihood.network, self._contexts(), pick, progress)
+        images = likelihood.decode(likelihood.network, at_least_float32(self._contexts()), pick, progress)
         return images.view(*self.context.shape[:-3], -1)
 
     def _contexts(self) -> Float[Tensor, "N C h w"]:

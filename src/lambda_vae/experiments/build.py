@@ -176,7 +176,7 @@ def measuring_view(config: RunConfig, dataset: Dataset) -> FixedView:
     view = partial(view_test, binarisation=binarisation)
     if dataset.measured_on == "validation":  # rows of the training set: under "fixed" they stay the images they were
         view = partial(view_train, binarisation="fixed" if binarisation == "stochastic" else binarisation)
-    return FixedView(dataset.test.tensor(), dataset.test.index(), view)
+    return FixedView(dataset.test.tensor(), dataset.test.index(), view, _batch(config))
 
 
 def probing_view(config: RunConfig, dataset: Dataset, limit: int = 10_000) -> FixedView:
@@ -190,4 +190,9 @@ def probing_view(config: RunConfig, dataset: Dataset, limit: int = 10_000) -> Fi
     binarisation = binarisation_of(config, dataset)
     fixed = partial(view_train, binarisation="fixed" if binarisation == "stochastic" else binarisation, seed=1)
     chosen = epoch_order(len(dataset.train), seed=0, epoch=0)[:limit]
-    return FixedView(dataset.train.tensor(), dataset.train.index()[chosen], fixed)
+    return FixedView(dataset.train.tensor(), dataset.train.index()[chosen], fixed, _batch(config))
+
+
+def _batch(config: RunConfig) -> int:
+    """Examples at a time: what surely fits, for networks whose maps take far more room than x."""
+    return 500 if config.network == "mlp" else min(500, config.batch_size)
