@@ -50,7 +50,7 @@ def test_pixels_are_not_independent(vae: VAE) -> None:
 
 
 def test_draws_follow_the_law(vae: VAE) -> None:
-    """4000 images against the 64 probabilities: a chi-square of 63 degrees of freedom stays below 110 in 999 of 1000."""
+    """4000 images against 64 probabilities: a chi-square of 63 degrees of freedom stays below 110 in 999 of 1000."""
     z = points(1).expand(4000, D)
     x = vae.decode(z).sample(torch.Generator().manual_seed(1))
     number = (x @ 2.0 ** torch.arange(5, -1, -1)).long()
