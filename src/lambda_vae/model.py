@@ -49,7 +49,7 @@ class VAE(nn.Module):
         encoder: [B, F] -> h [B, H].
         posterior: h -> q(z|x).
         prior: () -> p(z).
-        decoder: [N, D] -> theta [N, F].
+        decoder: [N, D] -> theta, what the likelihood takes of each point: [N, F], or maps [N, P, h, w].
         likelihood: theta -> p(x|z).
         sampling: sigma -> the std that z is sampled with; sigma^lambda if left out.
 
@@ -123,7 +123,7 @@ class VAE(nn.Module):
             z: Latent points.
         """
         theta = self.decoder(z.reshape(-1, z.shape[-1]))
-        p_x: Observation = self.likelihood(theta.view(*z.shape[:-1], -1))
+        p_x: Observation = self.likelihood(theta.view(*z.shape[:-1], *theta.shape[1:]))
         return p_x
 
     def forward(

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-import lambda_vae.experiments.build
+import lambda_vae.experiments.networks
 from lambda_vae.data.dataset import Dataset, Split
 from lambda_vae.diagnostics.likelihood import likelihood_features
 from lambda_vae.distributions import standard_normal
@@ -223,7 +223,7 @@ def test_a_model_saved_and_loaded_encodes_and_decodes_the_same(name: str, tmp_pa
     save_model(tmp_path / "model.safetensors", trainer.vae, exponent_of(trainer))
     tensors = load_file(tmp_path / "model.safetensors")
     exponent = tensors.pop("exponent", None)
-    other = build_vae(config_of(name, seed=9), FEATURES, "bernoulli")
+    other = build_vae(config_of(name, seed=9), (3, 4), "bernoulli")
     other.load_state_dict(tensors)
     assert (exponent is None) == (trainer.equalizer is None)
     assert exponent is None or torch.equal(exponent, exponent_of(trainer))
@@ -314,7 +314,7 @@ def exact_nll(vae: VAE, x: Tensor) -> Tensor:
 @pytest.mark.parametrize("name", [name for name in NAMES if method_named(name).prior is None])
 def test_the_bound_holds_where_the_likelihood_is_exact(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A linear decoder with Gaussian noise and a standard normal prior: log p(x) is a Gaussian's log density."""
-    monkeypatch.setattr(lambda_vae.experiments.build, "mlp", linear)
+    monkeypatch.setattr(lambda_vae.experiments.networks, "mlp", linear)
     trainer = trainer_of(name, kind="vector")
     trainer.fit()
     x = seen_by_the_model()

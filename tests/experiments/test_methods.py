@@ -81,17 +81,17 @@ def test_a_plan_of_nothing_is_refused(choice, what):
 
 
 def test_weights_depend_on_the_seed_alone():
-    first = build_vae(BASE, 12, "bernoulli").state_dict()
+    first = build_vae(BASE, (12,), "bernoulli").state_dict()
     state = torch.get_rng_state()
     torch.rand(7)
-    second = build_vae(replace(BASE, method="vae", delta=3.0), 12, "bernoulli").state_dict()
-    other = build_vae(replace(BASE, seed=1), 12, "bernoulli").state_dict()
+    second = build_vae(replace(BASE, method="vae", delta=3.0), (12,), "bernoulli").state_dict()
+    other = build_vae(replace(BASE, seed=1), (12,), "bernoulli").state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
     torch.set_rng_state(state)
     before = torch.rand(3)
     torch.set_rng_state(state)
-    build_vae(BASE, 12, "bernoulli")
+    build_vae(BASE, (12,), "bernoulli")
     assert torch.equal(torch.rand(3), before)
 
 

@@ -30,6 +30,9 @@ PROPOSALS = ("q", "q_sampled")
 #: cache.
 _ROWS_PER_PASS = 1000
 
+#: And so many numbers of their x at the most: networks for large images need room in proportion.
+_NUMBERS_PER_PASS = 1000 * 784
+
 
 @dataclass(frozen=True, eq=False)
 class LogWeights:
@@ -139,7 +142,7 @@ def likelihood_features(
     weights = {name: LogWeights.empty(len(x), x.device) for name in laws} if importance else {}
     distortion = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     rates = {name: torch.zeros_like(distortion) for name in laws}
-    per_pass = max(1, _ROWS_PER_PASS // len(x))
+    per_pass = max(1, min(_ROWS_PER_PASS, _NUMBERS_PER_PASS // x.shape[1]) // len(x))
     for start in range(0, samples, per_pass):
         count = min(per_pass, samples - start)
         eps = normal((count, len(x), q.noise_dim), generator, x.device)

@@ -3,12 +3,13 @@
 from lambda_vae.distributions.autoregressive import AutoregressiveGaussian
 from lambda_vae.distributions.bernoulli import Bernoulli, BernoulliLikelihood
 from lambda_vae.distributions.bijections import AffineFlow, PlanarFlow
+from lambda_vae.distributions.causal import Causal, CausalLikelihood
 from lambda_vae.distributions.draw import Draw
 from lambda_vae.distributions.flowed import Bijection, Flowed, Reversed
 from lambda_vae.distributions.gaussian import DiagGaussian, GaussianLikelihood, standard_normal
 from lambda_vae.distributions.kl import closed_form_kl, kl_or_ratio
 from lambda_vae.distributions.law import Density, Law
-from lambda_vae.distributions.likelihood import Likelihood
+from lambda_vae.distributions.likelihood import Independent, Likelihood, Observation
 from lambda_vae.distributions.mixture import GaussianMixture
 
 __all__ = [
@@ -18,14 +19,18 @@ __all__ = [
     "Bernoulli",
     "BernoulliLikelihood",
     "Bijection",
+    "Causal",
+    "CausalLikelihood",
     "Density",
     "DiagGaussian",
     "Draw",
     "Flowed",
     "GaussianLikelihood",
     "GaussianMixture",
+    "Independent",
     "Law",
     "Likelihood",
+    "Observation",
     "PlanarFlow",
     "Reversed",
     "closed_form_kl",

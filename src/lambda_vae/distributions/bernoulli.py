@@ -34,6 +34,11 @@ class Bernoulli:
         """The probabilities of 1, [..., F]."""
         return torch.sigmoid(self.logits)
 
+    @property
+    def mode(self) -> Float[Tensor, "*batch F"]:
+        """The likelier of 0 and 1, [..., F]."""
+        return (self.logits > 0.0).to(self.logits.dtype)
+
     def log_prob(self, x: Float[Tensor, "*#point F"]) -> Float[Tensor, "*batch"]:
         """Return log p(x) in nats, summed over the features.
 

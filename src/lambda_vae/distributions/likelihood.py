@@ -3,10 +3,11 @@
 from abc import abstractmethod
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["Likelihood", "Observation", "at_least_float32"]
+__all__ = ["Drawable", "Independent", "Likelihood", "Observation", "at_least_float32"]
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
@@ -22,12 +23,29 @@ def at_least_float32(tensor: Tensor) -> Tensor:
 class Observation(Protocol):
     """p(x|z): what the corridor asks of any likelihood."""
 
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log p(x|z) in nats, summed over the features; x of shape [B, F] against [..., B, F] gives [..., B]."""
+
+
+@runtime_checkable
+class Independent(Observation, Protocol):
+    """A p(x|z) whose pixels are independent given z, so that one pass gives their means."""
+
     @property
     def mean(self) -> Tensor:
         """E[x|z], shape [..., F]."""
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Log p(x|z) in nats, summed over the features; x of shape [B, F] against [..., B, F] gives [..., B]."""
+
+@runtime_checkable
+class Drawable(Independent, Protocol):
+    """What can give the pixels of an autoregressive decoder one at a time."""
+
+    @property
+    def mode(self) -> Tensor:
+        """The likeliest value of each feature, [..., F]."""
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """A draw, [..., F]."""
 
 
 class Likelihood(nn.Module):
@@ -35,7 +53,12 @@ class Likelihood(nn.Module):
 
     Args:
         features: F, the length of x.
+
+    Attributes:
+        as_maps: Whether theta are maps [..., P, H, W]; else rows [..., F] in the order of the data.
     """
+
+    as_maps: bool = False
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -45,3 +68,11 @@ class Likelihood(nn.Module):
     def forward(self, theta: Float[Tensor, "*batch F"]) -> Observation:
         """Return p(x|z) for the decoder's output theta."""
         raise NotImplementedError
+
+    def maps(self, channels: int) -> int:
+        """Return P, how many numbers of theta a pixel takes.
+
+        Args:
+            channels: Of the image.
+        """
+        return channels

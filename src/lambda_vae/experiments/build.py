@@ -23,9 +23,9 @@ from lambda_vae.distributions import LIKELIHOODS
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig
+from lambda_vae.experiments.networks import build_decoder, build_encoder
 from lambda_vae.experiments.values import nearest
 from lambda_vae.model import VAE
-from lambda_vae.networks import mlp
 from lambda_vae.posteriors import GaussianPosterior
 from lambda_vae.priors import StandardNormalPrior
 from lambda_vae.training import View
@@ -91,39 +91,35 @@ def load_data(config: RunConfig, *, training: bool = True) -> Dataset:
     return hold_out(dataset, config.validation, config.batch_size)
 
 
-def build_vae(config: RunConfig, features: int, likelihood: str) -> VAE:
+def build_vae(config: RunConfig, shape: tuple[int, ...], likelihood: str) -> VAE:
     """Return an untrained VAE; the same config gives the same weights, whatever was drawn before.
 
     The parts that a method replaces are drawn last: encoder and decoder begin with the same weights under every method.
 
     Args:
         config: The run.
-        features: F, the length of x.
+        shape: Of one example, as the data set gives it.
         likelihood: A name in `LIKELIHOODS`.
 
     Raises:
-        InputError: Widths below 1 or unknown names.
+        InputError: Sizes below 1, unknown names, or a network that does not fit the data.
     """
-    if config.latent_dim < 1 or not config.hidden:
-        raise InputError(
-            f"latent_dim is {config.latent_dim} and hidden is {list(config.hidden)}; both need at least one unit"
-        )
     method = method_named(config.method)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        encoder = mlp(features, config.hidden, activation=config.activation)
-        gaussian = GaussianPosterior(config.hidden[-1], config.latent_dim)
-        decoder = mlp(config.latent_dim, config.hidden, features, config.activation)
-        posterior = method.posterior(config, config.hidden[-1]) if method.posterior else gaussian
+        encoder = build_encoder(config, shape)
+        gaussian = GaussianPosterior(encoder.out_features, config.latent_dim)
+        decoder, p_x = build_decoder(config, shape, likelihood)
+        posterior = method.posterior(config, encoder.out_features) if method.posterior else gaussian
         for module in posterior.modules():
             if isinstance(module, GaussianPosterior):  # what stands on it begins with the same weights as well
                 module.load_state_dict(gaussian.state_dict())
         return VAE(
-            encoder,
+            encoder.network,
             posterior,
-            method.prior(config, features) if method.prior else StandardNormalPrior(config.latent_dim),
+            method.prior(config, p_x.features) if method.prior else StandardNormalPrior(config.latent_dim),
             decoder,
-            LIKELIHOODS[likelihood](features),
+            p_x,
             method.sampling(config) if method.sampling else None,
         )
 
@@ -180,7 +176,7 @@ def measuring_view(config: RunConfig, dataset: Dataset) -> FixedView:
     view = partial(view_test, binarisation=binarisation)
     if dataset.measured_on == "validation":  # rows of the training set: under "fixed" they stay the images they were
         view = partial(view_train, binarisation="fixed" if binarisation == "stochastic" else binarisation)
-    return FixedView(dataset.test.tensor(), dataset.test.index(), view)
+    return FixedView(dataset.test.tensor(), dataset.test.index(), view, _batch(config))
 
 
 def probing_view(config: RunConfig, dataset: Dataset, limit: int = 10_000) -> FixedView:
@@ -194,4 +190,9 @@ def probing_view(config: RunConfig, dataset: Dataset, limit: int = 10_000) -> Fi
     binarisation = binarisation_of(config, dataset)
     fixed = partial(view_train, binarisation="fixed" if binarisation == "stochastic" else binarisation, seed=1)
     chosen = epoch_order(len(dataset.train), seed=0, epoch=0)[:limit]
-    return FixedView(dataset.train.tensor(), dataset.train.index()[chosen], fixed)
+    return FixedView(dataset.train.tensor(), dataset.train.index()[chosen], fixed, _batch(config))
+
+
+def _batch(config: RunConfig) -> int:
+    """Examples at a time: what surely fits, for networks whose maps take far more room than x."""
+    return 500 if config.network == "mlp" else min(500, config.batch_size)

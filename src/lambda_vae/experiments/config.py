@@ -74,8 +74,15 @@ class RunConfig:
         flow_kind: flow: coupling or planar.
         pseudo_inputs: vamp-prior: how many.
         latent_dim: Number of latent dimensions.
-        hidden: Widths of the hidden layers, encoder and decoder alike.
-        activation: relu, tanh, silu or gelu.
+        network: mlp; for images resnet too, or pixelcnn: resnet's encoder with an autoregressive decoder.
+        hidden: mlp: widths of the hidden layers, encoder and decoder alike.
+        activation: mlp: relu, tanh, silu or gelu.
+        encoder_width: resnet, pixelcnn: channels of the encoder at full resolution.
+        encoder_blocks: resnet, pixelcnn: residual blocks a stage in the encoder.
+        decoder_width: resnet, pixelcnn: channels of the decoder at full resolution.
+        decoder_blocks: resnet: residual blocks a stage in the decoder.
+        multipliers: resnet, pixelcnn: of the widths, one a stage; each stage halves the image.
+        pixelcnn_layers: pixelcnn: gated layers.
         likelihood: bernoulli or gaussian; by the data if not given.
         binarisation: Of images under a Bernoulli likelihood: stochastic (afresh at each view), fixed, or none (grey
             values kept).
@@ -137,8 +144,15 @@ class RunConfig:
     flow_kind: Literal["coupling", "planar"] = "coupling"
     pseudo_inputs: int = 500
     latent_dim: int = 30
+    network: Literal["mlp", "resnet", "pixelcnn"] = "mlp"
     hidden: tuple[int, ...] = (300, 300, 300)
     activation: str = "relu"
+    encoder_width: int = 16
+    encoder_blocks: int = 1
+    decoder_width: int = 64
+    decoder_blocks: int = 2
+    multipliers: tuple[int, ...] = (1, 2, 4)
+    pixelcnn_layers: int = 5
     likelihood: str | None = None
     binarisation: Binarisation = "stochastic"
     validation: int = 0

@@ -12,7 +12,7 @@ from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import measuring_view
 from lambda_vae.experiments.config import check_seed
 from lambda_vae.experiments.finished import LoadedRun, load_run
-from lambda_vae.experiments.pictures import pixels
+from lambda_vae.experiments.pictures import pixels, shown
 from lambda_vae.files import replacing
 
 __all__ = ["draw_reconstructions", "draw_samples"]
@@ -26,7 +26,8 @@ def draw_samples(run: Path, n: int, seed: int = 0, out: Path | None = None) -> P
         run: Folder of a finished run.
         n: How many.
         seed: Of the draws.
-        out: .png for a grid of images, .npy for E[x|z] as float32; RUN/figures/samples.png if None (.npy for vectors).
+        out: .png for a grid of images, .npy for E[x|z] (an autoregressive decoder's draws) as float32;
+            RUN/figures/samples.png if None (.npy for vectors).
 
     Raises:
         InputError: n below 1, no finished run, or an ending that does not fit.
@@ -36,7 +37,7 @@ def draw_samples(run: Path, n: int, seed: int = 0, out: Path | None = None) -> P
     loaded = load_run(run)
     p_z = loaded.vae.p_z()
     z = p_z.rsample(torch.randn(n, p_z.noise_dim, generator=torch.Generator().manual_seed(seed)))
-    return _write(loaded, [loaded.vae.decode(z).mean], out, "samples")
+    return _write(loaded, [shown(loaded.vae.decode(z), seed)], out, "samples")
 
 
 @torch.no_grad()
@@ -55,7 +56,7 @@ def draw_reconstructions(run: Path, n: int, data: str | None = None, out: Path |
     _at_least_one(n)
     loaded = load_run(run, data)
     x = measuring_view(loaded.config, loaded.dataset).head(n)
-    return _write(loaded, [x, loaded.vae.decode(loaded.vae.encode(x).marginals().mu).mean], out, "reconstructions")
+    return _write(loaded, [x, shown(loaded.vae.decode(loaded.vae.encode(x).marginals().mu))], out, "reconstructions")
 
 
 def _at_least_one(n: int) -> None:

@@ -57,7 +57,7 @@ def load_run(path: Path, data: str | None = None) -> LoadedRun:
     if not folder.model.exists():
         raise InputError(f"{path} holds a run that is not finished; go on with --resume")
     dataset = load_data(replace(config, data=data, validation=0) if data else config, training=False)
-    vae = build_vae(config, dataset.features, likelihood_of(config, dataset))
+    vae = build_vae(config, dataset.shape, likelihood_of(config, dataset))
     try:
         tensors = load_file(folder.model)
         exponent = tensors.pop("exponent", None)

@@ -6,9 +6,10 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lambda_vae.distributions import Causal, Independent, Observation
 from lambda_vae.model import VAE
 
-__all__ = ["draw_pictures", "pixels"]
+__all__ = ["draw_pictures", "pixels", "shown"]
 
 _TRAVERSAL_STEPS = 9
 
@@ -23,11 +24,25 @@ def pixels(values: Float[Tensor, "*batch F"], shape: tuple[int, ...]) -> NDArray
     return (values.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy().reshape(*values.shape[:-1], *shape)
 
 
+def shown(p_x: Observation, seed: int | None = None) -> Float[Tensor, "*batch F"]:
+    """Return what stands for p(x|z) in a picture: E[x|z], or what an autoregressive decoder makes pixel by pixel.
+
+    Args:
+        p_x: The law.
+        seed: Draw those pixels; without one, each is the likeliest.
+    """
+    if isinstance(p_x, Causal):
+        chance = torch.Generator(p_x.context.device)
+        return p_x.greedy() if seed is None else p_x.sample(chance.manual_seed(seed))
+    assert isinstance(p_x, Independent)
+    return p_x.mean
+
+
 @torch.no_grad()
 def draw_pictures(
     vae: VAE, x: Float[Tensor, "N F"], shape: tuple[int, ...], kl: list[float], *, reach: float = 3.0, seed: int = 0
 ) -> dict[str, NDArray[np.generic]]:
-    """Return the arrays of `images.npz`: E[x|z] at mu, at draws from the prior, and along single dimensions.
+    """Return the arrays of `images.npz`: p(x|z) at mu, at draws from the prior, and along single dimensions (`shown`).
 
     Args:
         vae: The trained model.
@@ -48,9 +63,9 @@ def draw_pictures(
         codes[row, :, dim] = values.to(mu.device)
     return {
         "originals": pixels(x, shape),
-        "reconstructions": pixels(vae.decode(mu).mean, shape),
-        "prior_samples": pixels(vae.decode(z).mean, shape),
+        "reconstructions": pixels(shown(vae.decode(mu)), shape),
+        "prior_samples": pixels(shown(vae.decode(z), seed), shape),
         "traversal_dims": np.array(dims),
         "traversal_values": values.numpy(),
-        "traversals": pixels(vae.decode(codes).mean, shape),
+        "traversals": pixels(shown(vae.decode(codes)), shape),
     }

@@ -59,7 +59,7 @@ def make_trainer(
         InputError: A value is out of range.
     """
     method = method_named(config.method)
-    vae = build_vae(config, dataset.features, likelihood_of(config, dataset))
+    vae = build_vae(config, dataset.shape, likelihood_of(config, dataset))
     vae.prior.meet(probing_view(config, dataset).head(1000))
     return Trainer(
         vae,

@@ -1,5 +1,24 @@
 """Networks: tensors in, tensors out."""
 
+from lambda_vae.networks.cached_sampling import decode_pixels
+from lambda_vae.networks.images import ImageShape, to_rows
 from lambda_vae.networks.mlp import ACTIVATIONS, MLP, mlp
+from lambda_vae.networks.pixelcnn import ContextMaps, PixelCNN, PixelCNNSizes
+from lambda_vae.networks.resnet import DECODER, ENCODER, ResNetDecoder, ResNetEncoder, ResNetSizes
 
-__all__ = ["ACTIVATIONS", "MLP", "mlp"]
+__all__ = [
+    "ACTIVATIONS",
+    "DECODER",
+    "ENCODER",
+    "MLP",
+    "ContextMaps",
+    "ImageShape",
+    "PixelCNN",
+    "PixelCNNSizes",
+    "ResNetDecoder",
+    "ResNetEncoder",
+    "ResNetSizes",
+    "decode_pixels",
+    "mlp",
+    "to_rows",
+]

@@ -118,8 +118,8 @@ class Trainer:
 
     def _prepare(self, vae: VAE, options: TrainOptions) -> None:
         if options.compile:
-            vae.encoder.compile()
-            vae.decoder.compile()
+            for network in (vae.encoder, vae.decoder, *vae.likelihood.children()):
+                network.compile()
         self.model = self.accelerator.prepare(vae)
         # Not prepared: accelerate's wrapper looks for an optional package on the disk at every step.
         self.optimizer = FusedAdam(vae.parameters(), lr=options.learning_rate)
