@@ -26,15 +26,15 @@ _FLOOR = -60.0
 _LEAST_LOGVAR = -600.0
 
 
-def why_unusable(mu: Float[Tensor, "N D"], logvar: Float[Tensor, "N D"]) -> str:
+def why_unusable(mu: Tensor, logvar: Tensor) -> str:
     """Return why nothing can be estimated from these posteriors; "" if something can.
 
     Args:
-        mu: Means.
-        logvar: ln sigma^2.
+        mu: Means, [N, D].
+        logvar: ln sigma^2, [N, D].
 
     Raises:
-        InputError: The shapes differ or are not [N, D].
+        InputError: Other shapes.
     """
     if mu.ndim != 2 or mu.shape != logvar.shape:
         raise InputError(f"mu has shape {list(mu.shape)} and logvar {list(logvar.shape)}; give both as [N, D]")

@@ -198,5 +198,5 @@ def marginal_information(
     Raises:
         InputError: Shapes that differ, or no draws.
     """
-    columns = zip(mu.split(1, -1), logvar.split(1, -1), strict=True)
+    columns = zip(torch.split(mu, 1, -1), torch.split(logvar, 1, -1), strict=True)
     return tuple(mutual_information(m, v, generator, draws=draws, chunk=chunk) for m, v in columns)
