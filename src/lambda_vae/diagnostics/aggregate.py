@@ -1,7 +1,7 @@
 """The aggregate posterior q(z) = 1/N sum_j q(z|x_j) of a whole data set, at draws from it."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from lambda_vae.diagnostics.chance import normal
 from lambda_vae.errors import InputError
 
-__all__ = ["PAIRS_PER_PASS", "OwnAndOthers", "densities", "log_mixture", "noises", "why_unusable"]
+__all__ = ["PAIRS_PER_PASS", "OwnAndOthers", "densities", "log_mixture", "log_pairs", "noises", "why_unusable"]
 
 _LOG_2PI = math.log(2.0 * math.pi)
 
@@ -40,12 +40,35 @@ def why_unusable(mu: Tensor, logvar: Tensor) -> str:
         raise InputError(f"mu has shape {list(mu.shape)} and logvar {list(logvar.shape)}; give both as [N, D]")
     count = len(mu)
     if count < 2:
-        return f"{count} example; the aggregate posterior needs at least 2"
+        return f"{count} example{'' if count else 's'}; the aggregate posterior needs at least 2"
     point = int((logvar < _LEAST_LOGVAR).any(-1).sum())
     if point:
         return f"{point} of {count} posteriors have a dimension of zero variance, where mutual information is infinite"
     bad = int((~torch.isfinite(mu) | ~torch.isfinite(logvar)).any(-1).sum())
     return f"{bad} of {count} posteriors are not finite" if bad else ""
+
+
+def log_pairs(z: Float[Tensor, "M D"], mu: Float[Tensor, "N D"], logvar: Float[Tensor, "N D"]) -> Float[Tensor, "M N"]:
+    """Return ln N(z_m; mu_n, exp(logvar_n)) of all pairs in nats, float64.
+
+    Args:
+        z: Points.
+        mu: Means.
+        logvar: ln sigma^2.
+    """
+    weights, constant = _products(mu.double(), logvar.double())
+    return torch.addmm(constant, _powers(z.double()), weights)
+
+
+def _products(mu: Float[Tensor, "N D"], logvar: Float[Tensor, "N D"]) -> tuple[Tensor, Tensor]:
+    """The quadratic form of every posterior, multiplied out: log densities are constant + powers @ weights."""
+    precision = torch.exp(-logvar)
+    weights = torch.cat((-0.5 * precision, mu * precision), 1).T.contiguous()
+    return weights, -0.5 * (mu.square() * precision + logvar + _LOG_2PI).sum(-1)
+
+
+def _powers(z: Float[Tensor, "M D"]) -> Float[Tensor, "M P"]:
+    return torch.cat((z.square(), z), 1)
 
 
 @torch.no_grad()
@@ -69,11 +92,8 @@ def log_mixture(
         leave_own_out: Leave posterior i out of the mean at point i, of N - 1 posteriors then.
         chunk: Pairs of a point and a posterior at a time; memory is 12 bytes a pair.
     """
-    z, mu, logvar = z.double(), mu.double(), logvar.double()
-    precision = torch.exp(-logvar)
-    weights = torch.cat((-0.5 * precision, mu * precision), 1).T.contiguous()
-    constant = -0.5 * (mu.square() * precision + logvar + _LOG_2PI).sum(-1)
-    powers = torch.cat((z.square(), z), 1)
+    weights, constant = _products(mu.double(), logvar.double())
+    powers = _powers(z.double())
     rows = max(1, chunk // len(mu))
     pairs = torch.empty(min(rows, len(z)), len(mu), dtype=torch.float64, device=z.device)
     ratios = torch.empty_like(pairs, dtype=torch.float32)
@@ -101,6 +121,15 @@ class OwnAndOthers:
 
     own: Float[Tensor, "M N"]
     others: Float[Tensor, "M N"]
+
+    @classmethod
+    def stack(cls, parts: Sequence["OwnAndOthers"]) -> "OwnAndOthers":
+        """Return the draws of several parts as one.
+
+        Args:
+            parts: Of the same examples.
+        """
+        return cls(torch.cat([part.own for part in parts]), torch.cat([part.others for part in parts]))
 
     @property
     def aggregate(self) -> Float[Tensor, "M N"]:

@@ -82,24 +82,28 @@ class InformationBounds:
     lower: MutualInformation
     upper: Estimate
 
+    @classmethod
+    def of(cls, found: OwnAndOthers) -> "InformationBounds":
+        """Return the bounds that draws at hand give.
 
-def lower_bound(found: OwnAndOthers) -> MutualInformation:
-    """Return E[ln q(z|x) - ln q(z)] of draws at hand.
+        Args:
+            found: Their densities.
+        """
+        value, stderr = mean_over_examples(found.own - found.aggregate)
+        cap = math.log(found.own.shape[-1])
+        lower = MutualInformation(value, stderr, cap, float(found.own_share.mean()))
+        return cls(lower, Estimate(*mean_over_examples(found.own - found.others)))
 
-    Args:
-        found: Their densities.
-    """
-    value, stderr = mean_over_examples(found.own - found.aggregate)
-    return MutualInformation(value, stderr, math.log(found.own.shape[-1]), float(found.own_share.mean()))
+    @classmethod
+    def unknown(cls, reason: str, examples: int) -> "InformationBounds":
+        """Return NaN on both sides.
 
-
-def upper_bound(found: OwnAndOthers) -> Estimate:
-    """Return E[ln q(z|x) - ln q_others(z)] of draws at hand.
-
-    Args:
-        found: Their densities.
-    """
-    return Estimate(*mean_over_examples(found.own - found.others))
+        Args:
+            reason: One clause.
+            examples: N.
+        """
+        cap = math.log(examples) if examples else math.nan
+        return cls(MutualInformation.unknown(reason, cap), Estimate.unknown(reason))
 
 
 def information_bounds(
@@ -129,14 +133,11 @@ def information_bounds(
         Poole et al. 2019, arXiv:1905.06922, section 2.4 (known conditional density); the lower bound with K = N is the
         paper's mixture estimator.
     """
-    count = len(mu)
     reason = why_unusable(mu, logvar)
     if reason:
-        cap = math.log(count) if count else math.nan
-        return InformationBounds(MutualInformation.unknown(reason, cap), Estimate.unknown(reason))
-    parts = [densities(eps, mu, logvar, chunk) for eps in noises(mu, generator, draws)]
-    found = OwnAndOthers(torch.cat([p.own for p in parts]), torch.cat([p.others for p in parts]))
-    return InformationBounds(lower_bound(found), upper_bound(found))
+        return InformationBounds.unknown(reason, len(mu))
+    found = OwnAndOthers.stack([densities(eps, mu, logvar, chunk) for eps in noises(mu, generator, draws)])
+    return InformationBounds.of(found)
 
 
 def mutual_information(
