@@ -47,6 +47,21 @@ def test_gain_and_the_assumption_of_equation_12(generator):
     assert found.gain.value == pytest.approx(sampled.information - plain.information, abs=4 * found.gain.stderr + 0.01)
 
 
+def test_bounds_on_the_gain_hold_where_the_estimates_are_saturated(generator):
+    """16 dimensions, 200 examples: both informations read ln N, and Eq. 12 is refuted all the same."""
+    plain, sampled = (GaussianChannel(torch.eye(16), torch.full((16,), std)) for std in (0.8, 0.64))
+    mu, logvar = plain.codes(200, generator)
+    found = measured_information_gain(mu, logvar, sampling_logvar(logvar, 2.0), generator)
+    true_change = sampled.entropy - plain.entropy
+    assert found.gain.value < sampled.information - plain.information
+    assert found.entropy.lower.value < plain.entropy < found.entropy.at_most.value + 0.5
+    assert true_change < found.entropy_change_at_most.value
+    assert found.gain_at_most.value == pytest.approx(
+        found.predicted.value + found.entropy_change_at_most.value, abs=1e-12
+    )
+    assert found.gain_at_most.value > sampled.information - plain.information
+
+
 def test_gain_is_the_difference_of_two_estimates(normal64):
     mu, logvar = normal64(200, 3), normal64(200, 3) - 2.0
     generators = [torch.Generator().manual_seed(4) for _ in range(3)]

@@ -87,6 +87,11 @@ def test_a_saturated_split_says_so(generator):
     for one in (split.mismatch, split.total_correlation):
         assert "upper bound" in one.reason
     assert split.mismatch.value > truth.mismatch
+    most = split.information_at_most
+    assert split.information.lower.value < truth.information < most.value + 4 * most.stderr
+    assert split.information_at_most is not split.information.upper
+    assert truth.information < split.marginal_sum.value + 4 * split.marginal_sum.stderr
+    assert split.marginal_sum.value > sum(one.value for one in split.marginals)
     assert not any(one.saturated for one in split.marginals)
     assert split.dimension_wise_kl.reason == ""
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lambda_vae.diagnostics.aggregate import PAIRS_PER_PASS, OwnAndOthers, densities, noises, why_unusable
 from lambda_vae.diagnostics.estimate import Estimate, mean_over_examples
+from lambda_vae.diagnostics.gaussian_bound import gaussian_information
 from lambda_vae.diagnostics.mutual_information import InformationBounds, MutualInformation
 from lambda_vae.distributions import Density, DiagGaussian, standard_normal
 
@@ -36,6 +37,9 @@ class KLSplit:
         dimension_wise_kl: sum_i KL(q(z_i) || p(z_i)).
         dimension_kl: Its terms, D of them.
         marginals: I(X;Z_i), D of them.
+        marginal_sum: sum_i I(X;Z_i), each with the own posterior left out: at least I(X;Z), which it is if no two
+            dimensions say the same.
+        gaussian: I(X;Z) if q(z) were Gaussian; at least I(X;Z).
 
     Source:
         Hoffman and Johnson 2016, "ELBO surgery"; Chen et al. 2018, arXiv:1802.04942, Eq. 2, over the whole data set
@@ -50,6 +54,14 @@ class KLSplit:
     dimension_wise_kl: Estimate
     dimension_kl: tuple[Estimate, ...]
     marginals: tuple[MutualInformation, ...]
+    marginal_sum: Estimate
+    gaussian: Estimate
+
+    @property
+    def information_at_most(self) -> Estimate:
+        """The least of the three upper bounds on I(X;Z) of the law that the examples were drawn from."""
+        bounds = (self.information.upper, self.marginal_sum, self.gaussian)
+        return min(bounds, key=lambda bound: bound.value)
 
     @classmethod
     def unknown(cls, reason: str, examples: int, latent_dim: int) -> "KLSplit":
@@ -62,7 +74,7 @@ class KLSplit:
         """
         nothing, bounds = Estimate.unknown(reason), InformationBounds.unknown(reason, examples)
         each = (nothing,) * latent_dim, (bounds.lower,) * latent_dim
-        return cls(nothing, math.nan, bounds, nothing, nothing, nothing, *each)
+        return cls(nothing, math.nan, bounds, nothing, nothing, nothing, *each, nothing, nothing)
 
 
 def kl_split(
@@ -101,7 +113,8 @@ def kl_split(
         log_p.append(_log_prior(p, mu + torch.exp(0.5 * logvar) * eps))
     marginals = [OwnAndOthers.stack(parts) for parts in zip(*columns, strict=True)]
     closed = float(DiagGaussian(mu, logvar).kl(p).mean()) if isinstance(p, DiagGaussian) else math.nan
-    return _parts(OwnAndOthers.stack(joint), marginals, torch.stack(log_p), closed)
+    gaussian = gaussian_information(mu, logvar)
+    return _parts(OwnAndOthers.stack(joint), marginals, torch.stack(log_p), closed, gaussian)
 
 
 def _wide(prior: Density) -> Density:
@@ -116,7 +129,9 @@ def _log_prior(p: Density, z: Float[Tensor, "N D"]) -> Float[Tensor, "N P"]:
     return torch.stack([DiagGaussian(mean, logvar).log_prob(z_i) for mean, logvar, z_i in factors], -1)
 
 
-def _parts(joint: OwnAndOthers, columns: list[OwnAndOthers], log_p: Float[Tensor, "M N P"], closed: float) -> KLSplit:
+def _parts(
+    joint: OwnAndOthers, columns: list[OwnAndOthers], log_p: Float[Tensor, "M N P"], closed: float, gaussian: Estimate
+) -> KLSplit:
     bounds = InformationBounds.of(joint)
     marginals = tuple(InformationBounds.of(column).lower for column in columns)
     note = _UPPER if bounds.lower.saturated else ""
@@ -136,6 +151,8 @@ def _parts(joint: OwnAndOthers, columns: list[OwnAndOthers], log_p: Float[Tensor
         dimension_wise_kl=whole,
         dimension_kl=each,
         marginals=marginals,
+        marginal_sum=_mean(sum((column.own - column.others for column in columns), torch.zeros_like(joint.own))),
+        gaussian=gaussian,
     )
 
 

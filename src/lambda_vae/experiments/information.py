@@ -53,6 +53,7 @@ class InformationReport:
         """Return plain data, every estimate with value, standard error and reason."""
         record = asdict(self)
         record["split"]["information"]["lower"]["saturated"] = self.split.information.lower.saturated
+        record["split"]["information_at_most"] = asdict(self.split.information_at_most)
         record["split"]["information"]["gap"] = asdict(self.split.information.lower.gap)
         for row, one in zip(record["split"]["marginals"], self.split.marginals, strict=True):
             row["saturated"] = one.saturated
@@ -145,29 +146,39 @@ def information_tables(report: InformationReport) -> tuple[Table, Table]:
 def _rows(report: InformationReport) -> Iterator[tuple[str, Estimate | MutualInformation, str]]:
     split, nce = report.split, report.contrastive
     information = split.information.lower
-    yield "KL(q(z|x)‖p), mean over x", split.rate, "in closed form " + _number(split.rate_closed)
+    yield "KL(q(z|x)‖p), mean over x", split.rate, f"in closed form {_number(split.rate_closed)}"
     yield "= I(X;Z)", information, _capped(information, "ln N")
-    yield "+ total correlation", split.total_correlation, ""
+    yield "+ total correlation", split.total_correlation, "an upper bound" if information.saturated else ""
     yield "+ KL(q(z_i)‖p), summed", split.dimension_wise_kl, ""
-    yield "marginal mismatch KL(q(z)‖p)", split.mismatch, "the last two together"
-    yield "I(X;Z), upper bound", split.information.upper, "own posterior left out"
-    yield "I(X;Z), InfoNCE", nce, _capped(nce, "ln of the batch")
+    yield "marginal mismatch KL(q(z)‖p)", split.mismatch, "an upper bound" if information.saturated else ""
+    yield "I(X;Z) at most", split.information.upper, "own posterior left out"
+    yield "", split.marginal_sum, "if no two dimensions said the same"
+    yield "", split.gaussian, "if q(z) were Gaussian"
+    yield "I(X;Z), InfoNCE", nce, _capped(nce, f"ln {BATCH}")
     yield "information gap ln N − I(X;Z)", information.gap, "Eq. 5"
     if report.identity is not None:
         yield "Eq. 8, left less right", report.identity.difference, "0 within its error"
     if report.gain is not None:
-        yield "H[Z]", report.gain.entropy.lower, f"at most {_number(report.gain.entropy.upper.value)}"
-        yield "H[Z_λ]", report.gain.entropy_sampled.lower, f"at most {_number(report.gain.entropy_sampled.upper.value)}"
-        yield "H[Z_λ] − H[Z]", report.gain.entropy_change, "0 is what Eq. 12 assumes"
-        yield "I(X;Z_λ) − I(X;Z), Eq. 12", report.gain.predicted, "under that assumption"
-        yield "I(X;Z_λ) − I(X;Z)", report.gain.gain, "measured, of these examples"
+        yield from _gain_rows(report.gain)
+
+
+def _gain_rows(gain: InformationGain) -> Iterator[tuple[str, Estimate, str]]:
+    yield "H[Z]", gain.entropy.lower, f"at most {_number(gain.entropy.at_most.value)}"
+    yield "H[Z_λ]", gain.entropy_sampled.lower, f"at most {_number(gain.entropy_sampled.at_most.value)}"
+    yield (
+        "H[Z_λ] − H[Z]",
+        gain.entropy_change,
+        f"at most {_number(gain.entropy_change_at_most.value)}; Eq. 12 assumes 0",
+    )
+    yield "I(X;Z_λ) − I(X;Z), Eq. 12", gain.predicted, "under that assumption"
+    yield "I(X;Z_λ) − I(X;Z)", gain.gain, f"at most {_number(gain.gain_at_most.value)}"
 
 
 def _capped(one: MutualInformation, cap: str) -> str:
     if one.reason:
         return one.reason
     said = f"{cap} is {one.cap:.2f}"
-    return f"saturated: {said}, a lower bound only" if one.saturated else f"its cap {said}"
+    return f"saturated, a lower bound: {said}" if one.saturated else f"its cap {said}"
 
 
 def _number(value: float) -> str:
