@@ -47,16 +47,14 @@ def test_a_posterior_that_is_no_gaussian_gives_no_number(cli, trained, tmp_path)
     assert "these estimates need a diagonal Gaussian" in split["rate"]["reason"]
 
 
-@pytest.mark.parametrize(
-    ("words", "what"),
-    [
+def test_what_makes_no_sense_is_refused(cli, trained):
+    run = trained()
+    for words, what in (
         (("--examples", 1), "examples is 1; it must be 2 to"),
         (("--examples", 10**6), "examples is 1000000; it must be 2 to"),
         (("--draws", 0), "draws is 0; ask for at least 1"),
         (("--seed", -1), "seed is -1"),
-    ],
-)
-def test_what_makes_no_sense_is_refused(cli, trained, words, what):
-    said = cli("information", trained(), *words)
-    assert said.code == 2
-    assert what in said.err
+    ):
+        said = cli("information", run, *words)
+        assert said.code == 2
+        assert what in said.err
