@@ -15,8 +15,8 @@ __all__ = ["PAIRS_PER_PASS", "OwnAndOthers", "densities", "log_mixture", "log_pa
 
 _LOG_2PI = math.log(2.0 * math.pi)
 
-#: Pairs of a draw and a posterior that are looked at together; 12 MiB, whatever the size of the data set.
-PAIRS_PER_PASS = 2**20
+#: Pairs of a draw and a posterior that are looked at together; 24 MiB, whatever the size of the data set.
+PAIRS_PER_PASS = 2**21
 
 #: Terms further below the largest are set to e^-60 of it: no sum of them is seen in float64, and exp is an order of
 #: magnitude slower where its result underflows.

@@ -23,7 +23,7 @@ def info_nce(scores: Float[Tensor, "R B B"]) -> MutualInformation:
         scores: f(x_j, z_i) at [r, i, j], of any critic f; the pairs that belong together on the diagonal.
 
     Source:
-        van den Oord et al. 2018, arXiv:1807.03748; Poole et al. 2019, arXiv:1905.06922, Eq. 10.
+        van den Oord et al. 2018, arXiv:1807.03748; Poole et al. 2019, arXiv:1905.06922.
 
     Example:
         >>> blind = info_nce(torch.zeros(5, 8, 8))

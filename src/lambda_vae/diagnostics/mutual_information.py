@@ -130,7 +130,7 @@ def information_bounds(
         InputError: Shapes that differ, or no draws.
 
     Source:
-        Poole et al. 2019, arXiv:1905.06922, section 2.4 (known conditional density); the lower bound with K = N is the
+        Poole et al. 2019, arXiv:1905.06922, on bounds with tractable encoders. The lower bound, over all N, is the
         paper's mixture estimator.
     """
     reason = why_unusable(mu, logvar)

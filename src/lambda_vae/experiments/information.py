@@ -182,4 +182,4 @@ def _capped(one: MutualInformation, cap: str) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.3f}" if value == value else "–"
+    return f"{round(value, 3) + 0.0:.3f}" if value == value else "–"  # + 0.0: no minus before a zero
