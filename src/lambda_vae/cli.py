@@ -20,6 +20,7 @@ from lambda_vae.options import (
     data_parser,
     diagnose_parser,
     fail,
+    information_parser,
     process_number,
     reconstruct_parser,
     report_parser,
@@ -130,6 +131,18 @@ def _diagnose(options: Namespace, console: Console) -> None:
         write_json(Path(options.json), report.to_record())
 
 
+def _information(options: Namespace, console: Console) -> None:
+    from lambda_vae.experiments.information import information_tables, measure_information
+    from lambda_vae.files import write_json
+
+    report = measure_information(Path(options.run), examples=options.examples, draws=options.draws, seed=options.seed)
+    for table in information_tables(report):
+        console.print(table)
+    if options.out is not None:
+        write_json(Path(options.out), report.to_record())
+        _say(console, f"numbers: {options.out}")
+
+
 def _sample(options: Namespace, console: Console) -> None:
     from lambda_vae.experiments.draw import draw_samples
 
@@ -212,6 +225,7 @@ _COMMANDS: dict[str, tuple[Callable[[], Parser], Callable[[Namespace, Console], 
     "reproduce": (reproduce_parser, _reproduce),
     "tune": (tune_parser, _tune),
     "diagnose": (diagnose_parser, _diagnose),
+    "information": (information_parser, _information),
     "sample": (sample_parser, _sample),
     "reconstruct": (reconstruct_parser, _reconstruct),
     "report": (report_parser, _report),
@@ -233,6 +247,7 @@ commands
   tune         search δ and its release for a stated aim, on a validation split
   train        train one VAE, measure it, write a report
   diagnose     say which dimensions of a trained run collapsed, and why
+  information  split the KL of a trained run: what z tells about x, redundancy, misfit to the prior
   sample       draw from the prior and decode
   reconstruct  decode the mean codes of test examples
   report       write the HTML report of a run or a comparison anew

@@ -14,6 +14,7 @@ __all__ = [
     "data_parser",
     "diagnose_parser",
     "fail",
+    "information_parser",
     "process_number",
     "reconstruct_parser",
     "report_parser",
@@ -188,6 +189,16 @@ def reconstruct_parser() -> Parser:
     parser.add_argument("--n", type=int, default=24, help="how many")
     parser.add_argument("--data", type=str, default=None, help="other data than the run's own")
     parser.add_argument("--out", type=str, default=None, help=".png or .npy; else RUN/figures/reconstructions.png")
+    return parser
+
+
+def information_parser() -> Parser:
+    """Return the options of `information`."""
+    parser = run_parser("Split the KL of a trained run into what z tells about x, redundancy, and misfit to the prior.")
+    parser.add_argument("--examples", type=int | None, default=None, help="the first so many; else the whole test set")
+    parser.add_argument("--draws", type=int, default=1, help="of each example")
+    parser.add_argument("--seed", type=int, default=0, help="of the draws")
+    parser.add_argument("--out", type=str, default=None, help="write all numbers to this .json")
     return parser
 
 

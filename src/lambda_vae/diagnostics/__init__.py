@@ -4,28 +4,58 @@ Nothing here sees a trainer, and nothing here changes a model.
 """
 
 from lambda_vae.diagnostics.activity import ACTIVE_THRESHOLD
+from lambda_vae.diagnostics.contrastive import contrastive_information, info_nce
 from lambda_vae.diagnostics.diagnose import diagnose, quick_reading
 from lambda_vae.diagnostics.dimension import Cause, DimensionState, Label, Thresholds, Verdict
+from lambda_vae.diagnostics.entropy import EntropyBounds, InformationGain, aggregate_entropy, measured_information_gain
+from lambda_vae.diagnostics.estimate import Estimate
+from lambda_vae.diagnostics.gaussian_bound import gaussian_entropy, gaussian_information
+from lambda_vae.diagnostics.kl_split import BothSides, KLSplit, kl_split, mismatch_identity
 from lambda_vae.diagnostics.moments import Moments, Reading, moments_of
+from lambda_vae.diagnostics.mutual_information import (
+    InformationBounds,
+    MutualInformation,
+    information_bounds,
+    marginal_information,
+    mutual_information,
+)
 from lambda_vae.diagnostics.report import CollapseReport, DimensionReadings
 from lambda_vae.diagnostics.training_moments import TrainingMoments, TrainingReading
 from lambda_vae.diagnostics.verdict import verdicts
 
 __all__ = [
     "ACTIVE_THRESHOLD",
+    "BothSides",
     "Cause",
     "CollapseReport",
     "DimensionReadings",
     "DimensionState",
+    "EntropyBounds",
+    "Estimate",
+    "InformationBounds",
+    "InformationGain",
+    "KLSplit",
     "Label",
     "Moments",
+    "MutualInformation",
     "Reading",
     "Thresholds",
     "TrainingMoments",
     "TrainingReading",
     "Verdict",
+    "aggregate_entropy",
+    "contrastive_information",
     "diagnose",
+    "gaussian_entropy",
+    "gaussian_information",
+    "info_nce",
+    "information_bounds",
+    "kl_split",
+    "marginal_information",
+    "measured_information_gain",
+    "mismatch_identity",
     "moments_of",
+    "mutual_information",
     "quick_reading",
     "verdicts",
 ]
