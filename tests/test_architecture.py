@@ -26,7 +26,7 @@ FLOORS = (
     {"posteriors", "priors", "networks"},
     {"model"},
     {"diagnostics", "objectives"},
-    {"reports", "training"},
+    {"reports", "training", "generation"},
     {"experiments", "adapters"},
     {"options"},
     {"cli"},

@@ -5,6 +5,7 @@ from lambda_vae.distributions.bernoulli import Bernoulli, BernoulliLikelihood
 from lambda_vae.distributions.bijections import AffineFlow, PlanarFlow
 from lambda_vae.distributions.draw import Draw
 from lambda_vae.distributions.flowed import Bijection, Flowed, Reversed
+from lambda_vae.distributions.full_mixture import FullGaussianMixture
 from lambda_vae.distributions.gaussian import DiagGaussian, GaussianLikelihood, standard_normal
 from lambda_vae.distributions.kl import closed_form_kl, kl_or_ratio
 from lambda_vae.distributions.law import Density, Law
@@ -22,6 +23,7 @@ __all__ = [
     "DiagGaussian",
     "Draw",
     "Flowed",
+    "FullGaussianMixture",
     "GaussianLikelihood",
     "GaussianMixture",
     "Law",
