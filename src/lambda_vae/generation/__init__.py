@@ -9,6 +9,7 @@ from lambda_vae.generation.features import FEATURES, FeatureSpace, code_space, p
 from lambda_vae.generation.fid import FrechetDistance, fid
 from lambda_vae.generation.fidelity import Fidelity, fidelity
 from lambda_vae.generation.judge import Judge, elbo_under
+from lambda_vae.generation.row import SamplerRow
 from lambda_vae.generation.samplers import (
     FITTED,
     SAMPLERS,
@@ -29,6 +30,7 @@ __all__ = [
     "FrechetDistance",
     "Judge",
     "Sampler",
+    "SamplerRow",
     "aggregate_codes",
     "code_space",
     "draw_examples",

@@ -36,7 +36,7 @@ class FrechetDistance:
 
 
 def fid(
-    samples: UInt8[Tensor, "N *image"], reference: UInt8[Tensor, "M *image"], *, weights: Path | None = None
+    samples: UInt8[Tensor, "N H W *colour"], reference: UInt8[Tensor, "M H W *colour"], *, weights: Path | None = None
 ) -> FrechetDistance:
     """Return the Fréchet inception distance of two sets of pictures.
 
@@ -65,9 +65,7 @@ def fid(
         for part in torch.split(pictures, _ROWS_PER_PASS):
             metric.update(_coloured(part), real=real)
     few = f"{fewest} pictures for {_FEATURES} features: the covariance is singular and the value biased upwards"
-    return FrechetDistance(
-        float(metric.compute()), len(samples), len(reference), few if fewest <= _FEATURES else ""
-    )
+    return FrechetDistance(float(metric.compute()), len(samples), len(reference), few if fewest <= _FEATURES else "")
 
 
 def _metric(weights: Path | None):  # type: ignore[no-untyped-def]  # noqa: ANN202 - of a package that may be absent

@@ -102,7 +102,9 @@ def fidelity(
     values, errors = neighbour_shares(real, fake, neighbours), _errors(real, fake, neighbours, generator)
     copies = {"real": values.real_copies, "fake": values.fake_copies}
     trusted = [name for name in _NAMES if copies[_BALLS[name]] <= _MOST_COPIES]
-    readings = {name: _reading(getattr(values, name), errors[name]) if name in trusted else _nothing() for name in _NAMES}
+    readings = {
+        name: _reading(getattr(values, name), errors[name]) if name in trusted else _nothing() for name in _NAMES
+    }
     return result(**readings, remarks=_remarks(values, errors, copies, min(len(real), len(fake)), neighbours))
 
 
@@ -135,7 +137,9 @@ def _errors(real: Tensor, fake: Tensor, k: int, generator: torch.Generator) -> d
     drawn = [neighbour_shares(some(real, sizes[0]), some(fake, sizes[1]), k) for _ in range(_REPLICATES)]
     # Subsets of b among n scatter by sigma^2 (1/b - 1/n) around the whole, and the whole by sigma^2 / n.
     scale = (1.0 / (_FRACTION - 1.0)) ** 0.5
-    spread = torch.tensor([[getattr(one, name) for name in _NAMES] for one in drawn], dtype=torch.float64).std(0) * scale
+    spread = (
+        torch.tensor([[getattr(one, name) for name in _NAMES] for one in drawn], dtype=torch.float64).std(0) * scale
+    )
     return {name: float(value) or float("nan") for name, value in zip(_NAMES, spread, strict=True)}
 
 

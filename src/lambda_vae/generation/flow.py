@@ -101,9 +101,7 @@ def fit_scaled_flow(points: Float[Tensor, "N D"], seed: int) -> tuple[ScaledFlow
     return law, epoch
 
 
-def _one_epoch(
-    law: ScaledFlow, points: Tensor, optimizer: torch.optim.Optimizer, chance: torch.Generator
-) -> None:
+def _one_epoch(law: ScaledFlow, points: Tensor, optimizer: torch.optim.Optimizer, chance: torch.Generator) -> None:
     with torch.enable_grad():
         for batch in torch.split(points[torch.randperm(len(points), generator=chance)], _BATCH):
             optimizer.zero_grad()

@@ -149,8 +149,8 @@ def fit_flow(codes: _Codes, seed: int = 0) -> Sampler:
     """
     _check(codes, 10)
     law, epochs = fit_scaled_flow(codes, seed)
-    note = f"a masked autoregressive flow of {len(law.flow.layers)} layers, fitted to {len(codes)} training codes in {epochs} epochs"
-    return Sampler("flow", law, note)
+    fitted = f"fitted to {len(codes)} training codes in {epochs} epochs"
+    return Sampler("flow", law, f"a masked autoregressive flow of {len(law.flow.layers)} layers, {fitted}")
 
 
 #: Every ex-post fit by its name on the command line.

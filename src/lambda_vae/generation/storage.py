@@ -57,7 +57,7 @@ def load_sampler(path: Path) -> Sampler:
         raise InputError(f"{path} does not exist; give one of the files that generation --save_samplers wrote")
     try:
         with safe_open(path, "pt") as file:
-            said, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            said, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
         if said.get("format") != _FORMAT or said.get("name") not in FITTED:
             raise KeyError("format")
         law = _flow(tensors) if said["name"] == "flow" else FullGaussianMixture(**tensors)
