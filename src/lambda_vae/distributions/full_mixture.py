@@ -79,7 +79,7 @@ class FullGaussianMixture:
         )
         rows = z.double().reshape(-1, z.shape[-1])
         per_pass = max(1, _NUMBERS_PER_PASS // self.means.numel())
-        parts = [law.log_prob(part) for part in torch.split(rows, per_pass)]
+        parts = [law.log_prob(part) for part in torch.split(rows, per_pass)]  # type: ignore[no-untyped-call]
         return torch.cat(parts).reshape(z.shape[:-1]).to(z.dtype)
 
     def marginals(self) -> DiagGaussian:

@@ -18,13 +18,13 @@ _ROWS_PER_PASS = 1000
 
 @torch.no_grad()
 def aggregate_codes(
-    vae: VAE, batches: Iterable[Float[Tensor, "B F"]], exponent: Float[Tensor, " D"] | None, generator: torch.Generator
+    vae: VAE, batches: Iterable[Tensor], exponent: Float[Tensor, " D"] | None, generator: torch.Generator
 ) -> Float[Tensor, "N D"]:
     """Return one draw z ~ q_sampled(z|x) for each example: points of the aggregate posterior q(z).
 
     Args:
         vae: The model.
-        batches: Data as the model sees it.
+        batches: Data as the model sees it, [B, F] each.
         exponent: lambda; None for the plain VAE.
         generator: The source of chance.
 

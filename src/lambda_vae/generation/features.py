@@ -37,11 +37,11 @@ def pixel_space() -> FeatureSpace:
     return FeatureSpace("pixels", lambda x: x.double())
 
 
-def pca_space(batches: Iterable[Float[Tensor, "B F"]], components: int = PCA_COMPONENTS) -> FeatureSpace:
+def pca_space(batches: Iterable[Tensor], components: int = PCA_COMPONENTS) -> FeatureSpace:
     """Return the directions of greatest variance of training data, not whitened.
 
     Args:
-        batches: Training data as the model sees it; gone through once.
+        batches: Training data as the model sees it, [B, F] each; gone through once.
         components: How many directions, at most.
 
     Raises:

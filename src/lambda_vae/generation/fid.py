@@ -36,7 +36,10 @@ class FrechetDistance:
 
 
 def fid(
-    samples: UInt8[Tensor, "N H W *colour"], reference: UInt8[Tensor, "M H W *colour"], *, weights: Path | None = None
+    samples: UInt8[Tensor, "N H W *colour"],
+    reference: UInt8[Tensor, "M H2 W2 *colour2"],
+    *,
+    weights: Path | None = None,
 ) -> FrechetDistance:
     """Return the Fréchet inception distance of two sets of pictures.
 

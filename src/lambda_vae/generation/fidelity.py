@@ -34,36 +34,30 @@ _REPLICATES, _FRACTION = 40, 5
 class Fidelity:
     """Precision, recall, density and coverage of a set of samples.
 
+    Precision says how much of what is generated looks real; recall, how much of what is real could be generated.
+    Density is as precision, but counts how many real points vouch for each sample: about 1 for perfect samples.
+    Coverage is the share of the real points with a sample near by.
+
     Args:
-        precision: How much of what is generated looks real.
-        recall: How much of what is real could be generated.
-        density: As precision, but counting how many real points vouch for each sample; about 1 for perfect samples.
-        coverage: Share of the real points with a sample near by.
+        readings: The four by name; NaN where a value must not be used.
         space: Of the distances.
         neighbours: k.
         real: Real points.
         fake: Samples.
-        remarks: What speaks against the values, one sentence each; a value that must not be used is NaN.
+        remarks: What speaks against the values, one sentence each.
     """
 
-    precision: Reading
-    recall: Reading
-    density: Reading
-    coverage: Reading
+    readings: dict[str, Reading]
     space: str
     neighbours: int
     real: int
     fake: int
     remarks: tuple[str, ...]
 
-    def readings(self) -> dict[str, Reading]:
-        """Return the four measures by name."""
-        return {name: getattr(self, name) for name in _NAMES}
-
 
 def fidelity(
     real: Float[Tensor, "N P"],
-    fake: Float[Tensor, "M P"],
+    fake: Float[Tensor, "M Q"],  # Q = P, checked below with a message
     space: str,
     generator: torch.Generator,
     *,
@@ -97,23 +91,23 @@ def fidelity(
     result = partial(Fidelity, space=space, neighbours=neighbours, real=len(real), fake=len(fake))
     reason = _unusable(real, fake, neighbours)
     if reason is not None:
-        return result(**{name: _nothing() for name in _NAMES}, remarks=(reason,))
+        return result(dict.fromkeys(_NAMES, _NOTHING), remarks=(reason,))
     real, fake = real.double().cpu(), fake.double().cpu()
     values, errors = neighbour_shares(real, fake, neighbours), _errors(real, fake, neighbours, generator)
     copies = {"real": values.real_copies, "fake": values.fake_copies}
     trusted = [name for name in _NAMES if copies[_BALLS[name]] <= _MOST_COPIES]
-    readings = {
-        name: _reading(getattr(values, name), errors[name]) if name in trusted else _nothing() for name in _NAMES
+    readings = dict.fromkeys(_NAMES, _NOTHING) | {
+        name: _reading(getattr(values, name), errors[name]) for name in trusted
     }
-    return result(**readings, remarks=_remarks(values, errors, copies, min(len(real), len(fake)), neighbours))
+    return result(readings, remarks=_remarks(values, errors, copies, min(len(real), len(fake)), neighbours))
 
 
 def _reading(value: float, stderr: float) -> Reading:
-    return Reading(*torch.tensor([value, stderr], dtype=torch.float64), unit="share")
+    value_, stderr_ = torch.tensor([value, stderr], dtype=torch.float64)
+    return Reading(value_, stderr_, "share")
 
 
-def _nothing() -> Reading:
-    return _reading(float("nan"), float("nan"))
+_NOTHING = _reading(float("nan"), float("nan"))
 
 
 def _unusable(real: Tensor, fake: Tensor, k: int) -> str | None:

@@ -44,7 +44,7 @@ class SamplerRow:
         return {
             "name": self.name,
             "note": self.note,
-            **{name: plain(reading) for name, reading in self.fidelity.readings().items()},
+            **{name: plain(reading) for name, reading in self.fidelity.readings.items()},
             "elbo": {judge: plain(reading) for judge, reading in self.elbo.items()},
             "code_log_density": plain(self.code_log_density),
             "remarks": list(self.fidelity.remarks),
