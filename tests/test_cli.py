@@ -16,7 +16,7 @@ from lambda_vae.experiments.config import write_config
 
 COMMANDS = (
     "compare", "train", "diagnose", "sample", "reconstruct", "report", "theory", "list", "data list", "data prepare",
-    "data verify",
+    "data verify", "generation",
 )  # fmt: skip
 
 

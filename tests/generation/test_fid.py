@@ -1,5 +1,6 @@
 """FID: one sentence where its package or its weights are missing, and the right call where they are not."""
 
+import sys
 from types import SimpleNamespace
 from urllib.error import URLError
 
@@ -38,7 +39,7 @@ class Offline:
 @pytest.fixture
 def installed(monkeypatch):
     """`installed(metric)` makes the optional packages appear to be here."""
-    module = __import__("sys").modules["lambda_vae.generation.fid"]
+    module = sys.modules["lambda_vae.generation.fid"]  # the function of that name hides it
 
     def install(metric):
         monkeypatch.setattr(module, "import_module", lambda name: SimpleNamespace(FrechetInceptionDistance=metric))
@@ -47,14 +48,16 @@ def installed(monkeypatch):
 
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "torchmetrics", None)
+    monkeypatch.setitem(sys.modules, "torchmetrics", None)
     with pytest.raises(InputError, match=r'FID needs an optional package .*; pip install "lambda-vae\[fid\]"'):
         fid(PICTURES, PICTURES)
 
 
 def test_missing_weights_are_named(installed):
     installed(Offline)
-    with pytest.raises(InputError, match="needs the weights of its network, and they cannot be had .*no route to host"):
+    with pytest.raises(
+        InputError, match=r"needs the weights of its network, and they cannot be had .*no route to host"
+    ):
         fid(PICTURES, PICTURES)
 
 

@@ -84,9 +84,10 @@ def test_disjoint_sets_share_nothing(normal64, generator):
 
 def modes(count, which, generator):
     """Points around two far centres, or one."""
-    return torch.randn(count, 2, generator=generator, dtype=torch.float64) + 50.0 * torch.tensor(which)[
-        torch.arange(count) % len(which), None
-    ]
+    return (
+        torch.randn(count, 2, generator=generator, dtype=torch.float64)
+        + 50.0 * torch.tensor(which)[torch.arange(count) % len(which), None]
+    )
 
 
 def test_a_dropped_mode_costs_recall_and_coverage_alone(generator):

@@ -42,10 +42,8 @@ def log_density_of_bent(z):
 @pytest.fixture
 def quick(monkeypatch):
     """A flow small enough for a test."""
-    monkeypatch.setattr(flow, "_LAYERS", 3)
     monkeypatch.setattr(flow, "_HIDDEN", (32,))
-    monkeypatch.setattr(flow, "_LEARNING_RATE", 5e-3)
-    monkeypatch.setattr(flow, "_BATCH", 200)
+    monkeypatch.setattr(flow, "_LEARNING_RATE", 1e-2)
 
 
 def test_the_gaussian_has_the_codes_own_mean_and_covariance(generator):

@@ -2,7 +2,7 @@
 
 from lambda_vae.distributions.autoregressive import AutoregressiveGaussian
 from lambda_vae.distributions.bernoulli import Bernoulli, BernoulliLikelihood
-from lambda_vae.distributions.bijections import AffineFlow, PlanarFlow
+from lambda_vae.distributions.bijections import AffineFlow, PlanarFlow, SplineFlow
 from lambda_vae.distributions.draw import Draw
 from lambda_vae.distributions.flowed import Bijection, Flowed, Reversed
 from lambda_vae.distributions.full_mixture import FullGaussianMixture
@@ -30,6 +30,7 @@ __all__ = [
     "Likelihood",
     "PlanarFlow",
     "Reversed",
+    "SplineFlow",
     "closed_form_kl",
     "kl_or_ratio",
     "standard_normal",

@@ -75,7 +75,7 @@ def _metric(weights: Path | None):  # type: ignore[no-untyped-def]  # noqa: ANN2
     try:
         made = import_module("torchmetrics.image.fid").FrechetInceptionDistance
         import_module("torch_fidelity")
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # the latter where torchvision was built for another torch
         raise InputError(f'FID needs an optional package ({error}); pip install "lambda-vae[fid]"') from None
     try:
         return made(_FEATURES, feature_extractor_weights_path=None if weights is None else str(weights))

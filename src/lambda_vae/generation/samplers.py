@@ -138,7 +138,7 @@ def fit_mixture(codes: _Codes, seed: int = 0, components: int = MIXTURE_COMPONEN
 
 
 def fit_flow(codes: _Codes, seed: int = 0) -> Sampler:
-    """Return a masked autoregressive flow, fitted by maximum likelihood with early stopping.
+    """Return an autoregressive spline flow, fitted by maximum likelihood with early stopping.
 
     Args:
         codes: z ~ q_sampled(z|x), one of each training example; a tenth of them is held out to say when to stop.
@@ -150,7 +150,7 @@ def fit_flow(codes: _Codes, seed: int = 0) -> Sampler:
     _check(codes, 10)
     law, epochs = fit_scaled_flow(codes, seed)
     fitted = f"fitted to {len(codes)} training codes in {epochs} epochs"
-    return Sampler("flow", law, f"a masked autoregressive flow of {len(law.flow.layers)} layers, {fitted}")
+    return Sampler("flow", law, f"an autoregressive spline flow of {len(law.flow.layers)} layers, {fitted}")
 
 
 #: Every ex-post fit by its name on the command line.
