@@ -289,7 +289,7 @@ def test_a_spline_flow_begins_as_the_identity_and_inverts_itself(normal64):
         back, returned = flow().inverse(y)
         assert torch.allclose(back, z, atol=1e-4)
         assert torch.allclose(returned, -log_volume, atol=1e-4)
-        jacobian = torch.func.vmap(torch.func.jacrev(lambda one: flow().forward(one)[0]))(z[:5])
+        jacobian = torch.func.vmap(torch.func.jacrev(lambda one, flow=flow: flow().forward(one)[0]))(z[:5])
         assert torch.allclose(torch.linalg.slogdet(jacobian).logabsdet, log_volume[:5], atol=1e-4)
 
 
