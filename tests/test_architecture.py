@@ -26,7 +26,7 @@ FLOORS = (
     {"posteriors", "priors", "networks"},
     {"model"},
     {"diagnostics", "objectives", "exact"},
-    {"reports", "training"},
+    {"reports", "training", "generation"},
     {"experiments", "adapters"},
     {"options"},
     {"cli"},

@@ -20,6 +20,7 @@ from lambda_vae.options import (
     data_parser,
     diagnose_parser,
     fail,
+    generation_parser,
     information_parser,
     process_number,
     reconstruct_parser,
@@ -146,8 +147,22 @@ def _information(options: Namespace, console: Console) -> None:
 def _sample(options: Namespace, console: Console) -> None:
     from lambda_vae.experiments.draw import draw_samples
 
-    path = draw_samples(Path(options.run), options.n, options.seed, _path(options.out))
+    path = draw_samples(Path(options.run), options.n, options.seed, _path(options.out), options.sampler)
     _say(console, f"samples: {path}")
+
+
+def _generation(options: Namespace, console: Console) -> None:
+    from lambda_vae.experiments.generate import GenerationConfig, measure_generation
+    from lambda_vae.reports.samples import generation_notes, generation_table
+
+    names, judge = tuple(options.samplers), _path(options.judge)
+    config = GenerationConfig(names, options.n, options.features, judge, options.seed)
+    out = _path(options.out) or Path(options.run) / "generation"
+    record = measure_generation(Path(options.run), config, out, save=options.save_samplers)
+    console.print(generation_table(record))
+    for note in generation_notes(record):
+        _say(console, note)
+    _say(console, f"generation: {out}")
 
 
 def _reconstruct(options: Namespace, console: Console) -> None:
@@ -227,6 +242,7 @@ _COMMANDS: dict[str, tuple[Callable[[], Parser], Callable[[Namespace, Console], 
     "diagnose": (diagnose_parser, _diagnose),
     "information": (information_parser, _information),
     "sample": (sample_parser, _sample),
+    "generation": (generation_parser, _generation),
     "reconstruct": (reconstruct_parser, _reconstruct),
     "report": (report_parser, _report),
     "theory": (theory_parser, _theory),
@@ -248,7 +264,8 @@ commands
   train        train one VAE, measure it, write a report
   diagnose     say which dimensions of a trained run collapsed, and why
   information  split the KL of a trained run: what z tells about x, redundancy, misfit to the prior
-  sample       draw from the prior and decode
+  sample       draw from the prior, or from a law fitted to the codes, and decode
+  generation   measure what the prior and such fits generate
   reconstruct  decode the mean codes of test examples
   report       write the HTML report of a run or a comparison anew
   theory       what a δ implies: critical std, sampling noise, capacity, λ(σ)

@@ -16,6 +16,7 @@ from lambda_vae.distributions import (
     Law,
     PlanarFlow,
     Reversed,
+    SplineFlow,
     standard_normal,
 )
 from lambda_vae.errors import InputError
@@ -272,3 +273,26 @@ def test_standard_normal_through_nothing_is_standard_normal() -> None:
     p = Flowed(standard_normal(3), AffineFlow(3, 0, 2, (8,), 3)())
     z = drawn(B, 3, seed=1).float()
     assert torch.equal(p.log_prob(z), standard_normal(3).log_prob(z))
+
+
+def test_a_spline_flow_begins_as_the_identity_and_inverts_itself(normal64):
+    for dim in (1, 4):
+        flow, z = SplineFlow(dim, 2, (8,)), 2.0 * normal64(50, dim).float()
+        y, log_volume = flow().forward(z)
+        assert torch.allclose(y, z, atol=1e-5)
+        assert torch.allclose(log_volume, torch.zeros(50), atol=1e-5)
+        with torch.no_grad():
+            for parameter in flow.parameters():
+                parameter.add_(0.3 * normal64(*parameter.shape).float())
+        y, log_volume = flow().forward(z)
+        assert (y - z).abs().max() > 0.05
+        back, returned = flow().inverse(y)
+        assert torch.allclose(back, z, atol=1e-4)
+        assert torch.allclose(returned, -log_volume, atol=1e-4)
+        jacobian = torch.func.vmap(torch.func.jacrev(lambda one, flow=flow: flow().forward(one)[0]))(z[:5])
+        assert torch.allclose(torch.linalg.slogdet(jacobian).logabsdet, log_volume[:5], atol=1e-4)
+
+
+def test_a_spline_flow_of_no_layers_is_refused():
+    with pytest.raises(InputError, match="a flow needs at least 1"):
+        SplineFlow(2, 0, (8,))

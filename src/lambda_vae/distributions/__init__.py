@@ -2,10 +2,11 @@
 
 from lambda_vae.distributions.autoregressive import AutoregressiveGaussian
 from lambda_vae.distributions.bernoulli import Bernoulli, BernoulliLikelihood
-from lambda_vae.distributions.bijections import AffineFlow, PlanarFlow
+from lambda_vae.distributions.bijections import AffineFlow, PlanarFlow, SplineFlow
 from lambda_vae.distributions.causal import Causal, CausalLikelihood
 from lambda_vae.distributions.draw import Draw
 from lambda_vae.distributions.flowed import Bijection, Flowed, Reversed
+from lambda_vae.distributions.full_mixture import FullGaussianMixture
 from lambda_vae.distributions.gaussian import DiagGaussian, GaussianLikelihood, standard_normal
 from lambda_vae.distributions.kl import closed_form_kl, kl_or_ratio
 from lambda_vae.distributions.law import Density, Law
@@ -25,6 +26,7 @@ __all__ = [
     "DiagGaussian",
     "Draw",
     "Flowed",
+    "FullGaussianMixture",
     "GaussianLikelihood",
     "GaussianMixture",
     "Independent",
@@ -33,6 +35,7 @@ __all__ = [
     "Observation",
     "PlanarFlow",
     "Reversed",
+    "SplineFlow",
     "closed_form_kl",
     "kl_or_ratio",
     "standard_normal",

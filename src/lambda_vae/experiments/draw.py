@@ -13,30 +13,31 @@ from lambda_vae.experiments.build import measuring_view
 from lambda_vae.experiments.config import check_seed
 from lambda_vae.experiments.finished import LoadedRun, load_run
 from lambda_vae.experiments.pictures import pixels, shown
+from lambda_vae.experiments.samplers import sampler_of
 from lambda_vae.files import replacing
 
 __all__ = ["draw_reconstructions", "draw_samples"]
 
 
 @torch.no_grad()
-def draw_samples(run: Path, n: int, seed: int = 0, out: Path | None = None) -> Path:
-    """Decode draws from the prior and return where they were written.
+def draw_samples(run: Path, n: int, seed: int = 0, out: Path | None = None, sampler: str = "prior") -> Path:
+    """Decode draws from the prior, or from a law fitted to the training codes, and return where they were written.
 
     Args:
         run: Folder of a finished run.
         n: How many.
-        seed: Of the draws.
+        seed: Of the draws, and of the fit.
         out: .png for a grid of images, .npy for E[x|z] (an autoregressive decoder's draws) as float32;
             RUN/figures/samples.png if None (.npy for vectors).
+        sampler: As for `sampler_of`.
 
     Raises:
-        InputError: n below 1, no finished run, or an ending that does not fit.
+        InputError: n below 1, no finished run, an ending that does not fit, or as `sampler_of`.
     """
     _at_least_one(n)
     check_seed(seed)
     loaded = load_run(run)
-    p_z = loaded.vae.p_z()
-    z = p_z.rsample(torch.randn(n, p_z.noise_dim, generator=torch.Generator().manual_seed(seed)))
+    z = sampler_of(loaded, sampler, seed).sample(n, torch.Generator().manual_seed(seed))
     return _write(loaded, [shown(loaded.vae.decode(z), seed)], out, "samples")
 
 
