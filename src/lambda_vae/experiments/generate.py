@@ -14,7 +14,7 @@ from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import binarisation_of, likelihood_of, measuring_view, probing_view
 from lambda_vae.experiments.config import check_seed
 from lambda_vae.experiments.finished import LoadedRun, load_run
-from lambda_vae.experiments.pictures import pixels
+from lambda_vae.experiments.pictures import pixels, shown
 from lambda_vae.experiments.samplers import FITTED_ON, chance, check_name, sampler_of
 from lambda_vae.files import write_json
 from lambda_vae.generation import (
@@ -167,9 +167,9 @@ def _record(run: LoadedRun, config: GenerationConfig, rows: list[SamplerRow], n:
 
 @torch.no_grad()
 def _pictures(run: LoadedRun, samplers: list[Sampler], real: Tensor, seed: int) -> dict[str, Any]:
-    """E[x|z] of each sampler's first draws beside measured examples; runs of one seed share the noise of z."""
+    """p(x|z) of each sampler's first draws beside measured examples; runs of one seed share the noise of z."""
     groups = {f"{run.dataset.measured_on} data": pixels(real[:_SHOWN], run.dataset.shape)}
     for sampler in samplers:
         z = sampler.sample(_SHOWN, chance(seed, "pictures"))
-        groups[sampler.name] = pixels(run.vae.decode(z).mean, run.dataset.shape)
+        groups[sampler.name] = pixels(shown(run.vae.decode(z), seed), run.dataset.shape)
     return groups
