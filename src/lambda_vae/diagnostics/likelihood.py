@@ -1,6 +1,5 @@
 """The test set in nats: the valid bound, the paper's surrogate beside it, and the importance-weighted estimate."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae.diagnostics.chance import normal
+from lambda_vae.diagnostics.log_weights import LogWeights
 from lambda_vae.diagnostics.moments import Moments, Reading
 from lambda_vae.distributions import Density, DiagGaussian, Draw, Law, closed_form_kl, kl_or_ratio
 from lambda_vae.errors import InputError
@@ -29,60 +29,6 @@ PROPOSALS = ("q", "q_sampled")
 #: Rows that go through the decoder at once: large enough for full speed, small enough that its output stays in the
 #: cache.
 _ROWS_PER_PASS = 1000
-
-
-@dataclass(frozen=True, eq=False)
-class LogWeights:
-    """Sums of importance weights and of their squares, kept as logarithms; samples may come in any number of parts.
-
-    Args:
-        log_sum: ln sum_k w_k, float64, [B].
-        log_sum_sq: ln sum_k w_k^2, float64, [B].
-        count: K so far.
-
-    Example:
-        >>> halves = LogWeights.empty(1, "cpu").fold(torch.zeros(2, 1)).fold(torch.zeros(2, 1))
-        >>> halves.nll, halves.effective_samples
-        (tensor([-0.], dtype=torch.float64), tensor([4.], dtype=torch.float64))
-    """
-
-    log_sum: Float[Tensor, " B"]
-    log_sum_sq: Float[Tensor, " B"]
-    count: int
-
-    @classmethod
-    def empty(cls, examples: int, device: torch.device | str) -> "LogWeights":
-        """Return sums of no weights.
-
-        Args:
-            examples: B.
-            device: Of the tensors.
-        """
-        nothing = torch.full((examples,), -torch.inf, dtype=torch.float64, device=device)
-        return cls(nothing, nothing, 0)
-
-    def fold(self, log_weights: Float[Tensor, "K B"]) -> "LogWeights":
-        """Return the sums with these weights added.
-
-        Args:
-            log_weights: ln w.
-        """
-        log_w = log_weights.double()
-        return LogWeights(
-            torch.logaddexp(self.log_sum, log_w.logsumexp(0)),
-            torch.logaddexp(self.log_sum_sq, (2.0 * log_w).logsumexp(0)),
-            self.count + len(log_w),
-        )
-
-    @property
-    def nll(self) -> Float[Tensor, " B"]:
-        """-ln mean_k w_k in nats, [B]; in expectation an upper bound on -ln p(x) that tightens with K."""
-        return -(self.log_sum - math.log(self.count))
-
-    @property
-    def effective_samples(self) -> Float[Tensor, " B"]:
-        """(sum w)^2 / sum w^2, between 1 and K, [B]."""
-        return (2.0 * self.log_sum - self.log_sum_sq).exp()
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lambda_vae.diagnostics.chance import normal
-from lambda_vae.distributions import Bernoulli, DiagGaussian
+from lambda_vae.diagnostics.simulated import drawn_data
 from lambda_vae.distributions.likelihood import Observation
 from lambda_vae.model import VAE
 
@@ -123,23 +123,11 @@ def _batch_scores(
     with torch.enable_grad():
         leaf = theta.detach().requires_grad_()
         p_x: Observation = vae.likelihood(leaf)
-        draws = [_draw(p_x, generator) for _ in range(_REPLICATES)]
+        draws = [drawn_data(p_x, generator) for _ in range(_REPLICATES)]
         if any(draw is None for draw in draws):
             return None
         seen = [x, *(draw for draw in draws if draw is not None)]
         return [torch.autograd.grad(p_x.log_prob(points).sum(), leaf, retain_graph=True)[0] for points in seen]
-
-
-def _draw(p_x: Observation, generator: torch.Generator | None) -> Tensor | None:
-    with torch.no_grad():
-        if isinstance(p_x, Bernoulli):
-            probability = p_x.mean
-            return (normal(probability.shape, generator, probability.device, uniform=True) < probability).to(
-                probability.dtype
-            )
-        if isinstance(p_x, DiagGaussian):
-            return p_x.rsample(normal(p_x.mu.shape, generator, p_x.mu.device))
-    return None
 
 
 def _compare(sums: list[_Covariance], margin: float) -> ResidualSignal:
