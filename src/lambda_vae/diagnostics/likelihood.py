@@ -9,27 +9,18 @@ from torch import Tensor
 from lambda_vae.diagnostics.chance import normal
 from lambda_vae.diagnostics.log_weights import LogWeights
 from lambda_vae.diagnostics.moments import Moments, Reading
+from lambda_vae.diagnostics.sweep import ROWS_PER_PASS
 from lambda_vae.distributions import Density, DiagGaussian, Draw, Law, closed_form_kl, kl_or_ratio
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
 
 __all__ = [
-    "PROPOSALS",
     "ImportanceEstimate",
     "LogWeights",
     "importance_estimates",
     "likelihood_features",
     "likelihood_readings",
 ]
-
-#: Laws that importance samples may be drawn from; either gives a valid estimate, since its own density is in the
-#: weights.
-PROPOSALS = ("q", "q_sampled")
-
-#: Rows that go through the decoder at once: large enough for full speed, small enough that its output stays in the
-#: cache.
-_ROWS_PER_PASS = 1000
-
 
 @dataclass(frozen=True, eq=False)
 class ImportanceEstimate:
@@ -85,7 +76,7 @@ def likelihood_features(
     weights = {name: LogWeights.empty(len(x), x.device) for name in laws} if importance else {}
     distortion = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     rates = {name: torch.zeros_like(distortion) for name in laws}
-    per_pass = max(1, _ROWS_PER_PASS // len(x))
+    per_pass = max(1, ROWS_PER_PASS // len(x))
     for start in range(0, samples, per_pass):
         count = min(per_pass, samples - start)
         eps = normal((count, len(x), q.noise_dim), generator, x.device)
@@ -161,7 +152,6 @@ def importance_estimates(moments: Moments, samples: int) -> dict[str, Importance
             moments.read(lambda m, name=name: m[f"nll_iw.{name}"], "nats per example"),  # type: ignore[misc]
             moments.read(lambda m, name=name: m[f"ess.{name}"], f"of {samples} samples"),  # type: ignore[misc]
         )
-        for name in PROPOSALS
-        if f"nll_iw.{name}" in moments.names
+        for name in (feature.removeprefix("nll_iw.") for feature in moments.names if feature.startswith("nll_iw."))
     ]
     return {e.proposal: e for e in sorted(estimates, key=lambda e: float(e.nll.value))}
