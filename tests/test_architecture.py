@@ -25,7 +25,7 @@ FLOORS = (
     {"distributions", "data"},
     {"posteriors", "priors", "networks"},
     {"model"},
-    {"diagnostics", "objectives"},
+    {"diagnostics", "objectives", "exact"},
     {"reports", "training"},
     {"experiments", "adapters"},
     {"options"},

@@ -20,6 +20,7 @@ from lambda_vae.options import (
     data_parser,
     diagnose_parser,
     fail,
+    likelihood_parser,
     process_number,
     reconstruct_parser,
     report_parser,
@@ -130,6 +131,17 @@ def _diagnose(options: Namespace, console: Console) -> None:
         write_json(Path(options.json), report.to_record())
 
 
+def _likelihood(options: Namespace, console: Console) -> None:
+    from lambda_vae.experiments.likelihood import LikelihoodChoice, measure_likelihood
+    from lambda_vae.experiments.likelihood_record import likelihood_table
+
+    values = {name: getattr(options, name) for name in LikelihoodChoice.__dataclass_fields__}
+    choice = LikelihoodChoice(**{**values, "proposals": tuple(options.proposals)})
+    settings = {"data": options.data, "resume": options.resume, "console": console}
+    record = measure_likelihood(Path(options.run), choice, _path(options.out), **settings)
+    console.print(likelihood_table(record))
+
+
 def _sample(options: Namespace, console: Console) -> None:
     from lambda_vae.experiments.draw import draw_samples
 
@@ -212,6 +224,7 @@ _COMMANDS: dict[str, tuple[Callable[[], Parser], Callable[[Namespace, Console], 
     "reproduce": (reproduce_parser, _reproduce),
     "tune": (tune_parser, _tune),
     "diagnose": (diagnose_parser, _diagnose),
+    "likelihood": (likelihood_parser, _likelihood),
     "sample": (sample_parser, _sample),
     "reconstruct": (reconstruct_parser, _reconstruct),
     "report": (report_parser, _report),
@@ -233,6 +246,7 @@ commands
   tune         search δ and its release for a stated aim, on a validation split
   train        train one VAE, measure it, write a report
   diagnose     say which dimensions of a trained run collapsed, and why
+  likelihood   estimate -ln p(x): bound, importance weights, annealing from two sides
   sample       draw from the prior and decode
   reconstruct  decode the mean codes of test examples
   report       write the HTML report of a run or a comparison anew

@@ -22,6 +22,7 @@ __all__ = [
     "likelihood_readings",
 ]
 
+
 @dataclass(frozen=True, eq=False)
 class ImportanceEstimate:
     """The importance-weighted NLL of the test set with one proposal.

@@ -13,7 +13,7 @@ from lambda_vae.distributions import Draw, GaussianMixture, Law
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
 
-__all__ = ["PROPOSALS", "Blend", "Proposal", "proposal_laws", "widened"]
+__all__ = ["PROPOSALS", "Blend", "Proposal", "check_proposals", "proposal_laws", "widened"]
 
 #: By name: q_1, q_lambda, q_1 with a greater sigma, and half q_1, half the widened one.
 PROPOSALS = ("q", "q_sampled", "wide", "defensive")
@@ -71,6 +71,26 @@ class Blend:
         return Draw(z, log_prob)
 
 
+def check_proposals(names: Sequence[str], factor: float = 1.2) -> None:
+    """Raise unless every name is one of `PROPOSALS`.
+
+    Args:
+        names: As given.
+        factor: Of sigma in the widened law.
+
+    Raises:
+        InputError: An unknown name, none at all, or a factor that is not above 0.
+    """
+    if not names or any(name not in PROPOSALS for name in names):
+        raise InputError(f"proposals are {list(names)}; name at least one of {', '.join(PROPOSALS)}")
+    _check_factor(factor)
+
+
+def _check_factor(factor: float) -> None:
+    if not 0.0 < factor < math.inf:
+        raise InputError(f"the widening factor is {factor}; it must be greater than 0, 1.2 for instance")
+
+
 def widened(q: Law, factor: float) -> Law:
     """Return q with its sigma multiplied: of a Gaussian, of every component of a mixture, of the base of a flow.
 
@@ -81,8 +101,7 @@ def widened(q: Law, factor: float) -> Law:
     Raises:
         InputError: The factor is not a number above 0.
     """
-    if not 0.0 < factor < math.inf:
-        raise InputError(f"the widening factor is {factor}; it must be greater than 0, 1.2 for instance")
+    _check_factor(factor)
     more = 2.0 * math.log(factor)
     if isinstance(q, GaussianMixture):
         return GaussianMixture(q.means, q.logvars + more)
@@ -109,9 +128,7 @@ def proposal_laws(
     Raises:
         InputError: An unknown name, none at all, or a factor that is not above 0.
     """
-    unknown = [name for name in names if name not in PROPOSALS]
-    if unknown or not names:
-        raise InputError(f"proposals are {list(names)}; name at least one of {', '.join(PROPOSALS)}")
+    check_proposals(names, factor)
     exponent = None if exponent is None or bool((exponent == 1.0).all()) else exponent
     q_sampled, wide = vae.sampled(q, exponent), widened(q, factor)
     laws: dict[str, Proposal] = {"q": q, "q_sampled": q_sampled, "wide": wide, "defensive": Blend((q, wide))}

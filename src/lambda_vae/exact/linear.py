@@ -46,7 +46,9 @@ class LinearGaussian:
         if not 0.0 < self.noise_var < math.inf:
             raise InputError(f"noise_var is {self.noise_var}; it must be greater than 0")
         if self.bias.shape != self.weight.shape[:1]:
-            raise InputError(f"weight has shape {list(self.weight.shape)}, bias {list(self.bias.shape)}; give one per row")
+            raise InputError(
+                f"weight has shape {list(self.weight.shape)}, bias {list(self.bias.shape)}; give one per row"
+            )
 
     @property
     def law(self) -> LowRankMultivariateNormal:
@@ -85,7 +87,7 @@ class LinearGaussian:
         return MultivariateNormal((x - self.bias) @ self.gain.T, precision_matrix=self.precision)
 
     def best_posterior(self, x: Float[Tensor, "B F"]) -> DiagGaussian:
-        """Return the diagonal Gaussian with the least KL to p(z|x): its mean, and one over the diagonal of its precision.
+        """Return the diagonal Gaussian with the least KL to p(z|x): its mean, and the inverse diagonal of its precision.
 
         Args:
             x: The data.
@@ -177,9 +179,7 @@ def surviving(eigenvalues: Float[Tensor, " F"], noise_var: float) -> Bool[Tensor
     return eigenvalues > noise_var
 
 
-def optimal_linear_gaussian(
-    x: Float[Tensor, "N F"], latent_dim: int, noise_var: float | None = None
-) -> LinearGaussian:
+def optimal_linear_gaussian(x: Float[Tensor, "N F"], latent_dim: int, noise_var: float | None = None) -> LinearGaussian:
     r"""Return the linear VAE with the greatest likelihood of the data, which is also the one with the best bound.
 
     .. math:: w_i = \sqrt{\max(0, l_i - v)} \, u_i
@@ -202,7 +202,9 @@ def optimal_linear_gaussian(
     if not 1 <= latent_dim <= features or len(x) < 2:
         raise InputError(f"latent_dim is {latent_dim} with {len(x)} examples of {features} features; it must be 1 to F")
     if noise_var is None and latent_dim == features:
-        raise InputError(f"latent_dim {latent_dim} leaves no eigenvalue for the noise; give noise_var or fewer dimensions")
+        raise InputError(
+            f"latent_dim {latent_dim} leaves no eigenvalue for the noise; give noise_var or fewer dimensions"
+        )
     values, directions = torch.linalg.eigh(x.T.cov(correction=0))
     values, directions = values.flip(0), directions.flip(1)
     v = float(values[latent_dim:].mean()) if noise_var is None else noise_var
