@@ -61,12 +61,14 @@ class LinearGaussian:
         Args:
             x: The data.
         """
-        return -self.law.log_prob(x)  # type: ignore[no-untyped-call, no-any-return]
+        nll: Tensor = -self.law.log_prob(x)  # type: ignore[no-untyped-call]
+        return nll
 
     @property
     def precision(self) -> Float[Tensor, "D D"]:
         """Of the true posterior, the same for every x: I + W^T W / v."""
-        return torch.eye(self.weight.shape[1]).to(self.weight) + self.weight.T @ self.weight / self.noise_var
+        information: Tensor = self.weight.T @ self.weight / self.noise_var
+        return torch.eye(len(information)).to(information) + information
 
     @property
     def posterior_covariance(self) -> Float[Tensor, "D D"]:
@@ -87,7 +89,7 @@ class LinearGaussian:
         return MultivariateNormal((x - self.bias) @ self.gain.T, precision_matrix=self.precision)
 
     def best_posterior(self, x: Float[Tensor, "B F"]) -> DiagGaussian:
-        """Return the diagonal Gaussian with the least KL to p(z|x): its mean, and the inverse diagonal of its precision.
+        """Return the diagonal Gaussian q with the least KL(q || p(z|x)): its mean, one over its precision's diagonal.
 
         Args:
             x: The data.
