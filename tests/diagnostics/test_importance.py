@@ -24,7 +24,7 @@ def scene(features: int, dim: int, std_factor: float = 1.0) -> tuple[LinearGauss
     return model, model.vae(std_factor), model.sample(30, generator)
 
 
-def laws(vae: VAE, x: Tensor, exponent: float | None = 1.5) -> dict[str, Proposal]:
+def laws(vae: VAE, x: Tensor, exponent: float | None = 1.15) -> dict[str, Proposal]:
     lambda_ = None if exponent is None else torch.full((vae.latent_dim,), exponent, dtype=torch.float64)
     with torch.no_grad():
         return proposal_laws(vae, vae.encode(x), lambda_)
@@ -37,13 +37,13 @@ def test_every_proposal_gives_the_likelihood_within_its_error(features: int, dim
     found = importance_weights(vae, x, laws(vae, x)[name], 3000, torch.Generator().manual_seed(0))
     error = found.weights.nll - model.nll(x)
     assert (error.abs() < 5 * found.weights.stderr + 1e-6).all()  # the exact posterior of one dimension has error 0
-    if name != "q_sampled":  # which is too narrow on purpose: its error is not to be believed
-        assert (found.weights.stderr < 0.1).all()
-        assert (found.khat < 0.7).all()
+    assert (found.weights.stderr < 0.1).all()
+    if name in ("wide", "defensive"):  # q has no width to spare where the posterior's dimensions depend on each other
+        assert read_weighed(name, 3000, found.weights.nll, found.weights.effective_samples, found.khat).reasons == ()
 
 
 def test_a_density_that_is_wrong_shows() -> None:
-    """The control: draws of the widened law, weighed as if they came from q."""
+    """The control: draws of q, weighed as if they came from the widened law."""
     model, vae, x = scene(8, 3)
     with torch.no_grad():
         q = vae.encode(x)
@@ -52,8 +52,8 @@ def test_a_density_that_is_wrong_shows() -> None:
         noise_dim = q.noise_dim
 
         def draw(self, eps: Tensor) -> Draw:
-            z = widened(q, 1.5).rsample(eps)
-            return Draw(z, lambda: q.log_prob(z))
+            z = q.rsample(eps)
+            return Draw(z, lambda: widened(q, 1.5).log_prob(z))
 
     found = importance_weights(vae, x, Liar(), 3000, torch.Generator().manual_seed(0))
     assert ((found.weights.nll - model.nll(x)).abs() > 5 * found.weights.stderr).all()
@@ -96,11 +96,11 @@ def test_a_wider_law_saves_a_posterior_that_is_too_narrow() -> None:
 
 
 def test_truth_is_below_the_estimate_is_below_the_bound() -> None:
-    model, vae, _ = scene(8, 3, std_factor=1.4)
+    model, vae, _ = scene(8, 3, std_factor=2.0)
     x = model.sample(1500, torch.Generator().manual_seed(3))
     with torch.no_grad():
         q = vae.encode(x)
-    few, many = (importance_weights(vae, x, q, k, torch.Generator().manual_seed(4)).weights.nll for k in (3, 30))
+    few, many = (importance_weights(vae, x, q, k, torch.Generator().manual_seed(4)).weights.nll for k in (2, 10))
     levels = [model.nll(x), many, few, model.nll_bound(x, q)]
     for smaller, larger in pairwise(levels):
         gap = larger - smaller

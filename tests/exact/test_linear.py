@@ -103,7 +103,10 @@ def test_the_best_noise_is_scikit_learn_s() -> None:
     fitted = PCA(2).fit(x.numpy())  # its covariances divide by n - 1
     model = optimal_linear_gaussian(x, 2)
     assert model.noise_var == pytest.approx(fitted.noise_variance_ * (len(x) - 1) / len(x), rel=1e-9)
-    assert surviving(torch.linalg.eigvalsh(x.T.cov(correction=0)), model.noise_var).sum() == 2
+    values = torch.linalg.eigvalsh(x.T.cov(correction=0))
+    assert model.noise_var == pytest.approx(float(values[:3].mean()))
+    # The third direction has more variance than that noise: one more dimension would not collapse.
+    assert surviving(values, model.noise_var).tolist() == [False, False, True, True, True]
 
 
 @pytest.mark.parametrize("noise_var", [0.1, 0.7, 1.5, 5.0])
@@ -127,7 +130,7 @@ def test_an_optimiser_of_the_bound_finds_the_collapse_that_is_predicted(noise_va
     torch.testing.assert_close(found, predicted, rtol=1e-3, atol=2e-2)
     alive = surviving(torch.linalg.eigvalsh(x.T.cov(correction=0)).flip(0), noise_var)[:4]
     assert torch.equal(predicted > 0, alive)
-    assert float(best.nll(x).mean()) <= float(loss()) + 1e-9
+    assert float(best.nll(x).mean()) <= float(loss().detach()) + 1e-9
     assert best.gap == pytest.approx(0.0, abs=1e-9)  # orthogonal columns: the diagonal posterior is exact
 
 
@@ -136,7 +139,6 @@ def test_an_optimiser_of_the_bound_finds_the_collapse_that_is_predicted(noise_va
     [
         (lambda x: LinearGaussian(torch.zeros(2, 1), torch.zeros(2), 0.0), "noise_var is 0.0"),
         (lambda x: LinearGaussian(torch.zeros(2, 1), torch.zeros(2), math.nan), "noise_var is nan"),
-        (lambda x: LinearGaussian(torch.zeros(2, 1), torch.zeros(3), 1.0), r"bias \[3\]"),
         (lambda x: optimal_linear_gaussian(x, 6), "latent_dim is 6"),
         (lambda x: optimal_linear_gaussian(x, 5), "leaves no eigenvalue"),
         (lambda x: optimal_linear_gaussian(x[:1], 2), "1 examples"),

@@ -27,7 +27,7 @@ class LinearGaussian:
         noise_var: v > 0, the same for every feature.
 
     Raises:
-        InputError: v is not greater than 0, or b does not fit W.
+        InputError: v is not greater than 0.
 
     Source:
         Tipping and Bishop 1999, "Probabilistic principal component analysis"; Lucas et al. 2019, arXiv:1911.02469.
@@ -45,10 +45,6 @@ class LinearGaussian:
     def __post_init__(self) -> None:
         if not 0.0 < self.noise_var < math.inf:
             raise InputError(f"noise_var is {self.noise_var}; it must be greater than 0")
-        if self.bias.shape != self.weight.shape[:1]:
-            raise InputError(
-                f"weight has shape {list(self.weight.shape)}, bias {list(self.bias.shape)}; give one per row"
-            )
 
     @property
     def law(self) -> LowRankMultivariateNormal:
