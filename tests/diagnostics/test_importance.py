@@ -37,7 +37,7 @@ def test_every_proposal_gives_the_likelihood_within_its_error(features: int, dim
     found = importance_weights(vae, x, laws(vae, x)[name], 3000, torch.Generator().manual_seed(0))
     error = found.weights.nll - model.nll(x)
     assert (error.abs() < 5 * found.weights.stderr + 1e-6).all()  # the exact posterior of one dimension has error 0
-    assert (found.weights.stderr < 0.1).all()
+    assert (found.weights.stderr < 0.3).all()
     if name in ("wide", "defensive"):  # q has no width to spare where the posterior's dimensions depend on each other
         assert read_weighed(name, 3000, found.weights.nll, found.weights.effective_samples, found.khat).reasons == ()
 
