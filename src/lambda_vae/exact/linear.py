@@ -69,12 +69,14 @@ class LinearGaussian:
     @property
     def posterior_covariance(self) -> Float[Tensor, "D D"]:
         """Of the true posterior."""
-        return torch.linalg.inv(self.precision)
+        covariance: Tensor = torch.linalg.inv(self.precision)
+        return covariance
 
     @property
     def gain(self) -> Float[Tensor, "D F"]:
         """What takes x - b to the posterior mean: covariance times W^T / v."""
-        return torch.linalg.solve(self.precision, self.weight.T / self.noise_var)
+        gain: Tensor = torch.linalg.solve(self.precision, self.weight.T / self.noise_var)
+        return gain
 
     def posterior(self, x: Float[Tensor, "B F"]) -> MultivariateNormal:
         """Return p(z|x).
