@@ -22,6 +22,7 @@ from lambda_vae.options import (
     fail,
     generation_parser,
     information_parser,
+    likelihood_parser,
     process_number,
     reconstruct_parser,
     report_parser,
@@ -144,6 +145,17 @@ def _information(options: Namespace, console: Console) -> None:
         _say(console, f"numbers: {options.out}")
 
 
+def _likelihood(options: Namespace, console: Console) -> None:
+    from lambda_vae.experiments.likelihood import LikelihoodChoice, measure_likelihood
+    from lambda_vae.experiments.likelihood_record import likelihood_table
+
+    values = {name: getattr(options, name) for name in LikelihoodChoice.__dataclass_fields__}
+    choice = LikelihoodChoice(**{**values, "proposals": tuple(options.proposals)})
+    settings = {"data": options.data, "resume": options.resume, "console": console}
+    record = measure_likelihood(Path(options.run), choice, _path(options.out), **settings)
+    console.print(likelihood_table(record))
+
+
 def _sample(options: Namespace, console: Console) -> None:
     from lambda_vae.experiments.draw import draw_samples
 
@@ -241,6 +253,7 @@ _COMMANDS: dict[str, tuple[Callable[[], Parser], Callable[[Namespace, Console], 
     "tune": (tune_parser, _tune),
     "diagnose": (diagnose_parser, _diagnose),
     "information": (information_parser, _information),
+    "likelihood": (likelihood_parser, _likelihood),
     "sample": (sample_parser, _sample),
     "generation": (generation_parser, _generation),
     "reconstruct": (reconstruct_parser, _reconstruct),
@@ -263,6 +276,7 @@ commands
   tune         search δ and its release for a stated aim, on a validation split
   train        train one VAE, measure it, write a report
   diagnose     say which dimensions of a trained run collapsed, and why
+  likelihood   estimate -ln p(x): bound, importance weights, annealing from two sides
   information  split the KL of a trained run: what z tells about x, redundancy, misfit to the prior
   sample       draw from the prior, or from a law fitted to the codes, and decode
   generation   measure what the prior and such fits generate

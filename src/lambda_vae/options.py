@@ -16,6 +16,7 @@ __all__ = [
     "fail",
     "generation_parser",
     "information_parser",
+    "likelihood_parser",
     "process_number",
     "reconstruct_parser",
     "report_parser",
@@ -172,6 +173,20 @@ def diagnose_parser() -> Parser:
     parser.add_argument("--data", type=str, default=None, help="other data than the run's own")
     parser.add_argument("--iw_samples", type=int | None, default=None, help="importance samples; else the run's number")
     parser.add_argument("--json", type=str, default=None, help="write the measures there too")
+    return parser
+
+
+def likelihood_parser() -> Parser:
+    """Return the options of `likelihood`."""
+    from lambda_vae.experiments.likelihood import LikelihoodChoice
+
+    parser = run_parser("Estimate -ln p(x) of a trained run by every means there is, side by side and from two sides.")
+    parser.add_argument("--data", type=str, default=None, help="other data than the run's own")
+    default = list(LikelihoodChoice().proposals)
+    parser.add_argument("--proposals", type=str, nargs="+", default=default, help="what importance samples come from")
+    parser.add_class_arguments(LikelihoodChoice, skip={"proposals"})
+    parser.add_argument("--out", type=str, default=None, help=".json; else RUN/likelihood.json")
+    parser.add_argument("--resume", action="store_true", help="go on with what the file holds")
     return parser
 
 

@@ -1,12 +1,10 @@
-"""A VAE whose every number is known in closed form: x = W z + noise, W with orthogonal columns, linear encoder."""
+"""The exact linear VAE with orthogonal columns in W, and encoders that are wrong on purpose."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lambda_vae.distributions import GaussianLikelihood
+from lambda_vae.exact import LinearGaussian
 from lambda_vae.model import VAE
-from lambda_vae.posteriors import GaussianPosterior
-from lambda_vae.priors import StandardNormalPrior
 
 NOISE_VAR = 0.5
 FEATURES = 12
@@ -20,12 +18,19 @@ def loadings(information: list[float], seed: int = 0) -> Tensor:
     return basis * (torch.tensor(information, dtype=torch.float64) * NOISE_VAR).sqrt()
 
 
+def model(weights: Tensor) -> LinearGaussian:
+    """The model with these loadings, no offset."""
+    return LinearGaussian(weights, torch.zeros(len(weights), dtype=torch.float64), NOISE_VAR)
+
+
 def draw(weights: Tensor, n: int, seed: int = 1) -> Tensor:
     """n examples of the true model, [n, F]."""
-    generator = torch.Generator().manual_seed(seed)
-    z = torch.randn(n, weights.shape[1], generator=generator, dtype=torch.float64)
-    noise = torch.randn(n, len(weights), generator=generator, dtype=torch.float64)
-    return z @ weights.T + NOISE_VAR**0.5 * noise
+    return model(weights).sample(n, torch.Generator().manual_seed(seed))
+
+
+def exact_nll(weights: Tensor, x: Tensor) -> Tensor:
+    """-ln p(x), [B]."""
+    return model(weights).nll(x)
 
 
 def linear_vae(
@@ -41,37 +46,16 @@ def linear_vae(
     `encoder`'s loadings. std: sigma_i.
     """
     seen = decoder if encoder is None else encoder
-    features, dim = decoder.shape
-    information = seen.square().sum(0) / NOISE_VAR
-    var = 1.0 / (1.0 + information)
-    gain = var[:, None] * seen.T / NOISE_VAR
+    vae, gain, logvar = model(decoder).vae(), model(seen).gain, -model(seen).precision.diagonal().log()
     for i, target in enumerate(signal or []):
         if target is not None:
             direction = seen[:, i] / seen[:, i].norm()
             power = seen[:, i].square().sum() + NOISE_VAR
             gain[i] = direction * (target / power).sqrt()
-    logvar = var.log()
     for i, target in enumerate(std or []):
         if target is not None:
             logvar[i] = 2.0 * torch.tensor(target).log()
-    vae = VAE(
-        nn.Identity(),
-        GaussianPosterior(features, dim),
-        StandardNormalPrior(dim),
-        nn.Linear(dim, features),
-        GaussianLikelihood(features),
-    ).double()
     with torch.no_grad():
         vae.posterior.head.weight.copy_(torch.cat((gain, torch.zeros_like(gain))))
-        vae.posterior.head.bias.copy_(torch.cat((torch.zeros(dim), logvar)))
-        vae.decoder.weight.copy_(decoder)
-        vae.decoder.bias.zero_()
-        vae.likelihood.logvar.fill_(torch.tensor(NOISE_VAR).log())
-    return vae
-
-
-def exact_nll(weights: Tensor, x: Tensor) -> Tensor:
-    """-ln p(x), [B]."""
-    covariance = weights @ weights.T + NOISE_VAR * torch.eye(len(weights), dtype=torch.float64)
-    law = torch.distributions.MultivariateNormal(torch.zeros(len(weights), dtype=torch.float64), covariance)
-    return -law.log_prob(x)
+        vae.posterior.head.bias.copy_(torch.cat((torch.zeros(len(gain)), logvar)))
+    return vae.train()

@@ -1,6 +1,5 @@
 """The test set in nats: the valid bound, the paper's surrogate beside it, and the importance-weighted estimate."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -8,13 +7,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae.diagnostics.chance import normal
+from lambda_vae.diagnostics.log_weights import LogWeights
 from lambda_vae.diagnostics.moments import Moments, Reading
+from lambda_vae.diagnostics.sweep import ROWS_PER_PASS
 from lambda_vae.distributions import Density, DiagGaussian, Draw, Law, closed_form_kl, kl_or_ratio
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
 
 __all__ = [
-    "PROPOSALS",
     "ImportanceEstimate",
     "LogWeights",
     "importance_estimates",
@@ -22,70 +22,8 @@ __all__ = [
     "likelihood_readings",
 ]
 
-#: Laws that importance samples may be drawn from; either gives a valid estimate, since its own density is in the
-#: weights.
-PROPOSALS = ("q", "q_sampled")
-
-#: Rows that go through the decoder at once: large enough for full speed, small enough that its output stays in the
-#: cache.
-_ROWS_PER_PASS = 1000
-
-#: And so many numbers of their x at the most: networks for large images need room in proportion.
+#: Numbers of x that go through the decoder at once, at the most: networks for large images need room in proportion.
 _NUMBERS_PER_PASS = 1000 * 784
-
-
-@dataclass(frozen=True, eq=False)
-class LogWeights:
-    """Sums of importance weights and of their squares, kept as logarithms; samples may come in any number of parts.
-
-    Args:
-        log_sum: ln sum_k w_k, float64, [B].
-        log_sum_sq: ln sum_k w_k^2, float64, [B].
-        count: K so far.
-
-    Example:
-        >>> halves = LogWeights.empty(1, "cpu").fold(torch.zeros(2, 1)).fold(torch.zeros(2, 1))
-        >>> halves.nll, halves.effective_samples
-        (tensor([-0.], dtype=torch.float64), tensor([4.], dtype=torch.float64))
-    """
-
-    log_sum: Float[Tensor, " B"]
-    log_sum_sq: Float[Tensor, " B"]
-    count: int
-
-    @classmethod
-    def empty(cls, examples: int, device: torch.device | str) -> "LogWeights":
-        """Return sums of no weights.
-
-        Args:
-            examples: B.
-            device: Of the tensors.
-        """
-        nothing = torch.full((examples,), -torch.inf, dtype=torch.float64, device=device)
-        return cls(nothing, nothing, 0)
-
-    def fold(self, log_weights: Float[Tensor, "K B"]) -> "LogWeights":
-        """Return the sums with these weights added.
-
-        Args:
-            log_weights: ln w.
-        """
-        log_w = log_weights.double()
-        return LogWeights(
-            torch.logaddexp(self.log_sum, log_w.logsumexp(0)),
-            torch.logaddexp(self.log_sum_sq, (2.0 * log_w).logsumexp(0)),
-            self.count + len(log_w),
-        )
-
-    @property
-    def nll(self) -> Float[Tensor, " B"]:
-        """-ln mean_k w_k in nats, [B]; in expectation an upper bound on -ln p(x) that tightens with K."""
-        return -(self.log_sum - math.log(self.count))
-
-    @property
-    def effective_samples(self) -> Float[Tensor, " B"]:
-        """(sum w)^2 / sum w^2, between 1 and K, [B]."""
-        return (2.0 * self.log_sum - self.log_sum_sq).exp()
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +80,7 @@ def likelihood_features(
     weights = {name: LogWeights.empty(len(x), x.device) for name in laws} if importance else {}
     distortion = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     rates = {name: torch.zeros_like(distortion) for name in laws}
-    per_pass = max(1, min(_ROWS_PER_PASS, _NUMBERS_PER_PASS // x.shape[1]) // len(x))
+    per_pass = max(1, min(ROWS_PER_PASS, _NUMBERS_PER_PASS // x.shape[1]) // len(x))
     for start in range(0, samples, per_pass):
         count = min(per_pass, samples - start)
         eps = normal((count, len(x), q.noise_dim), generator, x.device)
@@ -218,7 +156,6 @@ def importance_estimates(moments: Moments, samples: int) -> dict[str, Importance
             moments.read(lambda m, name=name: m[f"nll_iw.{name}"], "nats per example"),  # type: ignore[misc]
             moments.read(lambda m, name=name: m[f"ess.{name}"], f"of {samples} samples"),  # type: ignore[misc]
         )
-        for name in PROPOSALS
-        if f"nll_iw.{name}" in moments.names
+        for name in (feature.removeprefix("nll_iw.") for feature in moments.names if feature.startswith("nll_iw."))
     ]
     return {e.proposal: e for e in sorted(estimates, key=lambda e: float(e.nll.value))}

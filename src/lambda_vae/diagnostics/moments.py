@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lambda_vae.errors import InputError
 
-__all__ = ["Moments", "Reading", "moments_of"]
+__all__ = ["Moments", "Reading", "moments_of", "reading_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,3 +92,19 @@ def moments_of(features: Mapping[str, Float[Tensor, "B D"]]) -> Moments:
     stacked = torch.stack([feature.detach().double() for feature in features.values()])
     products = torch.einsum("pbd,qbd->pqd", stacked, stacked)
     return Moments(tuple(features), stacked.shape[1], stacked.sum(1), products)
+
+
+def reading_of(values: Float[Tensor, " N"], unit: str) -> Reading:
+    """Return the mean over examples with its standard error, one number each; NaN for the error of a single example.
+
+    Args:
+        values: One an example.
+        unit: Of them.
+
+    Example:
+        >>> reading_of(torch.tensor([1.0, 3.0]), "nats")
+        Reading(value=tensor(2., dtype=torch.float64), stderr=tensor(1., dtype=torch.float64), unit='nats')
+    """
+    wide = values.detach().double()
+    spread = wide.std() if len(wide) > 1 else wide.new_tensor(torch.nan)
+    return Reading(wide.mean(), spread / len(wide) ** 0.5, unit)

@@ -9,7 +9,11 @@ from torch import Tensor
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
 
-__all__ = ["Batches", "Data", "as_found"]
+__all__ = ["ROWS_PER_PASS", "Batches", "Data", "as_found"]
+
+#: Rows that go through the decoder at once: large enough for full speed, small enough that its output stays in the
+#: cache.
+ROWS_PER_PASS = 1000
 
 #: A tensor [N, F], or batches [B, F] that can be gone through more than once.
 Data = Tensor | Iterable[Tensor]

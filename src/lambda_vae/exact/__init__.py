@@ -1,6 +1,7 @@
 """Exact ground: models of which every number is known in closed form, for estimators to be held against."""
 
 from lambda_vae.exact.gaussian_channel import GaussianChannel
+from lambda_vae.exact.linear import LinearGaussian, optimal_linear_gaussian, surviving
 from lambda_vae.exact.mixtures import (
     mixture_entropy,
     mixture_information,
@@ -11,9 +12,12 @@ from lambda_vae.exact.mixtures import (
 
 __all__ = [
     "GaussianChannel",
+    "LinearGaussian",
     "mixture_entropy",
     "mixture_information",
     "mixture_mismatch",
     "mixture_total_correlation",
     "noisy",
+    "optimal_linear_gaussian",
+    "surviving",
 ]
