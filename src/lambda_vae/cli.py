@@ -20,6 +20,7 @@ from lambda_vae.options import (
     data_parser,
     diagnose_parser,
     fail,
+    gradients_parser,
     process_number,
     reconstruct_parser,
     report_parser,
@@ -130,6 +131,21 @@ def _diagnose(options: Namespace, console: Console) -> None:
         write_json(Path(options.json), report.to_record())
 
 
+def _gradients(options: Namespace, console: Console) -> None:
+    from lambda_vae.experiments.gradients import measure_gradients
+    from lambda_vae.experiments.listing import gradients_table
+    from lambda_vae.files import write_json
+
+    found = measure_gradients(Path(options.run), reference_std=options.reference_std, seed=options.seed)
+    for rows in filter(None, (found.pooled, found.runs)):
+        console.print(gradients_table(rows))
+    for sentence in found.remarks:
+        _say(console, sentence)
+    if options.out is not None:
+        write_json(Path(options.out), found.to_record())
+        _say(console, f"written: {options.out}")
+
+
 def _sample(options: Namespace, console: Console) -> None:
     from lambda_vae.experiments.draw import draw_samples
 
@@ -212,6 +228,7 @@ _COMMANDS: dict[str, tuple[Callable[[], Parser], Callable[[Namespace, Console], 
     "reproduce": (reproduce_parser, _reproduce),
     "tune": (tune_parser, _tune),
     "diagnose": (diagnose_parser, _diagnose),
+    "gradients": (gradients_parser, _gradients),
     "sample": (sample_parser, _sample),
     "reconstruct": (reconstruct_parser, _reconstruct),
     "report": (report_parser, _report),
@@ -233,6 +250,7 @@ commands
   tune         search δ and its release for a stated aim, on a validation split
   train        train one VAE, measure it, write a report
   diagnose     say which dimensions of a trained run collapsed, and why
+  gradients    decay exponent, critical gradient ratio and attenuation of trained runs
   sample       draw from the prior and decode
   reconstruct  decode the mean codes of test examples
   report       write the HTML report of a run or a comparison anew
