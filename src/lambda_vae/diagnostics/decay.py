@@ -50,11 +50,11 @@ class DecayExponent:
 
     @property
     def regime(self) -> str:
-        """Which case of Appendix A.1 alpha is in, by two standard errors of the excess; empty where it is not known."""
+        """Which case of Appendix A.1 alpha is in, by three standard errors of the excess; empty where it is not known."""
         if not self.alpha.known:
             return ""
         away = self.excess.value / max(self.excess.stderr, 1e-12)
-        return "alpha > 1" if away > 2 else "alpha < 1" if away < -2 else "alpha = 1"
+        return "alpha > 1" if away > 3 else "alpha < 1" if away < -3 else "alpha = 1"
 
     def to_record(self) -> dict[str, Any]:
         """Return plain data."""

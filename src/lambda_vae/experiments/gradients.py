@@ -170,10 +170,11 @@ def _at(t: Tracks, moment: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]
 def _mean(passed: Sequence[Attenuation]) -> Attenuation:
     if len(passed) == 1:
         return passed[0]
-    names = ("quotient", "active", "collapsed", "slope")
-    estimates = {name: _mean_estimate([getattr(p, name) for p in passed]) for name in names}
-    totals = {name: float(np.mean([getattr(p, name) for p in passed])) for name in ("through", "encoded")}
-    return Attenuation(**estimates, **totals, reference_std=passed[0].reference_std)
+    quotient, active, collapsed, slope = (
+        _mean_estimate([getattr(p, name) for p in passed]) for name in ("quotient", "active", "collapsed", "slope")
+    )
+    through, encoded = (float(np.mean([getattr(p, name) for p in passed])) for name in ("through", "encoded"))
+    return Attenuation(quotient, active, collapsed, slope, through, encoded, passed[0].reference_std)
 
 
 def _mean_estimate(parts: Sequence[Estimate]) -> Estimate:
