@@ -174,7 +174,7 @@ def test_linear_dimension_collapses_with_alpha_one_and_a_ratio_that_stays(
 
 def test_linear_dimension_never_fades_faster_than_a_quarter() -> None:
     """So that alpha > 1 does not occur with equal rates: kappa <= 1/4, reached at l = 1/2, v = 2."""
-    grid = [Linear(l, v).fading for v in np.geomspace(0.05, 20, 80) for l in np.geomspace(0.01, 1, 40) * v]
+    grid = [Linear(share * v, v).fading for v in np.geomspace(0.05, 20, 80) for share in np.geomspace(0.01, 1, 40)]
     assert max(grid) <= 0.25 + 1e-12
     assert Linear(0.5, 2.0).fading == pytest.approx(0.25, rel=1e-12)
 

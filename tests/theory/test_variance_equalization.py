@@ -105,7 +105,7 @@ def exact_gain(signal: float, std: float, exponent: float) -> float:
 def test_eq_12_claims_more_than_a_gaussian_channel_gains(
     std: float, exponent: float, claimed: float, true: float
 ) -> None:
-    """H[Z] = H[Z_lambda] is off by 1/2 ln((S + s^2)/(S + s^2lambda)): here with q_1 matched to the prior, S = 1 - s^2."""
+    """H[Z] = H[Z_lambda] is off by 1/2 ln((S + s^2)/(S + s^2lambda)); here q_1 matches the prior, S = 1 - s^2."""
     signal = 1 - std**2
     assert theory.information_gain(std, exponent) == pytest.approx(claimed, abs=1e-3)
     assert exact_gain(signal, std, exponent) == pytest.approx(true, abs=1e-3)

@@ -50,7 +50,7 @@ class DecayExponent:
 
     @property
     def regime(self) -> str:
-        """Which case of Appendix A.1 alpha is in, by three standard errors of the excess; empty where it is not known."""
+        """Which case of Appendix A.1 alpha is in, by three standard errors of the excess; empty if not known."""
         if not self.alpha.known:
             return ""
         away = self.excess.value / max(self.excess.stderr, 1e-12)

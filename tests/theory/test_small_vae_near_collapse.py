@@ -1,0 +1,102 @@
+"""Proposition 1 in a VAE with a tanh decoder: rates by autograd, alpha with the decoder fixed and along training."""
+
+import math
+from functools import cache
+
+import numpy as np
+import torch
+from diagnostics.linear_gaussian import draw, loadings
+from torch import Tensor, nn
+
+from lambda_vae.diagnostics import decay_exponent
+from lambda_vae.diagnostics.gradients import gradient_features
+from lambda_vae.distributions import DiagGaussian, GaussianLikelihood
+from lambda_vae.model import VAE
+from lambda_vae.objectives import nll_bound
+from lambda_vae.posteriors import GaussianPosterior
+from lambda_vae.priors import StandardNormalPrior
+
+D, F = 6, 12
+X = draw(loadings([12.0]), 256)  # one direction worth encoding
+
+
+def small_vae(seed: int) -> VAE:
+    decoder = nn.Sequential(nn.Linear(D, 16), nn.Tanh(), nn.Linear(16, F))
+    vae = VAE(nn.Identity(), GaussianPosterior(F, D), StandardNormalPrior(D), decoder, GaussianLikelihood(F)).double()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in vae.parameters():
+            parameter.normal_(0, 0.3, generator=generator)
+        vae.likelihood.logvar.fill_(0.0)  # twice the noise of the data: what is left of them collapses
+    vae.likelihood.logvar.requires_grad_(requires_grad=False)
+    return vae
+
+
+def noise(seed: int, samples: int = 4) -> Tensor:
+    return torch.randn(samples, len(X), D, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def pull(vae: VAE, q: DiagGaussian, seed: int) -> np.ndarray:
+    return gradient_features(vae, X, q, noise(seed))["pull"].mean(0).abs().numpy()
+
+
+@cache
+def trained() -> tuple[VAE, np.ndarray, np.ndarray]:
+    """The model, and 1 - sigma and |g| along its training, each [E, D]."""
+    vae, distance, pulls = small_vae(1), [], []
+    optimizer = torch.optim.SGD([p for p in vae.parameters() if p.requires_grad], lr=0.08)
+    for step in range(300):
+        optimizer.zero_grad()
+        nll_bound(vae(X, noise(1000 + step, 2), None)).mean().backward()
+        optimizer.step()
+        if step % 10 == 9:
+            with torch.no_grad():
+                q = vae.encode(X).marginals()
+            distance.append(1 - q.std.mean(0).numpy())
+            pulls.append(pull(vae, q, step))
+    return vae, np.array(distance), np.array(pulls)
+
+
+def test_rates_at_the_collapsed_point_are_those_of_mu_and_of_ln_sigma_squared() -> None:
+    """Where the decoder ignores z, the gradient is the rate times the displacement: -1 for mu, -1/2 for logvar."""
+    vae, shift = small_vae(0), 1e-4
+    head = vae.posterior.head
+    with torch.no_grad():
+        vae.decoder[0].weight.zero_()
+        head.weight.zero_()
+        head.bias.fill_(shift)
+    nll_bound(vae(X, noise(3), None)).mean().backward()
+    rates = -head.bias.grad / shift
+    torch.testing.assert_close(rates[:D], torch.full((D,), -1.0, dtype=torch.float64), rtol=1e-6, atol=0)
+    torch.testing.assert_close(rates[D:], torch.full((D,), -0.5, dtype=torch.float64), rtol=1e-3, atol=0)
+
+
+def test_with_the_decoder_fixed_alpha_is_zero() -> None:
+    """g tends to minus the mean curvature of -log p(x|z) in z (Stein): sigma = 1 is no special point to a decoder."""
+    distances = np.geomspace(0.0002, 0.02, 8)
+    for vae in (small_vae(0), small_vae(2), trained()[0]):
+        with torch.no_grad():
+            q = vae.encode(X).marginals()
+        pulls = np.array(
+            [pull(vae, DiagGaussian(q.mu, torch.full_like(q.mu, 2 * math.log1p(-u))), 5) for u in distances]
+        )
+        used = pulls[0] > 1e-3
+        assert used.any()
+        u = np.broadcast_to(distances[:, None], pulls.shape)[:, used].ravel()
+        who = np.broadcast_to(np.arange(D), pulls.shape)[:, used].ravel()
+        slopes = [np.polyfit(np.log(u[who == i]), np.log(pulls[:, i]), 1)[0] for i in np.flatnonzero(used)]
+        assert max(map(abs, slopes)) < 0.02
+
+
+def test_along_training_alpha_is_one() -> None:
+    """Sigma keeps up with a decoder that fades, so that |g| follows 1/sigma - sigma."""
+    vae, distance, pulls = trained()
+    dead = distance[-1] < 0.05
+    assert dead.sum() == D - 1
+    chosen = np.broadcast_to(dead, distance.shape) & (np.arange(len(distance)) > 5)[:, None]
+    who = np.broadcast_to(np.arange(D), distance.shape)[chosen]
+    fit = decay_exponent(distance[chosen], pulls[chosen], who, nearest=0.003)
+    assert fit.alpha.known, fit.alpha.reason
+    assert abs(fit.alpha.value - 1) < 0.15
+    assert fit.farthest / fit.nearest > 5
+    assert vae.latent_dim == D
