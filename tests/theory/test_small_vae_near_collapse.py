@@ -1,14 +1,12 @@
-"""Proposition 1 in a VAE with a tanh decoder: rates by autograd, alpha with the decoder fixed and along training."""
+"""Proposition 1 in a VAE with a tanh decoder: rates at the collapsed point, alpha with the decoder held fixed."""
 
 import math
-from functools import cache
 
 import numpy as np
 import torch
 from diagnostics.linear_gaussian import draw, loadings
 from torch import Tensor, nn
 
-from lambda_vae.diagnostics import decay_exponent
 from lambda_vae.diagnostics.gradients import gradient_features
 from lambda_vae.distributions import DiagGaussian, GaussianLikelihood
 from lambda_vae.model import VAE
@@ -42,21 +40,15 @@ def pull(vae: VAE, q: DiagGaussian, seed: int) -> np.ndarray:
     return gradient_features(vae, X, q, noise(seed))["pull"].mean(0).abs().numpy()
 
 
-@cache
-def trained() -> tuple[VAE, np.ndarray, np.ndarray]:
-    """The model, and 1 - sigma and |g| along its training, each [E, D]."""
-    vae, distance, pulls = small_vae(1), [], []
+def trained() -> VAE:
+    """A model of which all dimensions but one are collapsing."""
+    vae = small_vae(1)
     optimizer = torch.optim.SGD([p for p in vae.parameters() if p.requires_grad], lr=0.05)
-    for step in range(600):
+    for step in range(200):
         optimizer.zero_grad()
         nll_bound(vae(X, noise(1000 + step, 2), None)).mean().backward()
         optimizer.step()
-        if step % 30 == 29:
-            with torch.no_grad():
-                q = vae.encode(X).marginals()
-            distance.append(1 - q.std.mean(0).numpy())
-            pulls.append(gradient_features(vae, X, q, noise(step, 64))["pull"].mean(0).abs().numpy())
-    return vae, np.array(distance), np.array(pulls)
+    return vae
 
 
 def test_rates_at_the_collapsed_point_are_those_of_mu_and_of_ln_sigma_squared() -> None:
@@ -76,7 +68,7 @@ def test_rates_at_the_collapsed_point_are_those_of_mu_and_of_ln_sigma_squared() 
 def test_with_the_decoder_fixed_alpha_is_zero() -> None:
     """g tends to minus the mean curvature of -log p(x|z) in z (Stein): sigma = 1 is no special point to a decoder."""
     distances = np.geomspace(0.0002, 0.02, 8)
-    for vae in (small_vae(0), small_vae(2), trained()[0]):
+    for vae in (small_vae(0), small_vae(2), trained()):
         with torch.no_grad():
             q = vae.encode(X).marginals()
         pulls = np.array(
@@ -88,17 +80,3 @@ def test_with_the_decoder_fixed_alpha_is_zero() -> None:
         who = np.broadcast_to(np.arange(D), pulls.shape)[:, used].ravel()
         slopes = [np.polyfit(np.log(u[who == i]), np.log(pulls[:, i]), 1)[0] for i in np.flatnonzero(used)]
         assert max(map(abs, slopes)) < 0.02
-
-
-def test_along_training_alpha_agrees_with_one() -> None:
-    """Sigma follows a decoder that fades. Fresh noise at every step makes g jitter, so this is to its own error only."""
-    _, distance, pulls = trained()
-    dead = distance[-1] < 0.05
-    assert dead.sum() == D - 1
-    chosen = np.broadcast_to(dead, distance.shape)
-    who = np.broadcast_to(np.arange(D), distance.shape)[chosen]
-    fit = decay_exponent(distance[chosen], pulls[chosen], who, nearest=0.005)
-    assert fit.alpha.known, fit.alpha.reason
-    assert fit.farthest / fit.nearest > 10
-    assert fit.alpha.stderr < 0.2
-    assert abs(fit.alpha.value - 1) < 3 * fit.alpha.stderr
