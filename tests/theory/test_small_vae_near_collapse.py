@@ -79,4 +79,4 @@ def test_with_the_decoder_fixed_alpha_is_zero() -> None:
         u = np.broadcast_to(distances[:, None], pulls.shape)[:, used].ravel()
         who = np.broadcast_to(np.arange(D), pulls.shape)[:, used].ravel()
         slopes = [np.polyfit(np.log(u[who == i]), np.log(pulls[:, i]), 1)[0] for i in np.flatnonzero(used)]
-        assert max(map(abs, slopes)) < 0.02
+        assert max(map(abs, slopes)) < 0.05  # of a smooth g: u g'(1)/g(1), with u up to 0.02
