@@ -82,7 +82,7 @@ def attenuation(
     Example:
         >>> c = attenuation(np.array([[0.5], [1.0]]), np.array([[0.5], [0.5]]))
         >>> round(c.quotient.value, 3), round(c.slope.value, 3)
-        (0.349, 0.742)
+        (0.349, 0.748)
     """
     if not reference_std > 0.0:
         raise InputError(f"the reference noise is {reference_std}; it must be greater than 0")
