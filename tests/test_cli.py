@@ -15,8 +15,8 @@ from lambda_vae.experiments import METHODS, RunConfig
 from lambda_vae.experiments.config import write_config
 
 COMMANDS = (
-    "compare", "train", "diagnose", "likelihood", "information", "sample", "generation", "reconstruct", "report",
-    "theory", "list", "data list", "data prepare", "data verify",
+    "compare", "train", "diagnose", "likelihood", "information", "gradients", "sample", "generation", "reconstruct",
+    "report", "theory", "list", "data list", "data prepare", "data verify",
 )  # fmt: skip
 
 

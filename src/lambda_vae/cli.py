@@ -21,6 +21,7 @@ from lambda_vae.options import (
     diagnose_parser,
     fail,
     generation_parser,
+    gradients_parser,
     information_parser,
     likelihood_parser,
     process_number,
@@ -156,6 +157,21 @@ def _likelihood(options: Namespace, console: Console) -> None:
     console.print(likelihood_table(record))
 
 
+def _gradients(options: Namespace, console: Console) -> None:
+    from lambda_vae.experiments.gradients import measure_gradients
+    from lambda_vae.experiments.listing import gradients_table
+    from lambda_vae.files import write_json
+
+    found = measure_gradients(Path(options.run), reference_std=options.reference_std, seed=options.seed)
+    for rows in filter(None, (found.pooled, found.runs)):
+        console.print(gradients_table(rows))
+    for sentence in found.remarks:
+        _say(console, sentence)
+    if options.out is not None:
+        write_json(Path(options.out), found.to_record())
+        _say(console, f"written: {options.out}")
+
+
 def _sample(options: Namespace, console: Console) -> None:
     from lambda_vae.experiments.draw import draw_samples
 
@@ -254,6 +270,7 @@ _COMMANDS: dict[str, tuple[Callable[[], Parser], Callable[[Namespace, Console], 
     "diagnose": (diagnose_parser, _diagnose),
     "information": (information_parser, _information),
     "likelihood": (likelihood_parser, _likelihood),
+    "gradients": (gradients_parser, _gradients),
     "sample": (sample_parser, _sample),
     "generation": (generation_parser, _generation),
     "reconstruct": (reconstruct_parser, _reconstruct),
@@ -278,6 +295,7 @@ commands
   diagnose     say which dimensions of a trained run collapsed, and why
   likelihood   estimate -ln p(x): bound, importance weights, annealing from two sides
   information  split the KL of a trained run: what z tells about x, redundancy, misfit to the prior
+  gradients    decay exponent, critical gradient ratio and attenuation of trained runs
   sample       draw from the prior, or from a law fitted to the codes, and decode
   generation   measure what the prior and such fits generate
   reconstruct  decode the mean codes of test examples

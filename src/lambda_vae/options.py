@@ -15,6 +15,7 @@ __all__ = [
     "diagnose_parser",
     "fail",
     "generation_parser",
+    "gradients_parser",
     "information_parser",
     "likelihood_parser",
     "process_number",
@@ -239,6 +240,18 @@ def report_parser() -> Parser:
     parser = run_parser("Write the figures and the HTML report of a run or a comparison anew.")
     parser.add_argument("--results", type=str, default=None, help="write a results page (.md) with all rows, too")
     parser.add_argument("--epochs", type=int, nargs="*", default=[], help="epochs whose readings that page shows")
+    return parser
+
+
+def gradients_parser() -> Parser:
+    """Return the options of `gradients`."""
+    from lambda_vae.diagnostics.information import REFERENCE_STD
+
+    parser = Parser(description="Proposition 1 and 2 in trained runs: decay exponent α, ρ_crit, attenuation c.")
+    parser.add_argument("run", type=str, help="folder of a run or a comparison")
+    parser.add_argument("--reference_std", type=float, default=REFERENCE_STD, help="the noise c is measured against")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap behind the errors of ρ_crit")
+    parser.add_argument("--out", type=str, default=None, help="write everything to this .json")
     return parser
 
 

@@ -4,7 +4,10 @@ Nothing here sees a trainer, and nothing here changes a model.
 """
 
 from lambda_vae.diagnostics.activity import ACTIVE_THRESHOLD
+from lambda_vae.diagnostics.attenuation import Attenuation, attenuation
 from lambda_vae.diagnostics.contrastive import contrastive_information, info_nce
+from lambda_vae.diagnostics.critical import CriticalRatio, critical_ratio
+from lambda_vae.diagnostics.decay import DecayExponent, decay_exponent
 from lambda_vae.diagnostics.diagnose import diagnose, quick_reading
 from lambda_vae.diagnostics.dimension import Cause, DimensionState, Label, Thresholds, Verdict
 from lambda_vae.diagnostics.entropy import EntropyBounds, InformationGain, aggregate_entropy, measured_information_gain
@@ -20,14 +23,18 @@ from lambda_vae.diagnostics.mutual_information import (
     mutual_information,
 )
 from lambda_vae.diagnostics.report import CollapseReport, DimensionReadings
+from lambda_vae.diagnostics.tracks import Tracks, training_tracks
 from lambda_vae.diagnostics.training_moments import TrainingMoments, TrainingReading
 from lambda_vae.diagnostics.verdict import verdicts
 
 __all__ = [
     "ACTIVE_THRESHOLD",
+    "Attenuation",
     "BothSides",
     "Cause",
     "CollapseReport",
+    "CriticalRatio",
+    "DecayExponent",
     "DimensionReadings",
     "DimensionState",
     "EntropyBounds",
@@ -40,11 +47,15 @@ __all__ = [
     "MutualInformation",
     "Reading",
     "Thresholds",
+    "Tracks",
     "TrainingMoments",
     "TrainingReading",
     "Verdict",
     "aggregate_entropy",
+    "attenuation",
     "contrastive_information",
+    "critical_ratio",
+    "decay_exponent",
     "diagnose",
     "gaussian_entropy",
     "gaussian_information",
@@ -57,5 +68,6 @@ __all__ = [
     "moments_of",
     "mutual_information",
     "quick_reading",
+    "training_tracks",
     "verdicts",
 ]

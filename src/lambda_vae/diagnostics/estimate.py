@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -16,7 +17,7 @@ class Estimate:
     Args:
         value: What was estimated.
         stderr: One standard error of `value` over the examples.
-        unit: Of both.
+        unit: Of both; empty for a pure number.
         reason: Why `value` is NaN, or what speaks against it; "" where nothing does.
 
     Example:
@@ -38,6 +39,22 @@ class Estimate:
             unit: Of the number that is not there.
         """
         return cls(math.nan, math.nan, unit, reason)
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a value."""
+        return math.isfinite(self.value)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return plain data; null stands for a number that is missing."""
+        number, error = (x if math.isfinite(x) else None for x in (self.value, self.stderr))
+        return {"value": number, "stderr": error, "unit": self.unit, "reason": self.reason}
+
+    def __str__(self) -> str:
+        if not self.known:
+            return "–"
+        error = f" ± {self.stderr:.3f}" if math.isfinite(self.stderr) else ""
+        return f"{self.value:.3f}{error}"
 
 
 def mean_over_examples(terms: Float[Tensor, "M N"]) -> tuple[float, float]:
