@@ -56,14 +56,17 @@ def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def write_json(path: Path, value: Any, indent: int | None = 1) -> None:  # noqa: ANN401 - any JSON value
     """Write `value` as JSON, atomically; NaN and infinities become null.
 
     Args:
         path: The final place.
         value: Dicts, lists, strings, numbers, booleans, None.
+        indent: Spaces a level; None writes one line without any.
     """
-    write_atomic(path, json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    separators = (",", ":") if indent is None else None
+    text = json.dumps(_finite(value), indent=indent, separators=separators, ensure_ascii=False, allow_nan=False)
+    write_atomic(path, text + "\n")
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON value
