@@ -1,0 +1,55 @@
+"""A number with its error, and whether it may be trusted."""
+
+import math
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["Estimate", "mean_over_examples"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One estimated number; NaN with a reason where there is none to give.
+
+    Args:
+        value: What was estimated.
+        stderr: One standard error of `value` over the examples.
+        unit: Of both.
+        reason: Why `value` is NaN, or what speaks against it; "" where nothing does.
+
+    Example:
+        >>> Estimate.unknown("1 example; give at least 2").value
+        nan
+    """
+
+    value: float
+    stderr: float
+    unit: str = "nats"
+    reason: str = ""
+
+    @classmethod
+    def unknown(cls, reason: str, unit: str = "nats") -> "Estimate":
+        """Return NaN with its reason.
+
+        Args:
+            reason: One clause.
+            unit: Of the number that is not there.
+        """
+        return cls(math.nan, math.nan, unit, reason)
+
+
+def mean_over_examples(terms: Float[Tensor, "M N"]) -> tuple[float, float]:
+    """Return the mean of all terms, and its standard error over the examples.
+
+    The draws of one example are averaged first: they share its x, and more of them do not make more examples. Where the
+    terms hold a density that is itself a mean over the same examples, as ln q(z) does, this is still the error to first
+    order in 1/N: the derivative of E[ln q(z)] by the density is E_q[dq/q], and a change of a density integrates to 0.
+
+    Args:
+        terms: M draws of N examples.
+    """
+    means = terms.double().mean(0)
+    stderr = float(means.std()) / math.sqrt(len(means)) if len(means) > 1 else math.nan
+    return float(means.mean()), stderr
