@@ -57,7 +57,7 @@ def _greedy(samples: list[Any]) -> NDArray[np.uint8]:
 
 
 def _strip(axis: Axes, label: str, images: NDArray[np.uint8]) -> None:
-    axis.imshow(grid(images, len(images), background=255), cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
+    axis.imshow(grid(images, len(images), background=0), cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
     axis.grid(False)
     axis.set(xticks=[], yticks=[])
     for spine in axis.spines.values():
