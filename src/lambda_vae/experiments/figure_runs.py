@@ -72,7 +72,13 @@ def _information(snapshot: Snapshot, view: FixedView) -> dict[str, Any]:
     """I(X;Z) of the law that z is really drawn from; the same noise at every snapshot and for every method."""
     mu, logvar, _ = _codes(snapshot, view)
     found = mutual_information(mu, logvar, torch.Generator().manual_seed(0), draws=4)
-    return {"information": found.value, "stderr": found.stderr, "cap": found.cap, "saturated": found.saturated}
+    return {
+        "information": found.value,
+        "stderr": found.stderr,
+        "cap": found.cap,
+        "saturated": found.saturated,
+        "reason": found.reason,
+    }
 
 
 def _scene(snapshot: Snapshot, config: RunConfig, dataset: Dataset, view: FixedView) -> dict[str, Any]:

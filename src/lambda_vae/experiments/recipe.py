@@ -153,9 +153,7 @@ def load_recipes(table: str) -> tuple[Recipe, ...]:
         InputError: Unknown name, or a recipe that cannot be read.
     """
     if table not in TITLES:
-        raise InputError(
-            f"unknown table or figure {table!r}{nearest(table, TITLES)}; there are {', '.join(TITLES)}"
-        )
+        raise InputError(f"unknown table or figure {table!r}{nearest(table, TITLES)}; there are {', '.join(TITLES)}")
     folder = Path(str(files("lambda_vae.experiments"))) / "recipes" / table
     recipes = tuple(recipe_from(read_yaml(path), str(path)) for path in sorted(folder.glob("*.yaml")))
     names = [recipe.name for recipe in recipes]

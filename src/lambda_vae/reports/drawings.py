@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from lambda_vae.errors import InputError
-from lambda_vae.files import read_json, write_atomic, write_json
+from lambda_vae.files import json_text, read_json, write_atomic, write_json
 from lambda_vae.reports import figure1, figure2, figure3, figure4, figure5
 from lambda_vae.reports.claims import Claim, claims_page
 from lambda_vae.reports.style import save_figure
@@ -80,7 +80,7 @@ def write_drawing(record: Mapping[str, Any], page: Path) -> Path:
     """
     if page.suffix != ".md":
         raise InputError(f"{page} ends in {page.suffix!r}; a figure's page is written as .md")
-    plain = json.loads(json.dumps(record, default=list))  # drawn from what a reader of the file will have
+    plain = json.loads(json_text(record))  # drawn from what a reader of the file will have
     drawing, numbers = DRAWINGS[record["figure"]], plain["numbers"]
     try:
         figure, claims = drawing.draw(numbers), drawing.claims(numbers)
@@ -92,7 +92,9 @@ def write_drawing(record: Mapping[str, Any], page: Path) -> Path:
         save_figure(figure, page.with_suffix(ending))
     write_json(page.with_suffix(".json"), plain, indent=None)
     picture = page.with_suffix(".svg").name
-    write_atomic(page, claims_page(drawing.title, picture, drawing.caption, claims, plain["provenance"], plain["notes"]))
+    write_atomic(
+        page, claims_page(drawing.title, picture, drawing.caption, claims, plain["provenance"], plain["notes"])
+    )
     return page
 
 

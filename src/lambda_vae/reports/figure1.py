@@ -65,7 +65,10 @@ def _information_panel(axis: Axes, record: Mapping[str, Any]) -> None:
 
 def _attenuation_panel(axis: Axes, record: Mapping[str, Any]) -> None:
     std = record["channel_std"]
-    lines = (("attenuation", f"S = {record['signal_power']:g}", (6, 8)), ("attenuation_matched", "S = 1 − σ²", (-6, -8)))
+    lines = (
+        ("attenuation", f"S = {record['signal_power']:g}", (6, 8)),
+        ("attenuation_matched", "S = 1 − σ²", (-6, -8)),
+    )
     for index, (key, name, shift) in enumerate(lines):
         axis.plot(std, record[key], color=COLORS[index], linestyle=DASHES[index])
         name_line(axis, (std[len(std) // 2], record[key][len(std) // 2]), name, COLORS[index], shift)

@@ -60,7 +60,14 @@ def _exponent_panel(axis: Axes, record: Mapping[str, Any]) -> None:
         axis.plot(std[shown], values[shown], color=color, linestyle=DASHES[index])
         axis.plot([critical], [1], color=color, marker="o", markersize=4, linestyle="none", clip_on=False, zorder=3)
         axis.annotate(
-            f"{delta:g}", (critical, 1), (0, -7), textcoords="offset points", color=color, fontsize=8, ha="center", va="top"
+            f"{delta:g}",
+            (critical, 1),
+            (0, -7),
+            textcoords="offset points",
+            color=color,
+            fontsize=8,
+            ha="center",
+            va="top",
         )
     axis.annotate("δ =", (0.52, 1), (0, -7), textcoords="offset points", color=INK, fontsize=8, va="top")
     axis.set(xlim=(0.5, 1), ylim=(0, _TOP), xlabel="σ", ylabel="optimal exponent λ*")

@@ -83,7 +83,7 @@ def _ratio_panel(axis: Axes, run: Mapping[str, Any]) -> None:
 def _information_panel(axis: Axes, run: Mapping[str, Any]) -> None:
     readings = run["readings"]
     epochs = [reading["epoch"] for reading in readings]
-    information = [reading["information"] for reading in readings]
+    information = np.array([reading["information"] for reading in readings], dtype=np.float64)
     axis.axhline(readings[-1]["cap"], color=INK, lw=0.8)
     axis.text(1.1, readings[-1]["cap"] - 0.15, "ln N", color=INK, fontsize=8, va="top")
     axis.plot(epochs, information, color=COLORS[0], marker=MARKERS[0], markersize=2.2, lw=1)
@@ -132,9 +132,17 @@ def mixtures_claims(record: Mapping[str, Any]) -> list[Claim]:
     return [
         make(runs[components, method])
         if (components, method) in runs
-        else Claim(f"{components}, {method}", "This run is missing.", NOT_SHOWN)
+        else Claim(f"{components}, {method}.", "This run is missing.", NOT_SHOWN)
         for components, method, make in makers
     ]
+
+
+def _unknown(paper: str, run: Mapping[str, Any]) -> Claim | None:
+    """What is said where the information could not be measured."""
+    last = run["readings"][-1]
+    if last["information"] is not None:
+        return None
+    return Claim(paper, f"I(X;Z) is unknown: {last.get('reason') or 'not a number'}.", NOT_SHOWN)
 
 
 def _dead(run: Mapping[str, Any]) -> list[int]:
@@ -181,7 +189,9 @@ def _vanishing(run: Mapping[str, Any]) -> Claim:
 def _kept_awake(run: Mapping[str, Any]) -> Claim:
     lowest = np.array(run["gradient_ratio"], dtype=np.float64).min(1)[len(run["epoch"]) // 10 :].min()
     dead = _dead(run)
-    awake = "Both dimensions are in use at the end" if not dead else f"{len(dead)} of 2 dimensions collapse all the same"
+    awake = (
+        "Both dimensions are in use at the end" if not dead else f"{len(dead)} of 2 dimensions collapse all the same"
+    )
     return Claim(
         "k = 2, λ-VAE: amplification keeps ρ elevated and the dimension active throughout training.",
         f"{awake}: {_ends(run)}. Lowest ρ after the first tenth of training: {lowest:.3g}.",
@@ -205,21 +215,28 @@ def _kept_apart(run: Mapping[str, Any]) -> str:
 
 
 def _open_gap(run: Mapping[str, Any]) -> Claim:
+    paper = "k = 4, VAE: a fluctuating non-zero information gap; variation is lost in latent and reconstruction space."
+    if (unknown := _unknown(paper, run)) is not None:
+        return unknown
     last = run["readings"][-1]
-    late = [reading["information"] for reading in run["readings"] if reading["epoch"] >= 10]
+    known = [one for one in run["readings"] if one["information"] is not None]
+    late = [reading["information"] for reading in known if reading["epoch"] >= 10]
     swing = f", between {min(late):.2f} and {max(late):.2f} from epoch 10 on" if late else ""
     return Claim(
-        "k = 4, VAE: a fluctuating non-zero information gap; variation is lost in latent and reconstruction space.",
+        paper,
         f"{_gap(run)}{swing}. {_kept_apart(run)}.",
         verdict(last["cap"] - last["information"] > 0.5),
     )
 
 
 def _closed_gap(run: Mapping[str, Any]) -> Claim:
+    paper = "k = 4, λ-VAE: λ* > 2 for all dimensions, the gap is driven to zero and the four clusters are recovered."
+    if (unknown := _unknown(paper, run)) is not None:
+        return unknown
     last, exponent = run["readings"][-1], run["exponent"] or [1.0]
     gap, above = last["cap"] - last["information"], all(value > 2 for value in exponent)
     return Claim(
-        "k = 4, λ-VAE: λ* > 2 for all dimensions, the gap is driven to zero and the four clusters are recovered.",
+        paper,
         f"λ* at the end: {', '.join(f'{value:.2f}' for value in exponent)}. {_gap(run)}: a gap of {gap:.2f}. "
         f"{_kept_apart(run)}.",
         verdict(above and gap < 0.1 and run["agreement"]["reconstruction"] > 0.9, IN_PART if gap < 0.5 else DIFFERS),

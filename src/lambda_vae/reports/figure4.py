@@ -132,7 +132,7 @@ def _tail(run: Mapping[str, Any], plain: Mapping[str, Any] | None) -> Claim:
     return Claim(
         "β-VAE (β = 0.5): the mode shifts downward but a tail near σ = 1 persists.",
         f"Mean σ {std.mean():.2f} with {_near_prior(run)} of {len(std)} dimensions above {_NEAR_PRIOR}{beside}.",
-        verdict(_near_prior(run) > 0 and (plain is None or std.mean() < np.mean(plain["std"][-1])), IN_PART),
+        verdict(_near_prior(run) > 0 and (plain is None or bool(std.mean() < np.mean(plain["std"][-1]))), IN_PART),
     )
 
 
@@ -144,7 +144,7 @@ def _narrow(run: Mapping[str, Any], plain: Mapping[str, Any] | None) -> Claim:
         "near zero.",
         f"δ = {run['delta']:g}: mean σ {std.mean():.3f}, from {std.min():.2f} to {std.max():.2f}, std across dimensions "
         f"{std.std():.3f}{beside}; {_near_prior(run)} of {len(std)} dimensions stay above {_NEAR_PRIOR}.",
-        verdict(std.std() < 0.05 and abs(std.mean() - 0.4) < 0.05, IN_PART if std.std() < 0.1 else DIFFERS),
+        verdict(bool(std.std() < 0.05 and abs(std.mean() - 0.4) < 0.05), IN_PART if std.std() < 0.1 else DIFFERS),
     )
 
 
@@ -152,8 +152,8 @@ def _settled(run: Mapping[str, Any]) -> Claim:
     exponent = np.array(run["exponent"][-1])
     tenth = max(len(run["exponent"]) // 10, 1)
     before = float(np.mean(run["exponent"][-1 - tenth])) if len(run["exponent"]) > tenth else float("nan")
-    settled = abs(exponent.mean() - 5.3) < 0.5 and abs(exponent.mean() / before - 1) < 0.05
-    std, wanted = np.mean(run["std"][-1]), attractor_std(max(float(exponent.mean()), 1.0))
+    settled = bool(abs(exponent.mean() - 5.3) < 0.5 and abs(exponent.mean() / before - 1) < 0.05)
+    std, wanted = float(np.mean(run["std"][-1])), attractor_std(max(float(exponent.mean()), 1.0))
     return Claim(
         "The mean λ* stabilises at about 5.3, confirming joint σ*–λ* convergence.",
         f"λ ends at {exponent.mean():.2f} ± {exponent.std():.2f} over dimensions, from {before:.2f} a tenth of the "

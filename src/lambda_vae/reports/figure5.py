@@ -97,7 +97,9 @@ def _reconstruction(runs: Mapping[str, Mapping[str, Any]]) -> Claim:
     if plain is None or not {1.01, 1.19} <= by_delta.keys():
         return Claim(paper, "A run that it speaks of is missing.", NOT_SHOWN)
     seen = ", ".join(f"{label} {run['reconstruction']:.1f}" for label, run in known.items())
-    bounds = ", ".join(f"{label} {run['nll_bound']:.1f}" for label, run in known.items() if run["nll_bound"] is not None)
+    bounds = ", ".join(
+        f"{label} {run['nll_bound']:.1f}" for label, run in known.items() if run["nll_bound"] is not None
+    )
     sharpest = min(known.values(), key=lambda run: run["reconstruction"])
     holds = by_delta[1.19]["reconstruction"] <= plain["reconstruction"]
     return Claim(

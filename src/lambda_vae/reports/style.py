@@ -60,7 +60,9 @@ def name_panel(axis: Axes, letter: str, title: str = "") -> None:
     axis.set_title(mark + title.replace("$", r"\$"), loc="left")
 
 
-def name_line(axis: Axes, place: tuple[float, float], text: str, color: str, shift: tuple[float, float] = (4, 0)) -> None:
+def name_line(
+    axis: Axes, place: tuple[float, float], text: str, color: str, shift: tuple[float, float] = (4, 0)
+) -> None:
     """Write a line's name beside it, where a legend would make the eye travel.
 
     Args:
@@ -72,8 +74,8 @@ def name_line(axis: Axes, place: tuple[float, float], text: str, color: str, shi
     """
     side = "right" if shift[0] < 0 else "left"
     axis.annotate(
-        text.replace("$", r"\$"), place, shift, textcoords="offset points", color=color, fontsize=8, ha=side, va="center",
-        annotation_clip=False,
+        text.replace("$", r"\$"), place, shift, textcoords="offset points", color=color, fontsize=8, ha=side,
+        va="center", annotation_clip=False,
     )  # fmt: skip
 
 
