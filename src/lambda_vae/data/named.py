@@ -202,7 +202,7 @@ _MIXTURES = tuple(
         layout="mixture",
         renditions=(),
         licence="Apache-2.0",
-        citation="after Demisse, λ-VAE: Variance Equalization for Posterior Collapse, Section 6.1; the numbers are ours",
+        citation="after Demisse, λ-VAE: Variance Equalization for Posterior Collapse, 6.1; the numbers are ours",
         classes=tuple(f"component {k}" for k in range(len(mixture.means))),
     )
     for name, mixture in MIXTURES.items()

@@ -96,12 +96,15 @@ def _scene(snapshot: Snapshot, config: RunConfig, dataset: Dataset, view: FixedV
         "exponent": None if snapshot.exponent is None else _list(snapshot.exponent),
         "rmse": _list((decoded - x).square().mean(0).sqrt()),
         "data_std": _list(x.std(0)),
-        "agreement": {"latent": _agreement(z.numpy(), component), "reconstruction": _agreement(decoded.numpy(), component)},
+        "agreement": {
+            "latent": _agreement(z.numpy(), component),
+            "reconstruction": _agreement(decoded.numpy(), component),
+        },
         "component": component[:_SHOWN].tolist(),
         "x": [_list(row) for row in x[:_SHOWN]],
         "z": [_list(row) for row in z[:_SHOWN]],
         "decoded": [_list(row) for row in decoded[:_SHOWN]],
-    }  # fmt: skip
+    }
 
 
 def _agreement(points: NDArray[np.floating], component: NDArray[np.int64]) -> float:

@@ -13,8 +13,8 @@ from lambda_vae.reports.style import COLORS, DASHES, INK, look, name_line, name_
 __all__ = ["CAPTION", "causes_claims", "causes_figure"]
 
 CAPTION = (
-    "Posterior collapse causes. (a) Gradient ratio ρ under the decay model g = g₀(1 − σ)^α, g₀ = 2; above the line ρ = 1 "
-    "the reconstruction holds σ down, below it the KL term wins. (b) Gaussian channel with signal power S = 1.5: "
+    "Posterior collapse causes. (a) Gradient ratio ρ under the decay model g = g₀(1 − σ)^α, g₀ = 2; above the line "
+    "ρ = 1 the reconstruction holds σ down, below it the KL term wins. (b) Gaussian channel with signal power S = 1.5: "
     "I(X;Z) and the gap ΔI = I(X;φ) − I(X;Z). I(X;φ) of a deterministic encoder is infinite; it is taken at the "
     "reference noise σ₀ = 0.1, and the curves begin there. (c) Attenuation c = I(X;Z)/I(X;φ), with S held at 1.5 and "
     "with the S = 1 − σ² that a matched marginal implies."
@@ -101,8 +101,8 @@ def _sole_state(steep: list[Mapping[str, Any]], g0: float) -> Claim:
     needed = ", ".join(f"{line['g0_of_an_active_state']:.1f} at α = {line['alpha']:g}" for line in steep)
     return Claim(
         "For α > 1 the collapsed state is the only stable fixed point.",
-        f"True at the figure's g₀ = {g0:g}, where ρ nowhere comes to 1 (highest: {peaks}). It is no consequence of α > 1: "
-        f"from g₀ = {needed} on, an active fixed point with ρ = 1 stands beside the collapsed one.",
+        f"True at the figure's g₀ = {g0:g}, where ρ nowhere comes to 1 (highest: {peaks}). It is no consequence of "
+        f"α > 1: from g₀ = {needed} on, an active fixed point with ρ = 1 stands beside the collapsed one.",
         verdict(False, IN_PART) if all(line["peak"] < 1 for line in steep) else verdict(False),
     )
 
@@ -111,8 +111,8 @@ def _stays_above(line: Mapping[str, Any]) -> Claim:
     return Claim(
         "For α < 1, ρ stays above 1 even when the dimension has collapsed (caption); no collapse occurs (A.1).",
         f"At α = {line['alpha']:g}, ρ passes 1 at σ = {line['crosses_one_at']:.2f} and grows without bound from there "
-        f"({line['at_collapse']:.0f} at σ = 1 − 10⁻⁹), so the reconstruction drives σ back from 1: A.1 is right, and the "
-        "caption's collapsed dimension with ρ > 1 cannot stay where it is.",
+        f"({line['at_collapse']:.0f} at σ = 1 − 10⁻⁹), so the reconstruction drives σ back from 1: A.1 is "
+        "right, and the caption's collapsed dimension with ρ > 1 cannot stay where it is.",
         IN_PART,
     )
 

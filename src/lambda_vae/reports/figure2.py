@@ -14,7 +14,8 @@ __all__ = ["CAPTION", "equalization_claims", "equalization_theory_figure"]
 
 CAPTION = (
     "Variance equalization in λ-VAE. (a) Solutions of dσ/dt = σ − λσ^λ for λ = 2 from six starts, and the attractor "
-    "σ* = λ^(−1/(λ−1)) of Eq. 13. (b) The optimal exponent of Eq. 16; dots, with δ below them, mark σ_c = √(1 − 1/δ), up to which λ* = 1."
+    "σ* = λ^(−1/(λ−1)) of Eq. 13. (b) The optimal exponent of Eq. 16; dots, with δ below them, mark σ_c = √(1 − "
+    "1/δ), up to which λ* = 1."
 )
 
 _TOP = 8.0

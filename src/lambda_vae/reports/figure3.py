@@ -14,9 +14,9 @@ from lambda_vae.reports.style import COLORS, DASHES, INK, MARKERS, look, name_li
 __all__ = ["CAPTION", "mixtures_claims", "mixtures_figure"]
 
 CAPTION = (
-    "Gradient imbalance and information gap on mixtures of Gaussians with two latent dimensions. Rows: data and method. "
-    "Columns: the gradient ratio ρ of both dimensions over training; I(X;Z) of the law that z is drawn from, by the "
-    "mixture estimator over the test set, whose largest value is ln N; draws of z at the end of training; "
+    "Gradient imbalance and information gap on mixtures of Gaussians with two latent dimensions. Rows: data and "
+    "method. Columns: the gradient ratio ρ of both dimensions over training; I(X;Z) of the law that z is drawn "
+    "from, by the mixture estimator over the test set, whose largest value is ln N; draws of z at the end of training; "
     "reconstructions at z = μ (marks) over the data (dots). Marks tell the components apart. Means of the components, "
     "their std, the size of the data and the length of the training are ours: the paper gives none."
 )
@@ -91,12 +91,12 @@ def _information_panel(axis: Axes, run: Mapping[str, Any]) -> None:
     axis.set(ylim=(0, readings[-1]["cap"] * 1.08), ylabel="I(X;Z), nats")
 
 
-def _scatter(axis: Axes, points: Sequence[Sequence[float]], component: Sequence[int], **look_of: Any) -> None:
+def _scatter(axis: Axes, points: Sequence[Sequence[float]], component: Sequence[int]) -> None:
     places, members = np.array(points), np.array(component)
     for k in np.unique(members):
         axis.plot(
             *places[members == k].T, linestyle="none", marker=MARKERS[k % 8], color=COLORS[k % 8], markersize=2,
-            markerfacecolor="none", markeredgewidth=0.5, rasterized=True, **look_of,
+            markerfacecolor="none", markeredgewidth=0.5, rasterized=True,
         )  # fmt: skip
     axis.grid(False)
 

@@ -142,8 +142,8 @@ def _narrow(run: Mapping[str, Any], plain: Mapping[str, Any] | None) -> Claim:
     return Claim(
         "λ-VAE: all dimensions converge to a tight band around σ*, σ ≈ 0.4; the std across dimensions collapses to "
         "near zero.",
-        f"δ = {run['delta']:g}: mean σ {std.mean():.3f}, from {std.min():.2f} to {std.max():.2f}, std across dimensions "
-        f"{std.std():.3f}{beside}; {_near_prior(run)} of {len(std)} dimensions stay above {_NEAR_PRIOR}.",
+        f"δ = {run['delta']:g}: mean σ {std.mean():.3f}, from {std.min():.2f} to {std.max():.2f}, std across "
+        f"dimensions {std.std():.3f}{beside}; {_near_prior(run)} of {len(std)} dimensions stay above {_NEAR_PRIOR}.",
         verdict(bool(std.std() < 0.05 and abs(std.mean() - 0.4) < 0.05), IN_PART if std.std() < 0.1 else DIFFERS),
     )
 
@@ -157,8 +157,8 @@ def _settled(run: Mapping[str, Any]) -> Claim:
     return Claim(
         "The mean λ* stabilises at about 5.3, confirming joint σ*–λ* convergence.",
         f"λ ends at {exponent.mean():.2f} ± {exponent.std():.2f} over dimensions, from {before:.2f} a tenth of the "
-        f"training earlier. Eq. 13 would put σ* at {wanted:.2f} for this λ; the mean σ is {std:.2f}. λ = 5.3 and σ = 0.4 "
-        f"cannot hold together: at δ = {run['delta']:g}, Eq. 16 gives λ(0.4) = "
+        f"training earlier. Eq. 13 would put σ* at {wanted:.2f} for this λ; the mean σ is {std:.2f}. λ = 5.3 "
+        f"and σ = 0.4 cannot hold together: at δ = {run['delta']:g}, Eq. 16 gives λ(0.4) = "
         f"{optimal_exponent(0.4, float(run['delta'])):.2f}.",
         verdict(settled and abs(std - wanted) < 0.05, IN_PART if settled else DIFFERS),
     )

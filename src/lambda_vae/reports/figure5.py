@@ -16,8 +16,8 @@ __all__ = ["CAPTION", "generation_claims", "generation_figure"]
 
 CAPTION = (
     "Reconstruction and generation. (a) Test images and their reconstructions at z = μ; (b) decoded draws z ~ N(0, I), "
-    "the same draws for every model, as probabilities where these exceed 0.5 (greedy). (c) ELBO of draws from the prior "
-    "under a judge, where it was measured."
+    "the same draws for every model, as probabilities where these exceed 0.5 (greedy). (c) ELBO of draws from "
+    "the prior under a judge, where it was measured."
 )
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from lambda_vae.errors import InputError
 from lambda_vae.files import replacing
 
-__all__ = ["COLORS", "DASHES", "MARKERS", "INK", "look", "name_line", "name_panel", "new_figure", "save_figure"]
+__all__ = ["COLORS", "DASHES", "INK", "MARKERS", "look", "name_line", "name_panel", "new_figure", "save_figure"]
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#b0569b", "#c48a00", "#4aa3df", "#7a5cb0", "#808080")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (8, 2, 1, 2)))
