@@ -61,7 +61,7 @@ def _share(axes: Any) -> None:  # noqa: ANN401 - an array of axes
         for axis in axes[:, column]:
             axis.set_ylim(limits[:, 0].min(), limits[:, 1].max())
     for axis in axes[:, 0]:
-        axis.set_ylim(1e-3, 30)
+        axis.set_ylim(0.03, 30)
 
 
 def _epochs(axis: Axes, last: int, *, named: bool) -> None:
@@ -74,9 +74,16 @@ def _epochs(axis: Axes, last: int, *, named: bool) -> None:
 def _ratio_panel(axis: Axes, run: Mapping[str, Any]) -> None:
     epochs, ratio = run["epoch"], np.array(run["gradient_ratio"], dtype=np.float64)
     axis.axhline(1, color=INK, lw=0.8)
+    above = np.argsort(np.argsort(ratio[-1]))  # names of lines that end at one height stand one above the other
     for dimension in range(ratio.shape[1]):
         axis.plot(epochs, ratio[:, dimension], color=COLORS[dimension], linestyle=DASHES[dimension], lw=1.2)
-        name_line(axis, (epochs[-1], ratio[-1, dimension]), f"{dimension + 1}", COLORS[dimension], (2, 0))
+        name_line(
+            axis,
+            (epochs[-1], ratio[-1, dimension]),
+            f"{dimension + 1}",
+            COLORS[dimension],
+            (3, 9 * above[dimension] - 4),
+        )
     axis.set(yscale="log", ylabel="ρ")
 
 
@@ -85,10 +92,10 @@ def _information_panel(axis: Axes, run: Mapping[str, Any]) -> None:
     epochs = [reading["epoch"] for reading in readings]
     information = np.array([reading["information"] for reading in readings], dtype=np.float64)
     axis.axhline(readings[-1]["cap"], color=INK, lw=0.8)
-    axis.text(1.1, readings[-1]["cap"] - 0.15, "ln N", color=INK, fontsize=8, va="top")
+    axis.text(epochs[-1], readings[-1]["cap"] * 1.01, "ln N", color=INK, fontsize=8, ha="right", va="bottom")
     axis.plot(epochs, information, color=COLORS[0], marker=MARKERS[0], markersize=2.2, lw=1)
     axis.fill_between(epochs, information, readings[-1]["cap"], color=INK, alpha=0.1, lw=0)
-    axis.set(ylim=(0, readings[-1]["cap"] * 1.08), ylabel="I(X;Z), nats")
+    axis.set(ylim=(0, readings[-1]["cap"] * 1.15), ylabel="I(X;Z), nats")
 
 
 def _scatter(axis: Axes, points: Sequence[Sequence[float]], component: Sequence[int]) -> None:
@@ -103,8 +110,8 @@ def _scatter(axis: Axes, points: Sequence[Sequence[float]], component: Sequence[
 
 def _latent_panel(axis: Axes, run: Mapping[str, Any]) -> None:
     _scatter(axis, [point[:2] for point in run["z"]], run["component"])
-    axis.set(xlabel="", ylabel="z₂", xlim=(-3.2, 3.2), ylim=(-3.2, 3.2))
-    axis.set_title("z", loc="left")
+    axis.set(xlim=(-3.2, 3.2), ylim=(-3.2, 3.2))
+    axis.set_title("draws of z", loc="left")
     axis.set_aspect("equal")
 
 
@@ -153,7 +160,7 @@ def _dead(run: Mapping[str, Any]) -> list[int]:
 def _ends(run: Mapping[str, Any]) -> str:
     """Sigma, signal and rho of every dimension at the end."""
     return "; ".join(
-        f"dimension {i + 1} ends at σ = {std:.3f}, signal {signal:.4f}, ρ = {ratio:.3g}"
+        f"dimension {i + 1} σ = {std:.3f}, signal {signal:.4f}, ρ = {ratio:.3g}"
         for i, (std, signal, ratio) in enumerate(
             zip(run["std_mean"][-1], run["signal_power"][-1], run["gradient_ratio"][-1], strict=True)
         )
@@ -165,6 +172,10 @@ def _first(epochs: Sequence[int], holds: Any) -> int | None:  # noqa: ANN401 - a
     fails = np.flatnonzero(~np.asarray(holds))
     after = int(fails[-1]) + 1 if fails.size else 0
     return int(epochs[after]) if after < len(epochs) else None
+
+
+def _since(epoch: int | None, what: str) -> str:
+    return f"stays {what} from epoch {epoch} on" if epoch is not None else f"does not stay {what}"
 
 
 def _vanishing(run: Mapping[str, Any]) -> Claim:
@@ -179,10 +190,8 @@ def _vanishing(run: Mapping[str, Any]) -> Claim:
     std = np.array(run["std_mean"])[:, dead[0]]
     gone, collapsed = _first(run["epoch"], pull < 0.02 * pull.max()), _first(run["epoch"], std > 0.99)
     order = gone is not None and collapsed is not None and gone <= collapsed
-    seen = (
-        f"Dimension {dead[0] + 1} collapses. Its |g| stays below 2% of its largest value ({pull.max():.3f}) from epoch "
-        f"{gone or 'never'} on, its σ above 0.99 from epoch {collapsed or 'never'} on. {_ends(run)}."
-    )
+    vanished = _since(gone, f"below 2% of its largest value ({pull.max():.3f})")
+    seen = f"Dimension {dead[0] + 1} collapses. Its |g| {vanished}, its σ {_since(collapsed, 'above 0.99')}. At the end: {_ends(run)}."
     return Claim(paper, seen, verdict(order, IN_PART))
 
 
@@ -201,7 +210,7 @@ def _kept_awake(run: Mapping[str, Any]) -> Claim:
 
 def _gap(run: Mapping[str, Any]) -> str:
     last = run["readings"][-1]
-    capped = " (saturated: at this N the estimate can grow no further)" if last["saturated"] else ""
+    capped = ", so near its cap that it is a lower bound for the law behind the data" if last["saturated"] else ""
     return f"I(X;Z) = {last['information']:.2f} ± {last['stderr']:.2f} of ln N = {last['cap']:.2f} nats{capped}"
 
 
