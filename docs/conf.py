@@ -33,6 +33,7 @@ python_use_unqualified_type_names = True
 
 _HERE = Path(__file__).parent
 _HOUSE = _HERE.parent / "src" / "lambda_vae"
+_FIGURES = _HERE.parent / "results" / "figures"
 _ROOM_LINE = re.compile(r"^MODULES OF (\w+)$", re.MULTILINE)
 
 
@@ -50,6 +51,14 @@ def _section(module: str) -> str:
 def _expand_modules(app: Sphinx, name: str, source: list[str]) -> None:
     """A line `MODULES OF room` becomes the sections of all its modules."""
     source[0] = _ROOM_LINE.sub(lambda match: "\n".join(map(_section, _modules_of(match[1]))), source[0])
+
+
+def _expand_figures(app: Sphinx, name: str, source: list[str]) -> None:
+    """A line `ALL FIGURES` becomes the pages in results/figures, one heading lower, their pictures found from here."""
+    pages = [path.read_text(encoding="utf-8") for path in sorted(_FIGURES.glob("figure*.md"))]
+    whole = "\n".join(re.sub(r"^(#+ )", r"#\1", page, flags=re.MULTILINE) for page in pages)
+    found = re.sub(r"\]\((figure\w+\.svg)\)", r"](../results/figures/\1)", whole)
+    source[0] = re.sub(r"^ALL FIGURES$", lambda _: found, source[0], flags=re.MULTILINE)
 
 
 def _check_rooms() -> None:
@@ -80,4 +89,5 @@ def setup(app: Sphinx) -> None:
     """Register the hooks; the one on docstrings runs before napoleon reads their sections."""
     _check_rooms()
     app.connect("source-read", _expand_modules)
+    app.connect("source-read", _expand_figures)
     app.connect("autodoc-process-docstring", _plain_text, priority=100)

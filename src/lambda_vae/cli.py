@@ -93,17 +93,36 @@ def _fail_if_any_failed(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _reproduce(options: Namespace, console: Console) -> None:
+    from lambda_vae.experiments.figures import FIGURES
     from lambda_vae.experiments.reproduce import Reproduction, reproduce
     from lambda_vae.reports.publish import write_results
 
+    if options.table in FIGURES:
+        _reproduce_figure(options, console)
+        return
+    if options.runs is not None:
+        raise InputError(f"{options.table} is no figure; leave out --runs, or give --known an archive")
     known = tuple(Path(path) for path in options.known)
-    names = ("table", "data", "scale", "optional", "seeds", "workers")
-    settings = {name: getattr(options, name) for name in names}
-    choice = Reproduction(**settings, only=tuple(options.only), known=known)
+    settings = {name: getattr(options, name) for name in ("table", "scale", "optional", "seeds", "workers")}
+    choice = Reproduction(**settings, data=options.data or "mnist", only=tuple(options.only), known=known)
     out = _path(options.out) or choice.default_out
     rows = reproduce(choice, out, resume=options.resume, console=console)
     _say(console, f"table: {write_results(out, out / f'{choice.table}.md')}")
     _write_report(out, console)
+    _fail_if_any_failed(rows)
+
+
+def _reproduce_figure(options: Namespace, console: Console) -> None:
+    from lambda_vae.experiments.figures import FigureChoice, reproduce_figure
+
+    of_tables = [f"--{name}" for name in ("only", "optional", "known") if getattr(options, name)]
+    if of_tables:
+        raise InputError(f"{options.table} is a figure; {', '.join(of_tables)} is for tables, leave it out")
+    choice = FigureChoice(options.table, options.data, options.scale, options.workers, _path(options.runs))
+    out = _path(options.out) or choice.default_out
+    rows = reproduce_figure(choice, out, resume=options.resume, console=console)
+    _say(console, f"figure: {out / f'{choice.name}.svg'}")
+    _say(console, f"claims: {out / f'{choice.name}.md'}")
     _fail_if_any_failed(rows)
 
 
@@ -201,8 +220,14 @@ def _reconstruct(options: Namespace, console: Console) -> None:
 
 
 def _report(options: Namespace, console: Console) -> None:
+    from lambda_vae.reports.drawings import find_drawing, write_drawing
     from lambda_vae.reports.publish import write_results
 
+    drawn = find_drawing(Path(options.run))
+    if drawn is not None:
+        page = Path(options.results or Path(options.run) / f"{drawn['figure']}.md")
+        _say(console, f"figure: {write_drawing(drawn, page)}")
+        return
     if options.results is not None:
         path = write_results(Path(options.run), Path(options.results), options.epochs)
         _say(console, f"results: {path}")
@@ -289,7 +314,7 @@ _HELP = """lambda-vae: why a VAE's latent dimensions collapse, and what stops it
 
 commands
   compare      train several methods on the same data, order and noise, and put them side by side
-  reproduce    run a published table row by row, and put its figures beside ours
+  reproduce    make a published table or figure anew, and put what was published beside ours
   tune         search δ and its release for a stated aim, on a validation split
   train        train one VAE, measure it, write a report
   diagnose     say which dimensions of a trained run collapsed, and why

@@ -10,7 +10,7 @@ from typing import Any
 
 from lambda_vae.errors import InputError
 
-__all__ = ["read_json", "replacing", "write_atomic", "write_json"]
+__all__ = ["json_text", "read_json", "replacing", "write_atomic", "write_json"]
 
 
 @contextmanager
@@ -56,14 +56,30 @@ def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def json_text(value: Any, indent: int | None = 1) -> str:  # noqa: ANN401 - any JSON value
+    """Return `value` as JSON; NaN and infinities become null.
+
+    Args:
+        value: Dicts, lists, strings, numbers, booleans, None.
+        indent: Spaces a level; None writes one line without any.
+
+    Example:
+        >>> json_text({"x": [1.0, float("nan")]}, indent=None)
+        '{"x":[1.0,null]}'
+    """
+    separators = (",", ":") if indent is None else None
+    return json.dumps(_finite(value), indent=indent, separators=separators, ensure_ascii=False, allow_nan=False)
+
+
+def write_json(path: Path, value: Any, indent: int | None = 1) -> None:  # noqa: ANN401 - any JSON value
     """Write `value` as JSON, atomically; NaN and infinities become null.
 
     Args:
         path: The final place.
         value: Dicts, lists, strings, numbers, booleans, None.
+        indent: As for `json_text`.
     """
-    write_atomic(path, json.dumps(_finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_atomic(path, json_text(value, indent) + "\n")
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - any JSON value

@@ -127,18 +127,19 @@ def compare_parser() -> Parser:
 
 def reproduce_parser() -> Parser:
     """Return the options of `reproduce`."""
-    from lambda_vae.experiments.recipe import SCALES, TABLES
+    from lambda_vae.experiments.recipe import SCALES, TITLES
 
-    parser = Parser(description="Run a published table row by row, and put its figures beside ours.")
-    parser.add_argument("table", type=str, help=f"one of {', '.join(TABLES)}")
-    parser.add_argument("--data", type=str, default="mnist", help="mnist, omniglot, or any other data")
+    parser = Parser(description="Make a published table or figure anew, and put what was published beside ours.")
+    parser.add_argument("table", type=str, help=f"one of {', '.join(TITLES)}")
+    parser.add_argument("--data", type=str | None, default=None, help="else mnist for a table, a figure's own")
     parser.add_argument("--scale", type=str, default="paper", help=f"one of {', '.join(SCALES)}")
+    parser.add_argument("--runs", type=str, default=None, help="draw a figure from the runs of this comparison")
     parser.add_argument("--only", type=str, nargs="+", default=[], help="names of rows; all but optional ones else")
     parser.add_argument("--optional", action="store_true", help="the optional rows too: compositions with λ")
     parser.add_argument("--seeds", type=int | None, default=None, help="of each row at most so many now; else all")
     parser.add_argument("--known", type=str, nargs="+", default=[], help="results/NAME.json whose runs count as done")
     parser.add_argument("--workers", type=int | None, default=None, help="processes at a time; one a core if not given")
-    parser.add_argument("--out", type=str, default=None, help="folder for everything; else runs/TABLE-DATA")
+    parser.add_argument("--out", type=str, default=None, help="folder for everything; else one in runs/")
     parser.add_argument("--resume", action="store_true", help="go on with what lies in the folder")
     return parser
 

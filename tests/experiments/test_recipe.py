@@ -85,8 +85,33 @@ def test_a_missing_key_is_named():
 def test_unknown_rows_and_tables_are_refused():
     with pytest.raises(InputError, match=r"unknown row 'vae-2000' \(did you mean 'vae-200'\?\)"):
         named(RECIPES, ("vae-2000",))
-    with pytest.raises(InputError, match="unknown table 'table9'"):
+    with pytest.raises(InputError, match="unknown table or figure 'table9'"):
         load_recipes("table9")
+
+
+def test_a_figure_of_theory_has_no_recipes_and_the_others_have():
+    assert load_recipes("figure1") == ()
+    assert [recipe.method for recipe in load_recipes("figure3")] == ["vae", "lambda-vae:delta=1.001"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"latent": 2}, "recipe 'x': settings: unknown key 'latent'"),
+        ({"latent_dim": "two"}, "latent_dim is 'two'"),
+        ({"data": "digits"}, "settings name 'data', which the recipe itself gives"),
+    ],
+)
+def test_settings_that_are_no_fields_of_a_run_are_refused(settings, what):
+    with pytest.raises(InputError, match=what):
+        recipe_from({**GOOD, "name": "x", "settings": settings}, "here")
+
+
+def test_settings_hold_at_every_scale():
+    recipe = recipe_from({**GOOD, "settings": {"latent_dim": 2, "hidden": [7]}}, "here")
+    for scale in SCALES.values():
+        config = runs_of(recipe, "mnist", scale)[0]
+        assert (config.latent_dim, config.hidden) == (2, (7,))
 
 
 def test_recipes_are_plain_yaml():

@@ -163,6 +163,7 @@ def _write_history(
         "dimensions": {
             "std_mean": std.tolist(), "std_spread": (0.1 * std).tolist(), "exponent": lam.tolist(),
             "signal_power": (1 - std**2).tolist(), "kl": (-np.log(std)).tolist(),
+            "reconstruction_gradient": (std - 1).tolist(),
             "gradient_ratio": (1 - std).tolist(), "decoder_capacity": (12 * (1 - std)).tolist(),
         },
     })  # fmt: skip

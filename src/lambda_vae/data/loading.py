@@ -12,6 +12,7 @@ from lambda_vae.data.dataset import Dataset
 from lambda_vae.data.digits import digits_source
 from lambda_vae.data.idx import idx_folder_source
 from lambda_vae.data.mat import mat_source
+from lambda_vae.data.mixtures import mixture_source
 from lambda_vae.data.named import NAMED, NamedDataset, Rendition, named
 from lambda_vae.data.own import own_files, own_source, raw_sha256
 from lambda_vae.data.rawfiles import find_rendition, require
@@ -49,6 +50,11 @@ def _read(row: NamedDataset, rendition: Rendition, paths: list[Path]) -> Source:
     return replace(idx_folder_source(paths[0].parent, rendition.source), classes=row.classes)
 
 
+def _made_here(row: NamedDataset) -> Source:
+    """A set that needs no file."""
+    return mixture_source(row.name) if row.layout == "mixture" else digits_source()
+
+
 def _raw_facts(paths: list[Path]) -> list[dict[str, Any]]:
     return [{"path": str(path.resolve()), "sha256": raw_sha256(path)} for path in paths]
 
@@ -58,7 +64,7 @@ def _prepare_named(row: NamedDataset, cache: Path, download: bool, mirrors: Sequ
         return folder
     if not row.renditions:
         folder = _folder(cache, row, None)
-        store(folder, row.name, digits_source(), [])
+        store(folder, row.name, _made_here(row), [])
         return folder
     rendition, paths = require(row, cache, download=download, mirrors=mirrors)
     folder = _folder(cache, row, rendition)

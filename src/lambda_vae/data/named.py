@@ -5,6 +5,7 @@ from difflib import get_close_matches
 
 from lambda_vae.data.dataset import Kind
 from lambda_vae.data.idx import IDX_NAMES
+from lambda_vae.data.mixtures import MIXTURES, TEST, TRAIN
 from lambda_vae.errors import InputError
 
 __all__ = ["NAMED", "NamedDataset", "RawFile", "Rendition", "named"]
@@ -51,7 +52,7 @@ class NamedDataset:
         shape: Of one example.
         train: Number of training examples.
         test: Number of test examples.
-        layout: The reader: "digits", "idx" or "mat".
+        layout: The reader: "digits", "mixture", "idx" or "mat".
         renditions: The first that is found is used; the first one is downloaded. Empty for embedded data.
         licence: As its authors state it.
         citation: What to cite.
@@ -190,7 +191,24 @@ _OMNIGLOT = NamedDataset(
     citation="Lake, Salakhutdinov and Tenenbaum 2015, Science 350; 28x28: Burda et al. 2016, arXiv:1509.00519",
 )
 
-NAMED: dict[str, NamedDataset] = {row.name: row for row in (_DIGITS, _MNIST, _FASHION, _OMNIGLOT)}
+_MIXTURES = tuple(
+    NamedDataset(
+        name=name,
+        title=f"mixture of {len(mixture.means)} Gaussians in the plane, drawn from a fixed seed",
+        kind="vector",
+        shape=(2,),
+        train=TRAIN,
+        test=TEST,
+        layout="mixture",
+        renditions=(),
+        licence="Apache-2.0",
+        citation="after Demisse, λ-VAE: Variance Equalization for Posterior Collapse, 6.1; the numbers are ours",
+        classes=tuple(f"component {k}" for k in range(len(mixture.means))),
+    )
+    for name, mixture in MIXTURES.items()
+)
+
+NAMED: dict[str, NamedDataset] = {row.name: row for row in (_DIGITS, _MNIST, _FASHION, _OMNIGLOT, *_MIXTURES)}
 """All named data sets, by name."""
 
 

@@ -1,7 +1,7 @@
 """The main job: the same data, order and noise for every method, one table, one report."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import product
@@ -85,24 +85,31 @@ def plan(base: RunConfig, choice: CompareConfig) -> list[RunConfig]:
     return list(dict.fromkeys(configs))
 
 
-def jobs_of(configs: Sequence[RunConfig], out: Path, name_of: Callable[[RunConfig], str] = run_name) -> list[Job]:
+def jobs_of(
+    configs: Sequence[RunConfig],
+    out: Path,
+    name_of: Callable[[RunConfig], str] = run_name,
+    kept: Mapping[str, Sequence[int]] | None = None,
+) -> list[Job]:
     """Return one job a run; a released run is the unreleased one at first, so it starts from that one's checkpoint.
 
     Args:
         configs: The runs.
         out: Folder of the comparison.
         name_of: What a run's folder is called.
+        kept: Epoch ends whose checkpoint stays for other reasons, by the name of the run.
     """
     by_name = {name_of(config): config for config in configs}
     jobs = {name: _job(name, config, out) for name, config in by_name.items()}
-    kept: dict[str, list[int]] = {}
+    keep: dict[str, list[int]] = {name: list(epochs) for name, epochs in (kept or {}).items() if epochs}
     for name, config in by_name.items():
         parent, epoch = name_of(replace(config, release_epochs=0)), last_shared_epoch(config)
         if config.release_epochs and parent in jobs and epoch > 0:
-            kept.setdefault(parent, []).append(epoch)
+            keep.setdefault(parent, []).append(epoch)
             jobs[name].parent = jobs[parent]
             jobs[name].fork = path_of(jobs[parent].folder / "checkpoints", epoch, 0)
-    for name, epochs in kept.items():
+    for name, epochs in keep.items():
+        jobs[name].keep_checkpoints = tuple(epochs)
         jobs[name].command = [*jobs[name].command, "--keep_checkpoints", *map(str, epochs)]
     return list(jobs.values())
 

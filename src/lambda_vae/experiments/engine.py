@@ -32,6 +32,7 @@ class Job:
         fork: A checkpoint that `parent` writes on its way; the job waits for it, and does without if the parent ends
             without it.
         parent: The job that writes `fork`.
+        keep_checkpoints: Epoch ends whose checkpoint the command keeps.
         identity: What failure.json says of the run if the process dies without a word.
     """
 
@@ -40,6 +41,7 @@ class Job:
     command: Sequence[str]
     fork: Path | None = None
     parent: "Job | None" = None
+    keep_checkpoints: tuple[int, ...] = ()
     identity: dict[str, Any] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = None
 

@@ -1,7 +1,7 @@
-"""Recipes: one YAML file a row of a published table, and the runs that a row stands for."""
+"""Recipes: one YAML file a row of a published table or a line of a figure, and the runs that it stands for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -9,17 +9,31 @@ from typing import Any, get_type_hints
 
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.composing import method_named
-from lambda_vae.experiments.config import RunConfig, read_yaml
+from lambda_vae.experiments.config import RunConfig, checked_config, read_yaml
 from lambda_vae.experiments.specs import configured
 from lambda_vae.experiments.values import fits, kind, nearest
 from lambda_vae.reports.published import published_line
 
-__all__ = ["SCALES", "TABLES", "Recipe", "Scale", "load_recipes", "named", "recipe_from", "run_name_of", "runs_of"]
+__all__ = [
+    "SCALES",
+    "TABLES",
+    "TITLES",
+    "Recipe",
+    "Scale",
+    "load_recipes",
+    "named",
+    "recipe_from",
+    "run_name_of",
+    "runs_of",
+]
+
+#: Fields of a run that a recipe gives itself, or the one who asks for it.
+_OWN_KEYS = ("data", "method", "epochs", "seed")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One row of a table.
+    """One row of a table, or one run of a figure.
 
     Args:
         name: Of the row, for `--only`.
@@ -30,6 +44,8 @@ class Recipe:
         elsewhere: Figures that others published for this method: mappings of data, quantity, value and source.
         note: What the reader must know of this row.
         optional: Run only where it is named, or all optional rows are asked for.
+        settings: Other fields of the run that differ from a run's defaults, at every scale.
+        snapshots: At how many epoch ends the model is kept, close together at first; 0 for the last one alone.
 
     Raises:
         InputError: Numbers below 1, an unknown method or setting, or an unknown line of the paper.
@@ -43,8 +59,13 @@ class Recipe:
     elsewhere: tuple[Mapping[str, Any], ...] = ()
     note: str = ""
     optional: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    snapshots: int = 0
 
     def __post_init__(self) -> None:
+        checked_config(self.settings, f"recipe {self.name!r}: settings: ")
+        if own := [key for key in self.settings if key in _OWN_KEYS]:
+            raise InputError(f"recipe {self.name!r}: settings name {own[0]!r}, which the recipe itself gives")
         for name in ("epochs", "seeds"):
             if getattr(self, name) < 1:
                 raise InputError(f"recipe {self.name!r}: {name} is {getattr(self, name)}; it must be at least 1")
@@ -94,6 +115,9 @@ SCALES: dict[str, Scale] = {
 #: The tables that there are recipes for, with their names on paper.
 TABLES = {"table1": "Table 1"}
 
+#: The same with the figures; a figure of theory alone has no recipes.
+TITLES = {**TABLES, **{f"figure{number}": f"Figure {number}" for number in range(1, 6)}}
+
 
 def recipe_from(values: Mapping[str, Any], where: str) -> Recipe:
     """Return the recipe that values from outside describe.
@@ -106,7 +130,7 @@ def recipe_from(values: Mapping[str, Any], where: str) -> Recipe:
         InputError: An unknown or missing key, a value of the wrong kind, or one that the recipe refuses.
     """
     fields = Recipe.__dataclass_fields__
-    hints = {**get_type_hints(Recipe), "elsewhere": list}
+    hints = {**get_type_hints(Recipe), "elsewhere": list, "settings": dict}
     for key, value in values.items():
         if key not in fields:
             raise InputError(f"{where}: unknown key {key!r}{nearest(str(key), fields)}; remove it or mend it")
@@ -120,16 +144,16 @@ def recipe_from(values: Mapping[str, Any], where: str) -> Recipe:
 
 @cache
 def load_recipes(table: str) -> tuple[Recipe, ...]:
-    """Return the rows of a table, in its order.
+    """Return the rows of a table or the runs of a figure, in its order.
 
     Args:
-        table: A name in `TABLES`.
+        table: A name in `TITLES`.
 
     Raises:
-        InputError: Unknown table, or a recipe that cannot be read.
+        InputError: Unknown name, or a recipe that cannot be read.
     """
-    if table not in TABLES:
-        raise InputError(f"unknown table {table!r}{nearest(table, TABLES)}; the tables are {', '.join(TABLES)}")
+    if table not in TITLES:
+        raise InputError(f"unknown table or figure {table!r}{nearest(table, TITLES)}; there are {', '.join(TITLES)}")
     folder = Path(str(files("lambda_vae.experiments"))) / "recipes" / table
     recipes = tuple(recipe_from(read_yaml(path), str(path)) for path in sorted(folder.glob("*.yaml")))
     names = [recipe.name for recipe in recipes]
@@ -166,8 +190,12 @@ def runs_of(recipe: Recipe, data: str, scale: Scale, fewer_seeds: int = 0) -> li
     config, fixed = configured(RunConfig(data=data, epochs=epochs), recipe.method)
     counted = [name for name in fixed if name.endswith("_epochs")]
     lengths: dict[str, Any] = {name: _shorter(getattr(config, name), scale) for name in counted}
-    config = replace(config, **lengths, **(scale.settings or {}))
+    config = replace(config, **{**lengths, **(scale.settings or {}), **_tuples(recipe.settings)})
     return [replace(config, seed=seed) for seed in range(seeds)]
+
+
+def _tuples(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
 
 
 def _shorter(epochs: float, scale: Scale) -> float:

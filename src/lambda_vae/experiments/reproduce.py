@@ -23,9 +23,10 @@ from lambda_vae.experiments.engine import Job, run_jobs
 from lambda_vae.experiments.folder import check_room, is_empty, is_locked, locked
 from lambda_vae.experiments.known import KnownRun, read_known, take_up
 from lambda_vae.experiments.provenance import command_line, provenance
-from lambda_vae.experiments.recipe import SCALES, TABLES, Recipe, load_recipes, named, run_name_of, runs_of
+from lambda_vae.experiments.recipe import SCALES, TITLES, Recipe, load_recipes, named, run_name_of, runs_of
 from lambda_vae.experiments.results import describe_data
 from lambda_vae.experiments.run import make_trainer, train
+from lambda_vae.experiments.snapshots import snapshot_epochs
 from lambda_vae.experiments.values import nearest
 from lambda_vae.files import read_json, replacing, write_atomic, write_json
 from lambda_vae.training import Diverged
@@ -48,7 +49,7 @@ class Reproduction:
     """What is reproduced.
 
     Args:
-        table: A name in `recipe.TABLES`.
+        table: A name in `recipe.TITLES`.
         data: A named data set or a path.
         scale: A name in `recipe.SCALES`.
         only: Names of rows; all that are not optional where none is given.
@@ -184,7 +185,8 @@ def _run(
         try:
             run = _run_here if SCALES[choice.scale].here else run_jobs
             workers = choice.workers or os.cpu_count() or 1
-            run(jobs_of(wanted, out, run_name_of), workers, lambda jobs: live.update(progress(jobs)))
+            kept = {run_name_of(config): snapshot_epochs(config.epochs, of_run[config].snapshots) for config in wanted}
+            run(jobs_of(wanted, out, run_name_of, kept), workers, lambda jobs: live.update(progress(jobs)))
         finally:
             record()
 
@@ -198,7 +200,7 @@ def _run_here(jobs: Sequence[Job], _workers: int, show: Callable[[Sequence[Job]]
         config = read_config(job.folder.parent.parent / "configs" / f"{job.name}.yaml")
         with suppress(Diverged):  # metrics.json says so
             try:
-                train(config, job.folder, resume=True)
+                train(config, job.folder, resume=True, keep_checkpoints=job.keep_checkpoints)
             except InputError as error:
                 write_json(job.failure, {**job.identity, "status": "failed", "failure": str(error)})
 
@@ -296,7 +298,7 @@ def _provenance(
     keys = ("commit", "dirty", "finished", "known")
     return {
         **record,
-        "title": f"{TABLES[choice.table]} on {choice.data}, made whole",
+        "title": f"{TITLES[choice.table]} on {choice.data}, made whole",
         "notes": [note for note in (SCALES[choice.scale].note, _NOTES.get(choice.data, "")) if note],
         "seconds_training": sum(row.get("seconds") or 0.0 for row in rows),
         "runs": {name: {key: one.get(key) for key in keys if key in one} for name, one in runs.items()},

@@ -1,6 +1,7 @@
 """Tables, figures and the HTML page, made from records on disk and never from models."""
 
 from lambda_vae.reports.console import print_comparison, verdict_lines
+from lambda_vae.reports.drawings import DRAWINGS, Drawing, find_drawing, write_drawing
 from lambda_vae.reports.figures import (
     equalization_figure,
     exponent_figure,
@@ -15,11 +16,14 @@ from lambda_vae.reports.style import save_figure
 from lambda_vae.reports.tables import comparison_table
 
 __all__ = [
+    "DRAWINGS",
     "ComparisonRecord",
+    "Drawing",
     "RunRecord",
     "comparison_table",
     "equalization_figure",
     "exponent_figure",
+    "find_drawing",
     "frontier_figure",
     "image_figure",
     "learning_curves",
@@ -30,5 +34,6 @@ __all__ = [
     "save_figure",
     "theory_figure",
     "verdict_lines",
+    "write_drawing",
     "write_report",
 ]

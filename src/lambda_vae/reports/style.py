@@ -6,16 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lambda_vae.errors import InputError
 from lambda_vae.files import replacing
 
-__all__ = ["COLORS", "DASHES", "MARKERS", "look", "new_figure", "save_figure"]
+__all__ = ["COLORS", "DASHES", "INK", "MARKERS", "look", "name_line", "name_panel", "new_figure", "save_figure"]
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#b0569b", "#c48a00", "#4aa3df", "#7a5cb0", "#808080")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (8, 2, 1, 2)))
 MARKERS = ("o", "s", "D", "^", "P", "v", "*", "h")
+INK = "#333333"
+"""Of words within a figure, and of lines that are no series."""
 
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans", "font.size": 9.0, "axes.titlesize": 9.5, "axes.labelsize": 9.0,
@@ -43,6 +46,37 @@ def new_figure(width: float, height: float) -> Figure:
         height: Inches.
     """
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def name_panel(axis: Axes, letter: str, title: str = "") -> None:
+    """Write a panel's letter, in bold, and its title above its left edge.
+
+    Args:
+        axis: The panel.
+        letter: Such as "a"; none if empty.
+        title: What it shows; text, never mathematics.
+    """
+    mark = rf"$\bf{{({letter})}}$ " if letter else ""
+    axis.set_title(mark + title.replace("$", r"\$"), loc="left")
+
+
+def name_line(
+    axis: Axes, place: tuple[float, float], text: str, color: str, shift: tuple[float, float] = (4, 0)
+) -> None:
+    """Write a line's name beside it, where a legend would make the eye travel.
+
+    Args:
+        axis: The panel.
+        place: A point of the line, in data units.
+        text: The name.
+        color: The line's.
+        shift: From the point to the text's edge, in printer's points; to the left where the first is negative.
+    """
+    side = "right" if shift[0] < 0 else "left"
+    axis.annotate(
+        text.replace("$", r"\$"), place, shift, textcoords="offset points", color=color, fontsize=8, ha=side,
+        va="center", annotation_clip=False,
+    )  # fmt: skip
 
 
 def save_figure(figure: Figure, path: Path) -> Path:

@@ -1,0 +1,209 @@
+"""The numbers of Figures 3 to 5, read from finished runs as plain data."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lambda_vae.data import Dataset
+from lambda_vae.diagnostics.mutual_information import mutual_information
+from lambda_vae.errors import InputError
+from lambda_vae.experiments.build import FixedView, load_data, measuring_view
+from lambda_vae.experiments.config import RunConfig, read_config
+from lambda_vae.experiments.folder import RunFolder
+from lambda_vae.experiments.snapshots import Snapshot, snapshots
+from lambda_vae.files import read_json, write_json
+from lambda_vae.reports.records import ComparisonRecord, RunRecord
+from lambda_vae.training import checkpoints
+
+__all__ = ["histograms_record", "measure_snapshots", "mixtures_record", "pictures_record"]
+
+#: Points of a scatter: as many as can be told apart in print.
+_SHOWN = 400
+_TRACKS = ("gradient_ratio", "reconstruction_gradient", "std_mean", "signal_power", "exponent")
+
+
+def measure_snapshots(path: Path, count: int) -> dict[str, Any]:
+    """Return what Figure 3 needs of a finished run over its snapshots; measured once, and kept beside the run.
+
+    The checkpoints that only the snapshots needed are removed afterwards.
+
+    Args:
+        path: Folder of the run.
+        count: At how many epoch ends it was told to keep its model.
+
+    Raises:
+        InputError: A checkpoint is gone.
+    """
+    place = path / "snapshots.json"
+    if place.exists():
+        known: dict[str, Any] = read_json(place)
+        return known
+    config = read_config(path / "config.yaml")
+    dataset = load_data(config, training=False)
+    view, readings, last = measuring_view(config, dataset), [], None
+    for last in snapshots(path, config, dataset, count):
+        readings.append({"epoch": last.epoch, **_information(last, view)})
+    if last is None:
+        raise InputError(f"{path} was trained without snapshots; remove the folder and train the run again")
+    record = {"readings": readings, **_scene(last, config, dataset, view)}
+    write_json(place, record)
+    checkpoints.prune(RunFolder(path).checkpoints)
+    return record
+
+
+def _codes(snapshot: Snapshot, view: FixedView) -> tuple[Tensor, Tensor, Tensor]:
+    """Means of the codes, ln of the variance z is sampled with, and E[x|z] at the means; of all test examples."""
+    parts = []
+    with torch.no_grad():
+        for x in view:
+            q = snapshot.vae.encode(x)
+            sampled = snapshot.vae.sampled(q, snapshot.exponent).marginals()
+            parts.append((sampled.mu, sampled.logvar, snapshot.vae.decode(sampled.mu).mean))
+    mu, logvar, decoded = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+    return mu, logvar, decoded
+
+
+def _information(snapshot: Snapshot, view: FixedView) -> dict[str, Any]:
+    """I(X;Z) of the law that z is really drawn from; the same noise at every snapshot and for every method."""
+    mu, logvar, _ = _codes(snapshot, view)
+    found = mutual_information(mu, logvar, torch.Generator().manual_seed(0), draws=4)
+    return {
+        "information": found.value,
+        "stderr": found.stderr,
+        "cap": found.cap,
+        "saturated": found.saturated,
+        "reason": found.reason,
+    }
+
+
+def _scene(snapshot: Snapshot, config: RunConfig, dataset: Dataset, view: FixedView) -> dict[str, Any]:
+    """The latent space and the reconstructions of the test examples, with how well the components are kept apart."""
+    mu, logvar, decoded = _codes(snapshot, view)
+    eps = torch.randn(mu.shape, generator=torch.Generator().manual_seed(1))
+    z = mu + torch.exp(0.5 * logvar) * eps
+    x = view.head(len(view.index))
+    labels = dataset.test.labels()
+    assert labels is not None, "mixtures are labelled"
+    component = labels[view.index].numpy()
+    return {
+        "epochs": config.epochs,
+        "noise": _list(torch.exp(0.5 * logvar).mean(0)),
+        "exponent": None if snapshot.exponent is None else _list(snapshot.exponent),
+        "rmse": _list((decoded - x).square().mean(0).sqrt()),
+        "data_std": _list(x.std(0)),
+        "agreement": {
+            "latent": _agreement(z.numpy(), component),
+            "reconstruction": _agreement(decoded.numpy(), component),
+        },
+        "component": component[:_SHOWN].tolist(),
+        "x": [_list(row) for row in x[:_SHOWN]],
+        "z": [_list(row) for row in z[:_SHOWN]],
+        "decoded": [_list(row) for row in decoded[:_SHOWN]],
+    }
+
+
+def _agreement(points: NDArray[np.floating], component: NDArray[np.int64]) -> float:
+    """Adjusted Rand index of a k-means clustering with the components: 1 is the same, 0 is chance."""
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import adjusted_rand_score
+
+    found = KMeans(len(np.unique(component)), n_init=10, random_state=0).fit_predict(points)
+    return float(adjusted_rand_score(component, found))
+
+
+def mixtures_record(comparisons: Mapping[str, ComparisonRecord], count: int) -> dict[str, Any]:
+    """Return the numbers of Figure 3.
+
+    Args:
+        comparisons: Finished runs, by data.
+        count: Snapshots of each.
+    """
+    return {
+        "panels": [
+            {"data": name, "runs": [_mixture_run(run, count) for run in _usable(record.runs)]}
+            for name, record in comparisons.items()
+        ]
+    }
+
+
+def _mixture_run(run: RunRecord, count: int) -> dict[str, Any]:
+    tracks = {name: [_list(row) for row in run.track(name)] for name in _TRACKS}
+    return {**_identity(run), "epoch": run.history["epochs"], **tracks, **measure_snapshots(run.path, count)}
+
+
+def histograms_record(runs: Iterable[RunRecord]) -> dict[str, Any]:
+    """Return the numbers of Figure 4: mean sigma and lambda of each dimension at each epoch.
+
+    Args:
+        runs: Finished runs with a history of their dimensions, one a method.
+    """
+    return {
+        "runs": [
+            {
+                **_identity(run),
+                "epoch": run.history["epochs"],
+                "std": [_list(row) for row in run.track("std_mean")],
+                "exponent": [_list(row) for row in run.track("exponent")],
+            }
+            for run in _usable(runs)
+        ]
+    }
+
+
+def pictures_record(runs: Iterable[RunRecord], count: int = 10) -> dict[str, Any]:
+    """Return the numbers of Figure 5: originals, reconstructions at mu, and decoded draws from the prior.
+
+    Args:
+        runs: Finished runs on images, one a method; all decode the same draws.
+        count: Pictures of each kind.
+
+    Raises:
+        InputError: A run has no pictures, or other originals than the first one.
+    """
+    chosen = _usable(runs)
+    for run in chosen:
+        if not run.images:
+            raise InputError(f"{run.path} has no images.npz; this figure needs runs on images")
+        if not np.array_equal(run.images["originals"], chosen[0].images["originals"]):
+            raise InputError(f"{run.path} shows other originals than {chosen[0].path}; give runs on the same data")
+    return {
+        "originals": _pixels(chosen[0].images["originals"][:count]),
+        "runs": [
+            {
+                **_identity(run),
+                "reconstructions": _pixels(run.images["reconstructions"][:count]),
+                "samples": _pixels(run.images["prior_samples"][:count]),
+                "reconstruction": run.row.get("reconstruction"),
+                "nll_bound": run.row.get("nll_bound"),
+                "surrogate_nll": run.row.get("surrogate_nll"),
+                "prior_elbo": run.row.get("prior_elbo"),
+                "prior_elbo_stderr": run.row.get("prior_elbo_stderr"),
+                "prior_elbo_judge": run.row.get("prior_elbo_judge"),
+            }
+            for run in chosen
+        ],
+    }
+
+
+def _usable(runs: Iterable[RunRecord]) -> list[RunRecord]:
+    return [run for run in runs if not run.failed and run.track("std_mean").size]
+
+
+def _identity(run: RunRecord) -> dict[str, Any]:
+    label = run.label.removesuffix(f", {run.row['epochs']} epochs")  # which a table of several lengths appends
+    keys = ("run", "method", "delta", "beta", "seed", "epochs")
+    return {"label": label, **{key: run.row.get(key) for key in keys}}
+
+
+def _pixels(images: NDArray[np.uint8]) -> list[Any]:
+    pixels: list[Any] = images.tolist()
+    return pixels
+
+
+def _list(values: Tensor | NDArray[np.floating] | Sequence[float]) -> list[float]:
+    return [float(f"{float(value):.5g}") for value in values]

@@ -1,0 +1,239 @@
+"""`reproduce figure1` to `figure5`: each figure of the paper from its runs, or from the theory alone."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from lambda_vae.errors import InputError
+from lambda_vae.experiments.build import load_data
+from lambda_vae.experiments.composing import method_named
+from lambda_vae.experiments.config import RunConfig, read_yaml, to_yaml
+from lambda_vae.experiments.figure_runs import histograms_record, mixtures_record, pictures_record
+from lambda_vae.experiments.figure_theory import causes_record, equalization_record
+from lambda_vae.experiments.folder import check_room, is_empty, is_locked, locked
+from lambda_vae.experiments.provenance import command_line, provenance
+from lambda_vae.experiments.recipe import SCALES, Recipe, load_recipes, runs_of
+from lambda_vae.experiments.reproduce import Reproduction, reproduce
+from lambda_vae.experiments.results import describe_data
+from lambda_vae.experiments.values import nearest
+from lambda_vae.files import write_atomic
+from lambda_vae.reports.drawings import write_drawing
+from lambda_vae.reports.records import ComparisonRecord, RunRecord, load_comparison
+
+__all__ = ["FIGURES", "FigureChoice", "PaperFigure", "reproduce_figure"]
+
+Comparisons = Mapping[str, ComparisonRecord]
+
+
+@dataclass(frozen=True)
+class PaperFigure:
+    """A row of the table of figures; what it looks like stands in `reports.drawings`, its runs in recipes/NAME.
+
+    Args:
+        collect: From its finished runs, by data, to the numbers that are drawn.
+        data: What it is made on, a comparison each; none for theory alone.
+        other_data: Whether it may be asked for on other data.
+        images: Whether that must be images.
+    """
+
+    collect: Callable[[Comparisons], dict[str, Any]]
+    data: tuple[str, ...] = ()
+    other_data: bool = False
+    images: bool = False
+
+
+def _all_runs(comparisons: Comparisons) -> list[RunRecord]:
+    return [run for record in comparisons.values() for run in record.runs]
+
+
+#: Every figure of the paper that is reproduced, by its name on the command line.
+FIGURES: dict[str, PaperFigure] = {
+    "figure1": PaperFigure(lambda _: causes_record()),
+    "figure2": PaperFigure(lambda _: equalization_record()),
+    "figure3": PaperFigure(
+        lambda comparisons: mixtures_record(comparisons, max(r.snapshots for r in load_recipes("figure3"))),
+        ("gaussian-mixture-2", "gaussian-mixture-4"),
+    ),
+    "figure4": PaperFigure(lambda comparisons: histograms_record(_all_runs(comparisons)), ("mnist",), other_data=True),
+    "figure5": PaperFigure(
+        lambda comparisons: pictures_record(_all_runs(comparisons)), ("omniglot",), other_data=True, images=True
+    ),
+}
+
+
+@dataclass(frozen=True)
+class FigureChoice:
+    """Which figure, from what.
+
+    Args:
+        name: A name in `FIGURES`.
+        data: Other data than its own.
+        scale: A name in `SCALES`.
+        workers: Processes at a time; one a core if not given.
+        runs: Folder of a comparison whose finished runs are drawn; nothing is trained then.
+
+    Raises:
+        InputError: An unknown name, data that does not fit the figure, or a comparison where none is of use.
+    """
+
+    name: str
+    data: str | None = None
+    scale: str = "paper"
+    workers: int | None = None
+    runs: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in FIGURES:
+            raise InputError(
+                f"unknown figure {self.name!r}{nearest(self.name, FIGURES)}; the figures are {', '.join(FIGURES)}"
+            )
+        Reproduction(self.name, scale=self.scale, workers=self.workers)  # refuses what it does not know
+        if self.data is not None and self.data not in self.figure.data and not self.figure.other_data:
+            own = f"is made on {' and '.join(self.figure.data)}" if self.figure.data else "is theory and takes no data"
+            raise InputError(f"{self.name} {own}; leave out --data {self.data}")
+        if self.runs is not None and not self.figure.other_data:
+            raise InputError(f"{self.name} is not drawn from the runs of others; leave out --runs {self.runs}")
+
+    @property
+    def figure(self) -> PaperFigure:
+        """The row of the table."""
+        return FIGURES[self.name]
+
+    @property
+    def all_data(self) -> tuple[str, ...]:
+        """The data it is made on."""
+        return self.figure.data if self.data is None else (self.data,)
+
+    @property
+    def default_out(self) -> Path:
+        """The folder, if none is given: runs/NAME, with data and scale unless they are the figure's own."""
+        data = "" if self.data is None else f"-{Path(self.data).stem}"
+        return Path("runs") / f"{self.name}{data}{'' if self.scale == 'paper' else f'-{self.scale}'}"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What its folder says it holds."""
+        own = {"runs": str(self.runs)} if self.runs is not None else {"data": list(self.all_data), "scale": self.scale}
+        return {"figure": self.name, **own}
+
+
+def reproduce_figure(
+    choice: FigureChoice, out: Path, *, resume: bool = False, console: Console | None = None
+) -> list[dict[str, Any]]:
+    """Run what is missing, draw the figure into `out` with the page beside it, and return the rows of its runs.
+
+    Args:
+        choice: What.
+        out: Folder of everything: NAME.md, .svg, .pdf and .json, and a comparison for each data set.
+        resume: Go on with what lies there; finished runs are kept.
+        console: Where progress is shown.
+
+    Raises:
+        InputError: Anything that can be refused before training.
+    """
+    started = datetime.now(UTC)
+    _check_data(choice)
+    found = _finished(choice) if choice.runs is not None else None
+    _check_folder(out, choice, resume=resume)
+    with locked(out):
+        write_atomic(out / "config.yaml", to_yaml(choice.identity))
+        comparisons = found or _train(choice, out, resume=resume, console=console)
+        record = {
+            "figure": choice.name,
+            "numbers": choice.figure.collect(comparisons),
+            "provenance": _provenance(choice, comparisons, started),
+            "notes": _notes(choice, comparisons),
+        }
+        write_drawing(record, out / f"{choice.name}.md")
+    return [dict(row) for comparison in comparisons.values() for row in comparison.rows]
+
+
+def _check_data(choice: FigureChoice) -> None:
+    for name in choice.all_data if choice.runs is None else ():
+        dataset = load_data(RunConfig(data=name))
+        if choice.figure.images and dataset.kind != "image":
+            raise InputError(f"{choice.name} shows pictures and {name} holds vectors; give data of images")
+
+
+def _check_folder(out: Path, choice: FigureChoice, *, resume: bool) -> None:
+    """Refuse a folder with anything else in it, or with a process still at work; nothing is written."""
+    if not is_empty(out):
+        there = read_yaml(out / "config.yaml") if (out / "config.yaml").exists() else {}
+        if "figure" not in there:
+            raise InputError(f"{out} is not empty and holds no figure; choose another --out")
+        if there != choice.identity:
+            differs = next(key for key in {**choice.identity, **there} if there.get(key) != choice.identity.get(key))
+            raise InputError(
+                f"{out} holds another figure: its {differs} is {there.get(differs)!r}, here it is "
+                f"{choice.identity.get(differs)!r}; choose another --out"
+            )
+        if not resume:
+            raise InputError(f"{out} holds this figure already; add --resume to go on, or choose another --out")
+    if is_locked(out):
+        raise InputError(f"another process is at work in {out}; wait until it ends, or choose another --out")
+    check_room(out)
+
+
+def _train(choice: FigureChoice, out: Path, *, resume: bool, console: Console | None) -> dict[str, ComparisonRecord]:
+    comparisons = {}
+    for data in choice.all_data:
+        folder = out / Path(data).stem
+        part = Reproduction(choice.name, data, choice.scale, workers=choice.workers)
+        reproduce(part, folder, resume=resume, console=console)
+        comparisons[data] = load_comparison(folder)
+    return comparisons
+
+
+def _finished(choice: FigureChoice) -> dict[str, ComparisonRecord]:
+    """The comparison of others, cut down to one run for each of the figure's recipes: the longest, then the first."""
+    assert choice.runs is not None
+    record = load_comparison(choice.runs)
+    picked = [run for recipe in load_recipes(choice.name) if (run := _like(recipe, record.runs)) is not None]
+    if not picked:
+        wanted = ", ".join(recipe.method for recipe in load_recipes(choice.name))
+        raise InputError(f"{choice.runs} holds no finished run that {choice.name} shows; it shows {wanted}")
+    return {record.data or "data": replace(record, runs=tuple(picked), rows=tuple(run.row for run in picked))}
+
+
+def _like(recipe: Recipe, runs: Iterable[RunRecord]) -> RunRecord | None:
+    config = runs_of(recipe, "", SCALES["paper"])[0]
+    method = method_named(config.method)
+    wanted = {
+        "method": method.name,
+        "delta": config.delta if method.uses("delta") else None,
+        "beta": config.beta if method.uses("beta") else 1.0,
+        "release_epochs": 0,
+    }
+    fitting = [run for run in runs if not run.failed and wanted.items() <= dict(run.row).items()]
+    return min(fitting, key=lambda run: (-run.row["epochs"], run.row["seed"]), default=None)
+
+
+def _provenance(choice: FigureChoice, comparisons: Comparisons, started: datetime) -> dict[str, Any]:
+    runs = _all_runs(comparisons)
+    seeds = sorted({int(run.row["seed"]) for run in runs})
+    if choice.runs is not None:
+        data = dict(next(iter(comparisons.values())).provenance.get("data") or {})
+    else:
+        described = [describe_data(RunConfig(data=name), load_data(RunConfig(data=name))) for name in choice.all_data]
+        data = described[0] if len(described) == 1 else {"name": ", ".join(one["name"] for one in described)}
+    made = {run.row["run"]: run.provenance.get("commit") for run in runs}
+    return {**provenance(command_line(), seeds, data, {}, started), "runs": made}
+
+
+def _notes(choice: FigureChoice, comparisons: Comparisons) -> list[str]:
+    notes: dict[str, None] = {}  # a set that keeps its order
+    for comparison in comparisons.values():
+        notes |= dict.fromkeys(map(str, comparison.provenance.get("notes") or ()))
+    for recipe, lengths in _other_lengths(choice, comparisons):
+        notes[f"These runs have {', '.join(map(str, lengths))} epochs; the paper's have {recipe.epochs}."] = None
+    return list(notes)
+
+
+def _other_lengths(choice: FigureChoice, comparisons: Comparisons) -> Sequence[tuple[Recipe, list[int]]]:
+    lengths = sorted({int(run.row["epochs"]) for run in _all_runs(comparisons)})
+    first = load_recipes(choice.name)[:1]
+    return [(recipe, lengths) for recipe in first if choice.runs is not None and lengths != [recipe.epochs]]

@@ -1,0 +1,62 @@
+"""What a paper's figure claims beside what we see: a short page of Markdown, its numbers from the record alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lambda_vae.reports.provenance import provenance_lines
+
+__all__ = ["AGREES", "DIFFERS", "IN_PART", "NOT_SHOWN", "Claim", "claims_page", "verdict"]
+
+AGREES, IN_PART, DIFFERS, NOT_SHOWN = "agrees", "agrees in part", "differs", "not shown here"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement of the paper.
+
+    Args:
+        paper: What it says.
+        seen: What we see, with the numbers that decide.
+        verdict: `AGREES`, `IN_PART`, `DIFFERS` or `NOT_SHOWN`.
+    """
+
+    paper: str
+    seen: str
+    verdict: str
+
+
+def verdict(holds: bool, otherwise: str = DIFFERS) -> str:
+    """Return the verdict on a claim that a number decides.
+
+    Args:
+        holds: Whether what we see is what the paper says.
+        otherwise: The verdict if not.
+    """
+    return AGREES if holds else otherwise
+
+
+def claims_page(
+    title: str, picture: str, caption: str, claims: Sequence[Claim], provenance: Mapping[str, Any], notes: Sequence[str]
+) -> str:
+    """Return the page that stands beside a figure.
+
+    Args:
+        title: Its heading.
+        picture: Name of the picture's file beside the page.
+        caption: What is drawn, and how.
+        claims: In the paper's order.
+        provenance: Where the numbers come from.
+        notes: What must be said before anything is believed.
+    """
+    said = [f"> {note}" for note in notes]
+    rows = "\n".join(f"| {_cell(c.paper)} | {_cell(c.seen)} | **{c.verdict}** |" for c in claims)
+    table = f"| the paper | what we see | |\n| --- | --- | --- |\n{rows}"
+    kept = ("command", "commit", "data", "seeds", "machine")
+    facts = [f"{label}: {text}" for label, text in provenance_lines(provenance) if label in kept]
+    made = ["Made by " + "; ".join(facts) + "."] if facts else []
+    return "\n\n".join([f"# {title}", f"![{title}]({picture})", caption, *said, table, *made]) + "\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

@@ -1,0 +1,162 @@
+"""The paper's figures from invented records: drawn, readable without colour, and judged by their own numbers."""
+
+import json
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+from fake_figures import RECORDS, figure_record
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from lambda_vae.errors import InputError
+from lambda_vae.reports.claims import AGREES, DIFFERS, IN_PART, NOT_SHOWN, Claim, claims_page
+from lambda_vae.reports.drawings import DRAWINGS, find_drawing, write_drawing
+
+
+@pytest.fixture(params=RECORDS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_a_figure_is_drawn_with_its_page_and_its_record(name: str, tmp_path: Path) -> None:
+    before = dict(mpl.rcParams)
+    page = write_drawing(figure_record(name), tmp_path / f"{name}.md")
+    assert dict(mpl.rcParams) == before
+    text = page.read_text()
+    assert f"({name}.svg)" in text
+    assert "> A note." in text
+    assert f"lambda-vae reproduce {name}" in text
+    assert sum(word in text for word in ("**agrees", "**differs", "**not shown")) > 0
+    assert (tmp_path / f"{name}.svg").read_text().startswith("<?xml")
+    assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    found = find_drawing(tmp_path)
+    assert found == json.loads(json.dumps(figure_record(name)))
+
+
+def test_a_figure_has_the_same_bytes_every_time(name: str, tmp_path: Path) -> None:
+    first = write_drawing(figure_record(name), tmp_path / "a" / f"{name}.md")
+    second = write_drawing(figure_record(name), tmp_path / "b" / f"{name}.md")
+    for ending in (".md", ".svg", ".pdf", ".json"):
+        assert first.with_suffix(ending).read_bytes() == second.with_suffix(ending).read_bytes()
+
+
+def in_grey(axis: Axes) -> list[tuple[object, ...]]:
+    """What tells each coloured series of a panel apart when all inks are black."""
+    neutral = {"#333333", "#bbbbbb"}
+    lines = [line for line in axis.get_lines() if line.get_color() not in neutral and len(line.get_xdata()) > 1]
+    return [
+        # the same colour twice is one series, such as a mean and its band
+        (line.get_color(), str(line._dash_pattern), line.get_marker())
+        for line in lines
+    ]  # fmt: skip
+
+
+def test_no_series_is_told_apart_by_colour_alone(name: str) -> None:
+    seen = 0
+    for axis in DRAWINGS[name].draw(RECORDS[name]()).axes:
+        kinds = in_grey(axis)
+        without_colour = {kind[1:] for kind in kinds}
+        assert len(without_colour) >= len({kind[0] for kind in kinds}), f"{name}: {kinds}"
+        seen += len(kinds)
+    assert seen > 0 or name == "figure5"  # which has pictures and a row of single points
+
+
+def test_the_check_of_colours_can_fail() -> None:
+    figure = DRAWINGS["figure2"].draw(RECORDS["figure2"]())
+    axis = figure.axes[0]
+    axis.plot([0, 1], [0, 1], color="#123456", linestyle="-")
+    kinds = in_grey(axis)
+    assert len({kind[1:] for kind in kinds}) < len({kind[0] for kind in kinds})
+
+
+@pytest.mark.parametrize("name", ["figure1", "figure2"])
+def test_words_stay_within_the_picture(name: str) -> None:
+    figure = DRAWINGS[name].draw(RECORDS[name]())
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    for axis in figure.axes:
+        for text in axis.texts:
+            box = text.get_window_extent(renderer)
+            assert box.x0 >= 0, text
+            assert box.x1 <= figure.bbox.x1, text
+
+
+def verdicts(name: str, numbers: dict) -> list[str]:
+    return [claim.verdict for claim in DRAWINGS[name].claims(numbers)]
+
+
+def test_claims_turn_with_the_numbers() -> None:
+    causes = RECORDS["figure1"]()
+    assert verdicts("figure1", causes)[0] == AGREES
+    causes["ratios"][1]["at_collapse"] = 1.0
+    assert verdicts("figure1", causes)[0] == DIFFERS
+    theory = RECORDS["figure2"]()
+    assert verdicts("figure2", theory)[:2] == [AGREES, AGREES]
+    theory["rates"][0], theory["farthest_at_end"] = 0.5, 0.3
+    assert verdicts("figure2", theory)[:2] == [DIFFERS, DIFFERS]
+
+
+def test_claims_on_mixtures_turn_with_the_numbers() -> None:
+    numbers = RECORDS["figure3"]()
+    assert verdicts("figure3", numbers)[1:] == [AGREES, AGREES, AGREES]
+    numbers["panels"][1]["runs"][1]["readings"][-1]["information"] = 5.0
+    assert verdicts("figure3", numbers)[3] == DIFFERS
+    numbers["panels"][1]["runs"][1]["readings"][-1]["information"] = 5.8
+    numbers["panels"][1]["runs"][1]["exponent"] = [1.0, 4.0]
+    assert verdicts("figure3", numbers)[3] == IN_PART
+    numbers["panels"][0]["runs"][0]["std_mean"][-1] = [0.3, 0.5]
+    assert verdicts("figure3", numbers)[0] == DIFFERS
+    del numbers["panels"][0]["runs"][1]
+    assert verdicts("figure3", numbers)[1] == NOT_SHOWN
+
+
+def test_an_information_that_is_unknown_is_not_judged() -> None:
+    numbers = RECORDS["figure3"]()
+    numbers["panels"][1]["runs"][0]["readings"][-1] |= {"information": None, "reason": "a code is not finite"}
+    claim = DRAWINGS["figure3"].claims(numbers)[2]
+    assert claim.verdict == NOT_SHOWN
+    assert "a code is not finite" in claim.seen
+    DRAWINGS["figure3"].draw(numbers)
+
+
+def test_claims_on_histograms_turn_with_the_numbers() -> None:
+    numbers = RECORDS["figure4"]()
+    assert verdicts("figure4", numbers) == [AGREES, AGREES, AGREES, IN_PART]
+    numbers["runs"][0]["std"][-1] = [0.5] * 30
+    numbers["runs"][2]["std"][-1] = [1.0] * 15 + [0.2] * 15
+    assert verdicts("figure4", numbers) == [DIFFERS, AGREES, DIFFERS, IN_PART]
+    del numbers["runs"][1]
+    assert verdicts("figure4", numbers)[1] == NOT_SHOWN
+    assert len(DRAWINGS["figure4"].draw(numbers).axes) == 5
+
+
+def test_claims_on_generation_turn_with_the_numbers() -> None:
+    numbers = RECORDS["figure5"]()
+    assert verdicts("figure5", numbers) == [AGREES, AGREES]
+    numbers["runs"][1]["reconstruction"], numbers["runs"][1]["prior_elbo"] = 95.0, -1950.0
+    assert verdicts("figure5", numbers) == [DIFFERS, IN_PART]
+    with_judge = len(DRAWINGS["figure5"].draw(numbers).axes)
+    for run in numbers["runs"]:
+        run["prior_elbo"] = None
+    assert verdicts("figure5", numbers)[1] == NOT_SHOWN
+    assert len(DRAWINGS["figure5"].draw(numbers).axes) == with_judge - 1
+
+
+def test_bars_and_line_breaks_do_not_break_the_table() -> None:
+    page = claims_page("T", "t.svg", "c", [Claim("|λ − 1|", "two\nlines", AGREES)], {}, [])
+    assert "| \\|λ − 1\\| | two lines | **agrees** |" in page
+
+
+def test_other_endings_and_damaged_records_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"ends in '\.txt'; a figure's page is written as \.md"):
+        write_drawing(figure_record("figure1"), tmp_path / "x.txt")
+    record = figure_record("figure2")
+    del record["numbers"]["paths"]
+    with pytest.raises(InputError, match="the record of figure2 is damaged"):
+        write_drawing(record, tmp_path / "figure2.md")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "figure1.json").write_text('{"figure": "figure1"}')
+    with pytest.raises(InputError, match="is no record of a figure"):
+        find_drawing(tmp_path)
+    assert find_drawing(tmp_path / "nowhere") is None
