@@ -15,6 +15,7 @@ from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import FixedView, load_data, measuring_view
 from lambda_vae.experiments.config import RunConfig, read_config
 from lambda_vae.experiments.folder import RunFolder
+from lambda_vae.experiments.pictures import shown
 from lambda_vae.experiments.snapshots import Snapshot, snapshots
 from lambda_vae.files import read_json, write_json
 from lambda_vae.reports.records import ComparisonRecord, RunRecord
@@ -63,7 +64,7 @@ def _codes(snapshot: Snapshot, view: FixedView) -> tuple[Tensor, Tensor, Tensor]
         for x in view:
             q = snapshot.vae.encode(x)
             sampled = snapshot.vae.sampled(q, snapshot.exponent).marginals()
-            parts.append((sampled.mu, sampled.logvar, snapshot.vae.decode(sampled.mu).mean))
+            parts.append((sampled.mu, sampled.logvar, shown(snapshot.vae.decode(sampled.mu))))
     mu, logvar, decoded = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
     return mu, logvar, decoded
 

@@ -65,6 +65,6 @@ def snapshots(path: Path, config: RunConfig, dataset: Dataset, count: int) -> It
         if not source.is_file():
             raise InputError(f"{path} kept no checkpoint of epoch {epoch}; remove the folder and train the run again")
         checkpoint = checkpoints.load(source)
-        vae = build_vae(config, dataset.features, likelihood_of(config, dataset))
+        vae = build_vae(config, dataset.shape, likelihood_of(config, dataset))
         vae.load_state_dict(checkpoint.part("model."))
         yield Snapshot(epoch, vae.eval(), checkpoint.part("equalizer.").get("exponent"))
