@@ -100,6 +100,13 @@ def test_only_runs_with_exactly_the_config_and_the_data_are_taken_up(tmp_path: P
     assert json.loads((folder / "provenance.json").read_text())["commit"] == "c0ffee"
 
 
+def test_a_number_of_samples_that_is_the_methods_own_changes_nothing(tmp_path: Path) -> None:
+    known = read_known(write_archive(tmp_path / "known.json", archived(replace(PLAIN, samples=1))))
+    assert take_up(known, {"two": replace(PLAIN, samples=2)}, tmp_path, "abc") == []
+    assert take_up(known, {"one": PLAIN}, tmp_path, "abc") == ["one"]
+    assert read_config(tmp_path / "runs" / "one" / "config.yaml") == PLAIN
+
+
 def test_a_run_that_is_here_is_left_as_it_is(tmp_path: Path) -> None:
     known = read_known(write_archive(tmp_path / "known.json", archived(PLAIN)))
     folder = tmp_path / "runs" / run_name_of(PLAIN)

@@ -1,11 +1,12 @@
 """Runs that another machine has done already: taken from a results page's archive where they are exactly the same."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lambda_vae.errors import InputError
+from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig, checked_config, write_config
 from lambda_vae.experiments.folder import RunFolder
 from lambda_vae.files import read_json, write_json
@@ -72,10 +73,11 @@ def take_up(known: tuple[KnownRun, ...], configs: Mapping[str, RunConfig], out: 
     Returns:
         The names of the runs that were taken up.
     """
-    by_config = {run.config: run for run in known if _data_hash(run) == sha256 and run.metrics["status"] == "done"}
+    done = [run for run in known if _data_hash(run) == sha256 and run.metrics["status"] == "done"]
+    by_config = {_spelt_out(run.config): run for run in done}
     taken = []
     for name, config in configs.items():
-        folder, run = RunFolder(out / "runs" / name), by_config.get(config)
+        folder, run = RunFolder(out / "runs" / name), by_config.get(_spelt_out(config))
         if run is None or folder.config.exists():
             continue
         write_config(folder.config, config)
@@ -84,6 +86,12 @@ def take_up(known: tuple[KnownRun, ...], configs: Mapping[str, RunConfig], out: 
         write_json(folder.metrics, dict(run.metrics))
         taken.append(name)
     return taken
+
+
+def _spelt_out(config: RunConfig) -> RunConfig:
+    """The same run with the number of samples named that its method takes when none is given."""
+    samples = method_named(config.method).samples if config.samples is None else config.samples
+    return replace(config, samples=samples)
 
 
 def _data_hash(run: KnownRun) -> object:
