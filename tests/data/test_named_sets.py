@@ -67,7 +67,10 @@ def test_list_says_what_is_prepared(cache, no_shared_data):
     assert (after.shape, after.train, after.test) == (data.shape, len(data.train), len(data.test))
 
 
-needs_shared = pytest.mark.skipif("LAMBDA_VAE_DATA" not in os.environ, reason="LAMBDA_VAE_DATA names no data folder")
+#: Read before any test changes it.
+SHARED = os.environ.get("LAMBDA_VAE_DATA")
+
+needs_shared = pytest.mark.skipif(SHARED is None, reason="LAMBDA_VAE_DATA names no data folder")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +79,7 @@ def shared_cache(tmp_path_factory):
 
 
 def shared_file(name):
-    path = Path(os.environ["LAMBDA_VAE_DATA"]) / name
+    path = Path(str(SHARED)) / name
     if not path.is_file():
         pytest.skip(f"LAMBDA_VAE_DATA has no {name}")
     return path
