@@ -54,6 +54,7 @@ NEUTRAL: dict[str, dict[str, Any]] = {
     "beta-vae": {"beta": 1.0},
     "warm-up": {"warm_up_epochs": 0.0},
     "lambda-vae": {"delta": float("inf")},
+    "lambda-rising": {"delta": float("inf"), "warm_up_epochs": 0.0},
     "noise-clamp": {"delta": float("inf")},
     "lambda-elbo": {"delta": float("inf")},
     "free-bits": {"free_bits": 0.0},

@@ -13,7 +13,7 @@ __all__ = ["method_named"]
 _MISFITS: tuple[tuple[frozenset[str], frozenset[str], str], ...] = (
     (
         frozenset({"avb"}),
-        frozenset({"lambda-vae", "noise-clamp", "fixed-noise", "lambda-detached", "lambda-elbo"}),
+        frozenset({"lambda-vae", "lambda-rising", "noise-clamp", "fixed-noise", "lambda-detached", "lambda-elbo"}),
         "an implicit posterior has no sigma of its own for lambda to act on; use lambda-vae+iaf",
     ),
     (
@@ -38,7 +38,7 @@ _MISFITS: tuple[tuple[frozenset[str], frozenset[str], str], ...] = (
     ),
     (
         frozenset({"iwae"}),
-        frozenset({"lambda-vae", "lambda-detached", "lambda-elbo", "noise-clamp", "fixed-noise"}),
+        frozenset({"lambda-vae", "lambda-rising", "lambda-detached", "lambda-elbo", "noise-clamp", "fixed-noise"}),
         "importance weights need the density of the law really sampled, not the KL of another; leave out iwae and "
         "draw more with --samples",
     ),

@@ -48,7 +48,8 @@ class RunConfig:
         decay: λ-VAE: of the moving average of σ.
         max_exponent: λ-VAE: largest λ.
         beta: beta-vae: weight of the KL.
-        warm_up_epochs: warm-up: length of the line from 0 to 1; half of all epochs if not given.
+        warm_up_epochs: warm-up, lambda-rising: length of the line from 0 to 1; half of all epochs if not given, in
+            lambda-rising five sixths.
         cycles: cyclical: how many.
         free_bits: free-bits: nats that each group of dimensions may hold without cost.
         free_bits_group: free-bits: dimensions in a group.

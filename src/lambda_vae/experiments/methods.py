@@ -1,5 +1,7 @@
 """The table of methods: name, paper, parts. All methods share every part that is not under test."""
 
+from dataclasses import replace
+
 from lambda_vae.equalization import (
     DetachedExponent,
     FixedNoise,
@@ -34,9 +36,9 @@ from lambda_vae.training import (
 __all__ = ["METHODS"]
 
 
-def _line(config: RunConfig, epochs: float | None) -> Schedule:
-    """From 0 to 1 over so many epochs, or over half of all."""
-    return LinearWarmUp(config.epochs / 2 if epochs is None else epochs)
+def _line(config: RunConfig, epochs: float | None, part: float = 1 / 2) -> Schedule:
+    """From 0 to 1 over so many epochs, or over this part of all."""
+    return LinearWarmUp(config.epochs * part if epochs is None else epochs)
 
 
 def _with_pairs(config: RunConfig, objective: Objective) -> Objective:
@@ -60,6 +62,12 @@ def _equalizer(config: RunConfig) -> VarianceEqualizer:
         release_capacity=config.release_capacity,
         total_epochs=config.epochs,
     )
+
+
+def _rising(config: RunConfig) -> VarianceEqualizer:
+    """Delta rises from the first sixth of training on, and is infinite for the last twelfth."""
+    release, settle = round(config.epochs * 3 / 4), round(config.epochs / 12)
+    return _equalizer(replace(config, release_epochs=release, settle_epochs=settle, release_path="delta"))
 
 
 _ADVERSARY = ("adversary_hidden", "adversary_rate")
@@ -210,6 +218,15 @@ _ROWS = (
         short="λ",
         settings=_LAMBDA,
         equalizer=_equalizer,
+    ),
+    Method(
+        "lambda-rising",
+        "λ-VAE with rising δ and warm-up",
+        "ours: Eq. 9-17 of the λ-VAE paper on the way from δ to the plain VAE, under the warm-up of arXiv:1511.06349",
+        short="λ rising",
+        settings=("delta", "warm_up_epochs", "ramp_epochs", "refresh_every", "decay", "max_exponent"),
+        schedule=lambda config: _line(config, config.warm_up_epochs, 5 / 6),
+        equalizer=_rising,
     ),
     Method(
         "noise-clamp",
