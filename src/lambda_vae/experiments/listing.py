@@ -66,19 +66,14 @@ def gradients_table(rows: Sequence[GradientRow]) -> Table:
         rows: Runs or pools.
     """
     single = rows[0].runs == (rows[0].name,)
-    table = Table(title="Runs" if single else "Pooled", caption="– : the reason stands below, or in --out.")
-    for heading in (
-        "",
-        "ρ_crit at the end",
-        "accuracy",
-        "chance",
-        "on a new run",
-        "α",
-        "α − 1, from ρ",
-        "c",
-        "collapsed",
-        "dI/dI",
-    ):
+    table = Table(
+        title="Runs" if single else "Pooled",
+        caption="– : the reason stands below, or in --out.",
+        box=SIMPLE_HEAD,
+        padding=(0, 0, 0, 1),
+    )
+    table.add_column("run" if single else "runs", no_wrap=True)
+    for heading in ("ρ_crit", "accuracy", "chance", "new run", "α", "α − 1", "c", "collapsed", "dI/dI"):
         table.add_column(heading, justify="right")
     for row in rows:
         end, decay, passed = row.ratios["end"], row.decay, row.attenuation
