@@ -69,6 +69,7 @@ bench: $(BENCH) ## time training side by side with other trainers, and its memor
 	.venv-bench/bin/python benchmarks/precision.py
 	.venv-bench/bin/python benchmarks/methods.py
 	.venv-bench/bin/python benchmarks/pixelcnn_sampling.py
+	.venv-bench/bin/python benchmarks/logistic_mixture.py
 	.venv-bench/bin/python benchmarks/information.py
 
 docs: $(DOCS) ## build the documentation; a warning is an error

@@ -4,7 +4,7 @@ from linear_gaussian import draw, linear_vae, loadings
 from torch import nn
 
 from lambda_vae.diagnostics.residual import residual_signal
-from lambda_vae.distributions import BernoulliLikelihood
+from lambda_vae.distributions import BernoulliLikelihood, LogisticMixtureLikelihood
 from lambda_vae.distributions.likelihood import Likelihood
 from lambda_vae.model import VAE
 from lambda_vae.posteriors import GaussianPosterior
@@ -81,14 +81,40 @@ def test_nan_data_leave_no_plausible_number():
     assert signal.directions == 0
 
 
-class Odd(Likelihood):
-    """A likelihood that cannot be drawn from."""
+class Scored:
+    """A law that cannot be drawn from."""
 
+    def __init__(self, theta):
+        self.theta = theta
+
+    def log_prob(self, x):
+        return -(x - self.theta).abs().sum(-1)
+
+
+class Odd(Likelihood):
     def forward(self, theta):
-        return torch.distributions.Independent(torch.distributions.Laplace(theta, 1.0), 1)
+        return Scored(theta)
 
 
 def test_likelihood_without_draws_is_not_judged():
     vae = linear_vae(TRUE)
     vae.likelihood = Odd(12)
     assert left(vae, draw(TRUE, 50)) is None
+
+
+def test_grey_values_with_and_without_shared_causes():
+    """A logistic mixture of two components over 3x3 pixels; what they share is one brightness."""
+    generator = torch.Generator().manual_seed(1)
+    theta = torch.tensor([0.0, 0.5, -0.2, 0.3, -2.0, -1.5])
+    decoder = nn.Sequential(nn.Linear(4, 54), nn.Unflatten(1, (6, 3, 3)))
+    likelihood = LogisticMixtureLikelihood(9, 2)
+    vae = VAE(nn.Identity(), GaussianPosterior(9, 4), StandardNormalPrior(4), decoder, likelihood)
+    with torch.no_grad():
+        for parameter in vae.parameters():
+            parameter.zero_()
+        decoder[0].bias.copy_(theta.repeat_interleave(9))
+        alone = likelihood(theta.view(1, 6, 1, 1).expand(2000, 6, 3, 3)).sample(generator)
+        brighter = 0.2 * torch.randn(2000, 1, generator=generator)
+        shared = ((alone + brighter).clamp(0, 1) * 255).round() / 255
+    assert left(vae, alone).directions == 0
+    assert left(vae, shared).directions == 1

@@ -1,11 +1,11 @@
 """Is anything left in the data for one more dimension to carry?
 
-The score of the decoder's output, d log p(x|theta)/d theta, is pure noise with a diagonal covariance (the Fisher
-information) if the latent explains everything that the features share. A direction in which the scores of real data
-vary together by more than that is something an additional dimension could encode: whitened by the Fisher information,
-an eigenvalue l > 1 is worth (l - 1 - ln l)/2 nats after paying its KL (exact for a linear-Gaussian decoder). Chance
-produces eigenvalues above 1 too; how large ones, data drawn from the model itself show, since there is nothing left
-in them.
+The score of the decoder's output, d log p(x|theta)/d theta by the location of each feature, is pure noise with a
+diagonal covariance (the Fisher information) if the latent explains everything that the features share. A direction in
+which the scores of real data vary together by more than that is something an additional dimension could encode:
+whitened by the Fisher information, an eigenvalue l > 1 is worth (l - 1 - ln l)/2 nats after paying its KL (exact for a
+linear-Gaussian decoder). Chance produces eigenvalues above 1 too; how large ones, data drawn from the model itself
+show, since there is nothing left in them.
 
 This holds for likelihoods whose features are independent given z. An autoregressive decoder explains the rest by
 itself.
@@ -126,7 +126,8 @@ def _batch_scores(
         if any(draw is None for draw in draws):
             return None
         seen = [x, *(draw for draw in draws if draw is not None)]
-        return [torch.autograd.grad(p_x.log_prob(points).sum(), leaf, retain_graph=True)[0] for points in seen]
+        gradients = (torch.autograd.grad(p_x.log_prob(points).sum(), leaf, retain_graph=True)[0] for points in seen)
+        return [vae.likelihood.by_feature(gradient) for gradient in gradients]
 
 
 def _compare(sums: list[_Covariance], margin: float) -> ResidualSignal:

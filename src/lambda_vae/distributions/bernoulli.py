@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from lambda_vae.distributions.chance import normal
 from lambda_vae.distributions.likelihood import Likelihood, at_least_float32
 
 __all__ = ["Bernoulli", "BernoulliLikelihood"]
@@ -54,7 +55,9 @@ class Bernoulli:
         Args:
             generator: The source of chance.
         """
-        return torch.bernoulli(self.mean, generator=generator)
+        p = self.mean
+        drawn = normal(p.shape, generator, p.device, uniform=True) < p
+        return drawn.to(p.dtype).masked_fill(p.isnan(), torch.nan)
 
 
 class BernoulliLikelihood(Likelihood):

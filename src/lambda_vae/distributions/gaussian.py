@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lambda_vae.distributions.chance import normal
 from lambda_vae.distributions.draw import Draw
 from lambda_vae.distributions.likelihood import Likelihood, at_least_float32
 from lambda_vae.equalization.theory import sampling_logvar
@@ -86,6 +87,14 @@ class DiagGaussian:
             eps: Standard normal noise, [K, ..., D]; the only door for chance.
         """
         return self.mu + self.std * eps
+
+    def sample(self, generator: torch.Generator | None = None) -> Float[Tensor, "*batch D"]:
+        """Return a draw, as a likelihood gives one.
+
+        Args:
+            generator: The source of chance.
+        """
+        return self.rsample(normal(self.mu.shape, generator, self.mu.device))
 
     def log_prob(self, z: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample_batch"]:
         """Return the log density at z in nats, summed over the last axis.

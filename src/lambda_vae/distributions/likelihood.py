@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["Drawable", "Independent", "Likelihood", "Observation", "at_least_float32"]
+__all__ = ["Drawable", "Independent", "Likelihood", "Observation", "PixelLaw", "at_least_float32"]
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
@@ -37,15 +37,20 @@ class Independent(Observation, Protocol):
 
 
 @runtime_checkable
-class Drawable(Independent, Protocol):
+class Drawable(Observation, Protocol):
+    """A p(x|z) that can be drawn from."""
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """A draw, [..., F]."""
+
+
+@runtime_checkable
+class PixelLaw(Drawable, Protocol):
     """What can give the pixels of an autoregressive decoder one at a time."""
 
     @property
     def mode(self) -> Tensor:
         """The likeliest value of each feature, [..., F]."""
-
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """A draw, [..., F]."""
 
 
 class Likelihood(nn.Module):
@@ -76,3 +81,11 @@ class Likelihood(nn.Module):
             channels: Of the image.
         """
         return channels
+
+    def by_feature(self, gradient: Float[Tensor, "*batch F"]) -> Float[Tensor, "*batch F"]:
+        """Return what shifting the location of each feature changes, from what changing theta does.
+
+        Args:
+            gradient: d log p(x) / d theta, of the shape of theta.
+        """
+        return gradient

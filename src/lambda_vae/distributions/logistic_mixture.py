@@ -1,14 +1,14 @@
 """The discretised logistic mixture: p(x|z) of images with 256 grey values."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from lambda_vae.distributions.chance import normal
 from lambda_vae.distributions.likelihood import Likelihood, at_least_float32
 from lambda_vae.distributions.logistic_form import MAX_LOG_SCALE, MIN_LOG_SCALE, MixtureForm, MixtureParameters
 from lambda_vae.distributions.logistic_kernel import mixture_log_prob
@@ -18,6 +18,9 @@ __all__ = ["ChannelLogisticMixtureLikelihood", "LogisticMixture", "LogisticMixtu
 
 #: How far 255 x may lie from a whole number; what rounding leaves in float32 is a thousand times smaller.
 _TOLERANCE = 0.01
+
+#: Numbers in one array of `mean` and `mode`, which look at all 256 values: a megabyte in float32.
+_NUMBERS = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,30 +95,12 @@ class LogisticMixture:
         Autoregressive: green and blue are taken at the component's mean of the channels before, which differs from
         E[x] only by what 0 and 255 cut off.
         """
-        weight = self._parameters().logits.softmax(2)
-        means = list[Tensor]()
-        for mu, inv in self._located(means):
-            mean = torch.zeros_like(mu)
-            for threshold in range(1, 256):  # E[x] = sum over v of P(x >= v)
-                mean += torch.sigmoid((mu - ((threshold - 0.5) / 127.5 - 1.0)) * inv)
-            means.append(mean / 127.5 - 1.0)
-        return self._rows([(weight * (mean + 1.0) / 2.0).sum(2) for mean in means])
+        return self._by_pixel(_means)
 
     @property
     def mode(self) -> Float[Tensor, "*batch F"]:
         """The likeliest value of each channel; autoregressive: of each given the likeliest ones before it."""
-        joint, chosen = self._parameters().logits, list[Tensor]()
-        for mu, inv in self._located(chosen):
-            best = mu.new_full(mu[:, :, :1].shape, -torch.inf)
-            value = torch.zeros_like(best)
-            for level in range(256):
-                total = (joint + _log_mass(level, mu, inv)).logsumexp(2, keepdim=True)
-                better = ~(total <= best)  # true where it is NaN
-                best, value = torch.where(better, total, best), torch.where(better, float(level), value)
-            value = torch.where(best.isnan(), torch.nan, value)
-            joint = joint + _log_mass(value, mu, inv)
-            chosen.append(value / 127.5 - 1.0)
-        return self._rows([(value.squeeze(2) + 1.0) / 2.0 for value in chosen])
+        return self._by_pixel(_modes)
 
     def sample(self, generator: torch.Generator | None = None) -> Float[Tensor, "*batch F"]:
         """Return draws, rows of k/255.
@@ -123,44 +108,68 @@ class LogisticMixture:
         Args:
             generator: The source of chance.
         """
-        logits, drawn = self._parameters().logits, list[Tensor]()
-        uniform = torch.rand(logits[:, :, :1].shape, generator=generator, dtype=logits.dtype, device=logits.device)
-        cumulative = logits.softmax(2).cumsum(2)
-        which = (uniform > cumulative[:, :, :-1]).sum(2, keepdim=True)
-        for mu, inv in self._located(drawn):
-            u = torch.rand(uniform.shape, generator=generator, dtype=logits.dtype, device=logits.device)
-            value = mu.gather(2, which) + torch.logit(u) / inv.gather(2, which)
-            value = ((value + 1.0) * 127.5).round().clamp(0.0, 255.0)
-            drawn.append(torch.where(cumulative[:, :, -1:].isnan(), torch.nan, value) / 127.5 - 1.0)
-        return self._rows([(value.squeeze(2) + 1.0) / 2.0 for value in drawn])
+        return self._by_pixel(lambda form, theta: _draws(form, theta, generator), values=1)
 
-    def _parameters(self) -> MixtureParameters:
-        p, height, width = self.theta.shape[-3:]
-        return self.form.split(self.theta.reshape(-1, p, height * width).contiguous())
-
-    def _located(self, before: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield mu and 1/s [N, G, K, S] of each channel in turn; the caller adds its x in [-1, 1] to `before`."""
-        theta = self._parameters()
-        inv, coef = torch.exp(-theta.log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE)), theta.coef.tanh().unbind(2)
-        for channel in range(self.form.depth):
-            mu = theta.mu[:, :, channel]
-            for (later, earlier), c in zip(self.form.pairs, coef, strict=True):
-                if later == channel:
-                    mu = mu + c * before[earlier]
-            yield mu, inv[:, :, channel]
-
-    def _rows(self, channels: list[Tensor]) -> Tensor:
-        """Values [N, G, S] of each channel of a group, as rows [..., F]."""
-        values = torch.stack(channels, -1).permute(0, 2, 1, 3)
-        return values.reshape(*self.theta.shape[:-3], -1)
+    def _by_pixel(
+        self, choose: Callable[[MixtureForm, MixtureParameters], list[Tensor]], values: int = 256
+    ) -> Float[Tensor, "*batch F"]:
+        """Rows of what is chosen for each channel of a group, [n, G, 1] in [-1, 1]; so many pixels as fit at a time."""
+        form = self.form
+        pixels = self.theta.movedim(-3, -1).reshape(-1, form.maps, 1)
+        some = max(1, _NUMBERS // (values * form.groups * form.components))
+        chosen = [torch.cat(choose(form, form.split(part)), 2) for part in pixels.split(some)]
+        return ((torch.cat(chosen) + 1.0) / 2.0).reshape(*self.theta.shape[:-3], -1)
 
 
-def _log_mass(value: Tensor | float, mu: Tensor, inv: Tensor) -> Tensor:
-    """Log of what a component gives to a value 0..255, in the closed form of the kernel, one bin at a time."""
-    value = torch.as_tensor(value, dtype=mu.dtype, device=mu.device)
-    a, b = (((value + 0.5) / 127.5 - 1.0 - mu) * inv), ((mu - (value - 0.5) / 127.5 + 1.0) * inv)
-    inside = torch.log(-torch.expm1(-inv / 127.5)) + F.logsigmoid(a) + F.logsigmoid(b)
-    return torch.where(value == 0.0, F.logsigmoid(a), torch.where(value == 255.0, F.logsigmoid(b), inside))
+def _means(form: MixtureForm, theta: MixtureParameters) -> list[Tensor]:
+    weight, means = theta.logits.softmax(2), list[Tensor]()
+    for mu, inv in _located(form, theta, means):
+        # E[x] is the sum over the 255 ends between bins of the probability that x lies above.
+        means.append(2.0 * _above(mu, inv).mean(-1, keepdim=True) - 1.0)
+    return [(weight * mean).sum(2) for mean in means]
+
+
+def _modes(form: MixtureForm, theta: MixtureParameters) -> list[Tensor]:
+    weight, chosen = theta.logits.softmax(2), list[Tensor]()
+    for mu, inv in _located(form, theta, chosen):
+        above = _above(mu, inv)
+        inside = above[..., :-1] * (1.0 - above[..., 1:]) * -torch.expm1(-inv / 127.5)  # as in the kernel
+        mass = torch.cat((1.0 - above[..., :1], inside, above[..., -1:]), -1)
+        total = weight.transpose(2, 3) @ mass
+        best, level = total.max(-1, keepdim=True)
+        # Given this value, so likely is each component; no sum is below 1/256.
+        weight = weight * mass.gather(-1, level.expand_as(weight)) / best
+        chosen.append(torch.where(best.isnan(), torch.nan, level.to(best.dtype)) / 127.5 - 1.0)
+    return [value.squeeze(2) for value in chosen]
+
+
+def _draws(form: MixtureForm, theta: MixtureParameters, generator: torch.Generator | None) -> list[Tensor]:
+    cumulative, drawn = theta.logits.softmax(2).cumsum(2), list[Tensor]()
+    shape, device = cumulative[:, :, :1].shape, cumulative.device
+    which = (normal(shape, generator, device, uniform=True) > cumulative[:, :, :-1]).sum(2, keepdim=True)
+    for mu, inv in _located(form, theta, drawn):
+        u = normal(shape, generator, device, uniform=True).to(mu.dtype)
+        value = mu.gather(2, which) + torch.logit(u) / inv.gather(2, which)
+        value = ((value + 1.0) * 127.5).round().clamp(0.0, 255.0)
+        drawn.append(torch.where(cumulative[:, :, -1:].isnan(), torch.nan, value) / 127.5 - 1.0)
+    return [value.squeeze(2) for value in drawn]
+
+
+def _located(form: MixtureForm, theta: MixtureParameters, before: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield mu and 1/s [n, G, K, 1] of each channel in turn; the caller adds its x in [-1, 1] to `before`."""
+    inv, coef = torch.exp(-theta.log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE)), theta.coef.tanh().unbind(2)
+    for channel in range(form.depth):
+        mu = theta.mu[:, :, channel]
+        for (later, earlier), c in zip(form.pairs, coef, strict=True):
+            if later == channel:
+                mu = mu + c * before[earlier]
+        yield mu, inv[:, :, channel]
+
+
+def _above(mu: Tensor, inv: Tensor) -> Tensor:
+    """The probability that a component lies above each end between two bins, [n, G, K, 255]."""
+    ends = torch.arange(1, 256, dtype=mu.dtype, device=mu.device).sub(128.0).div(127.5)
+    return torch.sigmoid((mu - ends) * inv)
 
 
 def _levels(x: Tensor) -> Tensor:
@@ -204,6 +213,17 @@ class LogisticMixtureLikelihood(Likelihood):
             channels: Of the image.
         """
         return MixtureForm(channels, self.components, self.autoregressive).maps
+
+    def by_feature(self, gradient: Float[Tensor, "*batch P H W"]) -> Float[Tensor, "*batch F"]:
+        """Return what shifting all components of a value together changes, from what changing theta does.
+
+        Args:
+            gradient: d log p(x) / d theta, of the shape of theta.
+        """
+        *batch, p, height, width = gradient.shape
+        form = MixtureForm.of_maps(p, self.components, self.autoregressive)
+        mu = form.split(gradient.reshape(-1, p, height * width)).mu.sum(3)
+        return mu.flatten(1, 2).transpose(1, 2).reshape(*batch, -1)
 
     def forward(self, theta: Float[Tensor, "*batch P H W"]) -> LogisticMixture:
         """Return the mixture of these maps."""

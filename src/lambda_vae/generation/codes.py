@@ -59,6 +59,6 @@ def draw_examples(vae: VAE, sampler: Sampler, n: int, generator: torch.Generator
     for z in torch.split(sampler.sample(n, generator), _ROWS_PER_PASS):
         x = observed(vae.decode(z), generator)
         if x is None:
-            raise InputError("this likelihood cannot be drawn from; use bernoulli or gaussian")
+            raise InputError("this likelihood cannot be drawn from at once; use another network than pixelcnn")
         drawn.append(x)
     return torch.cat(drawn)
