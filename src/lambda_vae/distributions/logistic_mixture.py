@@ -117,7 +117,7 @@ class LogisticMixture:
         form = self.form
         pixels = self.theta.movedim(-3, -1).reshape(-1, form.maps, 1)
         some = max(1, _NUMBERS // (values * form.groups * form.components))
-        chosen = [torch.cat(choose(form, form.split(part)), 2) for part in pixels.split(some)]
+        chosen = [torch.cat(choose(form, form.split(part)), 2) for part in torch.split(pixels, some)]
         return ((torch.cat(chosen) + 1.0) / 2.0).reshape(*self.theta.shape[:-3], -1)
 
 
