@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from lambda_vae.equalization import attractor_std, optimal_exponent
 from lambda_vae.reports.claims import DIFFERS, IN_PART, NOT_SHOWN, Claim, verdict
@@ -48,7 +49,7 @@ def histogram_figure(record: Mapping[str, Any]) -> Figure:
         _exponent_panel(last, record)
         name_panel(last, "abcdefg"[len(runs) % 7], "exponents")
         layout = figure.get_layout_engine()
-        assert layout is not None
+        assert isinstance(layout, ConstrainedLayoutEngine)
         layout.set(w_pad=0.02, wspace=0)
     return figure
 
