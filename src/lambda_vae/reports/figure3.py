@@ -82,7 +82,7 @@ def _ratio_panel(axis: Axes, run: Mapping[str, Any]) -> None:
             (epochs[-1], ratio[-1, dimension]),
             f"{dimension + 1}",
             COLORS[dimension],
-            (3, 9 * above[dimension] - 4),
+            (3, 9.0 * float(above[dimension]) - 4),
         )
     axis.set(yscale="log", ylabel="ρ")
 
