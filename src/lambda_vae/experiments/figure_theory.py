@@ -76,7 +76,7 @@ def attraction_path(times: Curve, start: float, exponent: float) -> Curve:
         0.5
     """
     left = (start ** (1 - exponent) - exponent) * np.exp((1 - exponent) * times)
-    path: NDArray[np.float64] = (exponent + left) ** (1 / (1 - exponent))
+    path: Curve = (exponent + left) ** (1 / (1 - exponent))
     return path
 
 

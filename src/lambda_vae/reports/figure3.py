@@ -82,7 +82,7 @@ def _ratio_panel(axis: Axes, run: Mapping[str, Any]) -> None:
             (epochs[-1], ratio[-1, dimension]),
             f"{dimension + 1}",
             COLORS[dimension],
-            (3, 9.0 * int(above[dimension]) - 4.0),
+            (3, 9.0 * float(above[dimension]) - 4),
         )
     axis.set(yscale="log", ylabel="ρ")
 
@@ -191,8 +191,8 @@ def _vanishing(run: Mapping[str, Any]) -> Claim:
     gone, collapsed = _first(run["epoch"], pull < 0.02 * pull.max()), _first(run["epoch"], std > 0.99)
     order = gone is not None and collapsed is not None and gone <= collapsed
     vanished = _since(gone, f"below 2% of its largest value ({pull.max():.3f})")
-    died = f"Its |g| {vanished}, its σ {_since(collapsed, 'above 0.99')}"
-    seen = f"Dimension {dead[0] + 1} collapses. {died}. At the end: {_ends(run)}."
+    near = _since(collapsed, "above 0.99")
+    seen = f"Dimension {dead[0] + 1} collapses. Its |g| {vanished}, its σ {near}. At the end: {_ends(run)}."
     return Claim(paper, seen, verdict(order, IN_PART))
 
 
