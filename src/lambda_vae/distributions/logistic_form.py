@@ -20,7 +20,7 @@ MAX_LOG_SCALE = 20.0
 class MixtureParameters(NamedTuple):
     """Views of a decoder's maps; G groups of c channels that share their component, S pixels.
 
-    Attributes:
+    Args:
         logits: Of the components, [N, G, K, S].
         mu: Locations, [N, G, c, K, S].
         log_scale: ln of the scales, [N, G, c, K, S].
