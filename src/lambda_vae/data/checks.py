@@ -101,8 +101,8 @@ def check_batch(n: int, batch: int) -> None:
 def check_likelihood(data: Dataset, likelihood: str) -> None:
     """Raise unless the values of `data` are in the support that `likelihood` assumes.
 
-    Bernoulli wants images, or vectors in [0, 1]; every other likelihood takes any finite number, and `load` lets no
-    others through.
+    Bernoulli wants images, or vectors in [0, 1]; a logistic mixture wants images; every other likelihood takes any
+    finite number, and `load` lets no others through.
 
     Args:
         data: The data set; read through once, in chunks, if it holds vectors.
@@ -111,6 +111,10 @@ def check_likelihood(data: Dataset, likelihood: str) -> None:
     Raises:
         InputError: A value lies outside; the message gives it and its row.
     """
+    if likelihood.startswith("logistic-mixture") and data.kind != "image":
+        raise InputError(
+            f"{data.name} holds vectors, and the likelihood {likelihood} is one of images with 256 values; use gaussian"
+        )
     if likelihood != "bernoulli" or data.kind == "image":
         return
     for part, split in (("train", data.train), ("test", data.test)):

@@ -10,6 +10,13 @@ from lambda_vae.distributions.gaussian import DiagGaussian, GaussianLikelihood, 
 from lambda_vae.distributions.kl import closed_form_kl, kl_or_ratio
 from lambda_vae.distributions.law import Density, Law
 from lambda_vae.distributions.likelihood import Independent, Likelihood, Observation
+from lambda_vae.distributions.logistic_form import MixtureForm
+from lambda_vae.distributions.logistic_kernel import mixture_log_prob
+from lambda_vae.distributions.logistic_mixture import (
+    ChannelLogisticMixtureLikelihood,
+    LogisticMixture,
+    LogisticMixtureLikelihood,
+)
 from lambda_vae.distributions.mixture import GaussianMixture
 
 __all__ = [
@@ -21,6 +28,7 @@ __all__ = [
     "Bijection",
     "Causal",
     "CausalLikelihood",
+    "ChannelLogisticMixtureLikelihood",
     "Density",
     "DiagGaussian",
     "Draw",
@@ -30,13 +38,22 @@ __all__ = [
     "Independent",
     "Law",
     "Likelihood",
+    "LogisticMixture",
+    "LogisticMixtureLikelihood",
+    "MixtureForm",
     "Observation",
     "PlanarFlow",
     "Reversed",
     "closed_form_kl",
     "kl_or_ratio",
+    "mixture_log_prob",
     "standard_normal",
 ]
 
 #: Every likelihood by its name on the command line.
-LIKELIHOODS: dict[str, type[Likelihood]] = {"bernoulli": BernoulliLikelihood, "gaussian": GaussianLikelihood}
+LIKELIHOODS: dict[str, type[Likelihood]] = {
+    "bernoulli": BernoulliLikelihood,
+    "gaussian": GaussianLikelihood,
+    "logistic-mixture": LogisticMixtureLikelihood,
+    "logistic-mixture-channels": ChannelLogisticMixtureLikelihood,
+}

@@ -83,7 +83,8 @@ class RunConfig:
         decoder_blocks: resnet: residual blocks a stage in the decoder.
         multipliers: resnet, pixelcnn: of the widths, one a stage; each stage halves the image.
         pixelcnn_layers: pixelcnn: gated layers.
-        likelihood: bernoulli or gaussian; by the data if not given.
+        likelihood: bernoulli, gaussian, or for grey and RGB values logistic-mixture (channels independent) or
+            logistic-mixture-channels (green given red, blue given both); by the data if not given.
         binarisation: Of images under a Bernoulli likelihood: stochastic (afresh at each view), fixed, or none (grey
             values kept).
         validation: Training examples to hold out and measure on instead of the test set; 0 for none.

@@ -9,6 +9,7 @@ from lambda_vae.distributions import LIKELIHOODS, CausalLikelihood, Likelihood
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.config import RunConfig
 from lambda_vae.networks import (
+    MLP,
     ContextMaps,
     ImageShape,
     PixelCNN,
@@ -75,10 +76,13 @@ def build_decoder(config: RunConfig, shape: tuple[int, ...], likelihood: str) ->
         InputError: As `build_encoder`, or a likelihood that a pixelcnn cannot draw from.
     """
     features, p_x = prod(shape), LIKELIHOODS[likelihood](prod(shape))
-    if config.network == "mlp":
+    if config.network == "mlp" and not p_x.as_maps:
         return mlp(config.latent_dim, config.hidden, features, config.activation), p_x
     image, rows = ImageShape.of(shape), not p_x.as_maps
     maps = p_x.maps(image.channels)
+    if config.network == "mlp":
+        grid = (maps, image.height, image.width)
+        return MLP(*mlp(config.latent_dim, config.hidden, prod(grid), config.activation), nn.Unflatten(1, grid)), p_x
     if config.network == "resnet":
         sizes = ResNetSizes(config.decoder_width, config.decoder_blocks, config.multipliers)
         return ResNetDecoder(config.latent_dim, image, sizes, maps, rows=rows), p_x
