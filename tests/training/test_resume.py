@@ -80,7 +80,7 @@ def test_position_in_the_epoch_counts_its_seconds_once(tmp_path: Path) -> None:
     interrupt(tmp_path, STEPS + 2, signal.SIGTERM)
     resumed = lambda_trainer(tmp_path)
     resumed.restore(newest(tmp_path))
-    before = resumed._seconds
+    before = resumed.seconds
     assert before > 0
     assert resumed.fit().rows[1].scalars["seconds"] > before
 

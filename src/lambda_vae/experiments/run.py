@@ -176,7 +176,8 @@ def _train(
         with bar or nullcontext():
             trainer.fit()
         if accelerator.is_main_process:
-            record_result(config, dataset, trainer, folder, started)
+            with trainer.averaged():
+                record_result(config, dataset, trainer, folder, started)
         accelerator.wait_for_everyone()
     except Diverged as failure:
         if accelerator.is_main_process:
