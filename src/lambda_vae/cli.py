@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 from rich.console import Console
@@ -31,6 +31,10 @@ from lambda_vae.options import (
     tune_parser,
 )
 
+if TYPE_CHECKING:
+    from lambda_vae.data import ImageOptions
+    from lambda_vae.experiments import RunConfig
+
 __all__ = ["main"]
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -51,9 +55,12 @@ def _train(options: Namespace, console: Console) -> None:
     from lambda_vae.experiments.config import checked_config
 
     out = Path(options.out)
-    values = {name: getattr(options, name) for name in RunConfig.__dataclass_fields__}
+    config = checked_config({name: getattr(options, name) for name in RunConfig.__dataclass_fields__})
+    if options.estimate:
+        _estimate(config, console)
+        return
     metrics = train(
-        checked_config(values),
+        config,
         out,
         resume=options.resume,
         fork=_path(options.fork),
@@ -63,6 +70,13 @@ def _train(options: Namespace, console: Console) -> None:
     _say(console, metrics["verdict"])
     if options.report and process_number() == 0:
         _write_report(out, console)
+
+
+def _estimate(config: "RunConfig", console: Console) -> None:
+    from lambda_vae.experiments.build import load_data
+    from lambda_vae.experiments.estimate import estimate, estimate_table
+
+    console.print(estimate_table(estimate(config, load_data(config)), f"{config.method} on {config.data}"))
 
 
 def _compare(options: Namespace, console: Console) -> None:
@@ -197,13 +211,20 @@ def _data_list(_options: Namespace, console: Console) -> None:
     console.print(data_table())
 
 
+def _image_options(options: Namespace) -> "ImageOptions":
+    from lambda_vae.data import ImageOptions
+
+    return ImageOptions(options.image_size, options.image_colour, options.unfit_images)
+
+
 def _data_prepare(options: Namespace, console: Console) -> None:
     from lambda_vae.data import load
 
     for name in options.names:
-        dataset = load(name)
+        dataset = load(name, images=_image_options(options))
         counts = f"{len(dataset.train)} train, {len(dataset.test)} test"
         _say(console, f"{dataset.name}: {counts}, shape {dataset.shape}, sha256 {dataset.sha256[:16]}")
+        _say(console, f"  {dataset.source}")
 
 
 def _data_verify(options: Namespace, console: Console) -> None:
@@ -211,7 +232,7 @@ def _data_verify(options: Namespace, console: Console) -> None:
 
     bad = []
     for name in options.names:
-        for check in verify(name):
+        for check in verify(name, images=_image_options(options)):
             _say(console, f"{'ok ' if check.ok else 'BAD'}  {check.what}: {check.detail}")
             bad += [] if check.ok else [check.what]
     if bad:

@@ -68,7 +68,7 @@ GOOD = {"name": "x", "method": "beta-vae:beta=2", "epochs": 3, "seeds": 1}
         ({"method": "vae:beta=2"}, "vae has no setting 'beta'"),
         ({"elsewhere": [{"data": "mnist"}]}, "it must have data, quantity, value"),
         ({"elsewhere": [dict.fromkeys(("data", "quantity", "value", "source"), "low")]}, "it must have data, quantity"),
-        ({"paper": "δ=2"}, "the paper's Table 1 has no line 'δ=2'; its lines are VAE"),
+        ({"paper": "δ=2"}, "the paper's tables have no line 'δ=2'; their lines are VAE"),
     ],
 )
 def test_a_bad_recipe_is_refused(change, what):

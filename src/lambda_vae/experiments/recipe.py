@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig, read_yaml
+from lambda_vae.experiments.paper_tables import SCALES, TABLES, Scale
 from lambda_vae.experiments.specs import configured
 from lambda_vae.experiments.values import fits, kind, nearest
 from lambda_vae.reports.published import published_line
@@ -26,7 +27,7 @@ class Recipe:
         method: A method with its settings, such as "beta-vae:beta=0.5".
         epochs: Passes over the data.
         seeds: How many runs, with the seeds 0, 1, ...
-        paper: The line of the paper's own Table 1 that it stands beside, by its name in `published.json`; None if none.
+        paper: The line of the paper's own table that it stands beside, by its name in `published.json`; None if none.
         elsewhere: Figures that others published for this method: mappings of data, quantity, value and source.
         note: What the reader must know of this row.
         optional: Run only where it is named, or all optional rows are asked for.
@@ -57,42 +58,6 @@ class Recipe:
                     f"recipe {self.name!r}: a figure published elsewhere is {dict(figure)!r}; it must have data, "
                     "quantity, value (a number) and source"
                 )
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How much of a table is run.
-
-    Args:
-        shorter: Epochs, and settings counted in epochs, are divided by this.
-        seeds: At most so many.
-        settings: Fields of a run that differ from the recipe's.
-        note: What the reader must know.
-        here: Whether the runs are so short that a process for each would take longer than the run.
-    """
-
-    shorter: int = 1
-    seeds: int | None = None
-    settings: Mapping[str, Any] | None = None
-    note: str = ""
-    here: bool = False
-
-
-#: How much of a table is run, by its name on the command line.
-SCALES: dict[str, Scale] = {
-    "smoke": Scale(
-        50,
-        1,
-        {"hidden": (16, 16), "latent_dim": 6, "iw_samples": 8, "checkpoint_every": 100, "trackers": ()},
-        "Smoke scale: tiny networks, few epochs, little data. It shows that everything runs; its figures mean nothing.",
-        here=True,
-    ),
-    "quick": Scale(10, 1, None, "Quick scale: a tenth of the epochs and one seed, for a first look."),
-    "paper": Scale(),
-}
-
-#: The tables that there are recipes for, with their names on paper.
-TABLES = {"table1": "Table 1"}
 
 
 def recipe_from(values: Mapping[str, Any], where: str) -> Recipe:
@@ -152,7 +117,9 @@ def run_name_of(config: RunConfig) -> str:
     return f"{method_named(config.method).stem(config)}-epochs{config.epochs}-seed{config.seed}"
 
 
-def runs_of(recipe: Recipe, data: str, scale: Scale, fewer_seeds: int = 0) -> list[RunConfig]:
+def runs_of(
+    recipe: Recipe, data: str, scale: Scale, fewer_seeds: int = 0, settings: Mapping[str, Any] | None = None
+) -> list[RunConfig]:
     """Return the runs of a row.
 
     Args:
@@ -160,13 +127,15 @@ def runs_of(recipe: Recipe, data: str, scale: Scale, fewer_seeds: int = 0) -> li
         data: A named data set or a path.
         scale: How much of it.
         fewer_seeds: So many seeds less than the recipe says, but at least one.
+        settings: Fields of a run that all rows of the table share.
     """
     seeds = max(1, min(recipe.seeds - fewer_seeds, scale.seeds or recipe.seeds))
     epochs = -(-recipe.epochs // scale.shorter)
-    config, fixed = configured(RunConfig(data=data, epochs=epochs), recipe.method)
-    counted = [name for name in fixed if name.endswith("_epochs")]
+    shared = dict(settings or {})
+    config, fixed = configured(RunConfig(data=data, **{**shared, "epochs": recipe.epochs}), recipe.method)
+    counted = [name for name in {*fixed, *shared} if name.endswith("_epochs")]
     lengths: dict[str, Any] = {name: _shorter(getattr(config, name), scale) for name in counted}
-    config = replace(config, **lengths, **(scale.settings or {}))
+    config = replace(config, **{"epochs": epochs, **lengths, **(scale.settings or {})})
     return [replace(config, seed=seed) for seed in range(seeds)]
 
 

@@ -102,7 +102,9 @@ class Trainer:
                 f"a batch of {self.joint_batch} is larger than the data ({self.examples} examples); "
                 f"use --batch_size {self.examples // self.accelerator.num_processes or 1} or less"
             )
-        if options.accumulate > 1 and (strategy or getattr(objective, "whole_batch", False)):
+        if options.accumulate > 1 and (
+            not isinstance(self.strategy, Joint) or getattr(objective, "whole_batch", False)
+        ):
             raise InputError(
                 f"accumulate is {options.accumulate}, and this method looks at its batch as a whole; use --accumulate 1"
             )
