@@ -22,7 +22,7 @@ def test_parts_add_up_to_the_batch(parts):
     for name, value in whole.items():
         if value.is_floating_point():
             # Adam divides by the root of a mean square: rounding of small gradients grows there.
-            torch.testing.assert_close(cut[name], value, rtol=2e-4, atol=2e-5, msg=lambda m, name=name: f"{name}: {m}")
+            torch.testing.assert_close(cut[name], value, rtol=1e-3, atol=1e-4, msg=lambda m, name=name: f"{name}: {m}")
         else:
             assert torch.equal(cut[name], value), name
 

@@ -72,7 +72,7 @@ def test_each_step_is_taken_at_the_rate_of_its_position():
     trained.fit()
     assert seen == [trained.learning_rate(step / STEPS) for step in range(3 * STEPS)]
     assert seen[0] == 0.0
-    assert max(seen) == 1e-2
+    assert max(seen) == pytest.approx(1e-2)
 
 
 def test_a_constant_schedule_is_the_run_without_one():

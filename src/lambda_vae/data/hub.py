@@ -151,9 +151,9 @@ class _Table:
 
 
 def _tables(typed: str, options: ImageOptions) -> tuple[list[_Table], tuple[str, ...] | None]:
-    import datasets
-
     found = _open(HubName.of(typed))
+    import datasets  # it is there: `_open` has used it
+
     splits = dict(found) if isinstance(found, dict) else {"train": found}
     test = next((name for name in _TEST_SPLITS if name in splits), None)
     train = "train" if "train" in splits else next(iter(splits))

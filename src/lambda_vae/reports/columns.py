@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
-__all__ = ["COLUMNS", "SURROGATE", "Column"]
+__all__ = ["COLUMNS", "SURROGATE", "SURROGATE_BPD", "Column"]
 
 SURROGATE = 'surrogate (paper\'s "NLL", not a bound)'
 """The only heading under which the paper's quantity is printed."""
+
+SURROGATE_BPD = 'surrogate BPD (paper\'s "BPD", not a bound)'
+"""The same in bits per dimension."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("nll_iw_bpd", "BPD, importance-weighted", 3, "The same of the importance-weighted NLL.", "lower", 9),
     Column(
         "surrogate_bpd",
-        'surrogate BPD (paper\'s "BPD", not a bound)',
+        SURROGATE_BPD,
         3,
         'The same of the surrogate: what the paper reports as "BPD".',
         "",

@@ -34,8 +34,8 @@ class LearningRate:
 
     Example:
         >>> rate = LearningRate(8e-4, 400, "cosine", 1e-5)
-        >>> rate(0.0), round(rate(200.0), 9), rate(400.0)
-        (0.0008, 0.000405, 1e-05)
+        >>> [round(rate(epoch), 9) for epoch in (0.0, 200.0, 400.0)]
+        [0.0008, 0.000405, 1e-05]
     """
 
     peak: float
