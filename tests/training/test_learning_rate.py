@@ -70,7 +70,7 @@ def test_each_step_is_taken_at_the_rate_of_its_position():
 
     trained.optimizer._move = watched
     trained.fit()
-    assert seen == [trained.learning_rate(step / STEPS) for step in range(3 * STEPS)]
+    assert seen == pytest.approx([trained.learning_rate(step / STEPS) for step in range(3 * STEPS)], abs=1e-15)
     assert seen[0] == 0.0
     assert max(seen) == pytest.approx(1e-2)
 
