@@ -56,7 +56,7 @@ def test_cifar_reads_archives_and_loose_batches_alike(form, cache, tmp_path, no_
     data = load(path, cache=cache)
     assert data.shape == (32, 32, 3)
     assert (len(data.train), len(data.test)) == (20, 4)
-    rows = data.train.tensor()
+    rows = data.train.tensor().float()
     expected = np.concatenate([planes[name] for name in CIFAR_BATCHES[:5]])
     # What the networks make of a row are the planes of the file.
     assert np.array_equal(ImageShape.of(data.shape).to_maps(rows).numpy(), expected)

@@ -90,7 +90,7 @@ COLUMNS: tuple[Column, ...] = (
         3,
         "NLL bound in bits per dimension: nats / (ln 2 x numbers of an image).",
         "lower",
-        2,
+        8,
     ),
     Column("nll_iw_bpd", "BPD, importance-weighted", 3, "The same of the importance-weighted NLL.", "lower", 9),
     Column(
@@ -99,7 +99,7 @@ COLUMNS: tuple[Column, ...] = (
         3,
         'The same of the surrogate: what the paper reports as "BPD".',
         "",
-        4,
+        9,
         narrow="surrogate BPD\n(paper's, not\na bound)",
     ),
     Column("excess_kl", "excess KL", 2, "NLL bound minus surrogate, nats: what the surrogate leaves out.", "", 9),
