@@ -29,6 +29,7 @@ FLOORS = (
     {"reports", "training", "generation"},
     {"experiments", "adapters"},
     {"options"},
+    {"commands"},
     {"cli"},
 )
 

@@ -1,311 +1,23 @@
-"""The command line: it parses and calls; no maths."""
+"""The command line: finds the command, parses, and turns what goes wrong into a sentence and an exit code."""
 
 import difflib
 import errno
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
 
-from jsonargparse import Namespace
 from rich.console import Console
 
+from lambda_vae.commands import COMMANDS
 from lambda_vae.errors import InputError
-from lambda_vae.options import (
-    PROGRAM,
-    Parser,
-    compare_parser,
-    data_parser,
-    diagnose_parser,
-    fail,
-    generation_parser,
-    gradients_parser,
-    information_parser,
-    likelihood_parser,
-    process_number,
-    reconstruct_parser,
-    report_parser,
-    reproduce_parser,
-    sample_parser,
-    theory_parser,
-    train_parser,
-    tune_parser,
-)
+from lambda_vae.options import PROGRAM, fail, process_number
 
 __all__ = ["main"]
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _NO_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
 
-
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)
-
-
-def _say(console: Console, text: str) -> None:
-    """Print text as it is: names from outside are never markup, and paths are not broken."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _train(options: Namespace, console: Console) -> None:
-    from lambda_vae.experiments import RunConfig, train
-    from lambda_vae.experiments.config import checked_config
-
-    out = Path(options.out)
-    values = {name: getattr(options, name) for name in RunConfig.__dataclass_fields__}
-    metrics = train(
-        checked_config(values),
-        out,
-        resume=options.resume,
-        fork=_path(options.fork),
-        keep_checkpoints=tuple(options.keep_checkpoints),
-        console=console,
-    )
-    _say(console, metrics["verdict"])
-    if options.report and process_number() == 0:
-        _write_report(out, console)
-
-
-def _compare(options: Namespace, console: Console) -> None:
-    from lambda_vae.experiments import CompareConfig, RunConfig, compare
-    from lambda_vae.experiments.compare import VARIED
-    from lambda_vae.experiments.config import checked_config
-    from lambda_vae.reports import load_comparison
-    from lambda_vae.reports.console import print_comparison
-
-    choice = CompareConfig(
-        tuple(options.methods), tuple(options.delta), tuple(options.release_epochs), options.seeds, options.workers
-    )
-    out = Path(options.out)
-    base = checked_config({name: getattr(options, name) for name in RunConfig.__dataclass_fields__.keys() - VARIED})
-    rows = compare(base, choice, out, resume=options.resume, console=console)
-    print_comparison(load_comparison(out), console)
-    _write_report(out, console)
-    _fail_if_any_failed(rows)
-
-
-def _fail_if_any_failed(rows: Sequence[Mapping[str, Any]]) -> None:
-    failed = [row["run"] for row in rows if row["status"] not in ("done", "waiting")]
-    if failed:
-        fail(f"{len(failed)} of {len(rows)} runs failed: {', '.join(failed)}; the report gives the reasons", code=1)
-
-
-def _reproduce(options: Namespace, console: Console) -> None:
-    from lambda_vae.experiments.figures import FIGURES
-    from lambda_vae.experiments.reproduce import Reproduction, reproduce
-    from lambda_vae.reports.publish import write_results
-
-    if options.table in FIGURES:
-        _reproduce_figure(options, console)
-        return
-    if options.runs is not None:
-        raise InputError(f"{options.table} is no figure; leave out --runs, or give --known an archive")
-    known = tuple(Path(path) for path in options.known)
-    settings = {name: getattr(options, name) for name in ("table", "scale", "optional", "seeds", "workers")}
-    choice = Reproduction(**settings, data=options.data or "mnist", only=tuple(options.only), known=known)
-    out = _path(options.out) or choice.default_out
-    rows = reproduce(choice, out, resume=options.resume, console=console)
-    _say(console, f"table: {write_results(out, out / f'{choice.table}.md')}")
-    _write_report(out, console)
-    _fail_if_any_failed(rows)
-
-
-def _reproduce_figure(options: Namespace, console: Console) -> None:
-    from lambda_vae.experiments.figures import FigureChoice, reproduce_figure
-
-    of_tables = [f"--{name}" for name in ("only", "optional", "known") if getattr(options, name)]
-    if of_tables:
-        raise InputError(f"{options.table} is a figure; {', '.join(of_tables)} is for tables, leave it out")
-    choice = FigureChoice(options.table, options.data, options.scale, options.workers, _path(options.runs))
-    out = _path(options.out) or choice.default_out
-    rows = reproduce_figure(choice, out, resume=options.resume, console=console)
-    _say(console, f"figure: {out / f'{choice.name}.svg'}")
-    _say(console, f"claims: {out / f'{choice.name}.md'}")
-    _fail_if_any_failed(rows)
-
-
-def _tune(options: Namespace, console: Console) -> None:
-    from lambda_vae.experiments import RunConfig
-    from lambda_vae.experiments.aims import aim_named
-    from lambda_vae.experiments.config import checked_config
-    from lambda_vae.experiments.listing import tuned_table
-    from lambda_vae.experiments.tune import tune
-
-    names = RunConfig.__dataclass_fields__.keys() - {"delta", "release_epochs"}
-    base, out = checked_config({name: getattr(options, name) for name in names}), Path(options.out)
-    aim = aim_named(options.aim, within=options.within, capacity=options.capacity, latent_dim=base.latent_dim)
-    settings = {name: getattr(options, name) for name in ("budget", "seeds", "release", "workers", "final", "resume")}
-    found = tune(base, aim, out, **settings, console=console)
-    console.print(tuned_table(found))
-    _write_report(out, console)
-    _say(console, f"the run to train: lambda-vae train --config {out / 'tuned.yaml'} --out DIR")
-
-
-def _diagnose(options: Namespace, console: Console) -> None:
-    from lambda_vae.experiments import diagnose_run
-    from lambda_vae.files import write_json
-
-    report = diagnose_run(Path(options.run), iw_samples=options.iw_samples, data=options.data)
-    _say(console, str(report))
-    if options.json is not None:
-        write_json(Path(options.json), report.to_record())
-
-
-def _information(options: Namespace, console: Console) -> None:
-    from lambda_vae.experiments.information import information_tables, measure_information
-    from lambda_vae.files import write_json
-
-    report = measure_information(Path(options.run), examples=options.examples, draws=options.draws, seed=options.seed)
-    for table in information_tables(report):
-        console.print(table)
-    if options.out is not None:
-        write_json(Path(options.out), report.to_record())
-        _say(console, f"numbers: {options.out}")
-
-
-def _likelihood(options: Namespace, console: Console) -> None:
-    from lambda_vae.experiments.likelihood import LikelihoodChoice, measure_likelihood
-    from lambda_vae.experiments.likelihood_record import likelihood_table
-
-    values = {name: getattr(options, name) for name in LikelihoodChoice.__dataclass_fields__}
-    choice = LikelihoodChoice(**{**values, "proposals": tuple(options.proposals)})
-    settings = {"data": options.data, "resume": options.resume, "console": console}
-    record = measure_likelihood(Path(options.run), choice, _path(options.out), **settings)
-    console.print(likelihood_table(record))
-
-
-def _gradients(options: Namespace, console: Console) -> None:
-    from lambda_vae.experiments.gradients import measure_gradients
-    from lambda_vae.experiments.listing import gradients_table
-    from lambda_vae.files import write_json
-
-    found = measure_gradients(Path(options.run), reference_std=options.reference_std, seed=options.seed)
-    for rows in filter(None, (found.pooled, found.runs)):
-        console.print(gradients_table(rows))
-    for sentence in found.remarks:
-        _say(console, sentence)
-    if options.out is not None:
-        write_json(Path(options.out), found.to_record())
-        _say(console, f"written: {options.out}")
-
-
-def _sample(options: Namespace, console: Console) -> None:
-    from lambda_vae.experiments.draw import draw_samples
-
-    path = draw_samples(Path(options.run), options.n, options.seed, _path(options.out), options.sampler)
-    _say(console, f"samples: {path}")
-
-
-def _generation(options: Namespace, console: Console) -> None:
-    from lambda_vae.experiments.generate import GenerationConfig, measure_generation
-    from lambda_vae.reports.samples import generation_notes, generation_table
-
-    names, judge = tuple(options.samplers), _path(options.judge)
-    config = GenerationConfig(names, options.n, options.features, judge, options.seed)
-    out = _path(options.out) or Path(options.run) / "generation"
-    record = measure_generation(Path(options.run), config, out, save=options.save_samplers)
-    console.print(generation_table(record))
-    for note in generation_notes(record):
-        _say(console, note)
-    _say(console, f"generation: {out}")
-
-
-def _reconstruct(options: Namespace, console: Console) -> None:
-    from lambda_vae.experiments.draw import draw_reconstructions
-
-    path = draw_reconstructions(Path(options.run), options.n, options.data, _path(options.out))
-    _say(console, f"reconstructions: {path}")
-
-
-def _report(options: Namespace, console: Console) -> None:
-    from lambda_vae.reports.drawings import find_drawing, write_drawing
-    from lambda_vae.reports.publish import write_results
-
-    drawn = find_drawing(Path(options.run))
-    if drawn is not None:
-        page = Path(options.results or Path(options.run) / f"{drawn['figure']}.md")
-        _say(console, f"figure: {write_drawing(drawn, page)}")
-        return
-    if options.results is not None:
-        path = write_results(Path(options.run), Path(options.results), options.epochs)
-        _say(console, f"results: {path}")
-    _write_report(Path(options.run), console)
-
-
-def _write_report(folder: Path, console: Console) -> None:
-    from lambda_vae.reports import write_report
-    from lambda_vae.reports.publish import write_figures
-
-    write_figures(folder)
-    _say(console, f"report: {write_report(folder)}")
-
-
-def _theory(options: Namespace, console: Console) -> None:
-    from lambda_vae.experiments.implications import draw_theory, theory_table
-
-    table = theory_table(options.delta, options.latent_dim, options.max_exponent)
-    if options.out is not None:
-        draw_theory(options.delta, options.max_exponent, Path(options.out))
-    console.print(table)
-    if options.out is not None:
-        _say(console, f"figure: {options.out}")
-
-
-def _list(_options: Namespace, console: Console) -> None:
-    from lambda_vae.experiments.listing import methods_table
-
-    console.print(methods_table())
-
-
-def _data_list(_options: Namespace, console: Console) -> None:
-    from lambda_vae.experiments.listing import data_table
-
-    console.print(data_table())
-
-
-def _data_prepare(options: Namespace, console: Console) -> None:
-    from lambda_vae.data import load
-
-    for name in options.names:
-        dataset = load(name)
-        counts = f"{len(dataset.train)} train, {len(dataset.test)} test"
-        _say(console, f"{dataset.name}: {counts}, shape {dataset.shape}, sha256 {dataset.sha256[:16]}")
-
-
-def _data_verify(options: Namespace, console: Console) -> None:
-    from lambda_vae.data import verify
-
-    bad = []
-    for name in options.names:
-        for check in verify(name):
-            _say(console, f"{'ok ' if check.ok else 'BAD'}  {check.what}: {check.detail}")
-            bad += [] if check.ok else [check.what]
-    if bad:
-        fail(f"{len(bad)} checks failed ({', '.join(bad)}); remove those files and prepare the data again")
-
-
-#: Every command: how to parse it, what it calls.
-_COMMANDS: dict[str, tuple[Callable[[], Parser], Callable[[Namespace, Console], None]]] = {
-    "compare": (compare_parser, _compare),
-    "train": (train_parser, _train),
-    "reproduce": (reproduce_parser, _reproduce),
-    "tune": (tune_parser, _tune),
-    "diagnose": (diagnose_parser, _diagnose),
-    "information": (information_parser, _information),
-    "likelihood": (likelihood_parser, _likelihood),
-    "gradients": (gradients_parser, _gradients),
-    "sample": (sample_parser, _sample),
-    "generation": (generation_parser, _generation),
-    "reconstruct": (reconstruct_parser, _reconstruct),
-    "report": (report_parser, _report),
-    "theory": (theory_parser, _theory),
-    "list": (lambda: Parser(description="List the methods."), _list),
-    "data list": (lambda: data_parser("list"), _data_list),
-    "data prepare": (lambda: data_parser("prepare"), _data_prepare),
-    "data verify": (lambda: data_parser("verify"), _data_verify),
-}
 
 _HELP = """lambda-vae: why a VAE's latent dimensions collapse, and what stops it
 
@@ -348,10 +60,10 @@ def main(words: Sequence[str] | None = None) -> None:
         print(f"{PROGRAM} {version(PROGRAM)}")
         return
     name = " ".join(arguments[:2]) if arguments[0] == "data" else arguments[0]
-    if name not in _COMMANDS:
-        near = difflib.get_close_matches(name, _COMMANDS, n=1)
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        fail(f"unknown command {name!r}{hint}; the commands are {', '.join(_COMMANDS)}")
+        fail(f"unknown command {name!r}{hint}; the commands are {', '.join(COMMANDS)}")
     try:
         _run_command(name, arguments[len(name.split()) :])
     except KeyboardInterrupt:
@@ -359,7 +71,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 def _run_command(name: str, words: list[str]) -> None:
-    make_parser, run = _COMMANDS[name]
+    make_parser, run = COMMANDS[name]
     parser = make_parser()
     parser.prog = f"{PROGRAM} {name}"
     options = parser.parse_words(words)

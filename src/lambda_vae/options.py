@@ -100,6 +100,7 @@ def train_parser() -> Parser:
     parser.add_argument("--config", action="config", help="a YAML file with any of the options below")
     parser.add_class_arguments(RunConfig)
     _add_out(parser)
+    parser.add_argument("--estimate", action="store_true", help="print FLOPs, memory and hours, and train nothing")
     parser.add_argument("--fork", type=str, default=None, help="start from this checkpoint of a run the same so far")
     parser.add_argument("--keep_checkpoints", type=int, nargs="*", default=[], help="epoch ends whose checkpoint stays")
     parser.add_argument("--report", type=bool, default=True, help="write report.html")
@@ -127,12 +128,13 @@ def compare_parser() -> Parser:
 
 def reproduce_parser() -> Parser:
     """Return the options of `reproduce`."""
-    from lambda_vae.experiments.recipe import SCALES, TITLES
+    from lambda_vae.experiments.paper_tables import PUBLISHED
 
     parser = Parser(description="Make a published table or figure anew, and put what was published beside ours.")
-    parser.add_argument("table", type=str, help=f"one of {', '.join(TITLES)}")
-    parser.add_argument("--data", type=str | None, default=None, help="else mnist for a table, a figure's own")
-    parser.add_argument("--scale", type=str, default="paper", help=f"one of {', '.join(SCALES)}")
+    scales = dict.fromkeys(name for table in PUBLISHED.values() for name in table.scales)
+    parser.add_argument("table", type=str, help=f"one of {', '.join(PUBLISHED)}")
+    parser.add_argument("--data", type=str | None, default=None, help="other data than the table's or figure's own")
+    parser.add_argument("--scale", type=str, default="paper", help=f"one of {', '.join(scales)}")
     parser.add_argument("--runs", type=str, default=None, help="draw a figure from the runs of this comparison")
     parser.add_argument("--only", type=str, nargs="+", default=[], help="names of rows; all but optional ones else")
     parser.add_argument("--optional", action="store_true", help="the optional rows too: compositions with λ")
@@ -272,6 +274,8 @@ def data_parser(action: str) -> Parser:
     Args:
         action: list, prepare or verify.
     """
+    from lambda_vae.data.pictures import Colour, Unfit
+
     described = {
         "list": "List the named data sets and whether they are here.",
         "prepare": "Fetch, check and prepare data sets.",
@@ -279,5 +283,8 @@ def data_parser(action: str) -> Parser:
     }
     parser = Parser(description=described[action])
     if action != "list":
-        parser.add_argument("names", type=str, nargs="+", help="names or paths")
+        parser.add_argument("names", type=str, nargs="+", help="names, paths, or hf:NAME")
+        parser.add_argument("--image_size", type=int | None, default=None, help="crop and resize images to a square")
+        parser.add_argument("--image_colour", type=Colour, default="kept", help="turn images into grey or rgb")
+        parser.add_argument("--unfit_images", type=Unfit, default="refuse", help="broken and odd files: refuse or skip")
     return parser

@@ -1,9 +1,14 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import yaml
 
+from lambda_vae.data import Dataset, Split
 from lambda_vae.errors import InputError
 from lambda_vae.experiments import METHODS
-from lambda_vae.experiments.recipe import SCALES, load_recipes, named, recipe_from, run_name_of, runs_of
+from lambda_vae.experiments.recipe import SCALES, TABLES, load_recipes, named, recipe_from, run_name_of, runs_of
+from lambda_vae.experiments.reproduce import Reproduction
 
 RECIPES = load_recipes("table1")
 
@@ -70,7 +75,7 @@ GOOD = {"name": "x", "method": "beta-vae:beta=2", "epochs": 3, "seeds": 1}
         ({"method": "vae:beta=2"}, "vae has no setting 'beta'"),
         ({"elsewhere": [{"data": "mnist"}]}, "it must have data, quantity, value"),
         ({"elsewhere": [dict.fromkeys(("data", "quantity", "value", "source"), "low")]}, "it must have data, quantity"),
-        ({"paper": "δ=2"}, "the paper's Table 1 has no line 'δ=2'; its lines are VAE"),
+        ({"paper": "δ=2"}, "the paper's tables have no line 'δ=2'; their lines are VAE"),
     ],
 )
 def test_a_bad_recipe_is_refused(change, what):
@@ -118,3 +123,54 @@ def test_settings_hold_at_every_scale():
 
 def test_recipes_are_plain_yaml():
     assert yaml.safe_load(yaml.safe_dump(GOOD)) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("table", "network", "data", "latent_dim"),
+    [
+        ("table2", "resnet", "cifar10", 512),
+        ("table2", "resnet", "celeba64", 1024),
+        ("table3", "pixelcnn", "cifar10", 512),
+    ],
+)
+def test_tables_of_images_are_trained_by_the_papers_recipe(table, network, data, latent_dim):
+    plain, ours = (
+        runs_of(recipe, data, TABLES[table].scales["paper"], 0, TABLES[table].settings_for(data))[0]
+        for recipe in load_recipes(table)
+    )
+    assert (ours.method, ours.delta, ours.ramp_epochs, ours.refresh_every) == ("lambda-vae", 1.001, 150, 5)
+    assert replace(ours, method="vae", delta=plain.delta, ramp_epochs=0) == plain
+    assert (plain.network, plain.latent_dim, plain.epochs) == (network, latent_dim, 400)
+    assert (plain.encoder_width, plain.encoder_blocks, plain.decoder_width, plain.decoder_blocks) == (16, 1, 64, 2)
+    assert (plain.likelihood, plain.batch_size, plain.clip_norm) == ("logistic-mixture", 100, 1.0)
+    rate = plain.options().learning_rates(8)
+    assert (rate(5.0), rate(400.0)) == (pytest.approx(8e-4), 1e-5)
+
+
+@pytest.mark.parametrize("table", ["table2", "table3"])
+@pytest.mark.parametrize("scale", ["smoke", "cpu"])
+def test_tables_of_images_shrink_alike_for_both_methods(table, scale):
+    plain, ours = (
+        runs_of(recipe, "cifar10", TABLES[table].scales[scale], 0, TABLES[table].settings_for("cifar10"))[0]
+        for recipe in load_recipes(table)
+    )
+    assert replace(ours, method="vae", delta=plain.delta, ramp_epochs=0) == plain
+    assert 0 < ours.ramp_epochs < ours.epochs < 400
+    assert ours.refresh_every == 1
+    plain.options()
+
+
+def test_a_table_of_colours_refuses_grey_images():
+    x = np.zeros((4, 64), np.uint8)
+    grey = Dataset("mine", "image", (8, 8), Split(x, None), Split(x, None), "0", "grey", None)
+    with pytest.raises(InputError, match=r"Table 2 is of RGB images and mine holds grey images of shape \(8, 8\)"):
+        TABLES["table2"].check_data(grey)
+    TABLES["table1"].check_data(grey)
+
+
+def test_table_one_has_no_scale_cpu_and_the_others_no_quick():
+    with pytest.raises(InputError, match="the scales of table1 are smoke, quick, paper"):
+        Reproduction("table1", scale="cpu")
+    with pytest.raises(InputError, match="the scales of table2 are smoke, cpu, paper"):
+        Reproduction("table2", scale="quick")
+    assert (Reproduction("table3").data, Reproduction().data) == ("cifar10", "mnist")

@@ -3,9 +3,11 @@
 # ruff: noqa: F811 - fixtures come by import
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli_process import cli, outcome, own_cache  # noqa: F401
 from test_compare import forked  # noqa: F401
@@ -137,3 +139,25 @@ def test_smoke_takes_the_first_rows_of_larger_data_and_the_page_says_what_must_b
     assert cli(*WORDS, "--only", "warm-up", "--out", out, "--resume").code == 0
     assert (out / "data" / "digits-smoke.npz").read_bytes() == before
     assert {row["recipe"] for row in rows_of(out)} == {"vae", "warm-up"}
+
+
+@pytest.mark.parametrize("table", ["table2", "table3"])
+def test_a_table_of_images_is_run_on_colours_with_bits_per_dimension(cli, tmp_path, table):
+    pixels = np.random.RandomState(0).randint(0, 256, (120, 8, 8, 3), dtype=np.uint8)
+    np.savez(tmp_path / "colours.npz", train=pixels[:100], test=pixels[100:])
+    out = tmp_path / "out"
+    said = cli("reproduce", table, "--data", tmp_path / "colours.npz", "--scale", "smoke", "--out", out)
+    assert said.code == 0, said.err
+    rows = rows_of(out)
+    assert [(row["recipe"], row["status"]) for row in rows] == [("vae", "done"), ("lambda-1.001", "done")]
+    for row in rows:
+        assert row["nll_bound_bpd"] == pytest.approx(row["nll_bound"] / (192 * math.log(2)))
+        assert row["surrogate_bpd"] <= row["nll_bound_bpd"] + 1e-9
+    assert "BPD bound" in (out / f"{table}.md").read_text()
+
+
+def test_a_table_of_colours_refuses_grey_data(cli, tmp_path):
+    said = cli("reproduce", "table2", "--data", "digits", "--scale", "smoke", "--out", tmp_path / "out")
+    assert said.code == 2
+    assert "Table 2 is of RGB images and digits holds grey images of shape (8, 8)" in said.err
+    assert not (tmp_path / "out").exists()

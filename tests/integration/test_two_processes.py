@@ -55,6 +55,26 @@ def test_two_processes_equal_one_with_twice_the_batch(cli, bars, tmp_path):
     assert {path.name for path in two.iterdir()} == {path.name for path in one.iterdir()}
 
 
+def launch_two_unlike(words, others, folder):
+    """The same, with words of its own for the second process."""
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    processes = [
+        launch(own, folder / f"log{rank}", RANK=str(rank), LOCAL_RANK=str(rank), **shared)
+        for rank, own in enumerate((words, others))
+    ]
+    for process in processes:
+        process.join()
+    return [process.exitcode for process in processes]
+
+
+def test_processes_that_disagree_are_refused_at_the_start(bars, tmp_path):
+    words = ["train", "--data", bars, *WORDS, "--batch_size", 10, "--out", tmp_path / "out", "--learning_rate"]
+    assert launch_two_unlike([*words, 1e-3], [*words, 2e-3], tmp_path) == [2, 2], logs(tmp_path)
+    said = "process 1 was started with another config than process 0; start all with the same command"
+    assert logs(tmp_path).count(said) == 2
+    assert not (tmp_path / "out").exists()
+
+
 def test_two_processes_refuse_together(bars, tmp_path):
     out = tmp_path / "out"
     out.mkdir()

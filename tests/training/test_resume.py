@@ -62,6 +62,28 @@ def test_interrupted_run_continues_bit_for_bit(
     assert differing(everything(resumed), straight) == []
 
 
+EVERYTHING = {
+    "learning_rate_schedule": "cosine",
+    "learning_rate_floor": 1e-4,
+    "learning_rate_warm_up_epochs": 1.5,
+    "accumulate": 4,
+    "average_decay": 0.9,
+    "clip_norm": 1.0,
+}
+
+
+@pytest.mark.parametrize("step", [2, STEPS - 1, 3 * STEPS + 1])
+def test_schedules_parts_and_averages_continue_bit_for_bit(step: int, tmp_path: Path) -> None:
+    undisturbed = lambda_trainer(None, **EVERYTHING)
+    undisturbed.fit()
+    interrupt(tmp_path, step, signal.SIGTERM, **EVERYTHING)
+    resumed = lambda_trainer(tmp_path, **EVERYTHING)
+    resumed.restore(newest(tmp_path))
+    resumed.fit()
+    assert differing(everything(resumed), everything(undisturbed)) == []
+    assert "average.steps" in everything(resumed)
+
+
 def test_run_interrupted_many_times_continues_bit_for_bit(straight: dict[str, Tensor], tmp_path: Path) -> None:
     for _ in range(20):
         resumed = lambda_trainer(tmp_path, view=at_step(3, raising(signal.SIGTERM)))
@@ -80,7 +102,7 @@ def test_position_in_the_epoch_counts_its_seconds_once(tmp_path: Path) -> None:
     interrupt(tmp_path, STEPS + 2, signal.SIGTERM)
     resumed = lambda_trainer(tmp_path)
     resumed.restore(newest(tmp_path))
-    before = resumed._seconds
+    before = resumed.seconds
     assert before > 0
     assert resumed.fit().rows[1].scalars["seconds"] > before
 

@@ -15,6 +15,7 @@ from lambda_vae.data.dataset import Dataset, Split
 from lambda_vae.data.listing import Check, Row, describe, verify
 from lambda_vae.data.loading import load, prepare
 from lambda_vae.data.named import NAMED, NamedDataset
+from lambda_vae.data.pictures import ImageOptions
 from lambda_vae.data.validation import check_validation, hold_out
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Binarisation",
     "Check",
     "Dataset",
+    "ImageOptions",
     "NamedDataset",
     "Row",
     "Split",

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
+from lambda_vae.data.pictures import ImageOptions, decode
 from lambda_vae.data.source import Part, Source, rows_per_chunk, split_off_test
 from lambda_vae.errors import InputError
 
@@ -17,55 +17,60 @@ __all__ = ["SUFFIXES", "folder_source"]
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 """Endings of the files that count as images; others are passed over."""
 
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, UnidentifiedImageError, Image.DecompressionBombError)
+#: So many names of files that were left out are recorded.
+_NAMED = 5
 
 
 @dataclass(frozen=True)
 class _Look:
-    """What the first image is, and all others must be."""
+    """What the first image is, and all others must be; `options` is what is done to each."""
 
     first: Path
     shape: tuple[int, ...]
+    options: ImageOptions
 
-
-def _is_grey(image: Image.Image) -> bool:
-    return image.mode in ("1", "L", "LA")
-
-
-def _decode(path: Path) -> NDArray[np.uint8]:
-    """Pixels [H, W] or [H, W, 3]; what is transparent is laid on white."""
-    try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                raise InputError(f"{path} has {image.mode} pixels; only images of 8 bits a channel are read")
-            grey = _is_grey(image)
-            if not image.has_transparency_data:
-                return np.asarray(image.convert("L" if grey else "RGB"))
-            rgba = image.convert("RGBA")
-            white = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-            return np.asarray(white.convert("L" if grey else "RGB"))
-    except InputError:
-        raise
-    except _DAMAGE as error:
-        raise InputError(f"{path} is truncated or not an image ({error}); replace it or remove it") from None
-
-
-def _pixels(path: Path, look: _Look) -> NDArray[np.uint8]:
-    pixels = _decode(path)
-    if pixels.shape != look.shape:
-        raise InputError(
-            f"{path} has shape {pixels.shape} and {look.first} {look.shape}; all images must have one size and one mode"
-        )
-    return pixels
+    def pixels(self, path: Path) -> NDArray[np.uint8]:
+        pixels = decode(path, str(path), self.options)
+        if pixels.shape != self.shape:
+            raise InputError(
+                f"{path} has shape {pixels.shape} and {self.first} {self.shape}; all images must have one size and one "
+                "mode: use --image_size 64 to crop and resize them, --image_colour rgb or grey, or --unfit_images skip"
+            )
+        return pixels
 
 
 def _images_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
 
 
-def _class_names(folders: Sequence[Path]) -> tuple[str, ...] | None:
+def _first_look(paths: Sequence[Path], options: ImageOptions) -> _Look:
+    """By the first image; by the first sound one if others are skipped."""
+    for path in paths:
+        try:
+            return _Look(path, decode(path, str(path), options).shape, options)
+        except InputError:
+            if options.unfit == "refuse":
+                raise
+    raise InputError(f"none of the {len(paths)} images beside {paths[0]} can be read; check the path")
+
+
+def _fit(look: _Look, paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """The files that will do, and those left out; where none is to be left out, nothing is read yet."""
+    if look.options.unfit == "refuse":
+        return list(paths), []
+    fit: list[Path] = []
+    for path in paths:
+        try:
+            look.pixels(path)
+        except InputError:
+            continue
+        fit.append(path)
+    return fit, sorted(set(paths) - set(fit))
+
+
+def _class_names(folders: Sequence[Path], listed: Sequence[Sequence[Path]]) -> tuple[str, ...] | None:
     """Names of the subfolders that hold images, sorted; None if images lie beside them or there is only one class."""
-    paths = [(folder, path) for folder in folders for path in _images_in(folder)]
+    paths = [(folder, path) for folder, found in zip(folders, listed, strict=True) for path in found]
     if any(path.parent == folder for folder, path in paths):
         return None
     names = sorted({path.relative_to(folder).parts[0] for folder, path in paths})
@@ -77,7 +82,7 @@ def _part(folder: Path, paths: list[Path], look: _Look, classes: tuple[str, ...]
 
     def chunks() -> Iterator[NDArray[Any]]:
         for start in range(0, len(paths), step):
-            yield np.stack([_pixels(path, look) for path in paths[start : start + step]])
+            yield np.stack([look.pixels(path) for path in paths[start : start + step]])
 
     if classes is None:
         return Part(len(paths), chunks, None)
@@ -86,7 +91,15 @@ def _part(folder: Path, paths: list[Path], look: _Look, classes: tuple[str, ...]
     return Part(len(paths), chunks, labels)
 
 
-def folder_source(folder: Path) -> Source:
+def _skipped_note(folder: Path, skipped: Sequence[Path]) -> str:
+    if not skipped:
+        return ""
+    names = [path.relative_to(folder).as_posix() for path in skipped[:_NAMED]]
+    more = "" if len(skipped) <= _NAMED else f" and {len(skipped) - _NAMED} more"
+    return f"; {len(skipped)} unfit files left out: {', '.join(names)}{more}"
+
+
+def folder_source(folder: Path, options: ImageOptions | None = None) -> Source:
     """All images below `folder`, in the order of their paths.
 
     If it holds folders `train` and `test`, these are the parts; else a test part is split off. Below that, if all
@@ -94,6 +107,7 @@ def folder_source(folder: Path) -> Source:
 
     Args:
         folder: Where to look, at any depth.
+        options: What is done to each image, and what becomes of files that will not do.
 
     Returns:
         The source: [H, W] if the first image is grey, else [H, W, 3].
@@ -101,15 +115,18 @@ def folder_source(folder: Path) -> Source:
     Raises:
         InputError: There are no images, they differ in size or mode, or one is damaged.
     """
+    options = options or ImageOptions()
     apart = (folder / "train").is_dir() and (folder / "test").is_dir()
     folders = [folder / "train", folder / "test"] if apart else [folder]
     listed = [_images_in(part) for part in folders]
     if not all(listed):
         empty = folders[listed.index([])]
         raise InputError(f"{empty} holds no images ({', '.join(sorted(SUFFIXES))}) and no IDX files; check the path")
-    look = _Look(listed[0][0], _decode(listed[0][0]).shape)
-    classes = _class_names(folders)
+    look = _first_look(listed[0], options)
+    sorted_out = [_fit(look, paths) for paths in listed]
+    listed, skipped = [fit for fit, _ in sorted_out], [path for _, unfit in sorted_out for path in unfit]
+    classes = _class_names(folders, listed)
     parts = [_part(part, paths, look, classes) for part, paths in zip(folders, listed, strict=True)]
     train, test = (parts[0], parts[1]) if apart else split_off_test(parts[0])
-    note = "" if apart else "; a tenth split off as the test part"
+    note = options.note + ("" if apart else "; a tenth split off as the test part") + _skipped_note(folder, skipped)
     return Source("image", look.shape, train, test, f"folder of images {folder.name}{note}", classes)

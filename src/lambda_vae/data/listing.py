@@ -10,6 +10,7 @@ from lambda_vae.data.cache import array_sha256, content_hash, default_cache, ope
 from lambda_vae.data.loading import own_folder, prepared_folder
 from lambda_vae.data.named import NAMED, NamedDataset, named
 from lambda_vae.data.own import raw_sha256
+from lambda_vae.data.pictures import ImageOptions
 from lambda_vae.data.rawfiles import find_rendition, hash_fault
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json
@@ -62,6 +63,8 @@ def _where(row: NamedDataset, cache: Path) -> tuple[bool, str]:
         return False, "embedded"
     if found := find_rendition(row, cache):
         return False, str(found[1][0].parent)
+    if row.home:
+        return False, f"yours to fetch from {urlsplit(row.home).hostname}"
     return False, f"download from {urlsplit(row.renditions[0].mirrors[0]).hostname}"
 
 
@@ -163,12 +166,13 @@ def _prepared_checks(folder: Path) -> list[Check]:
     return checks
 
 
-def verify(name_or_path: str | Path, *, cache: Path | None = None) -> list[Check]:
+def verify(name_or_path: str | Path, *, cache: Path | None = None, images: ImageOptions | None = None) -> list[Check]:
     """Hash the raw files and the prepared arrays again, and compare.
 
     Args:
         name_or_path: As for `prepare`.
         cache: Folder of prepared data; the default one if None.
+        images: As for `prepare`.
 
     Returns:
         A check for each file that is here; sound if all are `ok`. One failed check if the set is not prepared.
@@ -178,7 +182,7 @@ def verify(name_or_path: str | Path, *, cache: Path | None = None) -> list[Check
     """
     cache = default_cache() if cache is None else cache
     own = not (isinstance(name_or_path, str) and name_or_path in NAMED)
-    folder = own_folder(name_or_path, cache) if own else prepared_folder(named(str(name_or_path)), cache)
+    folder = own_folder(name_or_path, cache, images) if own else prepared_folder(named(str(name_or_path)), cache)
     checks = [] if own else _named_raw_checks(NAMED[str(name_or_path)], cache)
     if folder is None or not (folder / "meta.json").is_file():
         return [*checks, Check(f"prepared {name_or_path}", False, "not prepared yet, or changed since")]

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from lambda_vae.data.cache import FORMAT, default_cache, open_prepared, store
+from lambda_vae.data.celeba import celeba_source
+from lambda_vae.data.cifar import cifar_source
 from lambda_vae.data.dataset import Dataset
 from lambda_vae.data.digits import digits_source
+from lambda_vae.data.hub import HUB, HubName, hub_source
 from lambda_vae.data.idx import idx_folder_source
 from lambda_vae.data.mat import mat_source
 from lambda_vae.data.mixtures import mixture_source
 from lambda_vae.data.named import NAMED, NamedDataset, Rendition, named
 from lambda_vae.data.own import own_files, own_source, raw_sha256
+from lambda_vae.data.pictures import ImageOptions
 from lambda_vae.data.rawfiles import find_rendition, require
 from lambda_vae.data.source import Source
 from lambda_vae.errors import InputError
@@ -47,6 +51,10 @@ def prepared_folder(row: NamedDataset, cache: Path) -> Path | None:
 def _read(row: NamedDataset, rendition: Rendition, paths: list[Path]) -> Source:
     if row.layout == "mat":
         return replace(mat_source(paths[0], rendition.source), classes=row.classes)
+    if row.layout == "cifar":
+        return cifar_source(paths[0] if len(paths) == 1 else paths[0].parent, rendition.source)
+    if row.layout == "celeba":
+        return celeba_source(paths[0], paths[1], rendition.source)
     return replace(idx_folder_source(paths[0].parent, rendition.source), classes=row.classes)
 
 
@@ -72,40 +80,64 @@ def _prepare_named(row: NamedDataset, cache: Path, download: bool, mirrors: Sequ
     return folder
 
 
+def _is_hub(name_or_path: str | Path) -> bool:
+    return isinstance(name_or_path, str) and name_or_path.startswith(HUB)
+
+
+def _file_facts(path: Path) -> list[tuple[str, int, int]]:
+    """What stands for the content of all files at `path`: hashing more than memory holds would take minutes a start."""
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    return [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+
+
 def _own_name(path: Path) -> str:
     return re.sub(r"[^\w-]+", "-", path.resolve().name.split(".")[0]).strip("-") or "data"
 
 
-def own_folder(name_or_path: str | Path, cache: Path) -> Path:
+def own_folder(name_or_path: str | Path, cache: Path, images: ImageOptions | None = None) -> Path:
     """The prepared folder that belongs to the user's own file or folder as it is now; it need not exist.
 
+    A set of the hub goes by its name alone: prepared once, it is used without the network.
+
     Args:
-        name_or_path: A path; a word that is neither a path nor a name is taken for a misspelt name.
+        name_or_path: A path, or hf:NAME; a word that is neither a path nor a name is taken for a misspelt name.
         cache: Folder of prepared data.
+        images: What is done to image files.
 
     Raises:
         InputError: There is no such path.
     """
+    done = [] if images in (None, ImageOptions()) else [images]
+    if _is_hub(name_or_path):
+        name = HubName.of(str(name_or_path))
+        facts = [] if name.path is None else _file_facts(name.path)
+        return cache / f"{_own_name(Path(name.name))}-{_key('hub', name, facts, *done)}"
     path = Path(name_or_path).expanduser()
     if not path.exists():
         if isinstance(name_or_path, str) and len(path.parts) == 1 and not path.suffix:
             named(name_or_path)
         raise InputError(f"{path} does not exist; give a file, a folder or one of {', '.join(NAMED)}")
-    # Size and time stand for the content here: hashing a file larger than memory at every start would take minutes.
-    facts = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in own_files(path)]
-    return cache / f"{_own_name(path)}-{_key('own', str(path.resolve()), facts)}"
+    facts = [fact for file in own_files(path) for fact in _file_facts(file)]
+    return cache / f"{_own_name(path)}-{_key('own', str(path.resolve()), facts, *done)}"
 
 
 def prepare(
-    name_or_path: str | Path, *, cache: Path | None = None, download: bool = True, mirrors: Sequence[str] = ()
+    name_or_path: str | Path,
+    *,
+    cache: Path | None = None,
+    download: bool = True,
+    mirrors: Sequence[str] = (),
+    images: ImageOptions | None = None,
 ) -> Path:
     """Prepare a data set if it is not yet prepared; returns its folder in the cache.
 
     Args:
-        name_or_path: A name in the table (it wins over a file of that name: write `./mnist` for the file), or a path.
+        name_or_path: A name in the table (it wins over a file of that name: write `./mnist` for the file), a path, or
+            hf:NAME for a Hugging Face data set.
         cache: Folder of prepared data; `LAMBDA_VAE_CACHE` or the platform's cache folder if None.
         download: Whether the network may be used.
         mirrors: Base URLs to use in place of the set's own.
+        images: What is done to the image files of a folder or a Hugging Face data set.
 
     Returns:
         The folder, ready to be memory-mapped.
@@ -115,16 +147,28 @@ def prepare(
     """
     cache = default_cache() if cache is None else cache
     if isinstance(name_or_path, str) and name_or_path in NAMED:
+        if images not in (None, ImageOptions()):
+            raise InputError(f"{name_or_path} is prepared in one way only: leave out --image_* and --unfit_images")
         return _prepare_named(NAMED[name_or_path], cache, download, mirrors)
-    folder = own_folder(name_or_path, cache)
-    if not (folder / "meta.json").is_file():
-        path = Path(name_or_path).expanduser()
-        store(folder, _own_name(path), own_source(path), _raw_facts([path]), own=True)
+    folder = own_folder(name_or_path, cache, images)
+    if (folder / "meta.json").is_file():
+        return folder
+    if _is_hub(name_or_path):
+        name = HubName.of(str(name_or_path))
+        store(folder, _own_name(Path(name.name)), hub_source(str(name_or_path), images), [], own=True)
+        return folder
+    path = Path(name_or_path).expanduser()
+    store(folder, _own_name(path), own_source(path, images), _raw_facts([path]), own=True)
     return folder
 
 
 def load(
-    name_or_path: str | Path, *, cache: Path | None = None, download: bool = True, mirrors: Sequence[str] = ()
+    name_or_path: str | Path,
+    *,
+    cache: Path | None = None,
+    download: bool = True,
+    mirrors: Sequence[str] = (),
+    images: ImageOptions | None = None,
 ) -> Dataset:
     """A data set, memory-mapped; prepared first if need be.
 
@@ -133,6 +177,7 @@ def load(
         cache: As for `prepare`.
         download: As for `prepare`.
         mirrors: As for `prepare`.
+        images: As for `prepare`.
 
     Returns:
         The data set.
@@ -140,4 +185,4 @@ def load(
     Raises:
         InputError: As `prepare`.
     """
-    return open_prepared(prepare(name_or_path, cache=cache, download=download, mirrors=mirrors))
+    return open_prepared(prepare(name_or_path, cache=cache, download=download, mirrors=mirrors, images=images))

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from lambda_vae.data.celeba import CELEBA_FILES
+from lambda_vae.data.cifar import CIFAR_BATCHES, CIFAR_CLASSES
 from lambda_vae.data.dataset import Kind
 from lambda_vae.data.idx import IDX_NAMES
 from lambda_vae.data.mixtures import MIXTURES, TEST, TRAIN
@@ -16,8 +18,8 @@ class RawFile:
     """One file of a named data set.
 
     Attributes:
-        name: Its name; for IDX files the one to download, which ends in `.gz`.
-        sha256: Of the uncompressed content: mirrors recompress. Empty if only `md5` is known.
+        name: Its name, below a folder of its own if it has one; for IDX files the one to download, which ends in `.gz`.
+        sha256: Of the content, uncompressed if it is gzipped: mirrors recompress. Empty if only `md5` is known.
         md5: Of the file as its authors publish it; looked at only where `sha256` is empty.
     """
 
@@ -52,11 +54,12 @@ class NamedDataset:
         shape: Of one example.
         train: Number of training examples.
         test: Number of test examples.
-        layout: The reader: "digits", "mixture", "idx" or "mat".
+        layout: The reader: "digits", "mixture", "idx", "mat", "cifar" or "celeba".
         renditions: The first that is found is used; the first one is downloaded. Empty for embedded data.
         licence: As its authors state it.
         citation: What to cite.
         classes: Names of the labels.
+        home: Where the user gets files that are never downloaded, because their authors do not let others hand them on.
     """
 
     name: str
@@ -70,6 +73,7 @@ class NamedDataset:
     licence: str
     citation: str
     classes: tuple[str, ...] | None = None
+    home: str = ""
 
 
 def _idx(*hashes: RawFile) -> tuple[RawFile, ...]:
@@ -208,7 +212,79 @@ _MIXTURES = tuple(
     for name, mixture in MIXTURES.items()
 )
 
-NAMED: dict[str, NamedDataset] = {row.name: row for row in (_DIGITS, _MNIST, _FASHION, _OMNIGLOT, *_MIXTURES)}
+_CIFAR10 = NamedDataset(
+    name="cifar10",
+    title="colour photographs of ten classes, 32x32",
+    kind="image",
+    shape=(32, 32, 3),
+    train=50000,
+    test=10000,
+    layout="cifar",
+    renditions=(
+        Rendition(
+            files=(RawFile("cifar-10-binary.tar.gz", md5="c32a1d4ab5d03f1284b67883e8d87530"),),
+            mirrors=("https://www.cs.toronto.edu/~kriz/",),
+            source="CIFAR-10, the official binary version (MD5 checked)",
+        ),
+        Rendition(
+            files=tuple(
+                RawFile(f"cifar-10-batches-bin/{name}", sha256)
+                for name, sha256 in zip(
+                    CIFAR_BATCHES,
+                    (
+                        "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+                        "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+                        "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+                        "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+                        "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+                        "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+                    ),
+                    strict=True,
+                )
+            ),
+            mirrors=(),
+            source="CIFAR-10, the batches of the official binary version (hashes checked)",
+        ),
+        Rendition(
+            files=(
+                RawFile("cifar-10-binary.tar.xz", "6842a7742bea1fdf6aabc0a446e1b6eed536d2cc304e5ff890a64edcdf6b107d"),
+            ),
+            mirrors=(),
+            source="CIFAR-10, the official batches packed anew (hash checked)",
+        ),
+    ),
+    licence="none stated; its author asks to be cited",
+    citation="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images",
+    classes=CIFAR_CLASSES,
+)
+
+_CELEBA64 = NamedDataset(
+    name="celeba64",
+    title="faces, 64x64",
+    kind="image",
+    shape=(64, 64, 3),
+    train=162770,
+    test=19962,
+    layout="celeba",
+    renditions=(
+        Rendition(
+            files=(
+                RawFile(CELEBA_FILES[0], md5="00d2c5bc6d35e252742224ab0c1e8fcb"),
+                RawFile(CELEBA_FILES[1], md5="d32c9cbf5e040fd4025c592c306e6668"),
+            ),
+            mirrors=(),
+            source="CelebA, aligned faces (MD5 checked); the centred 148x148 pixels resized to 64x64; the authors' "
+            "training and test parts",
+        ),
+    ),
+    licence="for research that is not commercial; may not be handed on",
+    citation="Liu, Luo, Wang and Tang 2015, Deep Learning Face Attributes in the Wild, ICCV, arXiv:1411.7766",
+    home="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+)
+
+_ROWS = (_DIGITS, _MNIST, _FASHION, _OMNIGLOT, _CIFAR10, _CELEBA64, *_MIXTURES)
+
+NAMED: dict[str, NamedDataset] = {row.name: row for row in _ROWS}
 """All named data sets, by name."""
 
 

@@ -4,9 +4,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from lambda_vae.data.arrays import npy_source, npz_source
+from lambda_vae.data.cifar import CIFAR_BATCHES, cifar_source, is_cifar
 from lambda_vae.data.folders import SUFFIXES, folder_source
 from lambda_vae.data.idx import IDX_NAMES, idx_folder_source, idx_source, is_idx, labels_beside, named_file
 from lambda_vae.data.mat import mat_source
+from lambda_vae.data.pictures import ImageOptions
 from lambda_vae.data.rawfiles import content_sha256
 from lambda_vae.data.source import Source
 from lambda_vae.errors import InputError
@@ -27,6 +29,8 @@ def own_files(path: Path) -> list[Path]:
     Returns:
         Their paths, in a fixed order.
     """
+    if path.is_dir() and is_cifar(path):
+        return [path / name for name in CIFAR_BATCHES]
     if path.is_dir():
         images = (file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
         return _idx_files(path) or sorted(images)
@@ -34,25 +38,38 @@ def own_files(path: Path) -> list[Path]:
     return [path] if labels is None else [path, labels]
 
 
-def own_source(path: Path) -> Source:
-    """The data at `path`, by its ending: .npz, .npy, .mat (Burda's layout), IDX, or a folder of IDX files or images.
+def own_source(path: Path, images: ImageOptions | None = None) -> Source:
+    """The data at `path`: .npz, .npy, .mat (Burda's layout), IDX, CIFAR-10's binary version, or a folder of images.
 
     Args:
         path: A file or a folder that exists.
+        images: What is done to the files of a folder of images.
 
     Returns:
         The source.
 
     Raises:
-        InputError: The ending is none of these, or the reader refuses the content.
+        InputError: The ending is none of these, or the reader refuses the content; or something is to be done to images
+            that lie in one array, where it is too late.
     """
+    if path.is_dir() and not is_cifar(path) and not _idx_files(path):
+        return folder_source(path, images)
+    if images not in (None, ImageOptions()):
+        raise InputError(
+            f"{path} holds arrays, where no image can be cropped or skipped; leave out --image_size and such"
+        )
+    if is_cifar(path):
+        return cifar_source(path)
     if path.is_dir():
-        return idx_folder_source(path) if _idx_files(path) else folder_source(path)
+        return idx_folder_source(path)
     if is_idx(path):
         return idx_source(path)
     readers = {".npz": npz_source, ".npy": npy_source, ".mat": mat_source}
     if path.suffix not in readers:
-        raise InputError(f"{path} is none of .npz, .npy, .mat, IDX (-ubyte, -ubyte.gz) and a folder; convert it to one")
+        raise InputError(
+            f"{path} is none of .npz, .npy, .mat, IDX (-ubyte, -ubyte.gz), cifar-10-binary.tar.gz and a folder; "
+            "convert it to one"
+        )
     return readers[path.suffix](path)
 
 

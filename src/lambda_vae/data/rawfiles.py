@@ -106,7 +106,8 @@ def require(row: NamedDataset, cache: Path, *, download: bool, mirrors: Sequence
 
 def _fetch(row: NamedDataset, file: RawFile, folder: Path, download: bool, mirrors: Sequence[str]) -> Path:
     """One raw file, from `folder` if a good copy is there, else from the first mirror that gives one."""
-    path, failure = folder / file.name, "downloading is off"
+    path = folder / file.name
+    failure = f"its authors hand it out themselves, at {row.home}" if row.home else "downloading is off"
     if path.is_file() and hash_fault(path, file) is None:
         return path
     for mirror in mirrors if download else ():

@@ -84,7 +84,7 @@ def load_data(config: RunConfig, *, training: bool = True) -> Dataset:
     Raises:
         InputError: Missing, damaged or unfit data, or a batch larger than the data.
     """
-    dataset = load(config.data)
+    dataset = load(config.data, images=config.images())
     likelihood_of(config, dataset)
     if training:
         check_batch(len(dataset.train), config.batch_size)

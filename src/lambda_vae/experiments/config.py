@@ -8,7 +8,7 @@ from typing import Any, Literal, get_type_hints
 
 import yaml
 
-from lambda_vae.data import Binarisation, check_validation
+from lambda_vae.data import Binarisation, ImageOptions, check_validation
 from lambda_vae.equalization import ReleasePath
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.values import fits, kind, nearest
@@ -91,12 +91,23 @@ class RunConfig:
         validation: Training examples to hold out and measure on instead of the test set; 0 for none.
         epochs: Passes over the data.
         batch_size: Examples a step on each process.
-        learning_rate: Of Adam.
+        image_size: Folders of images, hf: sets: cut out the largest centred square and resize it to this; kept as they
+            are if not given.
+        image_colour: Folders of images, hf: sets: kept as they are, or all turned into grey or rgb.
+        unfit_images: Folders of images, hf: sets: refuse names the first broken or odd file, skip leaves such out.
+        learning_rate: Of Adam; its largest value where a schedule moves it.
+        learning_rate_schedule: constant, or cosine: down to the floor along half a wave over all epochs.
+        learning_rate_floor: cosine: where it ends.
+        learning_rate_warm_up_epochs: Let the learning rate rise from 0 over the first so many epochs.
+        scale_learning_rate: Multiply the learning rate by the number of processes.
         seed: Of weights, order, binarisation and noise.
         samples: Draws of z for each example in training; the method's own number if not given.
         precision: float32, or bfloat16 for the networks.
         matmul: torch's route for float32 products; medium and high may use bfloat16 inside.
         compile: Compile encoder and decoder.
+        accumulate: Parts that a batch passes through the networks in; the step is the whole batch's.
+        average_decay: Of a moving average of the weights, which is then what is measured and saved; none if not given.
+        recompute: resnet, pixelcnn: save memory by computing the inside of blocks again in the backward pass.
         clip_norm: Largest gradient norm.
         checkpoint_every: Epochs between checkpoints.
         evaluate_every: Epochs between readings on the test set during training; 0 for none.
@@ -160,12 +171,22 @@ class RunConfig:
     validation: int = 0
     epochs: int = 100
     batch_size: int = 100
+    image_size: int | None = None
+    image_colour: Literal["kept", "grey", "rgb"] = "kept"
+    unfit_images: Literal["refuse", "skip"] = "refuse"
     learning_rate: float = 1e-3
+    learning_rate_schedule: Literal["constant", "cosine"] = "constant"
+    learning_rate_floor: float = 1e-5
+    learning_rate_warm_up_epochs: float = 0.0
+    scale_learning_rate: bool = False
     seed: int = 0
     samples: int | None = None
     precision: str = "float32"
     matmul: str = "highest"
     compile: bool = False
+    accumulate: int = 1
+    average_decay: float | None = None
+    recompute: bool = False
     clip_norm: float | None = None
     checkpoint_every: int = 10
     evaluate_every: int = 10
@@ -179,6 +200,14 @@ class RunConfig:
         for name, least in (("iw_samples", 1), ("evaluate_every", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+
+    def images(self) -> ImageOptions:
+        """Return the part that the readers of image files look at.
+
+        Raises:
+            InputError: A value is out of range.
+        """
+        return ImageOptions(self.image_size, self.image_colour, self.unfit_images)
 
     def options(self, keep_checkpoints: tuple[int, ...] = (), samples: int = 1) -> TrainOptions:
         """Return the part that the training loop reads.

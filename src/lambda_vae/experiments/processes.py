@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Callable, Sequence
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +16,7 @@ from lambda_vae.errors import InputError
 from lambda_vae.experiments.config import RunConfig
 from lambda_vae.experiments.values import nearest
 
-__all__ = ["check_trackers", "make_accelerator", "on_main"]
+__all__ = ["check_agreement", "check_trackers", "make_accelerator", "on_main"]
 
 T = TypeVar("T")
 
@@ -55,6 +57,31 @@ def make_accelerator(config: RunConfig, logs: Path | None = None) -> Accelerator
     if trackers:
         accelerator.init_trackers("lambda-vae")
     return accelerator
+
+
+def check_agreement(accelerator: Accelerator, config: RunConfig, data_sha256: str) -> None:
+    """Raise unless all processes are about to train the same run on the same data.
+
+    Args:
+        accelerator: Every process must call this.
+        config: The run of this process.
+        data_sha256: Hash of the data that this process sees.
+
+    Raises:
+        InputError: On every process, if two of them disagree; the message says whether about the config or the data.
+    """
+    if accelerator.num_processes == 1:
+        return
+    facts = {"config": repr(config), "data": data_sha256, "version": version("lambda-vae")}
+    here = [int.from_bytes(sha256(fact.encode()).digest()[:7], "big") for fact in facts.values()]
+    everyone = accelerator.gather(torch.tensor([here], device=accelerator.device))
+    for name, values in zip(facts, everyone.T.tolist(), strict=True):
+        if len(set(values)) > 1:
+            odd = [number for number, value in enumerate(values) if value != values[0]]
+            raise InputError(
+                f"process {odd[0]} was started with another {name} than process 0; start all with the same command, on "
+                "the same prepared data"
+            )
 
 
 def on_main(accelerator: Accelerator, step: Callable[[], T]) -> T:

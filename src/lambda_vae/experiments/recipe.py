@@ -10,14 +10,15 @@ from typing import Any, get_type_hints
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig, checked_config, read_yaml
+from lambda_vae.experiments.paper_tables import PUBLISHED, SCALES, TABLES, Scale
 from lambda_vae.experiments.specs import configured
 from lambda_vae.experiments.values import fits, kind, nearest
 from lambda_vae.reports.published import published_line
 
 __all__ = [
+    "PUBLISHED",
     "SCALES",
     "TABLES",
-    "TITLES",
     "Recipe",
     "Scale",
     "load_recipes",
@@ -40,7 +41,7 @@ class Recipe:
         method: A method with its settings, such as "beta-vae:beta=0.5".
         epochs: Passes over the data.
         seeds: How many runs, with the seeds 0, 1, ...
-        paper: The line of the paper's own Table 1 that it stands beside, by its name in `published.json`; None if none.
+        paper: The line of the paper's own table that it stands beside, by its name in `published.json`; None if none.
         elsewhere: Figures that others published for this method: mappings of data, quantity, value and source.
         note: What the reader must know of this row.
         optional: Run only where it is named, or all optional rows are asked for.
@@ -80,45 +81,6 @@ class Recipe:
                 )
 
 
-@dataclass(frozen=True)
-class Scale:
-    """How much of a table is run.
-
-    Args:
-        shorter: Epochs, and settings counted in epochs, are divided by this.
-        seeds: At most so many.
-        settings: Fields of a run that differ from the recipe's.
-        note: What the reader must know.
-        here: Whether the runs are so short that a process for each would take longer than the run.
-    """
-
-    shorter: int = 1
-    seeds: int | None = None
-    settings: Mapping[str, Any] | None = None
-    note: str = ""
-    here: bool = False
-
-
-#: How much of a table is run, by its name on the command line.
-SCALES: dict[str, Scale] = {
-    "smoke": Scale(
-        50,
-        1,
-        {"hidden": (16, 16), "latent_dim": 6, "iw_samples": 8, "checkpoint_every": 100, "trackers": ()},
-        "Smoke scale: tiny networks, few epochs, little data. It shows that everything runs; its figures mean nothing.",
-        here=True,
-    ),
-    "quick": Scale(10, 1, None, "Quick scale: a tenth of the epochs and one seed, for a first look."),
-    "paper": Scale(),
-}
-
-#: The tables that there are recipes for, with their names on paper.
-TABLES = {"table1": "Table 1"}
-
-#: The same with the figures; a figure of theory alone has no recipes.
-TITLES = {**TABLES, **{f"figure{number}": f"Figure {number}" for number in range(1, 6)}}
-
-
 def recipe_from(values: Mapping[str, Any], where: str) -> Recipe:
     """Return the recipe that values from outside describe.
 
@@ -147,13 +109,15 @@ def load_recipes(table: str) -> tuple[Recipe, ...]:
     """Return the rows of a table or the runs of a figure, in its order.
 
     Args:
-        table: A name in `TITLES`.
+        table: A name in `PUBLISHED`.
 
     Raises:
         InputError: Unknown name, or a recipe that cannot be read.
     """
-    if table not in TITLES:
-        raise InputError(f"unknown table or figure {table!r}{nearest(table, TITLES)}; there are {', '.join(TITLES)}")
+    if table not in PUBLISHED:
+        raise InputError(
+            f"unknown table or figure {table!r}{nearest(table, PUBLISHED)}; there are {', '.join(PUBLISHED)}"
+        )
     folder = Path(str(files("lambda_vae.experiments"))) / "recipes" / table
     recipes = tuple(recipe_from(read_yaml(path), str(path)) for path in sorted(folder.glob("*.yaml")))
     names = [recipe.name for recipe in recipes]
@@ -176,7 +140,9 @@ def run_name_of(config: RunConfig) -> str:
     return f"{method_named(config.method).stem(config)}-epochs{config.epochs}-seed{config.seed}"
 
 
-def runs_of(recipe: Recipe, data: str, scale: Scale, fewer_seeds: int = 0) -> list[RunConfig]:
+def runs_of(
+    recipe: Recipe, data: str, scale: Scale, fewer_seeds: int = 0, settings: Mapping[str, Any] | None = None
+) -> list[RunConfig]:
     """Return the runs of a row.
 
     Args:
@@ -184,13 +150,15 @@ def runs_of(recipe: Recipe, data: str, scale: Scale, fewer_seeds: int = 0) -> li
         data: A named data set or a path.
         scale: How much of it.
         fewer_seeds: So many seeds less than the recipe says, but at least one.
+        settings: Fields of a run that all rows of the table share.
     """
     seeds = max(1, min(recipe.seeds - fewer_seeds, scale.seeds or recipe.seeds))
     epochs = -(-recipe.epochs // scale.shorter)
-    config, fixed = configured(RunConfig(data=data, epochs=epochs), recipe.method)
-    counted = [name for name in fixed if name.endswith("_epochs")]
+    shared = dict(settings or {})
+    config, fixed = configured(RunConfig(data=data, **{**shared, "epochs": recipe.epochs}), recipe.method)
+    counted = [name for name in {*fixed, *shared} if name.endswith("_epochs")]
     lengths: dict[str, Any] = {name: _shorter(getattr(config, name), scale) for name in counted}
-    config = replace(config, **{**lengths, **(scale.settings or {}), **_tuples(recipe.settings)})
+    config = replace(config, **{"epochs": epochs, **lengths, **(scale.settings or {}), **_tuples(recipe.settings)})
     return [replace(config, seed=seed) for seed in range(seeds)]
 
 

@@ -20,10 +20,12 @@ from lambda_vae.experiments.compare import jobs_of, progress, rows_of
 from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig, read_config, read_yaml, to_yaml, write_config
 from lambda_vae.experiments.engine import Job, run_jobs
+from lambda_vae.experiments.estimate import estimate, estimate_table
 from lambda_vae.experiments.folder import check_room, is_empty, is_locked, locked
 from lambda_vae.experiments.known import KnownRun, read_known, take_up
+from lambda_vae.experiments.paper_tables import PUBLISHED, Scale
 from lambda_vae.experiments.provenance import command_line, provenance
-from lambda_vae.experiments.recipe import SCALES, TITLES, Recipe, load_recipes, named, run_name_of, runs_of
+from lambda_vae.experiments.recipe import Recipe, load_recipes, named, run_name_of, runs_of
 from lambda_vae.experiments.results import describe_data
 from lambda_vae.experiments.run import make_trainer, train
 from lambda_vae.experiments.snapshots import snapshot_epochs
@@ -32,9 +34,6 @@ from lambda_vae.files import read_json, replacing, write_atomic, write_json
 from lambda_vae.training import Diverged
 
 __all__ = ["Reproduction", "reproduce"]
-
-#: Rows of the subset that a smoke run is content with: as many as the digits have.
-_SMOKE_ROWS = (1_442, 355)
 
 #: Of data on which fewer seeds are run, and what must be said of results on it.
 _FEWER_SEEDS = {"omniglot": 1}
@@ -49,9 +48,9 @@ class Reproduction:
     """What is reproduced.
 
     Args:
-        table: A name in `recipe.TITLES`.
-        data: A named data set or a path.
-        scale: A name in `recipe.SCALES`.
+        table: A name in `paper_tables.PUBLISHED`.
+        data: A named data set or a path; what the table is about if empty.
+        scale: A name among the table's scales.
         only: Names of rows; all that are not optional where none is given.
         optional: Whether all optional rows are asked for too.
         seeds: Of each row at most so many now; all that its recipe names if not given.
@@ -63,7 +62,7 @@ class Reproduction:
     """
 
     table: str = "table1"
-    data: str = "mnist"
+    data: str = ""
     scale: str = "paper"
     only: tuple[str, ...] = ()
     optional: bool = False
@@ -73,13 +72,21 @@ class Reproduction:
 
     def __post_init__(self) -> None:
         self.asked  # noqa: B018 - refuses unknown names
-        if self.scale not in SCALES:
+        object.__setattr__(self, "data", self.data or PUBLISHED[self.table].data)
+        scales = PUBLISHED[self.table].scales
+        if self.scale not in scales:
             raise InputError(
-                f"unknown scale {self.scale!r}{nearest(self.scale, SCALES)}; the scales are {', '.join(SCALES)}"
+                f"unknown scale {self.scale!r}{nearest(self.scale, scales)}; the scales of {self.table} are "
+                f"{', '.join(scales)}"
             )
         for name, count in (("seeds", self.seeds), ("workers", self.workers)):
             if count is not None and count < 1:
                 raise InputError(f"{name} is {count}; it must be at least 1")
+
+    @property
+    def how_much(self) -> Scale:
+        """The scale."""
+        return PUBLISHED[self.table].scales[self.scale]
 
     @property
     def default_out(self) -> Path:
@@ -121,7 +128,8 @@ class Reproduction:
             recipe: The row.
             data: As in the runs' configs.
         """
-        return runs_of(recipe, data, SCALES[self.scale], _FEWER_SEEDS.get(self.data, 0))
+        settings = PUBLISHED[self.table].settings_for(self.data)
+        return runs_of(recipe, data, self.how_much, _FEWER_SEEDS.get(self.data, 0), settings)
 
 
 def reproduce(
@@ -140,21 +148,26 @@ def reproduce(
     """
     started = datetime.now(UTC)
     dataset = load_data(RunConfig(data=choice.data))
+    PUBLISHED[choice.table].check_data(dataset)
     known = tuple(run for path in choice.known for run in read_known(path))
     recipes = choice.recipes(out)
     for recipe in recipes:
         make_trainer(choice.runs(recipe, choice.data)[0], dataset, None, [])  # refuses before anything is written
-    smoke = choice.scale == "smoke" and len(dataset.train) > _SMOKE_ROWS[0]
-    data = str(out / "data" / f"{dataset.name}-smoke.npz") if smoke else choice.data
+    rows = choice.how_much.rows
+    cut = rows if rows is not None and len(dataset.train) > rows[0] else None
+    data = str(out / "data" / f"{dataset.name}-{choice.scale}.npz") if cut else choice.data
     of_run = _plan(choice, recipes, data)
     _check_folder(out, choice, list(of_run), resume=resume)
+    if console is not None and choice.scale == "paper" and PUBLISHED[choice.table].settings:
+        first = choice.runs(recipes[0], choice.data)[0]
+        console.print(estimate_table(estimate(first, dataset), f"each of {len(of_run)} runs of {choice.table}"))
     with locked(out):
-        if smoke:
-            _write_subset(Path(data), dataset)
+        if cut:
+            _write_subset(Path(data), dataset, cut)
         _write_configs(out, choice, list(of_run))
         _run(out, choice, of_run, known, load_data(RunConfig(data=data)), started, console)
-    rows: list[dict[str, Any]] = read_json(out / "table.json")
-    return rows
+    table: list[dict[str, Any]] = read_json(out / "table.json")
+    return table
 
 
 def _plan(choice: Reproduction, recipes: Sequence[Recipe], data: str) -> dict[RunConfig, Recipe]:
@@ -183,7 +196,7 @@ def _run(
     record()  # a killed reproduction can be reported too
     with Live(console=console or Console(quiet=True), refresh_per_second=2, transient=True) as live:
         try:
-            run = _run_here if SCALES[choice.scale].here else run_jobs
+            run = _run_here if choice.how_much.here else run_jobs
             workers = choice.workers or os.cpu_count() or 1
             kept = {run_name_of(config): snapshot_epochs(config.epochs, of_run[config].snapshots) for config in wanted}
             run(jobs_of(wanted, out, run_name_of, kept), workers, lambda jobs: live.update(progress(jobs)))
@@ -240,12 +253,12 @@ def _write_configs(out: Path, choice: Reproduction, configs: Sequence[RunConfig]
         write_config(out / "configs" / f"{run_name_of(config)}.yaml", config)
 
 
-def _write_subset(path: Path, dataset: Dataset) -> None:
+def _write_subset(path: Path, dataset: Dataset, counts: tuple[int, int]) -> None:
     """The first rows of both parts as data of its own, the same bytes each time."""
     if path.exists():
         return
     arrays = {}
-    for name, part, rows in zip(("train", "test"), (dataset.train, dataset.test), _SMOKE_ROWS, strict=True):
+    for name, part, rows in zip(("train", "test"), (dataset.train, dataset.test), counts, strict=True):
         arrays[name] = np.asarray(part.x[:rows]).reshape(-1, *dataset.shape)
         if part.y is not None:
             arrays[f"y_{name}"] = np.asarray(part.y[:rows])
@@ -289,7 +302,7 @@ def _step_cost(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> flo
 def _provenance(
     out: Path, choice: Reproduction, rows: Sequence[Mapping[str, Any]], dataset: Dataset, started: datetime
 ) -> dict[str, Any]:
-    base = RunConfig(data=choice.data)
+    base = choice.runs(choice.asked[0], choice.data)[0]
     options = {"precision": base.precision, "matmul": base.matmul, "compile": base.compile}
     seeds = sorted({row["seed"] for row in rows})
     record = provenance(command_line(), seeds, describe_data(base, dataset), options, started)
@@ -298,8 +311,8 @@ def _provenance(
     keys = ("commit", "dirty", "finished", "known")
     return {
         **record,
-        "title": f"{TITLES[choice.table]} on {choice.data}, made whole",
-        "notes": [note for note in (SCALES[choice.scale].note, _NOTES.get(choice.data, "")) if note],
+        "title": f"{PUBLISHED[choice.table].title} on {choice.data}, made whole",
+        "notes": [note for note in (choice.how_much.note, _NOTES.get(choice.data, "")) if note],
         "seconds_training": sum(row.get("seconds") or 0.0 for row in rows),
         "runs": {name: {key: one.get(key) for key in keys if key in one} for name, one in runs.items()},
     }

@@ -1,6 +1,7 @@
 """What a trained model is measured by, and how it is written down."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from lambda_vae.files import replacing, write_json
 from lambda_vae.model import VAE
 from lambda_vae.training import Trainer
 
-__all__ = ["describe_data", "identity", "measure", "record_result", "run_name", "save_model"]
+__all__ = ["bits_per_dimension", "describe_data", "identity", "measure", "record_result", "run_name", "save_model"]
 
 
 def run_name(config: RunConfig) -> str:
@@ -141,9 +142,24 @@ def record_result(
     write_json(folder.provenance, provenance(command_line(), [config.seed], data, _options(config, trainer), started))
     seconds = sum(history["seconds"])
     times = {"seconds": seconds, "ms_per_step": 1e3 * seconds / (trainer.steps * config.epochs)}
-    metrics = {**identity(config), **times, **report}
+    metrics = {**identity(config), **times, **report, **bits_per_dimension(config, dataset, report)}
     write_json(folder.metrics, metrics)
     return metrics
+
+
+def bits_per_dimension(config: RunConfig, dataset: Dataset, report: Mapping[str, Any]) -> dict[str, float]:
+    """Return the likelihoods in bits per dimension, where every number of x is one of 256 values; else nothing.
+
+    Args:
+        config: The run.
+        dataset: Its data.
+        report: The likelihoods in nats per example.
+    """
+    if not (config.likelihood or "").startswith("logistic-mixture"):
+        return {}
+    bits = {"nll_bound": "nll_bound_bpd", "nll_iw": "nll_iw_bpd", "surrogate_nll": "surrogate_bpd"}
+    there = {name: value for name in bits if (value := report.get(name)) is not None}
+    return {bits[name]: value / (math.log(2.0) * dataset.features) for name, value in there.items()}
 
 
 def _options(config: RunConfig, trainer: Trainer) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig, read_config
 from lambda_vae.experiments.folder import RunFolder, locked
 from lambda_vae.experiments.listeners import HistoryFile, ProgressBar, TrackerLog
-from lambda_vae.experiments.processes import check_trackers, make_accelerator, on_main
+from lambda_vae.experiments.processes import check_agreement, check_trackers, make_accelerator, on_main
 from lambda_vae.experiments.results import identity, record_result
 from lambda_vae.files import read_json, write_json
 from lambda_vae.objectives import ELBO
@@ -119,6 +119,7 @@ def train(
     check_trackers(config.trackers)
     accelerator = make_accelerator(config)
     dataset = load_data(config)
+    check_agreement(accelerator, config, dataset.sha256)
     make_trainer(config, dataset, None, [], keep_checkpoints, accelerator)  # refuses before the folder is touched
     folder = RunFolder(out)
     with ExitStack() as stack:
@@ -176,7 +177,8 @@ def _train(
         with bar or nullcontext():
             trainer.fit()
         if accelerator.is_main_process:
-            record_result(config, dataset, trainer, folder, started)
+            with trainer.averaged():
+                record_result(config, dataset, trainer, folder, started)
         accelerator.wait_for_everyone()
     except Diverged as failure:
         if accelerator.is_main_process:

@@ -4,6 +4,7 @@ from lambda_vae.networks.cached_sampling import decode_pixels
 from lambda_vae.networks.images import ImageShape, to_rows
 from lambda_vae.networks.mlp import ACTIVATIONS, MLP, mlp
 from lambda_vae.networks.pixelcnn import ContextMaps, PixelCNN, PixelCNNSizes
+from lambda_vae.networks.recompute import Recomputing, allow_recomputing
 from lambda_vae.networks.resnet import DECODER, ENCODER, ResNetDecoder, ResNetEncoder, ResNetSizes
 
 __all__ = [
@@ -15,9 +16,11 @@ __all__ = [
     "ImageShape",
     "PixelCNN",
     "PixelCNNSizes",
+    "Recomputing",
     "ResNetDecoder",
     "ResNetEncoder",
     "ResNetSizes",
+    "allow_recomputing",
     "decode_pixels",
     "mlp",
     "to_rows",

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lambda_vae.errors import InputError
 from lambda_vae.networks.images import ImageShape, to_rows
+from lambda_vae.networks.recompute import Recomputing
 
 __all__ = ["ContextMaps", "GatedLayer", "PixelCNN", "PixelCNNSizes", "gate"]
 
@@ -120,7 +121,7 @@ class GatedLayer(nn.Module):
         return F.interpolate(self.context(context), size=tuple(size), mode="nearest")
 
 
-class PixelCNN(nn.Module):
+class PixelCNN(Recomputing):
     """x [N, F] and context -> theta of every pixel given those before it, all in one pass (teacher forcing).
 
     No pixel sees itself or a later one: the first convolutions are shifted, the others look only up and left. The two
@@ -169,7 +170,7 @@ class PixelCNN(nn.Module):
         v = self.above(F.pad(seen, (1, 1, 2, -1)))  # row i looks at the rows i-2 and i-1
         h = self.left(F.pad(seen, (2, -1, 0, 0)))  # pixel j looks at the pixels j-2 and j-1
         for layer in self.layers:
-            v, h = layer(v, h, context)
+            v, h = self.through(layer, v, h, context)
         theta: Tensor = self.head(F.relu(self.hidden(F.relu(h))))
         return to_rows(theta) if self.rows else theta
 

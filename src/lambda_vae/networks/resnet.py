@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lambda_vae.errors import InputError
 from lambda_vae.networks.images import ImageShape, to_rows
+from lambda_vae.networks.recompute import Recomputing
 
 __all__ = ["DECODER", "ENCODER", "ResNetDecoder", "ResNetEncoder", "ResNetSizes"]
 
@@ -72,7 +73,7 @@ class _Block(nn.Module):
         return changed + cast(Tensor, self.skip(x))
 
 
-class _Stage(nn.Module):
+class _Stage(Recomputing):
     """Blocks of one resolution; the first one changes the channels."""
 
     def __init__(self, channels: int, out_channels: int, blocks: int) -> None:
@@ -83,7 +84,7 @@ class _Stage(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return maps of the same size."""
         for block in self.blocks:
-            x = block(x)
+            x = self.through(block, x)
         return x
 
 

@@ -39,6 +39,8 @@ class FreeBits:
     free_bits: float
     group: int = 1
 
+    whole_batch = True
+
     def __post_init__(self) -> None:
         if not 0 <= self.free_bits < float("inf"):
             raise InputError(f"free_bits is {self.free_bits}; it must be a finite number of nats, 0 or greater")

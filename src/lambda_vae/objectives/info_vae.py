@@ -38,7 +38,7 @@ class InfoVAE:
     info_lambda: float
     kernel: Kernel = field(default_factory=RBF)
 
-    draws_prior = True
+    draws_prior = whole_batch = True
 
     def __post_init__(self) -> None:
         if not -float("inf") < self.alpha <= 1:

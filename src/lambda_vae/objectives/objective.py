@@ -47,7 +47,8 @@ class Objective(Protocol):
     """A map from a trace to the terms of a loss.
 
     One that looks at draws from the prior says so with an attribute `draws_prior` that is true; its traces then bring
-    noise for them, `prior_eps`.
+    noise for them, `prior_eps`. One whose loss is not a mean over examples, so that parts of a batch do not add up to
+    the whole, says so with `whole_batch`.
     """
 
     def __call__(self, trace: Trace, kl_weight: float | Tensor = 1.0) -> Terms:

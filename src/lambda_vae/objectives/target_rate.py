@@ -41,6 +41,8 @@ class TargetRate:
     target_rate: float
     gamma: float
 
+    whole_batch = True
+
     def __post_init__(self) -> None:
         for name, value in (("target_rate", self.target_rate), ("target_gamma", self.gamma)):
             if not 0 <= value < float("inf"):

@@ -42,7 +42,7 @@ class WAE:
     weight: float
     kernel: Kernel = field(default_factory=lambda: IMQ(_SCALES))
 
-    draws_prior = True
+    draws_prior = whole_batch = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight < float("inf"):

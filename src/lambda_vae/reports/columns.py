@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
-__all__ = ["COLUMNS", "SURROGATE", "Column"]
+__all__ = ["COLUMNS", "SURROGATE", "SURROGATE_BPD", "Column"]
 
 SURROGATE = 'surrogate (paper\'s "NLL", not a bound)'
 """The only heading under which the paper's quantity is printed."""
+
+SURROGATE_BPD = 'surrogate BPD (paper\'s "BPD", not a bound)'
+"""The same in bits per dimension."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,24 @@ COLUMNS: tuple[Column, ...] = (
         4,
         narrow='surrogate\n(paper\'s "NLL",\nnot a bound)',
     ),
+    Column(
+        "nll_bound_bpd",
+        "BPD bound",
+        3,
+        "NLL bound in bits per dimension: nats / (ln 2 x numbers of an image).",
+        "lower",
+        8,
+    ),
+    Column("nll_iw_bpd", "BPD, importance-weighted", 3, "The same of the importance-weighted NLL.", "lower", 9),
+    Column(
+        "surrogate_bpd",
+        SURROGATE_BPD,
+        3,
+        'The same of the surrogate: what the paper reports as "BPD".',
+        "",
+        9,
+        narrow="surrogate BPD\n(paper's, not\na bound)",
+    ),
     Column("excess_kl", "excess KL", 2, "NLL bound minus surrogate, nats: what the surrogate leaves out.", "", 9),
     Column("rate", "rate", 2, "KL of the law really sampled from the prior, nats.", "", 11),
     Column("reconstruction", "reconstruction", 2, "Expected -log p(x|z), nats.", "lower", 10),
@@ -143,5 +164,15 @@ COLUMNS: tuple[Column, ...] = (
         "",
         17,
     ),
+    Column(
+        "paper:surrogate_bpd",
+        'paper: "BPD" (surrogate)',
+        3,
+        "The paper's Tables 2 and 3; compare with the surrogate only.",
+        "",
+        17,
+    ),
+    Column("paper:decoder_capacity", "paper: decoder capacity", 1, "The paper's Tables 2 and 3.", "", 20),
+    Column("paper:mean_exponent", "paper: mean λ", 2, "The paper's Tables 2 and 3.", "", 21),
     Column("paper:snr_capacity", "paper: capacity", 1, "The paper's Table 1.", "", 18),
 )

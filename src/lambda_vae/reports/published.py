@@ -11,7 +11,7 @@ from lambda_vae.reports.records import Row
 
 __all__ = ["published_figures", "published_line", "published_source"]
 
-_FIGURES = ("active_units", "surrogate_nll", "snr_capacity")
+_FIGURES = ("active_units", "surrogate_nll", "surrogate_bpd", "snr_capacity", "decoder_capacity", "mean_exponent")
 
 
 @cache
@@ -26,7 +26,7 @@ def published_source() -> str:
 
 
 def published_line(name: str) -> Mapping[str, Mapping[str, Any]]:
-    """Return one line of the paper's Table 1, by data set.
+    """Return one line of the paper's tables, by data set.
 
     Args:
         name: Its name in published.json.
@@ -41,7 +41,7 @@ def published_line(name: str) -> Mapping[str, Mapping[str, Any]]:
     found = {data: line for data, lines in _published()["data"].items() for line in lines if line["name"] == name}
     if not found:
         names = dict.fromkeys(line["name"] for lines in _published()["data"].values() for line in lines)
-        raise InputError(f"the paper's Table 1 has no line {name!r}; its lines are {', '.join(names)}")
+        raise InputError(f"the paper's tables have no line {name!r}; their lines are {', '.join(names)}")
     return found
 
 
@@ -54,10 +54,11 @@ def published_figures(row: Row, data: str) -> Mapping[str, float | None]:
         data: Name of the data set.
 
     Returns:
-        `active_units`, `surrogate_nll` and `snr_capacity`, or an empty mapping.
+        Of `active_units`, `surrogate_nll`, `surrogate_bpd`, `snr_capacity`, `decoder_capacity` and `mean_exponent`
+        those it has; none where it has no such line.
 
     Source:
-        Paper, Table 1; shared notes on what its "NLL" is.
+        Paper, Tables 1 to 3; shared notes on what its "NLL" is.
 
     Example:
         >>> published_figures({"method": "lambda-vae", "delta": 1.01, "latent_dim": 30}, "mnist")["active_units"]
@@ -65,14 +66,14 @@ def published_figures(row: Row, data: str) -> Mapping[str, float | None]:
         >>> published_figures({"method": "lambda-vae", "delta": 1.02, "latent_dim": 30}, "mnist")
         {}
     """
-    if row.get("release_epochs") or row.get("latent_dim") != _published()["latent_dim"]:
+    if row.get("release_epochs") or row.get("latent_dim") != _published()["latent_dim"].get(data):
         return {}
     if "paper" in row:
         named = published_line(row["paper"]).get(data) if row["paper"] is not None else None
-        return {key: named[key] for key in _FIGURES} if named else {}
+        return {key: named[key] for key in _FIGURES if key in named} if named else {}
     for line in _published()["data"].get(data, ()):
         same_delta = row.get("delta") == line.get("delta")
         same_beta = "beta" not in line or row.get("beta") == line["beta"]
-        if row["method"] == line["method"] and same_delta and same_beta:
-            return {key: line[key] for key in _FIGURES}
+        if row["method"] == line.get("method") and same_delta and same_beta:
+            return {key: line[key] for key in _FIGURES if key in line}
     return {}

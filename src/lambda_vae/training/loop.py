@@ -2,10 +2,8 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import asdict
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -16,13 +14,17 @@ from lambda_vae.diagnostics.training_moments import TrainingMoments
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE, Trace
+from lambda_vae.networks import allow_recomputing
 from lambda_vae.objectives import Objective, Terms
 from lambda_vae.training import checkpoints
+from lambda_vae.training.average import WeightAverage
+from lambda_vae.training.device_memory import advise_on_memory
 from lambda_vae.training.history import EpochRow, History
 from lambda_vae.training.interruption import Interrupted, StopRequest, stop_requests
-from lambda_vae.training.joint import joint_sums, shares
+from lambda_vae.training.joint import joint_sums
 from lambda_vae.training.optimizer import FusedAdam
 from lambda_vae.training.options import TrainOptions
+from lambda_vae.training.position import checkpoint_of, restore
 from lambda_vae.training.precision import PRECISION, set_matmul
 from lambda_vae.training.schedules import Constant, Schedule
 from lambda_vae.training.strategies import Batch, Joint, Step, Strategy
@@ -38,9 +40,6 @@ _STEPS_BETWEEN_AGREEMENTS = 50
 
 #: Between the seeds of the two generators.
 _SPARE = 2**32
-
-#: Where the state dict of an equalizer holds its sums.
-_SEEN = "_extra_state"
 
 
 class Trainer:
@@ -103,6 +102,13 @@ class Trainer:
                 f"a batch of {self.joint_batch} is larger than the data ({self.examples} examples); "
                 f"use --batch_size {self.examples // self.accelerator.num_processes or 1} or less"
             )
+        if options.accumulate > 1 and (
+            not isinstance(self.strategy, Joint) or getattr(objective, "whole_batch", False)
+        ):
+            raise InputError(
+                f"accumulate is {options.accumulate}, and this method looks at its batch as a whole; use --accumulate 1"
+            )
+        self.learning_rate = options.learning_rates(self.accelerator.num_processes)
         self.matmul_error = set_matmul(options.matmul, self.device)
         # A data set that fits stays beside the model, so that no step waits for a transfer.
         self.x = x.to(self.device) if x.nbytes < 2**31 and self.device.type != "cpu" else x
@@ -111,18 +117,21 @@ class Trainer:
         # What one method alone draws comes from here, so that all others go on seeing the same data and noise.
         self.spare = torch.Generator(self.device).manual_seed(options.seed + _SPARE)
         self.moments = TrainingMoments(vae.latent_dim, self.device) if options.measure else None
-        self.trail = Trail(self.steps, self.device)
+        self.trail, self._part = Trail(self.steps, self.device), 0
         self.history = History()
-        self.epoch, self.step, self._seconds = 0, 0, 0.0
+        self.epoch, self.step, self.seconds = 0, 0, 0.0
         self.strategy.begin(self)
 
     def _prepare(self, vae: VAE, options: TrainOptions) -> None:
+        allow_recomputing(vae, options.recompute)
         if options.compile:
             for network in (vae.encoder, vae.decoder, *vae.likelihood.children()):
                 network.compile()
         self.model = self.accelerator.prepare(vae)
         # Not prepared: accelerate's wrapper looks for an optional package on the disk at every step.
-        self.optimizer = FusedAdam(vae.parameters(), lr=options.learning_rate)
+        self.optimizer = FusedAdam(vae.parameters(), lr=self.learning_rate.peak)
+        decay = options.average_decay
+        self.average = None if decay is None else WeightAverage(vae.parameters(), decay)
         # DistributedDataParallel watches the gradients of the weights themselves.
         copied = options.precision == "bfloat16" and self.model is vae
         # A posterior or prior may turn autocast off for a density; what is copied is the networks alone.
@@ -137,8 +146,9 @@ class Trainer:
         Raises:
             Diverged: A loss was not finite; the last good checkpoint is kept.
             Interrupted: SIGINT or SIGTERM; a checkpoint of this very step is saved.
+            InputError: The memory of the device does not suffice; the message says what to try.
         """
-        with stop_requests() as request:
+        with stop_requests() as request, advise_on_memory(self.options, self.device):
             while self.epoch < self.options.epochs:
                 self._run_epoch(request)
                 if self.epoch < self.options.epochs and self._should_stop(request):
@@ -157,13 +167,18 @@ class Trainer:
             self._train_step(rows, exponent, kl_weight)
             self.step += 1
             if self.step < self.steps and self._may_stop_here() and self._should_stop(request):
-                self._seconds += time.perf_counter() - started
+                self.seconds += time.perf_counter() - started
                 self._interrupt(request)
-        self._finish_epoch(exponent, kl_weight, self._seconds + time.perf_counter() - started)
+        self._finish_epoch(exponent, kl_weight, self.seconds + time.perf_counter() - started)
 
     def _train_step(self, rows: Tensor, exponent: Tensor | None, kl_weight: float) -> None:
+        if not self.learning_rate.still:
+            self.optimizer.set_rate(self.learning_rate(self.epoch + self.step / self.steps))
+        self._part = 0
         step = self.strategy.step(self, self._draw(rows, exponent, kl_weight, self.generator))
         self._observe(step)
+        if self.average is not None:
+            self.average.update()
 
     def trace(self, batch: Batch) -> Trace:
         """Return the trace of one pass in the precision of the run, for a strategy.
@@ -202,19 +217,35 @@ class Trainer:
             terms: Of the trace.
             still: Weights that do not move; all others do.
         """
-        gradient: list[Tensor] = []
-        if self.moments is not None:
-            trace.z.register_hook(gradient.append)  # type: ignore[no-untyped-call]
-        self.accelerator.backward(terms.loss.mean())
-        if self.copies is not None:
-            self.copies.collect()
+        step = self._backward(trace, terms)
         for weight in still:
             weight.grad = None
         if self.options.clip_norm is not None:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return Step(trace, terms, terms.dlogp_dz(gradient[0]) if gradient else None)
+        return step
+
+    def gather(self, part: Batch) -> None:
+        """Add the gradient of an early part of a batch to that of the whole, for a strategy; no weight moves yet.
+
+        Args:
+            part: One of `accumulate` of equal size.
+        """
+        with self.accelerator.no_sync(self.model):  # processes exchange gradients once a step
+            trace = self.trace(part)
+            self._observe(self._backward(trace, self.objective(trace, part.kl_weight)))
+
+    def _backward(self, trace: Trace, terms: Terms) -> Step:
+        parts, gradient = self.options.accumulate, list[Tensor]()
+        if self.moments is not None:
+            trace.z.register_hook(gradient.append)  # type: ignore[no-untyped-call]
+        self.accelerator.backward(terms.loss.mean() if parts == 1 else terms.loss.mean() / parts)
+        if self.copies is not None:
+            self.copies.collect()
+        if not gradient:
+            return Step(trace, terms, None)
+        return Step(trace, terms, terms.dlogp_dz(gradient[0] if parts == 1 else gradient[0] * parts))
 
     def _draw(self, rows: Tensor, exponent: Tensor | None, kl_weight: float, generator: torch.Generator) -> Batch:
         """The batch and the noise of all processes together, then this process's share of both."""
@@ -245,7 +276,11 @@ class Trainer:
     def _observe(self, step: Step) -> None:
         trace = step.trace
         with torch.no_grad():
-            self.trail.record(self.step, step.terms, trace.q.logvar)
+            if self.options.accumulate == 1:
+                self.trail.record(self.step, step.terms, trace.q.logvar)
+            else:
+                self.trail.add(self.step, step.terms, trace.q.logvar, self._part, self.options.accumulate)
+                self._part += 1
             if self.equalizer is not None:
                 self.equalizer.observe(trace.q.std, trace.q.mu)
             if self.moments is not None and step.dlogp_dz is not None:
@@ -258,11 +293,12 @@ class Trainer:
         row.scalars["seconds"] += time.perf_counter() - started
         if self.equalizer is not None:
             self.equalizer.end_epoch()
-        self.epoch, self.step, self._seconds = self.epoch + 1, 0, 0.0
+        self.epoch, self.step, self.seconds = self.epoch + 1, 0, 0.0
         self.history.rows.append(row)
         if self.accelerator.is_main_process:
-            for listener in self.listeners:
-                listener(row, self)
+            with self.averaged():
+                for listener in self.listeners:
+                    listener(row, self)
         keep = self.options.keep_checkpoints
         if self.epoch % self.options.checkpoint_every == 0 or self.epoch in (*keep, self.options.epochs):
             self.save()
@@ -304,6 +340,10 @@ class Trainer:
         where = f"epoch {self.epoch + 1}, step {self.step}" if self.step else f"the end of epoch {self.epoch}"
         raise Interrupted(f"stopped by {request.signal_name or 'another process'} at {where}; go on with --resume")
 
+    def averaged(self) -> AbstractContextManager[object]:
+        """Return a context in which the model holds the average of its weights, if one is kept."""
+        return self.average or nullcontext()
+
     def save(self) -> None:
         """Write a checkpoint of this very position; nothing without a folder. Every process must call this."""
         if self.folder is None:
@@ -315,41 +355,7 @@ class Trainer:
         checkpoints.prune(self.folder, frozenset(self.options.keep_checkpoints))
 
     def _checkpoint(self) -> checkpoints.Checkpoint:
-        tensors = {
-            **checkpoints.flatten("model", self.accelerator.unwrap_model(self.model).state_dict()),
-            **checkpoints.flatten("optimizer", self.optimizer.state_dict()["state"]),
-            **checkpoints.flatten("history", self.history.tensors()),
-            "generator": self.generator.get_state(),
-            "spare": self.spare.get_state(),
-            "trail": self.trail.joint(self.accelerator).values,
-        }
-        if self.equalizer is not None:
-            seen = joint_sums({_SEEN: self.equalizer.get_extra_state()}, self.accelerator)
-            tensors |= checkpoints.flatten("equalizer", {**self.equalizer.state_dict(), **seen})
-        if self.moments is not None:
-            tensors |= checkpoints.flatten("moments", joint_sums(self.moments.state_dict(), self.accelerator))
-        tensors |= checkpoints.flatten("strategy", self.strategy.state_dict())
-        state = {
-            "epoch": self.epoch,
-            "step": self.step,
-            "seconds": self._seconds,
-            "test": self.history.test,
-            "options": asdict(self.options),
-            "run": self._identity(),
-        }
-        return checkpoints.Checkpoint(tensors, state)
-
-    def _identity(self) -> dict[str, Any]:
-        """What a run must share with a checkpoint to go on from it: the same model is not enough."""
-        return {
-            "examples": self.examples,
-            "joint_batch": self.joint_batch,
-            "seed": self.options.seed,
-            "samples": self.options.samples,
-            "equalizer": self.equalizer is not None,
-            "strategy": type(self.strategy).__name__,
-            "measure": self.moments is not None,
-        }
+        return checkpoint_of(self)
 
     def restore(self, checkpoint: checkpoints.Checkpoint) -> None:
         """Go to the position of a checkpoint: weights, optimiser, lambda, averages, generators, step.
@@ -360,33 +366,4 @@ class Trainer:
         Raises:
             InputError: The checkpoint belongs to another model or another run.
         """
-        self._require_same_run(checkpoint)
-        try:
-            self.accelerator.unwrap_model(self.model).load_state_dict(checkpoint.part("model."))
-            if self.equalizer is not None:
-                part = checkpoint.part("equalizer.")
-                self.equalizer.load_state_dict({**part, **shares({_SEEN: part[_SEEN]}, self.accelerator)})
-        except (RuntimeError, KeyError) as error:
-            reason = str(error).strip().splitlines()[-1].strip()
-            raise InputError(
-                f"the checkpoint belongs to another model: {reason}; use the folder's own config.yaml"
-            ) from None
-        checkpoints.load_optimizer(self.optimizer, checkpoint.part("optimizer."))
-        if self.moments is not None:
-            self.moments.load_state_dict(shares(checkpoint.part("moments."), self.accelerator))
-        self.strategy.load_state_dict(checkpoint.part("strategy."))
-        self.generator.set_state(checkpoint.tensors["generator"])
-        self.spare.set_state(checkpoint.tensors["spare"])
-        self.trail.values.copy_(checkpoint.tensors["trail"])
-        state = checkpoint.state
-        self.history = History.from_tensors(checkpoint.part("history."), state["test"])
-        self.epoch, self.step, self._seconds = state["epoch"], state["step"], state["seconds"]
-
-    def _require_same_run(self, checkpoint: checkpoints.Checkpoint) -> None:
-        here, there = self._identity(), checkpoint.state.get("run", {})
-        for name, value in there.items():
-            if value != here.get(name):
-                raise InputError(
-                    f"the checkpoint belongs to another run: {name} is {value} there and {here.get(name)} here; "
-                    "use the folder's own config.yaml"
-                )
+        restore(self, checkpoint)

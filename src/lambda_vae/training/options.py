@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from lambda_vae.errors import InputError
+from lambda_vae.training.learning_rate import LearningRate
 from lambda_vae.training.precision import MATMUL, PRECISION
 
 __all__ = ["TrainOptions"]
@@ -16,12 +17,20 @@ class TrainOptions:
         epochs: Passes over the data.
         batch_size: Examples a step on each process; the rest of an epoch that fills no batch is left out, another rest
             each epoch.
-        learning_rate: Of Adam.
+        learning_rate: Of Adam; its largest value where a schedule moves it.
+        learning_rate_schedule: "constant", or "cosine": down to the floor along half a wave over all epochs.
+        learning_rate_floor: cosine: where it ends.
+        learning_rate_warm_up_epochs: First rise from 0 in a straight line over so many epochs; 0 does not.
+        scale_learning_rate: Multiply the learning rate by the number of processes.
         seed: Of the order, the binarisation and the noise.
         samples: K, draws of z for each example.
         precision: "float32", or "bfloat16" for the networks (losses, KLs and sampling stay in float32).
         matmul: torch's route for float32 products: "highest", "high", "medium".
         compile: Compile encoder and decoder.
+        accumulate: Parts that a batch passes through the networks in, one after the other; the step is the whole
+            batch's.
+        average_decay: Of a moving average of the weights, which is what is measured and saved; None keeps none.
+        recompute: Let networks for images keep the inputs of their blocks alone, and compute the rest again backwards.
         clip_norm: Largest gradient norm; None leaves gradients alone.
         checkpoint_every: Epochs between checkpoints.
         keep_checkpoints: Epoch ends whose checkpoint stays to the end.
@@ -34,18 +43,25 @@ class TrainOptions:
     epochs: int
     batch_size: int = 100
     learning_rate: float = 1e-3
+    learning_rate_schedule: str = "constant"
+    learning_rate_floor: float = 1e-5
+    learning_rate_warm_up_epochs: float = 0.0
+    scale_learning_rate: bool = False
     seed: int = 0
     samples: int = 1
     precision: str = "float32"
     matmul: str = "highest"
     compile: bool = False
+    accumulate: int = 1
+    average_decay: float | None = None
+    recompute: bool = False
     clip_norm: float | None = None
     checkpoint_every: int = 10
     keep_checkpoints: tuple[int, ...] = ()
     measure: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "samples", "checkpoint_every"):
+        for name in ("epochs", "batch_size", "samples", "checkpoint_every", "accumulate"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if not 0 <= self.seed < 2**63:
@@ -57,3 +73,23 @@ class TrainOptions:
         for name, known in (("precision", tuple(PRECISION)), ("matmul", MATMUL)):
             if getattr(self, name) not in known:
                 raise InputError(f"unknown {name} {getattr(self, name)!r}; use one of {', '.join(known)}")
+        if self.batch_size % self.accumulate:
+            raise InputError(
+                f"accumulate is {self.accumulate}; it must divide the batch of {self.batch_size} into equal parts"
+            )
+        if self.average_decay is not None and not 0 < self.average_decay < 1:
+            raise InputError(f"average_decay is {self.average_decay}; it must lie between 0 and 1, such as 0.999")
+        self.learning_rates(1)
+
+    def learning_rates(self, processes: int) -> LearningRate:
+        """Return the learning rate as a function of the position in training.
+
+        Args:
+            processes: For the linear scaling.
+
+        Raises:
+            InputError: Its numbers make no schedule.
+        """
+        peak = self.learning_rate * (processes if self.scale_learning_rate else 1)
+        shape, floor = self.learning_rate_schedule, self.learning_rate_floor
+        return LearningRate(peak, self.epochs, shape, floor, self.learning_rate_warm_up_epochs)

@@ -1,6 +1,6 @@
 """How one batch becomes a step: the dynamics of a method, apart from what it minimises."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -37,13 +37,28 @@ class Batch:
     xi: Float[Tensor, "B X"] | None = None
     prior_eps: Float[Tensor, "B P"] | None = None
 
+    def parts(self, count: int) -> list["Batch"]:
+        """Return the batch cut into so many of equal size; itself if it is one.
+
+        Args:
+            count: Divides B.
+        """
+        if count == 1:
+            return [self]
+
+        def cut(noise: Tensor | None) -> Sequence[Tensor | None]:
+            return [None] * count if noise is None else noise.chunk(count)
+
+        pieces = zip(self.x.chunk(count), self.eps.chunk(count, 1), cut(self.xi), cut(self.prior_eps), strict=True)
+        return [Batch(x, eps, self.exponent, self.kl_weight, xi, prior_eps) for x, eps, xi, prior_eps in pieces]
+
 
 @dataclass(frozen=True, eq=False)
 class Step:
     """What a step leaves for the records.
 
     Args:
-        trace: Of the pass that moved the decoder.
+        trace: Of the pass that moved the decoder; of the last part of a batch that came in several.
         terms: Of that trace.
         dlogp_dz: Gradient of each example's own log p(x|z) with respect to its z, [K, B, D]; None if not watched.
     """
@@ -92,13 +107,16 @@ class Joint:
         """Do nothing: the model is all there is."""
 
     def step(self, trainer: "Trainer", batch: Batch) -> Step:
-        """Minimise the trainer's objective on one batch.
+        """Minimise the trainer's objective on one batch, whose parts may come one after the other.
 
         Args:
             trainer: Whose model, objective and optimiser are used.
             batch: The data and the noise.
         """
-        trace = trainer.trace(batch)
+        *early, last = batch.parts(trainer.options.accumulate)
+        for part in early:
+            trainer.gather(part)
+        trace = trainer.trace(last)
         terms = trainer.objective(trace, batch.kl_weight)
         return trainer.descend(trace, terms)
 

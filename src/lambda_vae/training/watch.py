@@ -42,6 +42,22 @@ class Trail:
             row = (terms.loss.mean(), terms.reconstruction.mean(), terms.rate_q.mean(), largest)
             torch.stack(row, out=self.values[step])
 
+    def add(self, step: int, terms: Terms, logvar: Tensor, part: int, parts: int) -> None:
+        """Note the same of one part of a step.
+
+        Args:
+            step: Position in the epoch.
+            terms: Of the part.
+            logvar: Of q, [B, D].
+            part: Its number, from 0.
+            parts: How many of equal size there are.
+        """
+        before = self.values[step].clone() if part else torch.zeros_like(self.values[step])
+        self.record(step, terms, logvar)
+        row = self.values[step]
+        row[:3] = before[:3] + row[:3] / parts
+        row[3] = torch.maximum(before[3], row[3])
+
     def joint(self, accelerator: Accelerator) -> "Trail":
         """Return the trail of the joint batch: the terms averaged over the processes, the largest of their |logvar|.
 
