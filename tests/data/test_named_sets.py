@@ -70,7 +70,17 @@ def test_list_says_what_is_prepared(cache, no_shared_data):
 #: Read before any test changes it.
 SHARED = os.environ.get("LAMBDA_VAE_DATA")
 
-needs_shared = pytest.mark.skipif(SHARED is None, reason="LAMBDA_VAE_DATA names no data folder")
+
+@pytest.fixture
+def in_sight(monkeypatch):
+    """Whatever other tests do, these see the folder."""
+    monkeypatch.setenv("LAMBDA_VAE_DATA", str(SHARED))
+
+
+def needs_shared(test):
+    """Mark a test of real data."""
+    skip = pytest.mark.skipif(SHARED is None, reason="LAMBDA_VAE_DATA names no data folder")
+    return skip(pytest.mark.usefixtures("in_sight")(test))
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def test_omniglot_has_one_seed_less_and_the_folder_says_the_scale() -> None:
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
-        ({"table": "table2"}, "there are table1"),
+        ({"table": "table9"}, "there are table1"),
         ({"scale": "papers"}, r"did you mean 'paper'"),
         ({"only": ("vea",)}, r"unknown row 'vea' \(did you mean 'vae'"),
         ({"workers": 0}, "workers is 0"),

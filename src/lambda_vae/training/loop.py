@@ -102,12 +102,7 @@ class Trainer:
                 f"a batch of {self.joint_batch} is larger than the data ({self.examples} examples); "
                 f"use --batch_size {self.examples // self.accelerator.num_processes or 1} or less"
             )
-        if options.accumulate > 1 and (
-            not isinstance(self.strategy, Joint) or getattr(objective, "whole_batch", False)
-        ):
-            raise InputError(
-                f"accumulate is {options.accumulate}, and this method looks at its batch as a whole; use --accumulate 1"
-            )
+        self._check_accumulation()
         self.learning_rate = options.learning_rates(self.accelerator.num_processes)
         self.matmul_error = set_matmul(options.matmul, self.device)
         # A data set that fits stays beside the model, so that no step waits for a transfer.
@@ -121,6 +116,14 @@ class Trainer:
         self.history = History()
         self.epoch, self.step, self.seconds = 0, 0, 0.0
         self.strategy.begin(self)
+
+    def _check_accumulation(self) -> None:
+        whole = not isinstance(self.strategy, Joint) or getattr(self.objective, "whole_batch", False)
+        if whole and self.options.accumulate > 1:
+            raise InputError(
+                f"accumulate is {self.options.accumulate}, and this method looks at its batch as a whole; "
+                "use --accumulate 1"
+            )
 
     def _prepare(self, vae: VAE, options: TrainOptions) -> None:
         allow_recomputing(vae, options.recompute)
