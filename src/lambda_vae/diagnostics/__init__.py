@@ -5,7 +5,7 @@ Nothing here sees a trainer, and nothing here changes a model.
 
 from lambda_vae.diagnostics.activity import ACTIVE_THRESHOLD
 from lambda_vae.diagnostics.contrastive import contrastive_information, info_nce
-from lambda_vae.diagnostics.diagnose import diagnose, quick_reading
+from lambda_vae.diagnostics.diagnose import diagnose, examine, quick_reading
 from lambda_vae.diagnostics.dimension import Cause, DimensionState, Label, Thresholds, Verdict
 from lambda_vae.diagnostics.entropy import EntropyBounds, InformationGain, aggregate_entropy, measured_information_gain
 from lambda_vae.diagnostics.estimate import Estimate
@@ -46,6 +46,7 @@ __all__ = [
     "aggregate_entropy",
     "contrastive_information",
     "diagnose",
+    "examine",
     "gaussian_entropy",
     "gaussian_information",
     "info_nce",
