@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 from rich.console import Console
@@ -30,6 +30,9 @@ from lambda_vae.options import (
     train_parser,
     tune_parser,
 )
+
+if TYPE_CHECKING:
+    from lambda_vae.diagnostics import CollapseReport
 
 __all__ = ["main"]
 
@@ -122,13 +125,35 @@ def _tune(options: Namespace, console: Console) -> None:
 
 
 def _diagnose(options: Namespace, console: Console) -> None:
-    from lambda_vae.experiments import diagnose_run
     from lambda_vae.files import write_json
 
-    report = diagnose_run(Path(options.run), iw_samples=options.iw_samples, data=options.data)
+    if (options.run is None) == (options.adapter is None):
+        raise InputError("diagnose takes the folder of a run, or --adapter package.module:function for a VAE of yours")
+    report = _diagnosed_adapter(options) if options.run is None else _diagnosed_run(options)
     _say(console, str(report))
     if options.json is not None:
         write_json(Path(options.json), report.to_record())
+    if options.html is not None:
+        _say(console, f"report: {report.to_html(options.html, title=options.adapter or Path(options.run).name)}")
+
+
+def _diagnosed_run(options: Namespace) -> "CollapseReport":
+    from lambda_vae.experiments import diagnose_run
+
+    return diagnose_run(Path(options.run), iw_samples=options.iw_samples, data=options.data)
+
+
+def _diagnosed_adapter(options: Namespace) -> "CollapseReport":
+    from lambda_vae.adapters import diagnose, load_adapter
+    from lambda_vae.adapters.named import named_batches
+
+    adapter = load_adapter(options.adapter)
+    data = adapter.data if options.data is None else named_batches(options.data)
+    if data is None:
+        raise InputError(f"{options.adapter} returns no data; add --data, or return encode, log_likelihood, data")
+    dim = int(options.dim) if options.dim.isdigit() else options.dim
+    samples = 64 if options.iw_samples is None else options.iw_samples
+    return diagnose(adapter.encode, adapter.log_likelihood, data, dim=dim, iw_samples=samples)
 
 
 def _information(options: Namespace, console: Console) -> None:
@@ -246,7 +271,7 @@ commands
   reproduce    run a published table row by row, and put its figures beside ours
   tune         search δ and its release for a stated aim, on a validation split
   train        train one VAE, measure it, write a report
-  diagnose     say which dimensions of a trained run collapsed, and why
+  diagnose     say which dimensions of a trained run, or of any VAE, collapsed, and why
   information  split the KL of a trained run: what z tells about x, redundancy, misfit to the prior
   sample       draw from the prior and decode
   reconstruct  decode the mean codes of test examples
