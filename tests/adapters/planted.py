@@ -13,8 +13,8 @@ class Planted:
     """Encoder, likelihood and data of a model whose dimensions are what `kinds` says.
 
     healthy; dead: the decoder's column is 0 and the encoder silent; prior: the posterior is forced to the prior, though
-    the data hold something; twin: a second copy of dimension 0's code that the decoder ignores, at the prior's own
-    width; sharp: sigma a tenth of what the bound wants.
+    the data hold something and the decoder would listen; twin: two neighbours share one factor and one decoder column;
+    sharp: sigma a tenth of what the bound wants.
     """
 
     def __init__(self, kinds, examples=1000, seed=0):
@@ -23,16 +23,23 @@ class Planted:
         basis = torch.linalg.qr(torch.randn(FEATURES, n, generator=generator)).Q
         information = torch.full((n,), 8.0)
         true = basis * (information * NOISE**2).sqrt()
-        carried = torch.tensor([kind != "dead" and kind != "twin" for kind in self.kinds])
-        self.data_loadings = true * carried
-        used = torch.tensor([kind in ("healthy", "sharp") for kind in self.kinds])
-        self.weights = true * used
-        var = torch.where(used, 1.0 / (1.0 + information), torch.ones(n))
-        self.gain = (self.weights / NOISE**2 * var).T
-        self.logvar = var.log() - 2.0 * math.log(10.0) * torch.tensor([kind == "sharp" for kind in self.kinds])
+        twins = [i for i, kind in enumerate(self.kinds) if kind == "twin"]
+        first, second = twins[::2], twins[1::2]
+        self.data_loadings = true.clone()
+        self.data_loadings[:, [i for i, kind in enumerate(self.kinds) if kind == "dead"] + second] = 0.0
+        self.weights = self.data_loadings.clone()
+        var = 1.0 / (1.0 + information)
+        self.gain = (true / NOISE**2 * var).T.clone()
+        self.logvar = var.log()
         for i, kind in enumerate(self.kinds):
-            if kind == "twin":  # the same code again, scaled so that its marginal is the prior's
-                self.gain[i], self.logvar[i] = self.gain[0], self.logvar[0]
+            if kind in ("dead", "prior"):
+                self.gain[i], self.logvar[i] = 0.0, 0.0
+            if kind == "sharp":
+                self.logvar[i] -= 2.0 * math.log(10.0)
+        for i, j in zip(first, second, strict=True):  # half the column each: best with S = 2/3 and a variance of 1/3
+            self.weights[:, [i, j]] = 0.5 * true[:, [i]]
+            self.gain[[i, j]] = self.gain[i] * 0.75**0.5
+            self.logvar[[i, j]] = -math.log(3.0)
         z = torch.randn(examples, n, generator=generator)
         self.x = z @ self.data_loadings.T + NOISE * torch.randn(examples, FEATURES, generator=generator)
 

@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from adapters.planted import NOISE, Planted
 from diagnostics.linear_gaussian import draw, linear_vae, loadings
+from planted import NOISE, Planted
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -81,7 +81,6 @@ def test_causes_say_what_they_could_not_be_judged_from():
     assert "could not be measured" in report.findings[1].explanation
     assert any("no history" in text for text in report.caveats)
     assert all(text in str(report) for text in report.caveats)
-    assert run(model.encode, model.log_likelihood, Planted(["healthy"] * 2).x, iw_samples=1) is not None
 
 
 def test_every_form_of_data_gives_the_same_report():
@@ -201,14 +200,11 @@ def test_exponent_and_equalizer_are_the_noise_of_the_report():
 
 def test_neither_the_global_generator_nor_the_model_is_touched():
     net = nn.Linear(3, 4).eval()
-    before, weights = torch.random.get_rng_state(), net.weight.clone()
+    weights = net.weight.clone()
     x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
-    run(lambda x: net(x).chunk(2, -1), gaussian(nn.Linear(2, 3).eval()), x)
-    torch.manual_seed(0)
     state = torch.random.get_rng_state()
-    run(lambda x: net(x).chunk(2, -1), gaussian(lambda z: z @ torch.ones(2, 3)), x)
+    run(lambda x: net(x).chunk(2, -1), lambda x, z: -(x - z[:, :1]).square().sum(1) + 0 * torch.rand(1), x)
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert not torch.equal(before, state) or True
     assert torch.equal(net.weight, weights)
     assert net.weight.grad is None
 

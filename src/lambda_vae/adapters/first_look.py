@@ -54,7 +54,7 @@ def looked_at(encode: Encode, log_likelihood: LogLikelihood, x: Tensor, dim: Axi
         log_p,
         latents,
         mu.device,
-        decoder=law.decoder if law is not None else _unknown,
+        decoder=law.decoder if law is not None and law.decoder is not None else _unknown,
         likelihood=law.likelihood if law is not None else None,
     )
 

@@ -3,6 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import torch
@@ -14,6 +15,9 @@ __all__ = ["device_of", "modules_behind", "require_eval"]
 
 #: How far plain objects are opened: a wrapper around a trainer around a model.
 _DEPTH = 3
+
+#: Things of one list that are opened.
+_MOST = 32
 
 
 def modules_behind(function: Callable[..., Any]) -> dict[str, nn.Module]:
@@ -54,7 +58,10 @@ def _inside(thing: Any) -> dict[str, Any]:  # noqa: ANN401 - any object at all
         things = {**known.globals, **known.nonlocals}
         return {key: value for key, value in things.items() if not (inspect.ismodule(value) or inspect.isclass(value))}
     if isinstance(thing, functools.partial):
-        return {"": thing.func, **dict(enumerate(thing.args)), **thing.keywords}  # type: ignore[dict-item]
+        return {"": thing.func, "arguments": thing.args, **thing.keywords}
+    if isinstance(thing, dict | list | tuple):
+        items = thing.items() if isinstance(thing, dict) else enumerate(thing)
+        return {str(key): value for key, value in islice(items, _MOST)}
     return dict(getattr(thing, "__dict__", {})) if not inspect.isclass(thing) and not inspect.ismodule(thing) else {}
 
 
