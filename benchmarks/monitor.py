@@ -6,6 +6,7 @@ Written for the house rule of at most 3%: the paper's MLP on batches of 100 bina
 import argparse
 import statistics
 import time
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ LATENT, FEATURES, WIDTH, BATCH = 30, 784, 300, 100
 
 def mlp(*sizes: int) -> nn.Sequential:
     """ReLU between linear layers."""
-    layers = [part for a, b in zip(sizes, sizes[1:], strict=False) for part in (nn.Linear(a, b), nn.ReLU())]
+    layers = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), nn.ReLU())]
     return nn.Sequential(*layers[:-1])
 
 

@@ -128,7 +128,9 @@ def _diagnose(options: Namespace, console: Console) -> None:
     from lambda_vae.files import write_json
 
     if options.run is None and options.adapter is None:
-        raise InputError("RUN is missing; give the folder of a run, or --adapter package.module:function of a VAE of yours")
+        raise InputError(
+            "RUN is missing; give the folder of a run, or --adapter package.module:function of a VAE of yours"
+        )
     if options.run is not None and options.adapter is not None:
         raise InputError(f"both a run ({options.run}) and --adapter {options.adapter} were given; choose one")
     report = _diagnosed_adapter(options) if options.run is None else _diagnosed_run(options)

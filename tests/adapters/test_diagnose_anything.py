@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import lambda_vae
-from lambda_vae.adapters import bernoulli, density, diagnose, gaussian
+from lambda_vae.adapters import bernoulli, density, diagnose
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.files import write_json
@@ -216,9 +216,7 @@ def test_torch_distributions_are_an_encoder_and_a_decoder():
     decode = nn.Linear(2, 6).eval()
     encode = functools.partial(lambda scale, x: Independent(Normal(2 * x[:, :2] - 1, scale), 1), torch.tensor(0.3))
     report = run(encode, density(lambda z: Independent(Bernoulli(logits=decode(z)), 1)), x)
-    plain = run(
-        lambda x: (2 * x[:, :2] - 1, torch.full((len(x), 2), 0.3).log() * 2), bernoulli(decode, logits=True), x
-    )
+    plain = run(lambda x: (2 * x[:, :2] - 1, torch.full((len(x), 2), 0.3).log() * 2), bernoulli(decode, logits=True), x)
     assert report.rate == pytest.approx(plain.rate)
     assert report.reconstruction == pytest.approx(plain.reconstruction)
     assert report.residual is not None  # a Bernoulli's logits are the slope of its log p

@@ -37,7 +37,7 @@ def test_with_lambda_z_is_narrower_and_the_kl_the_hosts_own():
     z = model.reparameterize(mu, logvar)
     expected = sampling_std(torch.full((4,), 0.5), equalizer.exponent)
     assert torch.allclose(z.std(0), expected, rtol=0.03)
-    recon, mu, logvar = model(torch.zeros(2, 8))
+    _, _, logvar = model(torch.zeros(2, 8))
     assert torch.equal(logvar, model.encode(torch.zeros(2, 8))[1])
 
 

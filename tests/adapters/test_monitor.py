@@ -1,4 +1,4 @@
-"""The monitor beside a training loop: the readings are those of the closed form, the warnings those of planted falls."""
+"""The monitor beside a training loop: its readings are the closed form's, its warnings those of planted falls."""
 
 import math
 

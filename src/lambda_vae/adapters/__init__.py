@@ -1,4 +1,4 @@
-"""Adapters: anybody's VAE diagnosed, watched while it trains, and sampled with sigma^lambda, in the code it lives in."""
+"""Adapters: anybody's VAE diagnosed, watched while it trains, and sampled with sigma^lambda, where it lives."""
 
 from lambda_vae.adapters.diagnose import diagnose
 from lambda_vae.adapters.equalize import equalize

@@ -35,13 +35,12 @@ def looked_at(encode: Encode, log_likelihood: LogLikelihood, x: Tensor, dim: Axi
     for name, function in (("encode", encode), ("log_likelihood", log_likelihood)):
         require_eval(name, function)
     with torch.no_grad(), torch.random.fork_rng():
-        mu, logvar = _check_encoder(encode, x)
+        mu = _check_encoder(encode, x)
         latents = Latents.of(tuple(mu.shape[1:]), dim)
 
         def log_p(x: Tensor, z: Tensor) -> Tensor:
             return log_densities(log_likelihood(x, z), x)
 
-        # The standard deviation may be tiny; a fixed draw around mu keeps own and other codes apart either way.
         _check_likelihood(log_p, x[:_FEW], mu[:_FEW])
         law = recovered_law(log_p, x[:_FEW], mu[:_FEW], latents.latent)
     if law is not None and law.averaged_over > 1:
@@ -63,7 +62,7 @@ def _unknown(z: Tensor) -> Tensor:
     raise NotImplementedError("the decoder's output is not known")
 
 
-def _check_encoder(encode: Encode, x: Tensor) -> tuple[Tensor, Tensor]:
+def _check_encoder(encode: Encode, x: Tensor) -> Tensor:
     mu, logvar = posterior(encode(x), x)
     for name, values in (("mu", mu), ("logvar", logvar)):
         finite(f"{name} of encode", values, "look for a logvar without bounds, a log of 0, or NaN in the data")
@@ -79,11 +78,11 @@ def _check_encoder(encode: Encode, x: Tensor) -> tuple[Tensor, Tensor]:
         alone = posterior(encode(x[:half]), x[:half])
         _check_independent("encode", torch.cat((mu[:half], logvar[:half])), torch.cat(alone))
     _check_logvar(mu, logvar)
-    return mu, logvar
+    return mu
 
 
 def _check_logvar(mu: Tensor, logvar: Tensor) -> None:
-    """A log variance above 0 everywhere says that every posterior is wider than the prior, so that q(z) cannot fit it."""
+    """A log variance above 0 everywhere makes every posterior wider than the prior, and q(z) no fit for it."""
     aggregate = mu.double().var(0, correction=0) + logvar.double().exp().mean(0)
     if bool((logvar > 0.0).all()) and float(aggregate.mean()) > 1.5:
         low, high = float(logvar.min()), float(logvar.max())

@@ -33,7 +33,7 @@ class Latents:
 
     @classmethod
     def of(cls, shape: tuple[int, ...], dim: Axis) -> "Latents":
-        """Return the reading of a shape: of [D] and [T, D] the last axis is the channel, of [C, H, W] and more the first.
+        """Return the reading of a shape: of [D] and [T, D] the last axis is the channel, of larger ones the first.
 
         Args:
             shape: Of one example's latent.
@@ -45,7 +45,7 @@ class Latents:
         if dim == "site":
             return cls(shape, None)
         axis = (len(shape) - 1 if len(shape) < 3 else 0) if dim == "channel" else dim - 1 if dim > 0 else dim
-        if isinstance(dim, str) and dim != "channel" or not -len(shape) <= axis < len(shape) or dim == 0:
+        if (isinstance(dim, str) and dim != "channel") or not -len(shape) <= axis < len(shape) or dim == 0:
             raise InputError(
                 f"dim is {dim!r} for latents of shape [B, {', '.join(map(str, shape))}]; it is 'channel', 'site', or "
                 f"an axis from 1 to {len(shape)}"

@@ -37,9 +37,7 @@ def bernoulli(decode: Callable[[Tensor], Tensor], *, logits: bool = False) -> Ca
     return log_likelihood
 
 
-def gaussian(
-    decode: Callable[[Tensor], Tensor], *, std: float | Tensor = 1.0
-) -> Callable[[Tensor, Tensor], Tensor]:
+def gaussian(decode: Callable[[Tensor], Tensor], *, std: float | Tensor = 1.0) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the log-likelihood of independent Gaussian features.
 
     Args:

@@ -191,8 +191,8 @@ class CollapseMonitor:
             return None
         epoch, ratio = len(self.readings), float(self.readings[-1].gradient_ratio[i]) / self.weights[-1]
         text = (
-            f"epoch {epoch}: dimension {i} fell below the critical ratio: the reconstruction pulls {ratio:.2f} times as "
-            f"hard as the KL term, and its signal changes by {math.expm1(rate):+.0%} an epoch"
+            f"epoch {epoch}: dimension {i} fell below the critical ratio: the reconstruction pulls {ratio:.2f} times "
+            f"as hard as the KL term, and its signal changes by {math.expm1(rate):+.0%} an epoch"
         )
         return CollapseWarning(i, "below the critical ratio", epoch, ratio, rate, left, text)
 

@@ -49,7 +49,7 @@ class Recovered:
 
 def recovered_law(
     log_likelihood: Callable[[Tensor, Tensor], Tensor],
-    x: Float[Tensor, "B *event"],
+    x: Float[Tensor, "B ..."],
     z: Tensor,
     as_latent: Callable[[Tensor], Tensor],
 ) -> Recovered | None:
@@ -78,7 +78,7 @@ def recovered_law(
 
 
 def _slope(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """log p(x|z), float64 [B], and d log p(x|z)/dx, [B, F]."""
+    """Log p(x|z), float64 [B], and d log p(x|z)/dx, [B, F]."""
     with torch.enable_grad():
         leaf = x.detach().clone().requires_grad_()
         value = function(leaf, z.detach())

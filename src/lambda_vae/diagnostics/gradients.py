@@ -39,7 +39,9 @@ class GradientRatio:
     noise_floor: Float[Tensor, " D"]
 
 
-def scores(vae: Measurable, x: Shaped[Tensor, "B *event"], z: Float[Tensor, "*sample B D"]) -> Float[Tensor, "*sample B D"]:
+def scores(
+    vae: Measurable, x: Shaped[Tensor, "B ..."], z: Float[Tensor, "*sample B D"]
+) -> Float[Tensor, "*sample B D"]:
     """Return d log p(x|z)/dz for every example and sample; unit: nats per unit of z.
 
     Args:
@@ -55,7 +57,7 @@ def scores(vae: Measurable, x: Shaped[Tensor, "B *event"], z: Float[Tensor, "*sa
 
 def gradient_features(
     vae: Measurable,
-    x: Shaped[Tensor, "B *event"],
+    x: Shaped[Tensor, "B ..."],
     q: Law,
     eps: Float[Tensor, "K B noise"],
     exponent: Float[Tensor, " D"] | None = None,

@@ -108,7 +108,7 @@ class ImportanceEstimate:
 @torch.no_grad()
 def likelihood_features(
     vae: Measurable,
-    x: Shaped[Tensor, "B *event"],
+    x: Shaped[Tensor, "B ..."],
     q: Law,
     exponent: Float[Tensor, " D"] | None,
     samples: int,

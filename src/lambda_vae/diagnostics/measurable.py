@@ -19,15 +19,15 @@ class Measurable(Protocol):
 
     @property
     def sampling(self) -> Sampling:
-        """sigma -> the std that z is sampled with."""
+        """Sigma -> the std that z is sampled with."""
 
     @property
     def decoder(self) -> Callable[[Tensor], Tensor]:
-        """z [N, D] -> theta."""
+        """Z [N, D] -> theta."""
 
     @property
     def likelihood(self) -> Callable[[Tensor], Observation] | None:
-        """theta -> p(x|z) of examples flattened to [N, F]; None where p(x|z) is known by its value alone."""
+        """Theta -> p(x|z) of examples flattened to [N, F]; None where p(x|z) is known by its value alone."""
 
     @property
     def latent_dim(self) -> int:

@@ -53,7 +53,7 @@ class ResidualSignal:
 
 def residual_signal(
     vae: Measurable,
-    batches: Iterable[Shaped[Tensor, "B *event"]],
+    batches: Iterable[Shaped[Tensor, "B ..."]],
     carried: Bool[Tensor, " D"],
     resting: Float[Tensor, " D"],
     exponent: Float[Tensor, " D"] | None = None,
@@ -112,7 +112,12 @@ class _Covariance:
 
 
 def _batch_scores(
-    vae: Measurable, x: Tensor, carried: Tensor, resting: Tensor, exponent: Tensor | None, generator: torch.Generator | None
+    vae: Measurable,
+    x: Tensor,
+    carried: Tensor,
+    resting: Tensor,
+    exponent: Tensor | None,
+    generator: torch.Generator | None,
 ) -> list[Tensor] | None:
     """Scores of the data, then of draws from the model, each [B, F]."""
     if vae.likelihood is None:
