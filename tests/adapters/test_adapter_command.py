@@ -51,7 +51,7 @@ def test_report_and_its_files(tmp_path, capsys):
 
 def test_data_by_name(capsys):
     main(["diagnose", "--adapter", "my_vae_module:model", "--data", "digits", "--iw_samples", "1", "--dim", "site"])
-    assert "on 357 examples" in capsys.readouterr().out.replace("on 360", "on 357")
+    assert "on 355 examples" in capsys.readouterr().out
 
 
 BAD = {

@@ -229,7 +229,7 @@ def test_report_is_plain_data_and_names(tmp_path):
     record = report.to_dict()
     write_json(tmp_path / "report.json", record)
     for name in ("kl", "exponent", "sampling_std", "signal_power", "gradient_ratio", "decoder_capacity"):
-        assert getattr(report, name).tolist() == record["dimensions"][name]
+        np.testing.assert_array_equal(getattr(report, name), record["dimensions"][name])
     assert record["nll_bound"] == report.nll_bound
     assert record["dimensions"]["verdict"] == report.verdicts
     assert report.verdict in str(report)

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from lambda_vae.equalization import VarianceEqualizer, theory
 from lambda_vae.errors import InputError
 
-__all__ = ["Takes", "equalize"]
+__all__ = ["TAKES", "equalize"]
 
 #: What the second argument of a sampling method is.
-Takes = Literal["logvar", "std", "log_std"]
+TAKES = ("logvar", "std", "log_std")
 
 _USUAL = ("reparameterize", "reparametrize", "reparameterise", "reparameterization", "sample_gauss", "_sample_gauss")
 
@@ -25,7 +25,7 @@ def equalize(
     delta: float,
     *,
     method: str | None = None,
-    takes: Takes | None = None,
+    takes: str | None = None,
     **settings: Any,  # noqa: ANN401 - VarianceEqualizer's
 ) -> VarianceEqualizer:
     """Return the equalizer that from now on narrows the noise of `model`'s own sampling method while it trains.
@@ -68,8 +68,8 @@ def equalize(
             "equalize(..., method='NAME')"
         )
     kind = takes or _kind(host, f"{type(model).__name__}.{name}")
-    if kind not in get_args(Takes):
-        raise InputError(f"takes is {kind!r}; it must be one of {', '.join(get_args(Takes))}")
+    if kind not in TAKES:
+        raise InputError(f"takes is {kind!r}; it must be one of {', '.join(TAKES)}")
     equalizer = VarianceEqualizer(latent_dim, delta, **settings).to(_device(model))
     equalizer.train(model.training)
     model.add_module("equalizer", equalizer)
@@ -83,7 +83,7 @@ class _Equalized:
 
     host: Callable[..., Any]
     equalizer: VarianceEqualizer
-    kind: Takes
+    kind: str
 
     def __call__(self, mu: Tensor, scale: Tensor, *more: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
         if not self.equalizer.training:
@@ -93,7 +93,7 @@ class _Equalized:
         return self.host(mu, _narrowed(scale, self.equalizer, self.kind), *more, **named)
 
 
-def _narrowed(scale: Tensor, equalizer: VarianceEqualizer, kind: Takes) -> Tensor:
+def _narrowed(scale: Tensor, equalizer: VarianceEqualizer, kind: str) -> Tensor:
     """What the host's method takes, of sigma^lambda; the very same numbers at lambda = 1."""
     if kind == "std":
         return equalizer.sampling_std(scale).to(scale.dtype)
@@ -101,7 +101,7 @@ def _narrowed(scale: Tensor, equalizer: VarianceEqualizer, kind: Takes) -> Tenso
     return theory.sampling_logvar(scale, equalizer.exponent_for(scale)).to(scale.dtype)
 
 
-def _kind(method: Callable[..., Any], name: str) -> Takes:
+def _kind(method: Callable[..., Any], name: str) -> str:
     words = [word.lower() for word in inspect.signature(method).parameters]
     word = words[1] if len(words) > 1 else ""
     if "log" in word:

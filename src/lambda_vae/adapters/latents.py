@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor
@@ -11,8 +10,8 @@ from lambda_vae.errors import InputError
 
 __all__ = ["Axis", "Latents"]
 
-#: What a dimension is: a channel (the usual axis for a shape), every single number, or a named axis of the latents.
-Axis = Literal["channel", "site"] | int
+#: What a dimension is: "channel" (the usual axis for a shape), "site" (every single number), or an axis of the latents.
+Axis = str | int
 
 
 @dataclass(frozen=True)

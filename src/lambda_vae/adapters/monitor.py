@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -11,10 +11,10 @@ from torch import Tensor
 from lambda_vae.diagnostics import Thresholds, TrainingMoments, TrainingReading
 from lambda_vae.errors import InputError
 
-__all__ = ["CollapseMonitor", "CollapseWarning", "Reduction"]
+__all__ = ["REDUCTIONS", "CollapseMonitor", "CollapseWarning"]
 
 #: How the loss puts the examples of a batch together.
-Reduction = Literal["mean", "sum"]
+REDUCTIONS = ("mean", "sum")
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,14 @@ class CollapseMonitor:
         self,
         latent_dim: int,
         *,
-        reduction: Reduction,
+        reduction: str,
         every: int = 8,
         device: torch.device | str = "cpu",
         horizon: float = 5.0,
         thresholds: Thresholds | None = None,
     ) -> None:
-        if reduction not in get_args(Reduction):
-            raise InputError(f"reduction is {reduction!r}; it must be one of {', '.join(get_args(Reduction))}")
+        if reduction not in REDUCTIONS:
+            raise InputError(f"reduction is {reduction!r}; it must be one of {', '.join(REDUCTIONS)}")
         for name, value in (("latent_dim", latent_dim), ("every", every), ("horizon", horizon)):
             if value < 1:
                 raise InputError(f"{name} is {value}; it must be at least 1")
