@@ -71,6 +71,7 @@ bench: $(BENCH) ## time training side by side with other trainers, and its memor
 	.venv-bench/bin/python benchmarks/pixelcnn_sampling.py
 	.venv-bench/bin/python benchmarks/logistic_mixture.py
 	.venv-bench/bin/python benchmarks/information.py
+	.venv-bench/bin/python benchmarks/monitor.py
 
 docs: $(DOCS) ## build the documentation; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

@@ -40,6 +40,9 @@ ONLY = {
     "reports": {"errors", "files", "equalization"},
 }
 
+#: Wider than the floors: reports know nothing but records, and a diagnosis that holds one may ask for its page.
+MORE = {"diagnostics": {"reports"}}
+
 LONGEST_FILE, LONGEST_FUNCTION = 400, 50
 
 
@@ -71,7 +74,7 @@ def allowed(room: str) -> set[str]:
         return set().union(*FLOORS)
     floor = next((height for height, rooms in enumerate(FLOORS) if room in rooms), None)
     assert floor is not None, f"the room {room!r} stands on no floor; give it one in FLOORS"
-    return {room} | ONLY.get(room, set().union(*FLOORS[:floor]))
+    return {room} | ONLY.get(room, set().union(*FLOORS[:floor])) | MORE.get(room, set())
 
 
 def wrong_arrows(house: Path) -> list[str]:
@@ -105,7 +108,7 @@ def test_imports_follow_the_floors() -> None:
     ("file", "line"),
     [
         ("diagnostics/activity.py", "from lambda_vae.training import Trainer"),
-        ("diagnostics/activity.py", "def f():\n    from lambda_vae.reports.page import write"),
+        ("diagnostics/activity.py", "def f():\n    from lambda_vae.experiments.run import train"),
         ("reports/page.py", "import lambda_vae.model"),
         ("reports/page.py", "from lambda_vae import model"),
         ("training/loop.py", "from lambda_vae.reports import write_report"),

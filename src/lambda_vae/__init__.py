@@ -5,8 +5,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lambda_vae.adapters import CollapseMonitor, EqualizedNormal, diagnose, equalize
     from lambda_vae.data import load
-    from lambda_vae.diagnostics import CollapseReport, diagnose
+    from lambda_vae.diagnostics import CollapseReport
     from lambda_vae.equalization import VarianceEqualizer
     from lambda_vae.errors import InputError
     from lambda_vae.experiments import METHODS, CompareConfig, RunConfig, compare, diagnose_run, load_run, train
@@ -22,8 +23,10 @@ __all__ = [
     "METHODS",
     "VAE",
     "BetaELBO",
+    "CollapseMonitor",
     "CollapseReport",
     "CompareConfig",
+    "EqualizedNormal",
     "InputError",
     "RunConfig",
     "Trace",
@@ -33,6 +36,7 @@ __all__ = [
     "compare",
     "diagnose",
     "diagnose_run",
+    "equalize",
     "load",
     "load_run",
     "nll_bound",
@@ -43,8 +47,9 @@ __all__ = [
 
 # Each name is fetched on first use: who wants the equalizer alone should not wait for plots and probes.
 _ROOMS = {
+    "adapters": ("CollapseMonitor", "EqualizedNormal", "diagnose", "equalize"),
     "data": ("load",),
-    "diagnostics": ("CollapseReport", "diagnose"),
+    "diagnostics": ("CollapseReport",),
     "equalization": ("VarianceEqualizer",),
     "errors": ("InputError",),
     "experiments": ("METHODS", "CompareConfig", "RunConfig", "compare", "diagnose_run", "load_run", "train"),

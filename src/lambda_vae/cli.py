@@ -29,7 +29,7 @@ commands
   reproduce    make a published table or figure anew, and put what was published beside ours
   tune         search δ and its release for a stated aim, on a validation split
   train        train one VAE, measure it, write a report
-  diagnose     say which dimensions of a trained run collapsed, and why
+  diagnose     say which dimensions of a trained run, or of any VAE of yours, collapsed, and why
   likelihood   estimate -ln p(x): bound, importance weights, annealing from two sides
   information  split the KL of a trained run: what z tells about x, redundancy, misfit to the prior
   gradients    decay exponent, critical gradient ratio and attenuation of trained runs

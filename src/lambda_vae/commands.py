@@ -30,6 +30,7 @@ from lambda_vae.options import (
 
 if TYPE_CHECKING:
     from lambda_vae.data import ImageOptions
+    from lambda_vae.diagnostics import CollapseReport
     from lambda_vae.experiments import RunConfig
 
 __all__ = ["COMMANDS"]
@@ -149,13 +150,39 @@ def _tune(options: Namespace, console: Console) -> None:
 
 
 def _diagnose(options: Namespace, console: Console) -> None:
-    from lambda_vae.experiments import diagnose_run
     from lambda_vae.files import write_json
 
-    report = diagnose_run(Path(options.run), iw_samples=options.iw_samples, data=options.data)
+    if options.run is None and options.adapter is None:
+        raise InputError(
+            "RUN is missing; give the folder of a run, or --adapter package.module:function of a VAE of yours"
+        )
+    if options.run is not None and options.adapter is not None:
+        raise InputError(f"both a run ({options.run}) and --adapter {options.adapter} were given; choose one")
+    report = _diagnosed_adapter(options) if options.run is None else _diagnosed_run(options)
     _say(console, str(report))
     if options.json is not None:
         write_json(Path(options.json), report.to_record())
+    if options.html is not None:
+        _say(console, f"report: {report.to_html(options.html, title=options.adapter or Path(options.run).name)}")
+
+
+def _diagnosed_run(options: Namespace) -> "CollapseReport":
+    from lambda_vae.experiments import diagnose_run
+
+    return diagnose_run(Path(options.run), iw_samples=options.iw_samples, data=options.data)
+
+
+def _diagnosed_adapter(options: Namespace) -> "CollapseReport":
+    from lambda_vae.adapters import diagnose, load_adapter
+    from lambda_vae.adapters.named import named_batches
+
+    adapter = load_adapter(options.adapter)
+    data = adapter.data if options.data is None else named_batches(options.data)
+    if data is None:
+        raise InputError(f"{options.adapter} returns no data; add --data, or return encode, log_likelihood, data")
+    dim = int(options.dim) if options.dim.isdigit() else options.dim
+    samples = 64 if options.iw_samples is None else options.iw_samples
+    return diagnose(adapter.encode, adapter.log_likelihood, data, dim=dim, iw_samples=samples)
 
 
 def _information(options: Namespace, console: Console) -> None:

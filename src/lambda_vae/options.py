@@ -173,8 +173,13 @@ def run_parser(description: str) -> Parser:
 
 def diagnose_parser() -> Parser:
     """Return the options of `diagnose`."""
-    parser = run_parser("Say which dimensions of a trained run collapsed, and why.")
-    parser.add_argument("--data", type=str, default=None, help="other data than the run's own")
+    parser = Parser(description="Say which dimensions of a trained run, or of any VAE, collapsed, and why.")
+    parser.add_argument("run", type=str | None, nargs="?", default=None, help="folder of a run; else --adapter")
+    adapter = "package.module:function that returns encode, log_likelihood (and data) of a VAE of yours"
+    parser.add_argument("--adapter", type=str | None, default=None, help=adapter)
+    parser.add_argument("--dim", type=str, default="channel", help="of an adapter's latents: channel, site or an axis")
+    parser.add_argument("--data", type=str, default=None, help="other data than the run's or the adapter's own")
+    parser.add_argument("--html", type=str, default=None, help="write the report as a page there too")
     parser.add_argument("--iw_samples", type=int | None, default=None, help="importance samples; else the run's number")
     parser.add_argument("--json", type=str, default=None, help="write the measures there too")
     return parser

@@ -29,7 +29,7 @@ def run(vae, x, **options):
 
 
 def outcome(report):
-    return [(str(v.label), None if v.cause is None else str(v.cause)) for v in report.verdicts]
+    return [(str(v.label), None if v.cause is None else str(v.cause)) for v in report.findings]
 
 
 HEALTHY = [("active", None)] * 3
@@ -102,7 +102,7 @@ def test_too_narrow_noise_is_over_sharp_and_costs_what_it_says():
     assert outcome(sharp) == [*HEALTHY[:2], ("over-sharp", None)]
     exact = run(linear_vae(weights), x, iw_samples=16)
     lost = float(sharp.likelihood["nll_bound"].value) - float(exact.likelihood["nll_bound"].value)
-    claimed = float(sharp.verdicts[2].explanation.split("about ")[1].split()[0])
+    claimed = float(sharp.findings[2].explanation.split("about ")[1].split()[0])
     # the claim gives the gradient two standard errors of credit and rescales as well, which is worth little here
     assert claimed == pytest.approx(lost, rel=0.2)
 
@@ -264,8 +264,8 @@ def test_text_names_the_verdict_and_the_bound():
     report = run(bernoulli_vae(), pixels())
     assert report.verdict in str(report)
     assert f"{float(report.likelihood['nll_bound'].value):.2f}" in str(report)
-    assert len(report.verdicts) == 3
-    assert all(verdict.explanation in str(report) for verdict in report.verdicts)
+    assert len(report.findings) == 3
+    assert all(verdict.explanation in str(report) for verdict in report.findings)
 
 
 NEEDED = ("std_mean", "signal_power", "gradient_ratio", "decoder_capacity")
@@ -293,7 +293,7 @@ def test_bad_input_is_one_clear_sentence(data, options, message):
 def test_history_with_gaps_is_read():
     columns = {name: [[None] * 3] * 2 for name in NEEDED}
     report = run(bernoulli_vae(), pixels(), history={"epochs": [1, 2], "dimensions": columns})
-    assert len(report.verdicts) == 3
+    assert len(report.findings) == 3
 
 
 def test_training_and_test_measures_agree_on_the_same_noise_law():

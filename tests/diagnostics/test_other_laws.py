@@ -106,7 +106,7 @@ def test_the_check_sees_a_density_that_is_wrong(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("name", LAWS)
 def test_every_measure_can_be_read(name: str, exponent: Tensor | None) -> None:
     report = diagnose(trained(name), data(), exponent=exponent, iw_samples=8)
-    assert len(report.verdicts) == D
+    assert len(report.findings) == D
     assert all(estimate.nll.value.isfinite().all() for estimate in report.importance.values())
     readings = (report.dimensions.kl, report.dimensions.std_mean, report.dimensions.signal_power)
     assert all(reading.value.isfinite().all() for reading in readings)

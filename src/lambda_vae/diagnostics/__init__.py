@@ -8,7 +8,7 @@ from lambda_vae.diagnostics.attenuation import Attenuation, attenuation
 from lambda_vae.diagnostics.contrastive import contrastive_information, info_nce
 from lambda_vae.diagnostics.critical import CriticalRatio, critical_ratio
 from lambda_vae.diagnostics.decay import DecayExponent, decay_exponent
-from lambda_vae.diagnostics.diagnose import diagnose, quick_reading
+from lambda_vae.diagnostics.diagnose import diagnose, examine, quick_reading
 from lambda_vae.diagnostics.dimension import Cause, DimensionState, Label, Thresholds, Verdict
 from lambda_vae.diagnostics.entropy import EntropyBounds, InformationGain, aggregate_entropy, measured_information_gain
 from lambda_vae.diagnostics.estimate import Estimate
@@ -57,6 +57,7 @@ __all__ = [
     "critical_ratio",
     "decay_exponent",
     "diagnose",
+    "examine",
     "gaussian_entropy",
     "gaussian_information",
     "info_nce",

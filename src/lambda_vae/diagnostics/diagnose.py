@@ -1,7 +1,7 @@
 """One pass over a test set that measures everything, and the judgement on what it found."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,9 @@ from lambda_vae.diagnostics.gradients import (
 )
 from lambda_vae.diagnostics.information import capacity_lost, predicted_snr_capacity, snr_capacity
 from lambda_vae.diagnostics.likelihood import importance_estimates, likelihood_features, likelihood_readings
+from lambda_vae.diagnostics.measurable import Measurable
 from lambda_vae.diagnostics.moments import Moments, moments_of
+from lambda_vae.diagnostics.pooling import pooled, with_sums
 from lambda_vae.diagnostics.report import CollapseReport, DimensionReadings
 from lambda_vae.diagnostics.representation import Accuracy, Codes, knn_accuracy, linear_probe_accuracy
 from lambda_vae.diagnostics.residual import residual_signal
@@ -38,7 +40,7 @@ from lambda_vae.diagnostics.verdict import verdicts
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
 
-__all__ = ["diagnose", "quick_reading"]
+__all__ = ["diagnose", "examine", "quick_reading"]
 
 #: One class a row; test and train differ in length.
 Labels = Tensor | Shaped[np.ndarray, " _"]
@@ -50,7 +52,6 @@ class _Pass:
 
     dimensions: Moments
     likelihood: Moments
-    codes: Float[Tensor, "N D"] | None
 
 
 def diagnose(
@@ -96,26 +97,77 @@ def diagnose(
     chance = generator or torch.Generator(device).manual_seed(0)
     lambda_ = None if exponent is None else exponent.detach().to(device)
     probed = test_labels is not None and train_x is not None and train_labels is not None
+    codes: list[Tensor] | None = [] if probed else None
     with as_found(vae):
-        test = Batches(test_x, batch_size, vae)
-        seen = _measure(vae, test, lambda_, iw_samples, chance, keep_codes=probed)
-        readings = _read(seen.dimensions, lambda_, delta, limits)
-        resting = seen.dimensions.mean["mu"]
-        residual = residual_signal(
-            vae, test, readings.active, resting, lambda_, margin=limits.residual_margin, generator=chance
+        report = examine(
+            vae,
+            Batches(test_x, batch_size, vae),
+            chance,
+            exponent=lambda_,
+            delta=delta,
+            iw_samples=iw_samples,
+            history=history,
+            thresholds=limits,
+            codes=codes,
         )
-        probe, knn = _probe(vae, seen.codes, test_labels, train_x, train_labels, batch_size) if probed else (None, None)
+        if codes is None:
+            return report
+        probe, knn = _probe(vae, torch.cat(codes), test_labels, train_x, train_labels, batch_size)
+    return replace(report, linear_probe=probe, knn=knn)
+
+
+def examine(
+    vae: Measurable,
+    batches: Iterable[Tensor],
+    generator: torch.Generator,
+    *,
+    exponent: Float[Tensor, " D"] | None = None,
+    delta: float | None = None,
+    iw_samples: int = 64,
+    history: Mapping[str, Any] | None = None,
+    thresholds: Thresholds | None = None,
+    sites: int = 1,
+    codes: list[Tensor] | None = None,
+) -> CollapseReport:
+    """Return every measure of a model, ours or another, that is ready to be measured.
+
+    Args:
+        vae: In evaluation mode.
+        batches: On the model's device; gone through twice.
+        generator: The source of chance.
+        exponent: lambda; None for the plain VAE.
+        delta: Of the run, for the predicted capacity.
+        iw_samples: K.
+        history: Of the training.
+        thresholds: Of the verdicts.
+        sites: Neighbours in the code that make up one dimension of the report.
+        codes: A list that the posterior means of all batches are added to, [B, D]; None keeps memory independent of
+            the length of the data.
+
+    Raises:
+        InputError: Fewer than two examples.
+    """
+    limits = thresholds or Thresholds()
+    seen = _measure(vae, batches, exponent, iw_samples, generator, codes)
+    each = _read(seen.dimensions, exponent, delta, limits)
+    resting = seen.dimensions.mean["mu"]
+    residual = residual_signal(
+        vae, batches, each.active, resting, exponent, margin=limits.residual_margin, generator=generator
+    )
+    readings, mean = each, resting
+    if sites > 1:
+        typical = pooled(seen.dimensions, sites)
+        lambda_ = None if exponent is None else exponent[::sites]
+        readings, mean = with_sums(_read(typical, lambda_, delta, limits), each, sites), typical.mean["mu"]
+    past = history_states(history, len(mean))
     return CollapseReport(
         examples=seen.dimensions.count,
         likelihood=likelihood_readings(seen.likelihood),
         importance=importance_estimates(seen.likelihood, iw_samples),
         dimensions=readings,
-        verdicts=verdicts(
-            states_of(readings, resting, history), residual, history_states(history, vae.latent_dim), limits
-        ),
+        findings=verdicts(states_of(readings, mean, history), residual, past, limits),
         residual=residual,
-        linear_probe=probe,
-        knn=knn,
+        judged_from_history=past is not None,
     )
 
 
@@ -162,15 +214,14 @@ def quick_reading(
 
 
 def _measure(
-    vae: VAE,
+    vae: Measurable,
     batches: Iterable[Tensor],
     exponent: Tensor | None,
     samples: int,
     generator: torch.Generator,
-    *,
-    keep_codes: bool,
+    codes: list[Tensor] | None,
 ) -> _Pass:
-    dimensions, likelihood, codes = None, None, []
+    dimensions, likelihood = None, None
     for x in batches:
         with torch.no_grad():
             q = vae.encode(x)
@@ -180,11 +231,11 @@ def _measure(
         features = {**activity, **gradient_features(vae, x, q, eps, exponent)}
         dimensions = _add(dimensions, moments_of(features))
         likelihood = _add(likelihood, moments_of(likelihood_features(vae, x, q, exponent, samples, generator)))
-        if keep_codes:
+        if codes is not None:
             codes.append(marginals.mu.cpu())
     if dimensions is None or likelihood is None or dimensions.count < 2:
         raise _too_few(dimensions)
-    return _Pass(dimensions, likelihood, torch.cat(codes) if codes else None)
+    return _Pass(dimensions, likelihood)
 
 
 def _add(total: Moments | None, batch: Moments) -> Moments:
@@ -218,13 +269,12 @@ def _read(moments: Moments, exponent: Tensor | None, delta: float | None, limits
 
 def _probe(
     vae: VAE,
-    codes: Tensor | None,
+    codes: Tensor,
     test_labels: Labels | None,
     train_x: Data | None,
     train_labels: Labels | None,
     batch_size: int,
 ) -> tuple[Accuracy, Accuracy]:
-    assert codes is not None
     assert train_x is not None
     with torch.no_grad():
         batches = Batches(train_x, batch_size, vae)

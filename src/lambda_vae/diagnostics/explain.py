@@ -9,7 +9,9 @@ from lambda_vae.diagnostics.sharpness import sharpness_cost
 __all__ = ["explain", "summary"]
 
 
-def explain(label: Label, cause: Cause | None, judgement: Judgement, limits: Thresholds) -> str:
+def explain(
+    label: Label, cause: Cause | None, judgement: Judgement, limits: Thresholds, *, searched: bool = True
+) -> str:
     """Return one sentence on a dimension.
 
     Args:
@@ -17,12 +19,13 @@ def explain(label: Label, cause: Cause | None, judgement: Judgement, limits: Thr
         cause: Of a collapse, else None.
         judgement: Its numbers.
         limits: The thresholds in use.
+        searched: Whether the data were searched for what the other dimensions leave.
     """
     now = judgement.now
     if label is Label.NOT_MEASURED:
         return "Not measured: at least one of its numbers is not finite."
     if cause is not None:
-        return _explain_collapse(cause, judgement, limits)
+        return _explain_collapse(cause, judgement, limits, searched)
     capacity = 0.5 * math.log1p(now.signal_power / now.sampling_std**2)
     if label is Label.OVER_SHARP:
         cost = sharpness_cost(now, limits.errors)
@@ -37,16 +40,23 @@ def explain(label: Label, cause: Cause | None, judgement: Judgement, limits: Thr
     )
 
 
-def _explain_collapse(cause: Cause, judgement: Judgement, limits: Thresholds) -> str:
+def _explain_collapse(cause: Cause, judgement: Judgement, limits: Thresholds, searched: bool) -> str:
     now, state = judgement.now, judgement.decisive(limits)
+    if cause is Cause.NO_SIGNAL and not searched:
+        return (
+            "Collapsed, no signal: neither encoder nor decoder is at work "
+            f"(S = {now.signal_power:.5f}, decoder capacity {now.decoder_capacity:.2f}); whether the data still hold "
+            "something for it could not be measured."
+        )
     if cause is Cause.NO_SIGNAL:
         return (
             "Collapsed, no signal: what the other dimensions leave in the data does not stand out from "
             f"chance (S = {now.signal_power:.5f}, decoder capacity {now.decoder_capacity:.2f})."
         )
     if not state.at_work(limits):
+        held = "the data still hold something for it" if searched else "one side is still at work"
         return (
-            "Collapsed, gradient imbalance: the data still hold something for it, but the reconstruction gradient has "
+            f"Collapsed, gradient imbalance: {held}, but the reconstruction gradient has "
             f"vanished ({now.gradient:.3f}; S = {now.signal_power:.5f}, decoder capacity {now.decoder_capacity:.2f})."
         )
     when = "" if state.epoch is None else f"at epoch {state.epoch}, when it last carried something, "
@@ -67,7 +77,8 @@ def _explain_collapse(cause: Cause, judgement: Judgement, limits: Thresholds) ->
         return f"Collapsed, gradient imbalance: it is still at work, but too weakly against the KL term {numbers}."
     return (
         f"Collapsed, gradient imbalance: up to epoch {state.epoch} it carried something {numbers}; since then signal "
-        "and reconstruction gradient have faded together under the KL term, while the data still hold something for it."
+        "and reconstruction gradient have faded together under the KL term"
+        f"{', while the data still hold something for it' if searched else ''}."
     )
 
 

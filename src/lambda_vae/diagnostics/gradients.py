@@ -8,12 +8,12 @@ sigma^(lambda - 1) (Eq. 11).
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from lambda_vae.diagnostics.measurable import Measurable
 from lambda_vae.diagnostics.moments import Moments, Reading
 from lambda_vae.distributions import DiagGaussian, Law
-from lambda_vae.model import VAE
 
 __all__ = [
     "GradientRatio",
@@ -39,7 +39,9 @@ class GradientRatio:
     noise_floor: Float[Tensor, " D"]
 
 
-def scores(vae: VAE, x: Float[Tensor, "B F"], z: Float[Tensor, "*sample B D"]) -> Float[Tensor, "*sample B D"]:
+def scores(
+    vae: Measurable, x: Shaped[Tensor, "B ..."], z: Float[Tensor, "*sample B D"]
+) -> Float[Tensor, "*sample B D"]:
     """Return d log p(x|z)/dz for every example and sample; unit: nats per unit of z.
 
     Args:
@@ -54,8 +56,8 @@ def scores(vae: VAE, x: Float[Tensor, "B F"], z: Float[Tensor, "*sample B D"]) -
 
 
 def gradient_features(
-    vae: VAE,
-    x: Float[Tensor, "B F"],
+    vae: Measurable,
+    x: Shaped[Tensor, "B ..."],
     q: Law,
     eps: Float[Tensor, "K B noise"],
     exponent: Float[Tensor, " D"] | None = None,

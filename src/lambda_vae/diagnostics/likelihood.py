@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from lambda_vae.diagnostics.chance import normal
 from lambda_vae.diagnostics.log_weights import LogWeights
+from lambda_vae.diagnostics.measurable import Measurable
 from lambda_vae.diagnostics.moments import Moments, Reading
 from lambda_vae.diagnostics.sweep import ROWS_PER_PASS
 from lambda_vae.distributions import Density, DiagGaussian, Draw, Law, closed_form_kl, kl_or_ratio
 from lambda_vae.errors import InputError
-from lambda_vae.model import VAE
 
 __all__ = [
     "ImportanceEstimate",
@@ -45,8 +45,8 @@ class ImportanceEstimate:
 
 @torch.no_grad()
 def likelihood_features(
-    vae: VAE,
-    x: Float[Tensor, "B F"],
+    vae: Measurable,
+    x: Shaped[Tensor, "B ..."],
     q: Law,
     exponent: Float[Tensor, " D"] | None,
     samples: int,
@@ -80,7 +80,7 @@ def likelihood_features(
     weights = {name: LogWeights.empty(len(x), x.device) for name in laws} if importance else {}
     distortion = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     rates = {name: torch.zeros_like(distortion) for name in laws}
-    per_pass = max(1, min(ROWS_PER_PASS, _NUMBERS_PER_PASS // x.shape[1]) // len(x))
+    per_pass = max(1, min(ROWS_PER_PASS, _NUMBERS_PER_PASS // x[0].numel()) // len(x))
     for start in range(0, samples, per_pass):
         count = min(per_pass, samples - start)
         eps = normal((count, len(x), q.noise_dim), generator, x.device)

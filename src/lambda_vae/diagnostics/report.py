@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -71,29 +73,91 @@ class DimensionReadings:
         }
 
 
+class _Column:
+    """A reading's values as an attribute of the report, [D]; NaN where it was not asked for."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, report: "CollapseReport", owner: type | None = None) -> Tensor:
+        found = getattr(report.dimensions, self.name)
+        found = found.ratio if isinstance(found, GradientRatio) else found
+        missing = torch.full_like(report.dimensions.signal_power.value, torch.nan) if found is None else found
+        value: Tensor = missing.value if isinstance(missing, Reading) else missing
+        return value
+
+
+class _Term:
+    """A likelihood's mean as an attribute of the report; nats per example."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, report: "CollapseReport", owner: type | None = None) -> float:
+        return float(report.likelihood[self.name].value)
+
+
 @dataclass(frozen=True, eq=False)
 class CollapseReport:
-    """What `diagnose` found.
+    """What `diagnose` found; `print` shows it.
+
+    Beside its fields it has, by the names in `docs/measures.md`, every likelihood (`nll_bound`) as a number and every
+    per-dimension measure (`kl`, `gradient_ratio`) as a tensor [D].
 
     Args:
         examples: Test examples.
         likelihood: nll_bound, surrogate_nll, excess_kl, reconstruction, rate, rate_q; nats per example.
         importance: Importance-weighted estimates by proposal, the better one first.
         dimensions: Readings by dimension.
-        verdicts: One a dimension.
+        findings: The verdict, cause and explanation of each dimension.
         residual: What the used dimensions leave in the data; None where it could not be measured.
         linear_probe: Accuracy on labels; None without labels.
         knn: Likewise.
+        judged_from_history: Whether the training's history was there to judge causes from.
+        notes: What a reader must know of how this was measured.
     """
 
     examples: int
     likelihood: Mapping[str, Reading]
     importance: Mapping[str, ImportanceEstimate]
     dimensions: DimensionReadings
-    verdicts: Sequence[Verdict]
+    findings: Sequence[Verdict]
     residual: ResidualSignal | None = None
     linear_probe: Accuracy | None = None
     knn: Accuracy | None = None
+    judged_from_history: bool = False
+    notes: Sequence[str] = ()
+
+    nll_bound = _Term()
+    surrogate_nll = _Term()
+    excess_kl = _Term()
+    reconstruction = _Term()
+    rate = _Term()
+    rate_q = _Term()
+
+    kl = _Column()
+    std_mean = _Column()
+    std_spread = _Column()
+    exponent = _Column()
+    sampling_std = _Column()
+    signal_power = _Column()
+    active = _Column()
+    reconstruction_gradient = _Column()
+    gradient_ratio = _Column()
+    snr_capacity = _Column()
+    snr_capacity_predicted = _Column()
+    decoder_capacity = _Column()
+    capacity_lost = _Column()
+
+    @property
+    def verdicts(self) -> list[Label]:
+        """What each dimension is: "active", "collapsed", "over-sharp" or "not measured"."""
+        return [finding.label for finding in self.findings]
+
+    @property
+    def causes(self) -> list[Cause | None]:
+        """Why each collapsed dimension collapsed; None for the others."""
+        return [finding.cause for finding in self.findings]
 
     @property
     def active_units(self) -> int | float:
@@ -105,7 +169,7 @@ class CollapseReport:
     @property
     def verdict(self) -> str:
         """The outcome in one sentence."""
-        return summary(self.verdicts)
+        return summary(self.findings)
 
     @property
     def best_importance(self) -> ImportanceEstimate:
@@ -132,11 +196,11 @@ class CollapseReport:
             "verdict": self.verdict,
             "verdict_counts": self.verdict_counts,
             "cause_counts": self.cause_counts,
-            "explanations": [verdict.explanation for verdict in self.verdicts],
+            "explanations": [finding.explanation for finding in self.findings],
             "dimensions": {
                 **d.to_record(),
-                "verdict": [str(verdict.label) for verdict in self.verdicts],
-                "cause": [None if verdict.cause is None else str(verdict.cause) for verdict in self.verdicts],
+                "verdict": [str(label) for label in self.verdicts],
+                "cause": [None if cause is None else str(cause) for cause in self.causes],
             },
         }
 
@@ -159,26 +223,56 @@ class CollapseReport:
     def verdict_counts(self) -> dict[str, int]:
         """Dimensions by verdict; those not measured are in none."""
         counted = (Label.ACTIVE, Label.COLLAPSED, Label.OVER_SHARP)
-        return {str(label): sum(verdict.label is label for verdict in self.verdicts) for label in counted}
+        return {str(label): self.verdicts.count(label) for label in counted}
 
     @property
     def cause_counts(self) -> dict[str, int]:
         """Collapsed dimensions by cause."""
-        return {str(cause): sum(verdict.cause is cause for verdict in self.verdicts) for cause in Cause}
+        return {str(cause): self.causes.count(cause) for cause in Cause}
 
-    def _term(self, name: str) -> float:
-        return float(self.likelihood[name].value)
+    @property
+    def caveats(self) -> list[str]:
+        """What the causes and numbers could not be judged from, in sentences; empty if nothing was missing."""
+        if Label.COLLAPSED not in self.verdicts:
+            return list(self.notes)
+        missing = []
+        if self.residual is None:
+            missing.append(
+                "Whether the data hold anything more could not be measured, so no signal means only that neither "
+                "encoder nor decoder is at work."
+            )
+        if not self.judged_from_history:
+            missing.append("Causes are judged from the finished model, for no history of its training was given.")
+        return [*missing, *self.notes]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain data: the record, with its caveats."""
+        return {"examples": self.examples, **self.to_record(), "caveats": self.caveats}
+
+    def to_html(self, path: Path | str, title: str = "VAE") -> Path:
+        """Write the report as one self-contained HTML page and return its path.
+
+        Args:
+            path: Where it goes.
+            title: The model's name.
+        """
+        # Loading the plots takes longer than all else here, and whoever only prints need not wait for them.
+        from lambda_vae.reports.page import write_page
+
+        row = {"run": title, "method": "measured", "label": title, "status": "done", "latent_dim": len(self.findings)}
+        return write_page({**row, **self.to_dict()}, Path(path))
 
     def __str__(self) -> str:
         best, bound = self.best_importance, self.likelihood["nll_bound"]
         lines = [
             self.verdict,
             f"nll_bound {float(bound.value):.2f} ± {float(bound.stderr):.2f} nats on {self.examples} examples "
-            f"(reconstruction {self._term('reconstruction'):.2f}, rate {self._term('rate'):.2f}, "
-            f"of which excess KL {self._term('excess_kl'):.2f})",
+            f"(reconstruction {self.reconstruction:.2f}, rate {self.rate:.2f}, "
+            f"of which excess KL {self.excess_kl:.2f})",
             f"nll_iw    {float(best.nll.value):.2f} ± {float(best.nll.stderr):.2f} nats, {best.samples} samples from "
             f"{best.proposal}, effective {float(best.ess.value):.1f}",
             f"SNR capacity {float(self.dimensions.snr_capacity.value.sum()):.1f} nats",
         ]
-        lines += [f"  {i:4d}  {verdict.explanation}" for i, verdict in enumerate(self.verdicts)]
+        lines += [f"  {i:4d}  {finding.explanation}" for i, finding in enumerate(self.findings)]
+        lines += self.caveats
         return "\n".join(lines)

@@ -15,12 +15,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from lambda_vae.diagnostics.chance import normal, observed
+from lambda_vae.diagnostics.measurable import Measurable
 from lambda_vae.distributions.likelihood import Observation
-from lambda_vae.model import VAE
 
 __all__ = ["ResidualSignal", "residual_signal"]
 
@@ -51,8 +51,8 @@ class ResidualSignal:
 
 
 def residual_signal(
-    vae: VAE,
-    batches: Iterable[Float[Tensor, "B F"]],
+    vae: Measurable,
+    batches: Iterable[Shaped[Tensor, "B ..."]],
     carried: Bool[Tensor, " D"],
     resting: Float[Tensor, " D"],
     exponent: Float[Tensor, " D"] | None = None,
@@ -80,7 +80,7 @@ def residual_signal(
     chosen: Int[Tensor, " f"] | None = None
     for x in batches:
         if chosen is None:
-            order = torch.randperm(x.shape[1], generator=torch.Generator().manual_seed(0))
+            order = torch.randperm(x[0].numel(), generator=torch.Generator().manual_seed(0))
             chosen = order[:_FEATURES].to(x.device)
             sums = [_Covariance(len(chosen), x.device) for _ in range(1 + _REPLICATES)]
         parts = _batch_scores(vae, x, carried, resting, exponent, generator)
@@ -111,9 +111,16 @@ class _Covariance:
 
 
 def _batch_scores(
-    vae: VAE, x: Tensor, carried: Tensor, resting: Tensor, exponent: Tensor | None, generator: torch.Generator | None
+    vae: Measurable,
+    x: Tensor,
+    carried: Tensor,
+    resting: Tensor,
+    exponent: Tensor | None,
+    generator: torch.Generator | None,
 ) -> list[Tensor] | None:
     """Scores of the data, then of draws from the model, each [B, F]."""
+    if vae.likelihood is None:
+        return None
     with torch.no_grad():
         q = vae.sampled(vae.encode(x), exponent)
         z = q.rsample(normal((len(x), q.noise_dim), generator, x.device))
@@ -125,7 +132,7 @@ def _batch_scores(
         draws = [observed(p_x, generator) for _ in range(_REPLICATES)]
         if any(draw is None for draw in draws):
             return None
-        seen = [x, *(draw for draw in draws if draw is not None)]
+        seen = [x.flatten(1), *(draw for draw in draws if draw is not None)]
         gradients = (torch.autograd.grad(p_x.log_prob(points).sum(), leaf, retain_graph=True)[0] for points in seen)
         return [vae.likelihood.by_feature(gradient) for gradient in gradients]
 

@@ -85,12 +85,13 @@ def verdicts(
     labels = [_label(state, limits) for state in states]
     collapsed = [i for i, label in enumerate(labels) if label is Label.COLLAPSED]
     eligible = _eligible(judged, collapsed, residual, limits)
+    searched = residual is not None and not math.isnan(residual.strongest)
     results = []
     for i, label in enumerate(labels):
         cause = None
         if label is Label.COLLAPSED:
             cause = _cause(judged[i].decisive(limits), limits) if i in eligible else Cause.NO_SIGNAL
-        results.append(Verdict(label, cause, explain(label, cause, judged[i], limits)))
+        results.append(Verdict(label, cause, explain(label, cause, judged[i], limits, searched=searched)))
     return results
 
 

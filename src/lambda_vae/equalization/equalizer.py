@@ -151,8 +151,16 @@ class VarianceEqualizer(nn.Module):
         Args:
             std: Posterior stds, > 0.
         """
-        trailing = (std.ndim if self.dim >= 0 else 0) - self.dim - 1
-        return theory.sampling_std(std, self.exponent.view(-1, *[1] * trailing))
+        return theory.sampling_std(std, self.exponent_for(std))
+
+    def exponent_for(self, latent: Float[Tensor, "..."]) -> Float[Tensor, "D ..."]:
+        """Return the exponent of this epoch in a shape that broadcasts against a latent.
+
+        Args:
+            latent: Means, stds or log variances.
+        """
+        trailing = (latent.ndim if self.dim >= 0 else 0) - self.dim - 1
+        return self.exponent.view(-1, *[1] * trailing)
 
     @torch.no_grad()
     def observe(self, std: Float[Tensor, "..."], mu: Float[Tensor, "..."] | None = None) -> None:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from lambda_vae.reports.provenance import provenance_lines
 from lambda_vae.reports.records import ComparisonRecord, RunRecord, load_record
 from lambda_vae.reports.tables import comparison_table
 
-__all__ = ["embedded_json", "write_report"]
+__all__ = ["embedded_json", "write_page", "write_report"]
 
 
 def write_report(folder: Path | str, out: Path | str | None = None) -> Path:
@@ -43,6 +44,19 @@ def write_report(folder: Path | str, out: Path | str | None = None) -> Path:
     return path
 
 
+def write_page(measured: Mapping[str, Any], path: Path) -> Path:
+    """Write the page of one model that was measured but not trained here, and return where it lies.
+
+    Args:
+        measured: The content of metrics.json; `caveats` are shown under the verdict.
+        path: Where the page goes.
+    """
+    row = {key: value for key, value in measured.items() if key != "dimensions"}
+    run = RunRecord(path.parent, row, measured["dimensions"])
+    write_atomic(path, render(ComparisonRecord(path.parent, (row,), (run,))))
+    return path
+
+
 def render(record: ComparisonRecord) -> str:
     """Return the page as text.
 
@@ -58,7 +72,7 @@ def render(record: ComparisonRecord) -> str:
     style = _source("report.css")
     return _environment().get_template("report.html.jinja").render(
         title=_title(record),
-        verdict=verdict_lines(record),
+        verdict=(*verdict_lines(record), *_caveats(record)),
         advice=() if len(record.rows) == 1 else advice(record.rows),
         facts=_facts(record),
         examples=examples_word(record.rows),
@@ -111,8 +125,14 @@ def _title(record: ComparisonRecord) -> str:
     return str(record.rows[0]["label"]) if len(record.rows) == 1 else record.name
 
 
+def _caveats(record: ComparisonRecord) -> tuple[str, ...]:
+    return tuple(str(text) for text in record.rows[0].get("caveats") or ()) if len(record.rows) == 1 else ()
+
+
 def _facts(record: ComparisonRecord) -> list[tuple[str, str]]:
     row = record.rows[0]
+    if "epochs" not in row and "examples" in row:
+        return [("latent dimensions", str(row["latent_dim"])), ("examples", str(row["examples"]))]
     methods = len({r["label"] for r in record.rows})
     seeds = len({r.get("seed") for r in record.rows})
     facts = [("data", record.data or "not recorded"), ("latent dimensions", str(row.get("latent_dim", "?")))]

@@ -1,0 +1,20 @@
+"""Adapters: anybody's VAE diagnosed, watched while it trains, and sampled with sigma^lambda, where it lives."""
+
+from lambda_vae.adapters.diagnose import diagnose
+from lambda_vae.adapters.equalize import equalize
+from lambda_vae.adapters.equalized_normal import EqualizedNormal
+from lambda_vae.adapters.likelihoods import bernoulli, density, gaussian
+from lambda_vae.adapters.loading import load_adapter
+from lambda_vae.adapters.monitor import CollapseMonitor, CollapseWarning
+
+__all__ = [
+    "CollapseMonitor",
+    "CollapseWarning",
+    "EqualizedNormal",
+    "bernoulli",
+    "density",
+    "diagnose",
+    "equalize",
+    "gaussian",
+    "load_adapter",
+]

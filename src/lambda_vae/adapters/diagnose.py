@@ -1,0 +1,144 @@
+"""Diagnose anybody's VAE: two callables and some data."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, overload
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lambda_vae.adapters.batches import ForeignBatches
+from lambda_vae.adapters.first_look import looked_at
+from lambda_vae.adapters.foreign import Encode, ForeignVAE, LogLikelihood
+from lambda_vae.adapters.latents import Axis
+from lambda_vae.adapters.modes import device_of
+from lambda_vae.diagnostics import CollapseReport, Thresholds, examine
+from lambda_vae.diagnostics import diagnose as diagnose_own
+from lambda_vae.diagnostics.sweep import Data
+from lambda_vae.equalization import VarianceEqualizer
+from lambda_vae.errors import InputError
+from lambda_vae.model import VAE
+
+__all__ = ["diagnose"]
+
+
+@overload
+def diagnose(vae: VAE, test_x: Data, /, **options: Any) -> CollapseReport: ...  # noqa: ANN401 - of the other one
+
+
+@overload
+def diagnose(
+    encode: Encode,
+    log_likelihood: LogLikelihood,
+    data: object,
+    /,
+    *,
+    dim: Axis = "channel",
+    exponent: Float[Tensor, " D"] | None = None,
+    equalizer: VarianceEqualizer | None = None,
+    delta: float | None = None,
+    iw_samples: int = 64,
+    batch_size: int = 500,
+    generator: torch.Generator | None = None,
+    history: Mapping[str, Any] | None = None,
+    thresholds: Thresholds | None = None,
+) -> CollapseReport: ...
+
+
+def diagnose(first: Any, *rest: Any, **options: Any) -> CollapseReport:
+    """Return every measure of a VAE on some data, and a verdict on each latent dimension with its cause.
+
+    A VAE of this project is measured by `lambda_vae.diagnostics.diagnose`, given as `diagnose(vae, test_x)`; any other
+    by two callables, `diagnose(encode, log_likelihood, data)`. Memory does not grow with the data; torch's global
+    generator and the model are left as they were.
+
+    Args:
+        first: A `VAE`; or encode: x -> (mu, logvar), each [B, D], [B, T, D] or [B, C, H, W], or a torch Normal of that
+            shape, alone or within Independent. The prior is N(0, I).
+        rest: Data; or log_likelihood, (x, z) -> log p(x|z) in nats, summed over the features, one value an example,
+            and the data: a tensor [N, ...], or batches that can be gone through again (DataLoader, list), each an x or
+            a tuple whose first item is x.
+        options: Those of `lambda_vae.diagnostics.diagnose`; with two callables: `dim`, what a dimension is ("channel":
+            the last axis of [B, D] and [B, T, D], the first of maps; "site": every number; or an axis); `exponent`,
+            lambda of each dimension, or the `equalizer` itself; `delta`; `iw_samples`; `batch_size` of a tensor;
+            `generator`; `history` of the training, such as `CollapseMonitor.history`; `thresholds`.
+
+    Raises:
+        InputError: Whatever would make the report wrong, in one sentence with the line to change.
+
+    Example:
+        >>> from lambda_vae.adapters import gaussian
+        >>> x = torch.randn(400, 3, generator=torch.Generator().manual_seed(0))
+        >>> encode = lambda x: (x[:, :2] / 2, torch.full((len(x), 2), 0.5).log())
+        >>> decode = lambda z: torch.nn.functional.pad(z, (0, 1))
+        >>> report = diagnose(encode, gaussian(decode, std=1.0), x)
+        >>> report.active_units, len(report.kl)
+        (2, 2)
+    """
+    if isinstance(first, VAE):
+        return diagnose_own(first, *rest, **options)
+    if len(rest) != 2 or not callable(first) or not callable(rest[0]):
+        raise InputError(
+            f"diagnose was given {', '.join(type(one).__name__ for one in (first, *rest))}; it takes "
+            "diagnose(encode, log_likelihood, data), the first two callables"
+        )
+    return _diagnose_foreign(first, rest[0], rest[1], **options)
+
+
+def _diagnose_foreign(
+    encode: Encode,
+    log_likelihood: LogLikelihood,
+    data: object,
+    *,
+    dim: Axis = "channel",
+    exponent: Float[Tensor, " D"] | None = None,
+    equalizer: VarianceEqualizer | None = None,
+    delta: float | None = None,
+    iw_samples: int = 64,
+    batch_size: int = 500,
+    generator: torch.Generator | None = None,
+    history: Mapping[str, Any] | None = None,
+    thresholds: Thresholds | None = None,
+) -> CollapseReport:
+    batches = ForeignBatches(data, batch_size, device_of(encode, log_likelihood))
+    vae = looked_at(encode, log_likelihood, _first(batches), dim)
+    if equalizer is not None:
+        exponent, delta = equalizer.exponent, delta or equalizer.delta
+    with torch.random.fork_rng():
+        report = examine(
+            vae,
+            batches,
+            generator or torch.Generator(vae.device).manual_seed(0),
+            exponent=_over_sites(exponent, vae),
+            delta=delta,
+            iw_samples=iw_samples,
+            history=history,
+            thresholds=thresholds,
+            sites=vae.latents.sites,
+        )
+    return replace(report, notes=_notes(vae))
+
+
+def _first(batches: Iterable[Tensor]) -> Tensor:
+    x = next(iter(batches), None)
+    if x is None:
+        raise InputError("data gave no batch; if it is an iterator that was used before, give the DataLoader itself")
+    return x
+
+
+def _over_sites(exponent: Tensor | None, vae: ForeignVAE) -> Tensor | None:
+    if exponent is None:
+        return None
+    if exponent.shape != (vae.latents.dim,):
+        raise InputError(f"exponent has shape {list(exponent.shape)}; the latents have {vae.latents.dim} dimensions")
+    return exponent.detach().to(vae.device).repeat_interleave(vae.latents.sites)
+
+
+def _notes(vae: ForeignVAE) -> tuple[str, ...]:
+    if vae.latents.sites == 1:
+        return ()
+    return (
+        f"Each dimension has {vae.latents.sites} sites: KL and capacities are sums over them, all else is that of a "
+        "typical site.",
+    )

@@ -1,0 +1,132 @@
+"""The first batch, before anything is measured: every mistake that would give a plausible wrong report is named."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from lambda_vae.adapters.answers import finite, log_densities, posterior
+from lambda_vae.adapters.foreign import Encode, ForeignVAE, LogLikelihood
+from lambda_vae.adapters.latents import Axis, Latents
+from lambda_vae.adapters.modes import require_eval
+from lambda_vae.adapters.recovered import recovered_law
+from lambda_vae.errors import InputError
+
+__all__ = ["looked_at"]
+
+#: Examples that the tests of a log-likelihood are made on.
+_FEW = 64
+
+
+def looked_at(encode: Encode, log_likelihood: LogLikelihood, x: Tensor, dim: Axis) -> ForeignVAE:
+    """Return the model as the estimators need it, after every check that one batch allows.
+
+    torch's global generator is left as it was, whatever the callables draw from it.
+
+    Args:
+        encode: x -> (mu, logvar).
+        log_likelihood: (x, z) -> log p(x|z).
+        x: The first batch.
+        dim: What a dimension is.
+
+    Raises:
+        InputError: A mistake was found; one sentence with its cause and the line to change.
+    """
+    for name, function in (("encode", encode), ("log_likelihood", log_likelihood)):
+        require_eval(name, function)
+    with torch.no_grad(), torch.random.fork_rng():
+        mu = _check_encoder(encode, x)
+        latents = Latents.of(tuple(mu.shape[1:]), dim)
+
+        def log_p(x: Tensor, z: Tensor) -> Tensor:
+            return log_densities(log_likelihood(x, z), x)
+
+        _check_likelihood(log_p, x[:_FEW], mu[:_FEW])
+        law = recovered_law(log_p, x[:_FEW], mu[:_FEW], latents.latent)
+    if law is not None and law.averaged_over > 1:
+        raise InputError(
+            f"log_likelihood is averaged over the {law.averaged_over} features of an example, so the KL outweighs it "
+            f"{law.averaged_over} times; sum over them: .flatten(1).sum(1) in place of .mean(1)"
+        )
+    return ForeignVAE(
+        encode,
+        log_p,
+        latents,
+        mu.device,
+        decoder=law.decoder if law is not None and law.decoder is not None else _unknown,
+        likelihood=law.likelihood if law is not None else None,
+    )
+
+
+def _unknown(z: Tensor) -> Tensor:
+    raise NotImplementedError("the decoder's output is not known")
+
+
+def _check_encoder(encode: Encode, x: Tensor) -> Tensor:
+    mu, logvar = posterior(encode(x), x)
+    for name, values in (("mu", mu), ("logvar", logvar)):
+        finite(f"{name} of encode", values, "look for a logvar without bounds, a log of 0, or NaN in the data")
+    again = posterior(encode(x), x)
+    apart = max(float((a - b).abs().max()) for a, b in zip((mu, logvar), again, strict=True))
+    if apart > 0.0:
+        raise InputError(
+            f"encode gives two answers for the same batch, {apart:.2g} apart; return mu instead of a sample, and call "
+            "model.eval() before, if it has dropout"
+        )
+    if len(x) > 1:
+        half = len(x) // 2
+        alone = posterior(encode(x[:half]), x[:half])
+        _check_independent("encode", torch.cat((mu[:half], logvar[:half])), torch.cat(alone))
+    _check_logvar(mu, logvar)
+    return mu
+
+
+def _check_logvar(mu: Tensor, logvar: Tensor) -> None:
+    """A log variance above 0 everywhere makes every posterior wider than the prior, and q(z) no fit for it."""
+    aggregate = mu.double().var(0, correction=0) + logvar.double().exp().mean(0)
+    if bool((logvar > 0.0).all()) and float(aggregate.mean()) > 1.5:
+        low, high = float(logvar.min()), float(logvar.max())
+        raise InputError(
+            f"logvar of encode lies between {low:.3g} and {high:.3g}, above 0 everywhere, as a standard deviation "
+            "would; return its logarithm: `2 * std.log()` (`var.log()` if it is a variance)"
+        )
+
+
+def _check_likelihood(log_p: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor) -> None:
+    own = log_p(x, z)
+    finite("log_likelihood", own, "look for a log of 0 (clamp probabilities, or use logits)")
+    again = log_p(x, z)
+    if not torch.equal(own, again):
+        raise InputError(
+            f"log_likelihood gives two answers for the same x and z, {float((own - again).abs().max()):.2g} apart; "
+            "use the z it is given instead of drawing one, and call model.eval() before, if it has dropout"
+        )
+    if len(x) < 2:
+        return
+    half = len(x) // 2
+    # The batch twice over: each example's own value is what it was, a mean over the batch too, a sum is not.
+    _check_independent("log_likelihood", own[:half], log_p(x[:half], z[:half]))
+    doubled = log_p(torch.cat((x, x)), torch.cat((z, z)))
+    _check_independent("log_likelihood", own, doubled[: len(x)])
+    if bool((own == own[0]).all()) and not bool((x == x[0]).all()):
+        raise InputError(
+            f"log_likelihood gives the same number {float(own[0]):.6g} for every example; take the mean over the batch "
+            "out of it and return one value an example"
+        )
+    gain = (own - log_p(x, z.roll(1, 0))).double()
+    if len(x) >= 8 and float(gain.mean()) < -4.0 * float(gain.std()) / len(x) ** 0.5:
+        raise InputError(
+            "log_likelihood is lower at an example's own code than at another's, as a loss would be; return its "
+            "negative"
+        )
+
+
+def _check_independent(what: str, together: Tensor, apart: Tensor) -> None:
+    """The same examples in other company must give the same numbers, but for rounding."""
+    scale = float(together.abs().max().clamp(min=1.0))
+    worst = float((together - apart).abs().max())
+    if worst > 1e-3 * scale:
+        raise InputError(
+            f"{what} answers differently for an example when others are in its batch ({worst:.2g} apart); take the "
+            "mean or sum over the batch out of it, and call model.eval() before, if it has batch norm"
+        )

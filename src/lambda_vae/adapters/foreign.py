@@ -1,0 +1,83 @@
+"""Anybody's VAE behind two callables, as what the estimators ask of a model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lambda_vae.adapters.answers import posterior
+from lambda_vae.adapters.latents import Latents
+from lambda_vae.distributions import DiagGaussian
+from lambda_vae.distributions.likelihood import Observation
+from lambda_vae.equalization import Equalized, Sampling
+
+__all__ = ["Encode", "ForeignVAE", "LogLikelihood"]
+
+#: x -> (mu, logvar), each [B, *latent], or a torch Normal of that shape.
+Encode = Callable[[Tensor], object]
+#: (x, z) -> log p(x|z) in nats, [B]; x as the data give it, z [B, *latent].
+LogLikelihood = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """p(x|z) by its value: samples are put behind one another, so that no callable needs to know of a sample axis."""
+
+    z: Float[Tensor, "*batch D"]
+    log_likelihood: LogLikelihood
+    latents: Latents
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Return log p(x|z) in nats, [..., B]."""
+        lead = self.z.shape[:-1]
+        rows = self.z.reshape(-1, self.z.shape[-1])
+        copies = len(rows) // len(x)
+        repeated = x.repeat(copies, *[1] * (x.dim() - 1)) if copies > 1 else x
+        return self.log_likelihood(repeated, self.latents.latent(rows)).reshape(lead)
+
+
+@dataclass(frozen=True, eq=False)
+class ForeignVAE:
+    """A model that this project has never seen; the prior is N(0, I).
+
+    Args:
+        encoder: x -> q(z|x).
+        log_likelihood: (x, z) -> log p(x|z).
+        latents: The shape of its code.
+        decoder: z [N, D * sites] -> theta, where it could be read off the log-likelihood.
+        likelihood: theta -> p(x|z), likewise.
+        sampling: sigma -> the std that z is sampled with.
+    """
+
+    encoder: Encode
+    log_likelihood: LogLikelihood
+    latents: Latents
+    device: torch.device
+    decoder: Callable[[Tensor], Tensor]
+    likelihood: Callable[[Tensor], Observation] | None = None
+    sampling: Sampling = field(default_factory=Equalized)
+
+    @property
+    def latent_dim(self) -> int:
+        """How many numbers the code has."""
+        return self.latents.dim * self.latents.sites
+
+    def encode(self, x: Tensor) -> DiagGaussian:
+        """Return q_1(z|x)."""
+        mu, logvar = posterior(self.encoder(x), x)
+        return DiagGaussian(self.latents.rows(mu), self.latents.rows(logvar))
+
+    def sampled(self, q: DiagGaussian, exponent: Float[Tensor, " D"] | None = None) -> DiagGaussian:
+        """Return q_lambda(z|x)."""
+        return q.with_logvar(self.sampling.logvar(q.logvar, exponent))
+
+    def p_z(self) -> DiagGaussian:
+        """Return N(0, I)."""
+        zeros = torch.zeros(self.latent_dim, device=self.device)
+        return DiagGaussian(zeros, zeros)
+
+    def decode(self, z: Float[Tensor, "*batch D"]) -> Observation:
+        """Return p(x|z)."""
+        return _Known(z, self.log_likelihood, self.latents)

@@ -1,0 +1,44 @@
+"""Named sets and own files as batches for a model that was not trained here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from lambda_vae.data import Dataset, load
+
+__all__ = ["NamedBatches", "named_batches"]
+
+
+@dataclass(frozen=True, eq=False)
+class NamedBatches:
+    """The test part of a data set, as often as it is asked for.
+
+    Args:
+        dataset: It.
+        batch_size: Examples at a time.
+    """
+
+    dataset: Dataset
+    batch_size: int = 500
+
+    def __iter__(self) -> Iterator[Tensor]:
+        rows, shape = self.dataset.test.tensor(), self.dataset.shape
+        channels = shape if len(shape) != 3 else (shape[2], *shape[:2])
+        for index in self.dataset.test.index().split(self.batch_size):
+            x = rows[index].float().view(-1, *shape)
+            x = x.movedim(-1, 1) if len(shape) == 3 else x.view(-1, *((1, *channels) if len(shape) == 2 else channels))
+            yield x / 255.0 if self.dataset.kind == "image" else x
+
+
+def named_batches(name_or_path: str | Path) -> NamedBatches:
+    """Return the test part of a data set: images [B, C, H, W] in [0, 1], vectors [B, F] as they are.
+
+    Args:
+        name_or_path: As for `load`.
+
+    Raises:
+        InputError: As for `load`.
+    """
+    return NamedBatches(load(name_or_path))

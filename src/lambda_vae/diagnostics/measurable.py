@@ -1,0 +1,46 @@
+"""What the estimators ask of a model: ours, or anybody's behind two callables."""
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from lambda_vae.distributions import Density, Law
+from lambda_vae.distributions.likelihood import Observation
+from lambda_vae.equalization import Sampling
+
+__all__ = ["Measurable"]
+
+
+@runtime_checkable
+class Measurable(Protocol):
+    """A model whose code is [B, D] and whose data are whatever `encode` takes, examples along the first axis."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """Sigma -> the std that z is sampled with."""
+
+    @property
+    def decoder(self) -> Callable[[Tensor], Tensor]:
+        """Z [N, D] -> theta."""
+
+    @property
+    def likelihood(self) -> Callable[[Tensor], Observation] | None:
+        """Theta -> p(x|z) of examples flattened to [N, F]; None where p(x|z) is known by its value alone."""
+
+    @property
+    def latent_dim(self) -> int:
+        """D."""
+
+    def encode(self, x: Tensor) -> Law:
+        """Return q_1(z|x)."""
+
+    def sampled(self, q: Law, exponent: Float[Tensor, " D"] | None = None) -> Law:
+        """Return q_lambda(z|x)."""
+
+    def p_z(self) -> Density:
+        """Return the prior."""
+
+    def decode(self, z: Float[Tensor, "*batch D"]) -> Observation:
+        """Return p(x|z)."""

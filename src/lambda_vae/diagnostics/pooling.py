@@ -1,0 +1,58 @@
+"""From sites to dimensions: where a latent dimension is a channel of many sites, its sites are put together.
+
+S, noise, gradient and ratio of a channel are those of a typical site, so that a verdict means the same whatever the
+size of a map. What adds up over independent parts of the code, KL and capacity, is added up.
+"""
+
+from dataclasses import replace
+
+import torch
+
+from lambda_vae.diagnostics.moments import Moments, Reading
+from lambda_vae.diagnostics.report import DimensionReadings
+
+__all__ = ["pooled", "with_sums"]
+
+#: Readings that are sums over the sites of a dimension.
+_SUMS = ("kl", "snr_capacity", "snr_capacity_predicted", "capacity_lost")
+
+
+def pooled(moments: Moments, sites: int) -> Moments:
+    """Return the moments of a typical site of each dimension, [P, C].
+
+    The mean of `mu` becomes the root mean square over the sites of E_x[mu], so that S stays the spread over x alone.
+    Covariances are averaged, as if the sites of one example moved together: errors are upper bounds.
+
+    Args:
+        moments: Of all sites, those of one dimension in a row, [P, C * sites].
+        sites: Of each dimension.
+    """
+    if sites == 1:
+        return moments
+    n, shape = moments.count, (-1, sites)
+    means = moments.total.unflatten(1, shape) / n
+    covariance = (moments.products.unflatten(2, shape) / n - means[:, None] * means[None]).mean(-1)
+    index = {name: i for i, name in enumerate(moments.names)}
+    mean = means.mean(-1)
+    mean[index["mu"]] = means[index["mu"]].square().mean(-1).sqrt()
+    # sigma's spread is over x too: what the sites differ by among themselves is taken out of its second moment
+    spread = means[index["shrink"]].var(-1, correction=0)
+    mean[index["shrink_sq"]] -= spread
+    return Moments(moments.names, n, n * mean, n * (covariance + mean[:, None] * mean[None]))
+
+
+def with_sums(typical: DimensionReadings, each: DimensionReadings, sites: int) -> DimensionReadings:
+    """Return the readings of a typical site, with KL and capacities summed over the sites.
+
+    Args:
+        typical: Of `pooled` moments, [C].
+        each: Of all sites, [C * sites].
+        sites: Of each dimension.
+    """
+    found = {name: getattr(each, name) for name in _SUMS}
+    return replace(typical, **{name: _sum(reading, sites) for name, reading in found.items() if reading is not None})
+
+
+def _sum(reading: Reading, sites: int) -> Reading:
+    value, stderr = (part.unflatten(0, (-1, sites)).sum(-1) for part in (reading.value, reading.stderr))
+    return Reading(value, torch.as_tensor(stderr), reading.unit)

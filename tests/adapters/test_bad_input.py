@@ -1,0 +1,169 @@
+"""Every mistake that would give a plausible wrong report: one sentence with the cause and the line to change."""
+
+import re
+
+import pytest
+import torch
+from planted import Planted
+from torch import nn
+from torch.distributions import Independent, Laplace, Normal
+
+from lambda_vae.adapters import bernoulli, density, diagnose, gaussian
+from lambda_vae.errors import InputError
+
+MODEL = Planted(["healthy", "dead"], examples=80)
+X = MODEL.x
+
+
+class Dropping(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.drop = nn.Dropout(0.5)
+
+    def encode(self, x):
+        mu, logvar = MODEL.encode(x)
+        return self.drop(mu), logvar
+
+    def log_likelihood(self, x, z):
+        return MODEL.log_likelihood(x, self.drop(z))
+
+
+class Plain:
+    """A wrapper that is no module around one that is."""
+
+    def __init__(self, net):
+        self.net = net
+
+    def encode(self, x):
+        return self.net.encode(x)
+
+
+def mu(x):
+    return MODEL.encode(x)[0]
+
+
+def logvar(x):
+    return MODEL.encode(x)[1]
+
+
+def log_p(x, z):
+    return Normal(z @ MODEL.weights.T, 0.7).log_prob(x)
+
+
+def noisy(x):
+    return mu(x) + torch.randn_like(mu(x)), logvar(x)
+
+
+ENCODERS = {
+    "one tensor": (mu, r"one tensor \[80, 2\].*return mu, logvar"),
+    "a number": (lambda x: (mu(x), 0.0), "2 things .*return mu, logvar"),
+    "nothing": (lambda x: None, "a NoneType.*return mu, logvar"),
+    "other shapes": (lambda x: (mu(x), logvar(x)[:, :1]), r"logvar \[80, 1\] for a batch of 80"),
+    "batch lost": (lambda x: (mu(x).mean(0, keepdim=True), logvar(x)[:1]), r"must be \[80, \.\.\.\]"),
+    "a standard deviation": (lambda x: (mu(x), (0.5 * logvar(x)).exp()), r"as a standard deviation.*2 \* std\.log\(\)"),
+    "a variance": (lambda x: (mu(x), logvar(x).exp()), r"`var\.log\(\)` if it is a variance"),
+    "a sample": (noisy, "two answers for the same batch.*return mu instead of a sample"),
+    "NaN": (lambda x: (mu(x) * torch.nan, logvar(x)), "mu of encode is nan in 160 of 160 places"),
+    "an infinite logvar": (lambda x: (mu(x), logvar(x) - torch.inf), "logvar of encode is -inf.*log of 0"),
+    "normalised over the batch": (lambda x: (mu(x) - mu(x).mean(0), logvar(x)), "others are in its batch.*batch norm"),
+    "left in train mode": (Dropping().encode, r"encode uses Dropping in train mode.*model\.eval\(\)"),
+    "in train mode within an object": (Plain(Dropping()).encode, r"Dropping in train mode.*net\.eval\(\)"),
+    "another law": (lambda x: Independent(Laplace(mu(x), 1.0), 1), "a Laplace.*diagonal Gaussian"),
+}
+
+LIKELIHOODS = {
+    "mean over the batch": (lambda x, z: log_p(x, z).sum(1).mean(), r"a single number for 64 examples.*\.mean\(\)"),
+    "shared out over the batch": (lambda x, z: log_p(x, z).sum(1) / len(x), "others are in its batch"),
+    "mean over the batch, spread": (
+        lambda x, z: log_p(x, z).sum(1).mean().expand(len(x)),
+        "others are in its batch|same number",
+    ),
+    "not summed": (log_p, r"\[64, 40\] for a batch of 64; sum over the features"),
+    "mean over the features": (lambda x, z: log_p(x, z).mean(1), r"averaged over the 40 features.*sum\(1\)"),
+    "mean squared error": (lambda x, z: -(z @ MODEL.weights.T - x).square().mean(1), "averaged over the 40 features"),
+    "half of it": (lambda x, z: -0.5 * (z @ MODEL.weights.T - x).square().mean(1), "averaged over the 40 features"),
+    "a loss": (lambda x, z: -log_p(x, z).sum(1), "as a loss would be; return its negative"),
+    "noise of its own": (lambda x, z: log_p(x, z + torch.randn_like(z)).sum(1), "two answers for the same x and z"),
+    "NaN": (lambda x, z: log_p(x, z).sum(1) * torch.nan, "log_likelihood is nan in 64 of 64 places"),
+    "a number": (lambda x, z: 1.0, "returned a float"),
+    "another batch": (lambda x, z: log_p(x, z).sum(1)[:3], r"\[3\] for a batch of 64; it must be \[64\]"),
+    "left in train mode": (Dropping().log_likelihood, "log_likelihood uses Dropping in train mode"),
+    "logits for probabilities": (bernoulli(lambda z: z @ MODEL.weights.T), "no probabilities; say logits=True"),
+    "another size": (gaussian(lambda z: z), r"decode gave \[64, 2\] for x of \[64, 40\]"),
+}
+
+DATA = {
+    "a used iterator": (iter([X]), "gone through only once and may be used up"),
+    "a generator": ((part for part in X.split(20)), "a generator, which can be gone through only once"),
+    "nothing": ([], "gave no batch"),
+    "no batches": (7, "data is a int; give a tensor, a DataLoader"),
+    "dicts": ([{"x": X}], r"a batch is a dict.*batch\['x'\]"),
+    "one example": (X[:1], "the test set has 1 examples"),
+}
+
+
+def said(encode=MODEL.encode, log_likelihood=MODEL.log_likelihood, data=X, **options):
+    with pytest.raises(InputError) as caught:
+        diagnose(encode, log_likelihood, data, iw_samples=1, **options)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+@pytest.mark.parametrize("case", ENCODERS)
+def test_encoder(case):
+    encode, pattern = ENCODERS[case]
+    text = said(encode=encode)
+    assert re.search(pattern, text), text
+
+
+@pytest.mark.parametrize("case", LIKELIHOODS)
+def test_likelihood(case):
+    log_likelihood, pattern = LIKELIHOODS[case]
+    text = said(log_likelihood=log_likelihood)
+    assert re.search(pattern, text), text
+
+
+@pytest.mark.parametrize("case", DATA)
+def test_data(case):
+    data, pattern = DATA[case]
+    text = said(data=data)
+    assert re.search(pattern, text), text
+
+
+def test_other_arguments():
+    with pytest.raises(InputError, match=r"takes diagnose\(encode, log_likelihood, data\)"):
+        diagnose(X, X, X)
+    with pytest.raises(InputError, match="std is 0"):
+        gaussian(mu, std=0)
+    assert "exponent has shape [3]; the latents have 2" in said(exponent=torch.ones(3))
+    assert "dim is 2" in said(dim=2)
+    assert "dim is 'pixel'" in said(dim="pixel")
+    assert "batch_size is 0" in said(batch_size=0)
+
+
+def test_averaged_bernoulli_is_told_from_a_summed_one():
+    decode = nn.Linear(2, 40).eval()
+    summed = bernoulli(decode, logits=True)
+    x = (X > 0).float()
+    assert "averaged over the 40 features" in said(log_likelihood=lambda x, z: summed(x, z) / 40, data=x)
+    diagnose(MODEL.encode, summed, x, iw_samples=1)
+    diagnose(MODEL.encode, summed, x * 0.3, iw_samples=1)  # grey values: a cross-entropy, but summed
+
+
+@pytest.mark.parametrize("std", [0.05, 0.7, 1.0, 5.0])
+def test_summed_gaussians_of_any_noise_pass(std):
+    report = diagnose(MODEL.encode, gaussian(lambda z: z @ MODEL.weights.T, std=std), X, iw_samples=1)
+    assert report.residual is not None
+    for constant in (0.5, 1.0):  # without constants, as losses often are
+        diagnose(MODEL.encode, lambda x, z, c=constant: -c * (z @ MODEL.weights.T - x).square().sum(1), X, iw_samples=1)
+
+
+def test_a_collapsed_model_is_no_mistake():
+    # logvar within rounding of 0, some of it above
+    def encode(x):
+        return torch.zeros(len(x), 1), torch.full((len(x), 1), 1e-3)
+
+    assert diagnose(encode, density(lambda z: Independent(Normal(z @ torch.zeros(1, 40), 1.0), 1)), X).verdicts == [
+        "collapsed"
+    ]

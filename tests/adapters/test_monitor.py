@@ -1,0 +1,138 @@
+"""The monitor beside a training loop: its readings are the closed form's, its warnings those of planted falls."""
+
+import math
+
+import pytest
+import torch
+from tutorial import TutorialVAE, loss_of, patterns
+
+from lambda_vae.adapters import CollapseMonitor, bernoulli, diagnose
+from lambda_vae.errors import InputError
+
+
+def linear_step(monitor, n=4000, std=0.4, weight=1.5, reduction="mean", exponent=None, signal=0.8):
+    """One step of x = w z: g = -w^2 std exactly, rho = g/(1/std - std)."""
+    generator = torch.Generator().manual_seed(0)
+    code = torch.randn(n, 1, generator=generator) * signal**0.5
+    mu = code.clone().requires_grad_()
+    logvar = torch.full((n, 1), 2 * math.log(std))
+    drawn = std if exponent is None else std ** float(exponent)
+    z = monitor(mu, logvar, mu + drawn * torch.randn(n, 1, generator=generator), exponent)
+    loss = 0.5 * (weight * z - weight * code).square().sum(1)
+    (loss.mean() if reduction == "mean" else loss.sum()).backward()
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("exponent", [None, torch.tensor([2.0])])
+def test_readings_are_the_closed_form(reduction, exponent):
+    monitor = CollapseMonitor(1, reduction=reduction, every=1)
+    linear_step(monitor, reduction=reduction, exponent=exponent)
+    monitor.end_epoch()
+    reading = monitor.readings[0]
+    noise, slope = (0.4, 1.0) if exponent is None else (0.16, 2 * 0.4)
+    assert float(reading.reconstruction_gradient[0]) == pytest.approx(-(1.5**2) * noise, rel=0.1)
+    assert float(reading.gradient_ratio[0]) == pytest.approx(1.5**2 * noise * slope / (1 / 0.4 - 0.4), rel=0.1)
+    assert float(reading.signal_power[0]) == pytest.approx(0.8, rel=0.05)
+    assert float(reading.sampling_std[0]) == pytest.approx(noise)
+
+
+def test_it_changes_no_number_of_the_training():
+    ends = []
+    for watched in (False, True):
+        torch.manual_seed(0)
+        model = TutorialVAE()
+        monitor = CollapseMonitor(4, reduction="sum", every=2)
+        optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+        for _ in range(3):
+            for x in patterns().split(16):
+                mu, logvar = model.encode(x)
+                z = model.reparameterize(mu, logvar)
+                z = monitor(mu, logvar, z) if watched else z
+                optimizer.zero_grad()
+                loss_of(model.decode(z), x, mu, logvar).backward()
+                optimizer.step()
+            if watched:
+                monitor.end_epoch()
+        ends.append(model.state_dict())
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    assert len(monitor.readings) == 3
+    model.eval()
+    report = diagnose(model.encode, bernoulli(model.decode), patterns(), iw_samples=1, history=monitor.history)
+    assert report.judged_from_history
+
+
+def falling(signals, weights=None):
+    monitor = CollapseMonitor(1, reduction="mean", every=1)
+    found = []
+    for signal, weight in zip(signals, weights or [1.5] * len(signals), strict=True):
+        linear_step(monitor, n=2000, signal=signal, weight=weight)
+        found.append([(one.kind, one.epoch) for one in monitor.end_epoch()])
+    return monitor, found
+
+
+def test_a_falling_signal_is_told_before_it_is_gone_and_how_fast():
+    monitor, found = falling([0.8, 0.8, 0.4, 0.2, 0.1, 0.05, 0.005, 0.004])
+    kinds = [kind for epoch in found for kind, _ in epoch]
+    assert found[:2] == [[], []]
+    assert kinds[-1] == "collapsed"
+    assert kinds.count("collapsed") == 1
+    assert ("losing signal", 4) in found[3]
+    early = next(one for one in monitor.warnings if one.epoch == 4)
+    assert early.rate == pytest.approx(-math.log(2), rel=1e-3)
+    assert early.epochs_left == pytest.approx(math.log(early.value / 0.01) / math.log(2), rel=1e-3)
+    assert "dimension 0 lost 50% of its signal in this epoch" in str(early)
+    assert f"collapses in {early.epochs_left:.1f} epochs" in early.text
+
+
+def test_a_steady_or_growing_signal_is_no_warning():
+    assert falling([0.8] * 5)[1] == [[]] * 5
+    assert falling([0.1, 0.2, 0.4, 0.8])[1] == [[]] * 4
+    assert falling([0.001] * 4)[1] == [[]] * 4  # never alive
+
+
+def test_crossing_the_critical_ratio_is_told_once():
+    # rho = w^2 std/(1/std - std) = w^2 * 0.19: 1.7 at w = 3, 0.43 at 1.5
+    _, found = falling([0.8, 0.8, 0.78, 0.77, 0.76], [3.0, 3.0, 1.5, 1.5, 1.5])
+    assert found == [[], [], [("below the critical ratio", 3)], [], []]
+
+
+def test_the_kl_weight_moves_the_critical_ratio():
+    monitor = CollapseMonitor(1, reduction="mean", every=1)
+    for signal, weight in ((0.8, 0.1), (0.8, 0.1), (0.78, 1.0)):
+        linear_step(monitor, signal=signal)
+        found = monitor.end_epoch(kl_weight=weight)
+    assert [one.kind for one in found] == ["below the critical ratio"]
+    assert monitor.history["kl_weight"] == [0.1, 0.1, 1.0]
+
+
+def test_metrics_are_a_flat_dict_of_numbers():
+    monitor = CollapseMonitor(1, reduction="mean", every=1)
+    assert monitor.metrics() == {}
+    linear_step(monitor)
+    monitor.end_epoch()
+    flat = monitor.metrics("vae/", per_dimension=True)
+    assert all(type(value) is float for value in flat.values())
+    assert flat["vae/active_units"] == 1.0
+    assert flat["vae/kl/0"] == pytest.approx(flat["vae/kl"])
+    assert set(monitor.metrics()) == {f"latent/{name}" for name in (
+        "active_units", "kl", "std", "snr_capacity", "decoder_capacity", "at_risk", "collapsed_now")}  # fmt: skip
+
+
+def test_only_every_nth_step_is_looked_at():
+    monitor = CollapseMonitor(1, reduction="mean", every=3)
+    for _ in range(7):
+        linear_step(monitor, n=10)
+    assert monitor._moments.count == 30
+
+
+def test_bad_input():
+    with pytest.raises(InputError, match="reduction is 'none'"):
+        CollapseMonitor(2, reduction="none")
+    with pytest.raises(InputError, match="every is 0"):
+        CollapseMonitor(2, reduction="sum", every=0)
+    monitor = CollapseMonitor(2, reduction="sum")
+    with pytest.raises(InputError, match=r"decode the z that it returns: z = monitor"):
+        monitor.end_epoch()
+    z = torch.zeros(3, 5, requires_grad=True) * 1
+    with pytest.raises(InputError, match=r"z \[3, 5\] must all be \[B, 2\]"):
+        monitor(z, z, z)
