@@ -126,7 +126,7 @@ def test_other_folders_and_changed_recipes_are_refused(cli, tmp_path, monkeypatc
 
 
 def test_smoke_takes_the_first_rows_of_larger_data_and_the_page_says_what_must_be_said(cli, tmp_path, monkeypatch):
-    monkeypatch.setattr(reproduce, "_SMOKE_ROWS", (200, 50))
+    monkeypatch.setitem(SCALES, "smoke", replace(SCALES["smoke"], rows=(200, 50)))
     monkeypatch.setitem(reproduce._NOTES, "digits", "Not comparable.")
     out = tmp_path / "out"
     said = cli(*WORDS, "--only", "vae", "--out", out)

@@ -14,10 +14,12 @@ __all__ = ["normal", "observed"]
 def observed(p_x: Observation, generator: torch.Generator | None) -> Tensor | None:
     """Return a draw x ~ p(x|z), or None where the likelihood cannot be drawn from.
 
-    An autoregressive decoder is not asked: it makes its pixels one by one, far too slowly for a measure.
+    An autoregressive decoder is not asked: it makes its pixels one by one, far too slowly for a measure. Nor are the
+    distributions of torch, which draw from nothing but the global generator.
 
     Args:
         p_x: The likelihood at some z.
         generator: The source of chance; None is torch's global one.
     """
-    return p_x.sample(generator) if isinstance(p_x, Drawable) and not isinstance(p_x, Causal) else None
+    refused = isinstance(p_x, Causal | torch.distributions.Distribution)
+    return p_x.sample(generator) if isinstance(p_x, Drawable) and not refused else None
