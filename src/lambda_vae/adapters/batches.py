@@ -39,7 +39,7 @@ class ForeignBatches:
 
     def __iter__(self) -> Iterator[Tensor]:
         whole = isinstance(self.data, Tensor)
-        parts: Iterable[object] = torch.split(self.data, self.batch_size) if whole else self.data  # type: ignore[arg-type, assignment]
+        parts: Iterable[object] = torch.split(self.data, self.batch_size) if whole else self.data  # type: ignore[arg-type]
         for part in parts:
             x = part[0] if isinstance(part, tuple | list) and part else part
             x = torch.as_tensor(x) if isinstance(x, np.ndarray) else x

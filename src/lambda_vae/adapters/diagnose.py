@@ -24,7 +24,7 @@ __all__ = ["diagnose"]
 
 
 @overload
-def diagnose(vae: VAE, test_x: Data, /, **options: Any) -> CollapseReport: ...  # noqa: ANN401 - of the other one
+def diagnose(vae: VAE, test_x: Data, **options: Any) -> CollapseReport: ...  # noqa: ANN401 - of the other one
 
 
 @overload
@@ -32,7 +32,6 @@ def diagnose(
     encode: Encode,
     log_likelihood: LogLikelihood,
     data: object,
-    /,
     *,
     dim: Axis = "channel",
     exponent: Float[Tensor, " D"] | None = None,
@@ -46,7 +45,7 @@ def diagnose(
 ) -> CollapseReport: ...
 
 
-def diagnose(first: Any, *rest: Any, **options: Any) -> CollapseReport:
+def diagnose(*given: Any, **options: Any) -> CollapseReport:
     """Return every measure of a VAE on some data, and a verdict on each latent dimension with its cause.
 
     A VAE of this project is measured by `lambda_vae.diagnostics.diagnose`, given as `diagnose(vae, test_x)`; any other
@@ -54,11 +53,10 @@ def diagnose(first: Any, *rest: Any, **options: Any) -> CollapseReport:
     generator and the model are left as they were.
 
     Args:
-        first: A `VAE`; or encode: x -> (mu, logvar), each [B, D], [B, T, D] or [B, C, H, W], or a torch Normal of that
-            shape, alone or within Independent. The prior is N(0, I).
-        rest: Data; or log_likelihood, (x, z) -> log p(x|z) in nats, summed over the features, one value an example,
-            and the data: a tensor [N, ...], or batches that can be gone through again (DataLoader, list), each an x or
-            a tuple whose first item is x.
+        given: A `VAE` and its data. Or encode: x -> (mu, logvar), each [B, D], [B, T, D] or [B, C, H, W], or a torch
+            Normal of that shape, alone or within Independent (the prior is N(0, I)); log_likelihood: (x, z) ->
+            log p(x|z) in nats, summed over the features, one value an example; and data: a tensor [N, ...], or batches
+            that can be gone through again (DataLoader, list), each an x or a tuple whose first item is x.
         options: Those of `lambda_vae.diagnostics.diagnose`; with two callables: `dim`, what a dimension is ("channel":
             the last axis of [B, D] and [B, T, D], the first of maps; "site": every number; or an axis); `exponent`,
             lambda of each dimension, or the `equalizer` itself; `delta`; `iw_samples`; `batch_size` of a tensor;
@@ -76,19 +74,14 @@ def diagnose(first: Any, *rest: Any, **options: Any) -> CollapseReport:
         >>> report.active_units, len(report.kl)
         (2, 2)
     """
-    if isinstance(first, VAE):
-        return diagnose_own(first, *rest, **options)
-    if len(rest) != 2 or not callable(first) or not callable(rest[0]):
-        raise InputError(
-            f"diagnose was given {', '.join(type(one).__name__ for one in (first, *rest))}; it takes "
-            "diagnose(encode, log_likelihood, data), the first two callables"
-        )
-    return _diagnose_foreign(first, rest[0], rest[1], **options)
+    if "vae" in options or (given and isinstance(given[0], VAE)):
+        return diagnose_own(*given, **options)
+    return _diagnose_foreign(*given, **options)
 
 
 def _diagnose_foreign(
-    encode: Encode,
-    log_likelihood: LogLikelihood,
+    encode: Any,  # noqa: ANN401 - what it is, is looked at
+    log_likelihood: Any,  # noqa: ANN401
     data: object,
     *,
     dim: Axis = "channel",
@@ -101,6 +94,11 @@ def _diagnose_foreign(
     history: Mapping[str, Any] | None = None,
     thresholds: Thresholds | None = None,
 ) -> CollapseReport:
+    if not callable(encode) or not callable(log_likelihood):
+        kinds = ", ".join(type(one).__name__ for one in (encode, log_likelihood, data))
+        raise InputError(
+            f"diagnose was given {kinds}; it takes diagnose(encode, log_likelihood, data), the first two callables"
+        )
     batches = ForeignBatches(data, batch_size, device_of(encode, log_likelihood))
     vae = looked_at(encode, log_likelihood, _first(batches), dim)
     if equalizer is not None:

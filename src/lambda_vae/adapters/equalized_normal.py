@@ -73,7 +73,8 @@ class EqualizedNormal(Normal):
         Args:
             sample_shape: Leading axes.
         """
-        return self.sampled.sample(sample_shape)
+        drawn: Tensor = self.sampled.sample(sample_shape)  # type: ignore[no-untyped-call]
+        return drawn
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "EqualizedNormal":  # noqa: ANN401 - as torch has it
         """Return the same law with a larger batch shape.
@@ -81,7 +82,7 @@ class EqualizedNormal(Normal):
         Args:
             batch_shape: The new one.
         """
-        new: EqualizedNormal = self._get_checked_instance(EqualizedNormal, _instance)
+        new: EqualizedNormal = self._get_checked_instance(EqualizedNormal, _instance)  # type: ignore[no-untyped-call]
         new.exponent = self.exponent
-        super().expand(batch_shape, _instance=new)
+        super().expand(batch_shape, _instance=new)  # type: ignore[no-untyped-call]
         return new

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lambda_vae.adapters.answers import posterior
 from lambda_vae.adapters.latents import Latents
-from lambda_vae.distributions import DiagGaussian
+from lambda_vae.distributions import DiagGaussian, Law
 from lambda_vae.distributions.likelihood import Observation
 from lambda_vae.equalization import Equalized, Sampling
 
@@ -69,7 +69,7 @@ class ForeignVAE:
         mu, logvar = posterior(self.encoder(x), x)
         return DiagGaussian(self.latents.rows(mu), self.latents.rows(logvar))
 
-    def sampled(self, q: DiagGaussian, exponent: Float[Tensor, " D"] | None = None) -> DiagGaussian:
+    def sampled(self, q: Law, exponent: Float[Tensor, " D"] | None = None) -> Law:
         """Return q_lambda(z|x)."""
         return q.with_logvar(self.sampling.logvar(q.logvar, exponent))
 

@@ -43,13 +43,14 @@ class Latents:
         """
         if dim == "site":
             return cls(shape, None)
-        axis = (len(shape) - 1 if len(shape) < 3 else 0) if dim == "channel" else dim - 1 if dim > 0 else dim
-        if (isinstance(dim, str) and dim != "channel") or not -len(shape) <= axis < len(shape) or dim == 0:
+        usual = len(shape) - 1 if len(shape) < 3 else 0
+        axis = usual if dim == "channel" else dim - 1 if isinstance(dim, int) and dim > 0 else None
+        if axis is None or axis >= len(shape):
             raise InputError(
                 f"dim is {dim!r} for latents of shape [B, {', '.join(map(str, shape))}]; it is 'channel', 'site', or "
                 f"an axis from 1 to {len(shape)}"
             )
-        return cls(shape, axis % len(shape))
+        return cls(shape, axis)
 
     @property
     def sites(self) -> int:
@@ -76,6 +77,6 @@ class Latents:
             rows: What `rows` gave.
         """
         if self.axis is None:
-            return rows.unflatten(1, self.shape)
+            return rows.reshape(-1, *self.shape)
         rest = self.shape[: self.axis] + self.shape[self.axis + 1 :]
-        return rows.unflatten(1, (self.shape[self.axis], *rest)).movedim(1, self.axis + 1)
+        return rows.reshape(-1, self.shape[self.axis], *rest).movedim(1, self.axis + 1)

@@ -126,7 +126,7 @@ class CollapseMonitor:
             )
         seen = z.view_as(z)
         state = mu.detach(), logvar.detach(), z.detach(), None if exponent is None else exponent.detach().clone()
-        seen.register_hook(lambda gradient: self._note(gradient, *state))
+        seen.register_hook(lambda gradient: self._note(gradient, *state))  # type: ignore[no-untyped-call]
         return seen
 
     def _note(self, gradient: Tensor, mu: Tensor, logvar: Tensor, z: Tensor, exponent: Tensor | None) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from lambda_vae.data import Dataset, load
@@ -26,7 +27,7 @@ class NamedBatches:
     def __iter__(self) -> Iterator[Tensor]:
         rows, shape = self.dataset.test.tensor(), self.dataset.shape
         channels = shape if len(shape) != 3 else (shape[2], *shape[:2])
-        for index in self.dataset.test.index().split(self.batch_size):
+        for index in torch.split(self.dataset.test.index(), self.batch_size):
             x = rows[index].float().view(-1, *shape)
             x = x.movedim(-1, 1) if len(shape) == 3 else x.view(-1, *((1, *channels) if len(shape) == 2 else channels))
             yield x / 255.0 if self.dataset.kind == "image" else x

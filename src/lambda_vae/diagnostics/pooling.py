@@ -6,15 +6,10 @@ size of a map. What adds up over independent parts of the code, KL and capacity,
 
 from dataclasses import replace
 
-import torch
-
 from lambda_vae.diagnostics.moments import Moments, Reading
 from lambda_vae.diagnostics.report import DimensionReadings
 
 __all__ = ["pooled", "with_sums"]
-
-#: Readings that are sums over the sites of a dimension.
-_SUMS = ("kl", "snr_capacity", "snr_capacity_predicted", "capacity_lost")
 
 
 def pooled(moments: Moments, sites: int) -> Moments:
@@ -29,9 +24,9 @@ def pooled(moments: Moments, sites: int) -> Moments:
     """
     if sites == 1:
         return moments
-    n, shape = moments.count, (-1, sites)
-    means = moments.total.unflatten(1, shape) / n
-    covariance = (moments.products.unflatten(2, shape) / n - means[:, None] * means[None]).mean(-1)
+    n, features = moments.count, len(moments.names)
+    means = moments.total.reshape(features, -1, sites) / n
+    covariance = (moments.products.reshape(features, features, -1, sites) / n - means[:, None] * means[None]).mean(-1)
     index = {name: i for i, name in enumerate(moments.names)}
     mean = means.mean(-1)
     mean[index["mu"]] = means[index["mu"]].square().mean(-1).sqrt()
@@ -49,10 +44,16 @@ def with_sums(typical: DimensionReadings, each: DimensionReadings, sites: int) -
         each: Of all sites, [C * sites].
         sites: Of each dimension.
     """
-    found = {name: getattr(each, name) for name in _SUMS}
-    return replace(typical, **{name: _sum(reading, sites) for name, reading in found.items() if reading is not None})
+    predicted = each.snr_capacity_predicted
+    return replace(
+        typical,
+        kl=_sum(each.kl, sites),
+        snr_capacity=_sum(each.snr_capacity, sites),
+        snr_capacity_predicted=None if predicted is None else _sum(predicted, sites),
+        capacity_lost=_sum(each.capacity_lost, sites),
+    )
 
 
 def _sum(reading: Reading, sites: int) -> Reading:
-    value, stderr = (part.unflatten(0, (-1, sites)).sum(-1) for part in (reading.value, reading.stderr))
-    return Reading(value, torch.as_tensor(stderr), reading.unit)
+    value, stderr = (part.reshape(-1, sites).sum(-1) for part in (reading.value, reading.stderr))
+    return Reading(value, stderr, reading.unit)
