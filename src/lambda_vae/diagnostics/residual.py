@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lambda_vae.diagnostics.chance import normal, observed
 from lambda_vae.diagnostics.measurable import Measurable
-from lambda_vae.distributions.likelihood import Observation
+from lambda_vae.distributions.likelihood import Likelihood, Observation
 
 __all__ = ["ResidualSignal", "residual_signal"]
 
@@ -134,7 +134,8 @@ def _batch_scores(
             return None
         seen = [x.flatten(1), *(draw for draw in draws if draw is not None)]
         gradients = (torch.autograd.grad(p_x.log_prob(points).sum(), leaf, retain_graph=True)[0] for points in seen)
-        return [vae.likelihood.by_feature(gradient) for gradient in gradients]
+        ours = vae.likelihood if isinstance(vae.likelihood, Likelihood) else None  # theta of foreign ones has x's shape
+        return [gradient if ours is None else ours.by_feature(gradient) for gradient in gradients]
 
 
 def _compare(sums: list[_Covariance], margin: float) -> ResidualSignal:
