@@ -5,7 +5,6 @@ Codes like those of a trained VAE: 12 of 30 dimensions in use. Writes results/in
 
 import argparse
 import math
-import os
 import resource
 import statistics
 import time
@@ -19,6 +18,7 @@ from lambda_vae.diagnostics.aggregate import log_mixture
 from lambda_vae.diagnostics.mutual_information import marginal_information, mutual_information
 from lambda_vae.distributions import GaussianMixture
 from lambda_vae.files import write_atomic
+from single_core import on_one_core
 
 __all__ = ["page"]
 
@@ -112,9 +112,7 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("results"))
     chosen = parser.parse_args()
-    torch.set_num_threads(1)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    on_one_core()
     text = page(chosen.examples, chosen.large, chosen.rounds)
     write_atomic(chosen.out / "information.md", text)
     print(text)

@@ -6,7 +6,6 @@ are given the same numbers and checked against each other first. Writes results/
 """
 
 import argparse
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from torch import Tensor
 from facts import facts, facts_lines
 from lambda_vae.distributions import MixtureForm, mixture_log_prob
 from lambda_vae.files import write_atomic
+from single_core import on_one_core
 
 __all__ = ["page"]
 
@@ -172,9 +172,7 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--out", type=Path, default=Path("results"))
     chosen = parser.parse_args()
-    torch.set_num_threads(1)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    on_one_core()
     text = page(chosen.batch, chosen.rounds)
     write_atomic(chosen.out / "logistic-mixture.md", text)
     print(text)

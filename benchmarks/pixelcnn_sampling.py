@@ -5,7 +5,6 @@ spread over the image and extrapolated to all. Writes results/pixelcnn-sampling.
 """
 
 import argparse
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from facts import facts, facts_lines
 from lambda_vae.distributions import Bernoulli
 from lambda_vae.files import write_atomic
 from lambda_vae.networks import ImageShape, PixelCNN, PixelCNNSizes, decode_pixels
+from single_core import on_one_core
 
 __all__ = ["page"]
 
@@ -101,9 +101,7 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("results"))
     chosen = parser.parse_args()
-    torch.set_num_threads(1)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    on_one_core()
     text = page(chosen.images, chosen.pixels, chosen.rounds)
     write_atomic(chosen.out / "pixelcnn-sampling.md", text)
     print(text)

@@ -69,9 +69,9 @@ def _train(options: Namespace, console: Console) -> None:
 
 def _estimate(config: "RunConfig", console: Console) -> None:
     from lambda_vae.experiments.build import load_data
-    from lambda_vae.experiments.estimate import estimate, estimate_table
+    from lambda_vae.experiments.cost import cost_of, cost_table
 
-    console.print(estimate_table(estimate(config, load_data(config)), f"{config.method} on {config.data}"))
+    console.print(cost_table(cost_of(config, load_data(config)), f"{config.method} on {config.data}"))
 
 
 def _compare(options: Namespace, console: Console) -> None:
@@ -121,7 +121,7 @@ def _reproduce(options: Namespace, console: Console) -> None:
 def _reproduce_figure(options: Namespace, console: Console) -> None:
     from lambda_vae.experiments.figures import FigureChoice, reproduce_figure
 
-    of_tables = [f"--{name}" for name in ("only", "optional", "known") if getattr(options, name)]
+    of_tables = [f"--{name}" for name in ("only", "optional", "seeds", "known") if getattr(options, name)]
     if of_tables:
         raise InputError(f"{options.table} is a figure; {', '.join(of_tables)} is for tables, leave it out")
     choice = FigureChoice(options.table, options.data, options.scale, options.workers, _path(options.runs))
@@ -209,8 +209,7 @@ def _likelihood(options: Namespace, console: Console) -> None:
 
 
 def _gradients(options: Namespace, console: Console) -> None:
-    from lambda_vae.experiments.gradients import measure_gradients
-    from lambda_vae.experiments.listing import gradients_table
+    from lambda_vae.experiments.gradients import gradients_table, measure_gradients
     from lambda_vae.files import write_json
 
     found = measure_gradients(Path(options.run), reference_std=options.reference_std, seed=options.seed)

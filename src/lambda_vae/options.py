@@ -201,9 +201,11 @@ def likelihood_parser() -> Parser:
 
 def sample_parser() -> Parser:
     """Return the options of `sample`."""
+    from lambda_vae.generation import SAMPLERS
+
     parser = run_parser("Draw from the prior, or from a law fitted to the training codes, and decode.")
     parser.add_argument("--n", type=int, default=64, help="how many")
-    where = "prior, gaussian, mixture, flow, or a file that generation --save_samplers wrote"
+    where = f"{', '.join(SAMPLERS)}, or a file that generation --save_samplers wrote"
     parser.add_argument("--sampler", type=str, default="prior", help=where)
     parser.add_argument("--seed", type=int, default=0, help="of the draws")
     parser.add_argument("--out", type=str, default=None, help=".png or .npy; else RUN/figures/samples.png")
@@ -212,11 +214,12 @@ def sample_parser() -> Parser:
 
 def generation_parser() -> Parser:
     """Return the options of `generation`."""
+    from lambda_vae.generation import FEATURES, SAMPLERS
+
     parser = run_parser("Measure what a run generates: from its prior, and from laws fitted to its training codes.")
-    samplers = ["prior", "gaussian", "mixture", "flow"]
-    parser.add_argument("--samplers", type=str, nargs="+", default=samplers, help="of z")
+    parser.add_argument("--samplers", type=str, nargs="+", default=list(SAMPLERS), help="of z")
     parser.add_argument("--n", type=int, default=5000, help="samples of each, and test examples")
-    parser.add_argument("--features", type=str, default="pca", help="space of the distances: pixels, pca or codes")
+    parser.add_argument("--features", type=str, default="pca", help=f"space of the distances: {', '.join(FEATURES)}")
     parser.add_argument("--judge", type=str, default=None, help="another run on the same data that scores too")
     parser.add_argument("--seed", type=int, default=0, help="of fits and draws")
     parser.add_argument("--save_samplers", action="store_true", help="write the fits too, as safetensors")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, overload
 
 import torch
@@ -75,8 +76,15 @@ def diagnose(*given: Any, **options: Any) -> CollapseReport:
         (2, 2)
     """
     if "vae" in options or (given and isinstance(given[0], VAE)):
-        return diagnose_own(*given, **options)
-    return _diagnose_foreign(*given, **options)
+        return replace(diagnose_own(*given, **options), write_page=_write_page)
+    return replace(_diagnose_foreign(*given, **options), write_page=_write_page)
+
+
+def _write_page(measured: Mapping[str, Any], path: Path) -> Path:
+    # Loading the plots takes longer than all else here, and whoever only prints need not wait for them.
+    from lambda_vae.reports.page import write_page
+
+    return write_page(measured, path)
 
 
 def _diagnose_foreign(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lambda_vae.adapters.answers import posterior
 from lambda_vae.adapters.latents import Latents
-from lambda_vae.distributions import DiagGaussian, Law
+from lambda_vae.distributions import DiagGaussian, Law, standard_normal
 from lambda_vae.distributions.likelihood import Observation
 from lambda_vae.equalization import Equalized, Sampling
 
@@ -70,13 +70,13 @@ class ForeignVAE:
         return DiagGaussian(self.latents.rows(mu), self.latents.rows(logvar))
 
     def sampled(self, q: Law, exponent: Float[Tensor, " D"] | None = None) -> Law:
-        """Return q_lambda(z|x)."""
-        return q.with_logvar(self.sampling.logvar(q.logvar, exponent))
+        """Return q_lambda(z|x); q itself where nothing changes."""
+        logvar = self.sampling.logvar(q.logvar, exponent)
+        return q if logvar is q.logvar else q.with_logvar(logvar)
 
     def p_z(self) -> DiagGaussian:
         """Return N(0, I)."""
-        zeros = torch.zeros(self.latent_dim, device=self.device)
-        return DiagGaussian(zeros, zeros)
+        return standard_normal(self.latent_dim, torch.empty((), device=self.device))
 
     def decode(self, z: Float[Tensor, "*batch D"]) -> Observation:
         """Return p(x|z)."""

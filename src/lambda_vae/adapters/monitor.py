@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae.diagnostics import Thresholds, TrainingMoments, TrainingReading
+from lambda_vae.equalization import sampling_logvar
 from lambda_vae.errors import InputError
 
 __all__ = ["REDUCTIONS", "CollapseMonitor", "CollapseWarning"]
@@ -131,7 +132,7 @@ class CollapseMonitor:
 
     def _note(self, gradient: Tensor, mu: Tensor, logvar: Tensor, z: Tensor, exponent: Tensor | None) -> None:
         with torch.no_grad():
-            narrowed = logvar if exponent is None else torch.where(logvar < 0, exponent * logvar, logvar)
+            narrowed = logvar if exponent is None else sampling_logvar(logvar, exponent)
             eps = (z - mu) * torch.exp(-0.5 * narrowed)
             score = gradient * -float(len(mu) if self.reduction == "mean" else 1)
             self._moments.update(score.float(), eps.float(), mu.float(), logvar.float())

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from lambda_vae.distributions import Causal
-from lambda_vae.distributions.chance import normal
+from lambda_vae.distributions.chance import generator_for, normal
 from lambda_vae.distributions.likelihood import Drawable, Observation
 
-__all__ = ["normal", "observed"]
+__all__ = ["generator_for", "normal", "observed"]
 
 
 @torch.no_grad()

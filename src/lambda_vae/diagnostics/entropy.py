@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae.diagnostics.aggregate import PAIRS_PER_PASS, OwnAndOthers, densities, noises, why_unusable
-from lambda_vae.diagnostics.estimate import Estimate, mean_over_examples
+from lambda_vae.diagnostics.estimate import Estimate
 from lambda_vae.diagnostics.gaussian_bound import gaussian_entropy
 
 __all__ = ["EntropyBounds", "InformationGain", "aggregate_entropy", "measured_information_gain"]
@@ -37,7 +37,7 @@ class EntropyBounds:
             mu: Posterior means.
             logvar: ln sigma^2 of the law that was drawn from.
         """
-        lower, upper = (Estimate(*mean_over_examples(-log_q)) for log_q in (found.aggregate, found.others))
+        lower, upper = (Estimate.over_examples(-log_q) for log_q in (found.aggregate, found.others))
         return cls(lower, upper, gaussian_entropy(mu, logvar))
 
     @property
@@ -136,13 +136,13 @@ def measured_information_gain(
     predicted = sampled.own - plain.own
     change = plain.aggregate - sampled.aggregate
     before, after = EntropyBounds.of(plain, mu, logvar), EntropyBounds.of(sampled, mu, logvar_sampled)
-    at_most, promised = _difference(after.at_most, before.lower), Estimate(*mean_over_examples(predicted))
+    at_most, promised = _difference(after.at_most, before.lower), Estimate.over_examples(predicted)
     return InformationGain(
         entropy=before,
         entropy_sampled=after,
-        entropy_change=Estimate(*mean_over_examples(change)),
+        entropy_change=Estimate.over_examples(change),
         predicted=promised,
-        gain=Estimate(*mean_over_examples(predicted + change)),
+        gain=Estimate.over_examples(predicted + change),
         entropy_change_at_most=at_most,
         gain_at_most=_difference(promised, at_most, sign=1.0),
     )

@@ -40,6 +40,16 @@ class Estimate:
         """
         return cls(math.nan, math.nan, unit, reason)
 
+    @classmethod
+    def over_examples(cls, terms: Float[Tensor, "M N"], reason: str = "") -> "Estimate":
+        """Return the mean of terms in nats with its error over the examples, as `mean_over_examples` takes it.
+
+        Args:
+            terms: M draws of N examples.
+            reason: What speaks against it.
+        """
+        return cls(*mean_over_examples(terms), reason=reason)
+
     @property
     def known(self) -> bool:
         """Whether there is a value."""

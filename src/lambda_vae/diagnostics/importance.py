@@ -11,7 +11,7 @@ from lambda_vae.diagnostics.chance import normal
 from lambda_vae.diagnostics.log_weights import LogWeights
 from lambda_vae.diagnostics.moments import Reading, reading_of
 from lambda_vae.diagnostics.proposals import Proposal
-from lambda_vae.diagnostics.sweep import ROWS_PER_PASS
+from lambda_vae.diagnostics.sweep import draws_per_pass
 from lambda_vae.diagnostics.tail_shape import khat, khat_limit, tail_length
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
@@ -58,7 +58,7 @@ def importance_weights(
         raise InputError(f"{samples} importance samples were asked for; use at least 1")
     p_z, weights, kept = vae.p_z(), LogWeights.empty(len(x), x.device), tail_length(samples) + 1
     largest = torch.empty(0, len(x), dtype=torch.float64, device=x.device)
-    per_pass = max(1, ROWS_PER_PASS // len(x))
+    per_pass = draws_per_pass(x)
     for start in range(0, samples, per_pass):
         eps = normal((min(per_pass, samples - start), len(x), law.noise_dim), generator, x.device).to(x.dtype)
         drawn = law.draw(eps)

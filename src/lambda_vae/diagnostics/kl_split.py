@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae.diagnostics.aggregate import PAIRS_PER_PASS, OwnAndOthers, densities, noises, why_unusable
-from lambda_vae.diagnostics.estimate import Estimate, mean_over_examples
+from lambda_vae.diagnostics.estimate import Estimate
 from lambda_vae.diagnostics.gaussian_bound import gaussian_information
 from lambda_vae.diagnostics.mutual_information import InformationBounds, MutualInformation
 from lambda_vae.distributions import Density, DiagGaussian, standard_normal
@@ -104,7 +104,7 @@ def kl_split(
     reason = why_unusable(mu, logvar)
     if reason:
         return KLSplit.unknown(reason, *mu.shape)
-    mu, logvar, p = mu.double(), logvar.double(), _wide(prior or standard_normal(mu.shape[-1]))
+    mu, logvar, p = mu.double(), logvar.double(), _wide(prior or standard_normal(mu.shape[-1], mu))
     joint, columns, log_p = [], [], []
     for eps in noises(mu, generator, draws):
         joint.append(densities(eps, mu, logvar, chunk))
@@ -137,27 +137,25 @@ def _parts(
     note = _UPPER if bounds.lower.saturated else ""
     log_qz, log_qzi = joint.aggregate, torch.stack([column.aggregate for column in columns], -1)
     if log_p.shape[-1] == len(columns):
-        whole = _mean((log_qzi - log_p).sum(-1))
+        whole = Estimate.over_examples((log_qzi - log_p).sum(-1))
         notes = (_UPPER if one.saturated else "" for one in marginals)
-        each = tuple(map(_mean, (log_qzi - log_p).unbind(-1), notes))
+        each = tuple(map(Estimate.over_examples, (log_qzi - log_p).unbind(-1), notes))
     else:
         whole, each = Estimate.unknown(_NO_FACTORS), (Estimate.unknown(_NO_FACTORS),) * len(columns)
     return KLSplit(
-        rate=_mean(joint.own - log_p.sum(-1)),
+        rate=Estimate.over_examples(joint.own - log_p.sum(-1)),
         rate_closed=closed,
         information=bounds,
-        mismatch=_mean(log_qz - log_p.sum(-1), note),
-        total_correlation=_mean(log_qz - log_qzi.sum(-1), note),
+        mismatch=Estimate.over_examples(log_qz - log_p.sum(-1), note),
+        total_correlation=Estimate.over_examples(log_qz - log_qzi.sum(-1), note),
         dimension_wise_kl=whole,
         dimension_kl=each,
         marginals=marginals,
-        marginal_sum=_mean(sum((column.own - column.others for column in columns), torch.zeros_like(joint.own))),
+        marginal_sum=Estimate.over_examples(
+            sum((column.own - column.others for column in columns), torch.zeros_like(joint.own))
+        ),
         gaussian=gaussian,
     )
-
-
-def _mean(terms: Float[Tensor, "M N"], reason: str = "") -> Estimate:
-    return Estimate(*mean_over_examples(terms), reason=reason)
 
 
 @dataclass(frozen=True)
@@ -207,8 +205,8 @@ def mismatch_identity(
     reason = why_unusable(mu, logvar)
     if reason:
         return BothSides(*(Estimate.unknown(reason),) * 3)
-    nothing = torch.zeros(mu.shape[-1], dtype=torch.float64)
-    q, p = DiagGaussian(mu.double(), logvar.double()), DiagGaussian(nothing, nothing)
+    q = DiagGaussian(mu.double(), logvar.double())
+    p = standard_normal(mu.shape[-1], q.mu)
     left, information = [], []
     for eps in noises(mu, generator, draws):
         left.append(densities(eps, mu, logvar, chunk).aggregate[0] - p.log_prob(q.rsample(eps)))
@@ -218,4 +216,6 @@ def mismatch_identity(
     highest = math.log(len(mu))
     gap = highest - torch.stack(information)
     sides = torch.stack(left), q.kl(p) - highest + gap
-    return BothSides(_mean(sides[0]), _mean(sides[1]), _mean(sides[0] - sides[1]))
+    return BothSides(
+        Estimate.over_examples(sides[0]), Estimate.over_examples(sides[1]), Estimate.over_examples(sides[0] - sides[1])
+    )

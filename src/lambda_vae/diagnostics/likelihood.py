@@ -10,7 +10,8 @@ from lambda_vae.diagnostics.chance import normal
 from lambda_vae.diagnostics.log_weights import LogWeights
 from lambda_vae.diagnostics.measurable import Measurable
 from lambda_vae.diagnostics.moments import Moments, Reading
-from lambda_vae.diagnostics.sweep import ROWS_PER_PASS
+from lambda_vae.diagnostics.proposals import own_laws
+from lambda_vae.diagnostics.sweep import draws_per_pass
 from lambda_vae.distributions import Density, DiagGaussian, Draw, Law, closed_form_kl, kl_or_ratio
 from lambda_vae.errors import InputError
 
@@ -21,9 +22,6 @@ __all__ = [
     "likelihood_features",
     "likelihood_readings",
 ]
-
-#: Numbers of x that go through the decoder at once, at the most: networks for large images need room in proportion.
-_NUMBERS_PER_PASS = 1000 * 784
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,15 +70,12 @@ def likelihood_features(
     """
     if samples < 1:
         raise InputError(f"{samples} importance samples were asked for; use at least 1")
-    lambda_ = None if exponent is None or bool((exponent == 1.0).all()) else exponent
-    laws: dict[str, Law] = {"q": q, "q_sampled": vae.sampled(q, lambda_)}
-    if laws["q_sampled"] is q:
-        del laws["q_sampled"]
+    laws = own_laws(vae, q, exponent)
     p_z, decoded = vae.p_z(), next(reversed(laws))
     weights = {name: LogWeights.empty(len(x), x.device) for name in laws} if importance else {}
     distortion = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     rates = {name: torch.zeros_like(distortion) for name in laws}
-    per_pass = max(1, min(ROWS_PER_PASS, _NUMBERS_PER_PASS // x[0].numel()) // len(x))
+    per_pass = draws_per_pass(x)
     for start in range(0, samples, per_pass):
         count = min(per_pass, samples - start)
         eps = normal((count, len(x), q.noise_dim), generator, x.device)

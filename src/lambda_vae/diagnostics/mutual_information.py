@@ -92,7 +92,7 @@ class InformationBounds:
         value, stderr = mean_over_examples(found.own - found.aggregate)
         cap = math.log(found.own.shape[-1])
         lower = MutualInformation(value, stderr, cap, float(found.own_share.mean()))
-        return cls(lower, Estimate(*mean_over_examples(found.own - found.others)))
+        return cls(lower, Estimate.over_examples(found.own - found.others))
 
     @classmethod
     def unknown(cls, reason: str, examples: int) -> "InformationBounds":

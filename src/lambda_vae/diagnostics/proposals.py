@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lambda_vae.diagnostics.measurable import Measurable
 from lambda_vae.distributions import Draw, GaussianMixture, Law
 from lambda_vae.errors import InputError
-from lambda_vae.model import VAE
 
-__all__ = ["PROPOSALS", "Blend", "Proposal", "check_proposals", "proposal_laws", "widened"]
+__all__ = ["PROPOSALS", "Blend", "Proposal", "check_proposals", "own_laws", "proposal_laws", "widened"]
 
 #: By name: q_1, q_lambda, q_1 with a greater sigma, and half q_1, half the widened one.
 PROPOSALS = ("q", "q_sampled", "wide", "defensive")
@@ -108,8 +108,20 @@ def widened(q: Law, factor: float) -> Law:
     return q.with_logvar(q.logvar + more)
 
 
+def own_laws(vae: Measurable, q: Law, exponent: Float[Tensor, " D"] | None) -> dict[str, Law]:
+    """Return "q", and "q_sampled" where the law that z is really drawn from is another one.
+
+    Args:
+        vae: The model.
+        q: q_1(z|x) of the data.
+        exponent: lambda; None for the plain VAE.
+    """
+    q_sampled = vae.sampled(q, None if exponent is None or bool((exponent == 1.0).all()) else exponent)
+    return {"q": q} if q_sampled is q else {"q": q, "q_sampled": q_sampled}
+
+
 def proposal_laws(
-    vae: VAE,
+    vae: Measurable,
     q: Law,
     exponent: Float[Tensor, " D"] | None,
     names: Sequence[str] = PROPOSALS,
@@ -129,8 +141,7 @@ def proposal_laws(
         InputError: An unknown name, none at all, or a factor that is not above 0.
     """
     check_proposals(names, factor)
-    exponent = None if exponent is None or bool((exponent == 1.0).all()) else exponent
-    q_sampled, wide = vae.sampled(q, exponent), widened(q, factor)
-    laws: dict[str, Proposal] = {"q": q, "q_sampled": q_sampled, "wide": wide, "defensive": Blend((q, wide))}
-    same = q_sampled is q and "q" in names
+    own, wide = own_laws(vae, q, exponent), widened(q, factor)
+    laws: dict[str, Proposal] = {"q_sampled": q, **own, "wide": wide, "defensive": Blend((q, wide))}
+    same = "q_sampled" not in own and "q" in names
     return {name: laws[name] for name in PROPOSALS if name in names and not (same and name == "q_sampled")}

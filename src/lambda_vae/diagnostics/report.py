@@ -1,6 +1,6 @@
 """Everything that was measured of one model, as one frozen object and as plain data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from lambda_vae.diagnostics.likelihood import ImportanceEstimate
 from lambda_vae.diagnostics.moments import Reading
 from lambda_vae.diagnostics.representation import Accuracy
 from lambda_vae.diagnostics.residual import ResidualSignal
+from lambda_vae.errors import InputError
 
 __all__ = ["CollapseReport", "DimensionReadings"]
 
@@ -115,6 +116,7 @@ class CollapseReport:
         knn: Likewise.
         judged_from_history: Whether the training's history was there to judge causes from.
         notes: What a reader must know of how this was measured.
+        write_page: What `to_html` calls, (record, path) -> path; who makes a report for a user hands it in.
     """
 
     examples: int
@@ -127,6 +129,7 @@ class CollapseReport:
     knn: Accuracy | None = None
     judged_from_history: bool = False
     notes: Sequence[str] = ()
+    write_page: Callable[[Mapping[str, Any], Path], Path] | None = None
 
     nll_bound = _Term()
     surrogate_nll = _Term()
@@ -255,12 +258,14 @@ class CollapseReport:
         Args:
             path: Where it goes.
             title: The model's name.
-        """
-        # Loading the plots takes longer than all else here, and whoever only prints need not wait for them.
-        from lambda_vae.reports.page import write_page
 
+        Raises:
+            InputError: Nothing that writes a page was handed in.
+        """
+        if self.write_page is None:
+            raise InputError("this report was measured without a page; use lambda_vae.diagnose, whose reports have one")
         row = {"run": title, "method": "measured", "label": title, "status": "done", "latent_dim": len(self.findings)}
-        return write_page({**row, **self.to_dict()}, Path(path))
+        return self.write_page({**row, **self.to_dict()}, Path(path))
 
     def __str__(self) -> str:
         best, bound = self.best_importance, self.likelihood["nll_bound"]

@@ -9,14 +9,26 @@ from torch import Tensor
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
 
-__all__ = ["ROWS_PER_PASS", "Batches", "Data", "as_found"]
+__all__ = ["ROWS_PER_PASS", "Batches", "Data", "as_found", "draws_per_pass"]
 
 #: Rows that go through the decoder at once: large enough for full speed, small enough that its output stays in the
 #: cache.
 ROWS_PER_PASS = 1000
 
+#: Numbers of x that go through the decoder at once, at the most: networks for large images need room in proportion.
+_NUMBERS_PER_PASS = 1000 * 784
+
 #: A tensor [N, F], or batches [B, F] that can be gone through more than once.
 Data = Tensor | Iterable[Tensor]
+
+
+def draws_per_pass(x: Tensor) -> int:
+    """Return how many draws of z for each of these examples go through the decoder at once.
+
+    Args:
+        x: Examples, [B, ...].
+    """
+    return max(1, min(ROWS_PER_PASS, _NUMBERS_PER_PASS // x[0].numel()) // len(x))
 
 
 class Batches:

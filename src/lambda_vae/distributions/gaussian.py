@@ -144,13 +144,15 @@ class DiagGaussian:
         return self if exponent is None else DiagGaussian(self.mu, sampling_logvar(self.logvar, exponent))
 
 
-def standard_normal(dim: int) -> DiagGaussian:
+def standard_normal(dim: int, like: Tensor | None = None) -> DiagGaussian:
     """Return N(0, I) of `dim` dimensions.
 
     Args:
         dim: D.
+        like: On its device and in its precision; float32 on the CPU if left out.
     """
-    return DiagGaussian(torch.zeros(dim), torch.zeros(dim))
+    zeros = torch.zeros(dim) if like is None else like.new_zeros(dim)
+    return DiagGaussian(zeros, zeros.clone())
 
 
 class GaussianLikelihood(Likelihood):

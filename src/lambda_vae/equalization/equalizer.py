@@ -209,11 +209,12 @@ class VarianceEqualizer(nn.Module):
         """Fold what was seen into the running std, take Eq. 16 of it, and forget what was seen."""
         if (self._seen[3] == 0).any():
             raise InputError(f"no std was observed in {self.refresh_every} epochs; call observe(std) in every step")
-        mean, mu, mu_sq = (self._seen[:3] / self._seen[3]).to(self.running_std)
+        seen, mu, mu_sq = self._seen[:3] / self._seen[3]
+        mean = seen.to(self.running_std)
         self.running_std.copy_(mean if first else self.decay * self.running_std + (1 - self.decay) * mean)
         self.target_exponent.copy_(theory.optimal_exponent(self.running_std, self.delta, self.max_exponent))
         if self.release_capacity is not None:
-            carried = 0.5 * torch.log1p((mu_sq - mu.square()) / mean.square())
+            carried = 0.5 * torch.log1p((mu_sq - mu.square()) / seen.square())
             self.target_exponent.masked_fill_(carried >= self.release_capacity, 1.0)
         self._seen.zero_()
 

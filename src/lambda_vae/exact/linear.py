@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.distributions import LowRankMultivariateNormal, MultivariateNormal
 
-from lambda_vae.distributions import DiagGaussian, GaussianLikelihood
+from lambda_vae.distributions import DiagGaussian, GaussianLikelihood, standard_normal
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
 from lambda_vae.posteriors import GaussianPosterior
@@ -113,8 +113,8 @@ class LinearGaussian:
         misfit = (x - self.bias - q.mu @ self.weight.T).square().sum(-1)
         spread = (q.var * self.weight.square().sum(0)).sum(-1)
         log_volume = len(self.bias) * math.log(2.0 * math.pi * self.noise_var)
-        zeros = torch.zeros_like(q.mu)
-        return 0.5 * ((misfit + spread) / self.noise_var + log_volume) + q.kl(DiagGaussian(zeros, zeros))
+        rate = q.kl(standard_normal(q.mu.shape[-1], q.mu))
+        return 0.5 * ((misfit + spread) / self.noise_var + log_volume) + rate
 
     def sample(self, n: int, generator: torch.Generator) -> Float[Tensor, "n F"]:
         """Return data drawn from p(x).

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.distributions import DiagGaussian, GaussianMixture, standard_normal
+from lambda_vae.distributions import GaussianMixture, standard_normal
 from lambda_vae.errors import InputError
 
 __all__ = [
@@ -89,8 +89,8 @@ def mixture_mismatch(law: GaussianMixture) -> float:
     Args:
         law: q(z).
     """
-    prior = standard_normal(law.means.shape[-1])
-    return expectation(law, lambda z: law.log_prob(z) - DiagGaussian(prior.mu.double(), prior.logvar).log_prob(z))
+    prior = standard_normal(law.means.shape[-1], law.means.double())
+    return expectation(law, lambda z: law.log_prob(z) - prior.log_prob(z))
 
 
 def mixture_total_correlation(law: GaussianMixture) -> float:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lambda_vae.data import Dataset
 from lambda_vae.diagnostics.mutual_information import mutual_information
+from lambda_vae.distributions import DiagGaussian
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import FixedView, load_data, measuring_view
 from lambda_vae.experiments.config import RunConfig, read_config
@@ -46,33 +47,28 @@ def measure_snapshots(path: Path, count: int) -> dict[str, Any]:
         return known
     config = read_config(path / "config.yaml")
     dataset = load_data(config, training=False)
-    view, readings, last = measuring_view(config, dataset), [], None
+    view, readings, last, codes = measuring_view(config, dataset), [], None, None
     for last in snapshots(path, config, dataset, count):
-        readings.append({"epoch": last.epoch, **_information(last, view)})
-    if last is None:
+        codes = _codes(last, view)
+        readings.append({"epoch": last.epoch, **_information(codes)})
+    if last is None or codes is None:
         raise InputError(f"{path} was trained without snapshots; remove the folder and train the run again")
-    record = {"readings": readings, **_scene(last, config, dataset, view)}
+    record = {"readings": readings, **_scene(last, codes, config, dataset, view)}
     write_json(place, record)
     checkpoints.prune(RunFolder(path).checkpoints)
     return record
 
 
-def _codes(snapshot: Snapshot, view: FixedView) -> tuple[Tensor, Tensor, Tensor]:
-    """Means of the codes, ln of the variance z is sampled with, and E[x|z] at the means; of all test examples."""
-    parts = []
-    with torch.no_grad():
-        for x in view:
-            q = snapshot.vae.encode(x)
-            sampled = snapshot.vae.sampled(q, snapshot.exponent).marginals()
-            parts.append((sampled.mu, sampled.logvar, shown(snapshot.vae.decode(sampled.mu))))
-    mu, logvar, decoded = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-    return mu, logvar, decoded
+@torch.no_grad()
+def _codes(snapshot: Snapshot, view: FixedView) -> DiagGaussian:
+    """The law that z is really drawn from, of all test examples."""
+    laws = [snapshot.vae.sampled(snapshot.vae.encode(x), snapshot.exponent).marginals() for x in view]
+    return DiagGaussian(torch.cat([law.mu for law in laws]), torch.cat([law.logvar for law in laws]))
 
 
-def _information(snapshot: Snapshot, view: FixedView) -> dict[str, Any]:
-    """I(X;Z) of the law that z is really drawn from; the same noise at every snapshot and for every method."""
-    mu, logvar, _ = _codes(snapshot, view)
-    found = mutual_information(mu, logvar, torch.Generator().manual_seed(0), draws=4)
+def _information(codes: DiagGaussian) -> dict[str, Any]:
+    """I(X;Z); the same noise at every snapshot and for every method."""
+    found = mutual_information(codes.mu, codes.logvar, torch.Generator().manual_seed(0), draws=4)
     return {
         "information": found.value,
         "stderr": found.stderr,
@@ -82,18 +78,20 @@ def _information(snapshot: Snapshot, view: FixedView) -> dict[str, Any]:
     }
 
 
-def _scene(snapshot: Snapshot, config: RunConfig, dataset: Dataset, view: FixedView) -> dict[str, Any]:
+@torch.no_grad()
+def _scene(
+    snapshot: Snapshot, codes: DiagGaussian, config: RunConfig, dataset: Dataset, view: FixedView
+) -> dict[str, Any]:
     """The latent space and the reconstructions of the test examples, with how well the components are kept apart."""
-    mu, logvar, decoded = _codes(snapshot, view)
-    eps = torch.randn(mu.shape, generator=torch.Generator().manual_seed(1))
-    z = mu + torch.exp(0.5 * logvar) * eps
+    decoded = torch.cat([shown(snapshot.vae.decode(part)) for part in torch.split(codes.mu, view.batch_size)])
+    z = codes.rsample(torch.randn(codes.mu.shape, generator=torch.Generator().manual_seed(1)))
     x = view.head(len(view.index))
     labels = dataset.test.labels()
     assert labels is not None, "mixtures are labelled"
     component = labels[view.index].numpy()
     return {
         "epochs": config.epochs,
-        "noise": _list(torch.exp(0.5 * logvar).mean(0)),
+        "noise": _list(codes.std.mean(0)),
         "exponent": None if snapshot.exponent is None else _list(snapshot.exponent),
         "rmse": _list((decoded - x).square().mean(0).sqrt()),
         "data_std": _list(x.std(0)),

@@ -151,13 +151,10 @@ def _rate(times: Curve, distance: Curve) -> float:
 
 
 def _balance(pull: float, exponent: float) -> float:
-    """Where Eq. 11 is zero: lambda sigma^(lambda - 1) g + 1/sigma - sigma = 0, by bisection; it falls in sigma."""
-    low, high = 1e-6, 1.0
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        rises = exponent * middle ** (exponent - 1) * pull + 1 / middle - middle > 0
-        low, high = (middle, high) if rises else (low, middle)
-    return high
+    """Where Eq. 11 is zero: lambda sigma^(lambda - 1) g + 1/sigma - sigma = 0, which falls in sigma."""
+    from scipy.optimize import brentq
+
+    return float(brentq(lambda std: exponent * std ** (exponent - 1) * pull + 1 / std - std, 1e-6, 1.0, xtol=1e-15))
 
 
 def _rounded(values: Curve, digits: int = 6) -> list[float]:

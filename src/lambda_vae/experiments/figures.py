@@ -11,10 +11,10 @@ from rich.console import Console
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import load_data
 from lambda_vae.experiments.composing import method_named
-from lambda_vae.experiments.config import RunConfig, read_yaml, to_yaml
+from lambda_vae.experiments.config import RunConfig, to_yaml
 from lambda_vae.experiments.figure_runs import histograms_record, mixtures_record, pictures_record
 from lambda_vae.experiments.figure_theory import causes_record, equalization_record
-from lambda_vae.experiments.folder import check_room, is_empty, is_locked, locked
+from lambda_vae.experiments.folder import check_kept, check_room, is_locked, locked
 from lambda_vae.experiments.provenance import command_line, provenance
 from lambda_vae.experiments.recipe import SCALES, Recipe, load_recipes, runs_of
 from lambda_vae.experiments.reproduce import Reproduction, reproduce
@@ -161,18 +161,7 @@ def _check_data(choice: FigureChoice) -> None:
 
 def _check_folder(out: Path, choice: FigureChoice, *, resume: bool) -> None:
     """Refuse a folder with anything else in it, or with a process still at work; nothing is written."""
-    if not is_empty(out):
-        there = read_yaml(out / "config.yaml") if (out / "config.yaml").exists() else {}
-        if "figure" not in there:
-            raise InputError(f"{out} is not empty and holds no figure; choose another --out")
-        if there != choice.identity:
-            differs = next(key for key in {**choice.identity, **there} if there.get(key) != choice.identity.get(key))
-            raise InputError(
-                f"{out} holds another figure: its {differs} is {there.get(differs)!r}, here it is "
-                f"{choice.identity.get(differs)!r}; choose another --out"
-            )
-        if not resume:
-            raise InputError(f"{out} holds this figure already; add --resume to go on, or choose another --out")
+    check_kept(out, choice.identity, "figure", resume=resume)
     if is_locked(out):
         raise InputError(f"another process is at work in {out}; wait until it ends, or choose another --out")
     check_room(out)

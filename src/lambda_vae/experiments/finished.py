@@ -17,6 +17,7 @@ from lambda_vae.experiments.results import measure
 from lambda_vae.files import read_json
 from lambda_vae.model import VAE
 from lambda_vae.reports.checks import check_history
+from lambda_vae.reports.page import write_page
 
 __all__ = ["LoadedRun", "diagnose_run", "load_run"]
 
@@ -93,4 +94,4 @@ def diagnose_run(path: Path, *, iw_samples: int | None = None, data: str | None 
     if not isinstance(history, dict | None):
         raise InputError(f"{run.folder.history} holds no history; restore it or remove it")
     check_history(history or {}, run.folder.history)
-    return measure(config, run.dataset, run.vae, run.exponent, history)
+    return replace(measure(config, run.dataset, run.vae, run.exponent, history), write_page=write_page)

@@ -3,15 +3,16 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from lambda_vae.errors import InputError
-from lambda_vae.experiments.config import RunConfig, read_config, write_config
+from lambda_vae.experiments.config import RunConfig, read_config, read_yaml, write_config
 from lambda_vae.training.checkpoints import latest
 
-__all__ = ["RunFolder", "check_room", "is_empty", "is_locked", "locked"]
+__all__ = ["RunFolder", "check_kept", "check_room", "is_empty", "is_locked", "locked"]
 
 _LOCK = ".lock"
 
@@ -47,6 +48,33 @@ def check_room(folder: Path) -> None:
     free = shutil.disk_usage(there).free
     if free < _LEAST_FREE_BYTES:
         raise InputError(f"only {free / 2**20:.0f} MiB are free at {folder}; free some room or choose another --out")
+
+
+def check_kept(folder: Path, identity: Mapping[str, Any], what: str, *, resume: bool) -> None:
+    """Raise unless a folder is empty, or holds what is asked for and may be gone on with; nothing is written.
+
+    Args:
+        folder: Need not exist.
+        identity: What its config.yaml says of it; the first key tells the kind of thing it is.
+        what: That kind in a word.
+        resume: Whether it may be gone on with.
+
+    Raises:
+        InputError: It holds anything else, or the same without `resume`.
+    """
+    if is_empty(folder):
+        return
+    there = read_yaml(folder / "config.yaml") if (folder / "config.yaml").exists() else {}
+    if next(iter(identity)) not in there:
+        raise InputError(f"{folder} is not empty and holds no {what}; choose another --out")
+    for name in {**identity, **there}:
+        if there.get(name) != identity.get(name):
+            raise InputError(
+                f"{folder} holds another {what}: its {name} is {there.get(name)!r}, here it is {identity.get(name)!r}; "
+                "choose another --out"
+            )
+    if not resume:
+        raise InputError(f"{folder} holds this {what} already; add --resume to go on, or choose another --out")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lambda_vae.data import epoch_order
 from lambda_vae.diagnostics import Reading
+from lambda_vae.diagnostics.moments import reading_of
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import binarisation_of, likelihood_of, measuring_view, probing_view
 from lambda_vae.experiments.config import check_seed
@@ -145,8 +146,7 @@ def _examples(
     yield "training data", f"{len(training)} training examples, for comparison", training, None
     codes = aggregate_codes(run.vae, torch.split(real, 500), run.exponent, chance(seed, "measured codes"))
     for sampler in samplers:
-        density = sampler.log_prob(codes).double()
-        reading = Reading(density.mean(), density.std() / n**0.5, "nats per example")
+        reading = reading_of(sampler.log_prob(codes), "nats per example")
         yield sampler.name, sampler.note, draw_examples(run.vae, sampler, n, chance(seed, "examples")), reading
 
 

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
 
 from lambda_vae.diagnostics import (
     Attenuation,
@@ -24,7 +27,7 @@ from lambda_vae.diagnostics.information import REFERENCE_STD
 from lambda_vae.errors import InputError
 from lambda_vae.reports import load_record
 
-__all__ = ["MOMENTS", "GradientReport", "GradientRow", "measure_gradients"]
+__all__ = ["MOMENTS", "GradientReport", "GradientRow", "gradients_table", "measure_gradients"]
 
 #: When rho is looked at: at the last epoch; at every epoch, with that epoch's own label; its lowest over the second
 #: half of training, the proposition's lim inf, with the label of the end.
@@ -184,3 +187,27 @@ def _mean_estimate(parts: Sequence[Estimate]) -> Estimate:
     if len(values) < len(parts):
         return Estimate.unknown(reason, "")
     return Estimate(float(np.mean(values)), float(np.std(values, ddof=1) / math.sqrt(len(values))), "", reason)
+
+
+def gradients_table(rows: Sequence[GradientRow]) -> Table:
+    """Return what runs, or the pools of them, say about Propositions 1 and 2.
+
+    Args:
+        rows: Runs or pools.
+    """
+    single = rows[0].runs == (rows[0].name,)
+    table = Table(
+        title="Runs" if single else "Pooled",
+        caption="– : the reason stands below, or in --out.",
+        box=SIMPLE_HEAD,
+        padding=(0, 0, 0, 1),
+    )
+    table.add_column("run" if single else "runs", no_wrap=True)
+    for heading in ("ρ_crit", "accuracy", "chance", "new run", "α", "α − 1", "c", "collapsed", "dI/dI"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        end, decay, passed = row.ratios["end"], row.decay, row.attenuation
+        critical = (end.threshold, end.accuracy, f"{end.majority:.3f}", end.left_out)
+        numbers = (*critical, decay.alpha, decay.excess, passed.quotient, passed.collapsed, passed.slope)
+        table.add_row(escape(row.name), *(str(number) for number in numbers))
+    return table

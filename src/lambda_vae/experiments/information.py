@@ -154,7 +154,7 @@ def _rows(report: InformationReport) -> Iterator[tuple[str, Estimate | MutualInf
     yield "I(X;Z) at most", split.information.upper, "own posterior left out"
     yield "", split.marginal_sum, "if no two dimensions said the same"
     yield "", split.gaussian, "if q(z) were Gaussian"
-    yield "I(X;Z), InfoNCE", nce, _capped(nce, f"ln {BATCH}")
+    yield "I(X;Z), InfoNCE", nce, _capped(nce, f"ln {min(BATCH, report.examples)}")
     yield "information gap ln N − I(X;Z)", information.gap, "Eq. 5"
     if report.identity is not None:
         yield "Eq. 8, left less right", report.identity.difference, "0 within its error"

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lambda_vae.diagnostics.annealed import Annealing, anneal_down, anneal_up, simulate
 from lambda_vae.diagnostics.annealed_reading import annealed_columns
+from lambda_vae.diagnostics.chance import generator_for
 from lambda_vae.diagnostics.importance import importance_weights
 from lambda_vae.diagnostics.likelihood import likelihood_features
 from lambda_vae.diagnostics.proposals import PROPOSALS, check_proposals, proposal_laws
@@ -98,8 +99,7 @@ class _Block:
     stop: int
 
     def generator(self, seed: int) -> torch.Generator:
-        digest = hashlib.sha256(f"lambda-vae likelihood {seed} {self.part} {self.start}".encode()).digest()
-        return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+        return generator_for(f"lambda-vae likelihood {seed} {self.part} {self.start}")
 
 
 def measure_likelihood(

@@ -1,18 +1,15 @@
 """Tables for the terminal: the methods, the data sets."""
 
-from collections.abc import Sequence
-
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
 from lambda_vae.data import describe
-from lambda_vae.experiments.gradients import GradientRow
 from lambda_vae.experiments.methods import METHODS
 from lambda_vae.experiments.tune import Tuned
 from lambda_vae.experiments.values import plain_number
 
-__all__ = ["data_table", "gradients_table", "methods_table", "tuned_table"]
+__all__ = ["data_table", "methods_table", "tuned_table"]
 
 
 def methods_table() -> Table:
@@ -56,28 +53,4 @@ def data_table() -> Table:
         here = "prepared" if row.prepared else ""
         cells = (row.name, row.title, shape, f"{row.train}", f"{row.test}", here, row.where, row.licence)
         table.add_row(*(escape(cell) for cell in cells))
-    return table
-
-
-def gradients_table(rows: Sequence[GradientRow]) -> Table:
-    """Return what runs, or the pools of them, say about Propositions 1 and 2.
-
-    Args:
-        rows: Runs or pools.
-    """
-    single = rows[0].runs == (rows[0].name,)
-    table = Table(
-        title="Runs" if single else "Pooled",
-        caption="– : the reason stands below, or in --out.",
-        box=SIMPLE_HEAD,
-        padding=(0, 0, 0, 1),
-    )
-    table.add_column("run" if single else "runs", no_wrap=True)
-    for heading in ("ρ_crit", "accuracy", "chance", "new run", "α", "α − 1", "c", "collapsed", "dI/dI"):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        end, decay, passed = row.ratios["end"], row.decay, row.attenuation
-        critical = (end.threshold, end.accuracy, f"{end.majority:.3f}", end.left_out)
-        numbers = (*critical, decay.alpha, decay.excess, passed.quotient, passed.collapsed, passed.slope)
-        table.add_row(escape(row.name), *(str(number) for number in numbers))
     return table

@@ -18,10 +18,10 @@ from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import load_data
 from lambda_vae.experiments.compare import jobs_of, progress, rows_of
 from lambda_vae.experiments.composing import method_named
-from lambda_vae.experiments.config import RunConfig, read_config, read_yaml, to_yaml, write_config
+from lambda_vae.experiments.config import RunConfig, read_config, to_yaml, write_config
+from lambda_vae.experiments.cost import cost_of, cost_table
 from lambda_vae.experiments.engine import Job, run_jobs
-from lambda_vae.experiments.estimate import estimate, estimate_table
-from lambda_vae.experiments.folder import check_room, is_empty, is_locked, locked
+from lambda_vae.experiments.folder import check_kept, check_room, is_locked, locked
 from lambda_vae.experiments.known import KnownRun, read_known, take_up
 from lambda_vae.experiments.paper_tables import PUBLISHED, Scale
 from lambda_vae.experiments.provenance import command_line, provenance
@@ -160,7 +160,7 @@ def reproduce(
     _check_folder(out, choice, list(of_run), resume=resume)
     if console is not None and choice.scale == "paper" and PUBLISHED[choice.table].settings:
         first = choice.runs(recipes[0], choice.data)[0]
-        console.print(estimate_table(estimate(first, dataset), f"each of {len(of_run)} runs of {choice.table}"))
+        console.print(cost_table(cost_of(first, dataset), f"each of {len(of_run)} runs of {choice.table}"))
     with locked(out):
         if cut:
             _write_subset(Path(data), dataset, cut)
@@ -220,18 +220,7 @@ def _run_here(jobs: Sequence[Job], _workers: int, show: Callable[[Sequence[Job]]
 
 def _check_folder(out: Path, choice: Reproduction, configs: Sequence[RunConfig], *, resume: bool) -> None:
     """Refuse a folder with anything else in it, or with processes still at work; nothing is written."""
-    if not is_empty(out):
-        there = read_yaml(out / "config.yaml") if (out / "config.yaml").exists() else {}
-        if not (out / "configs").is_dir() or "table" not in there:
-            raise InputError(f"{out} is not empty and holds no reproduction; choose another --out")
-        for name, value in _identity(choice).items():
-            if there.get(name) != value:
-                raise InputError(
-                    f"{out} holds another reproduction: its {name} is {there.get(name)!r}, here it is {value!r}; "
-                    "choose another --out"
-                )
-        if not resume:
-            raise InputError(f"{out} holds this reproduction already; add --resume to go on, or choose another --out")
+    check_kept(out, _identity(choice), "reproduction", resume=resume)
     for config in configs:
         path = out / "configs" / f"{run_name_of(config)}.yaml"
         if path.exists() and read_config(path) != config:

@@ -1,11 +1,11 @@
 """The samplers of a finished run."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from lambda_vae.diagnostics.chance import generator_for
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import probing_view
 from lambda_vae.experiments.finished import LoadedRun
@@ -40,8 +40,7 @@ def chance(seed: int, purpose: str) -> torch.Generator:
         seed: Of the whole.
         purpose: What it is drawn for.
     """
-    digest = hashlib.sha256(f"lambda-vae generation {purpose} {seed}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+    return generator_for(f"lambda-vae generation {purpose} {seed}")
 
 
 def sampler_of(run: LoadedRun, name: str, seed: int) -> Sampler:

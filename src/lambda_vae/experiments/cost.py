@@ -17,7 +17,7 @@ from lambda_vae.model import VAE
 from lambda_vae.networks import allow_recomputing
 from lambda_vae.objectives import ELBO
 
-__all__ = ["DEVICES", "Device", "Estimate", "estimate", "estimate_table"]
+__all__ = ["DEVICES", "Cost", "Device", "cost_of", "cost_table"]
 
 #: What part of its peak a device is taken to reach on these networks.
 UTILISATION = 0.3
@@ -46,7 +46,7 @@ DEVICES = (Device("A100", 156e12, 312e12), Device("H100", 495e12, 989e12), Devic
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Cost:
     """The cost of one run.
 
     Args:
@@ -95,7 +95,7 @@ class Estimate:
         return self.seconds_per_example * self.examples / 3600
 
 
-def estimate(config: RunConfig, dataset: Dataset, examples: int = 2) -> Estimate:
+def cost_of(config: RunConfig, dataset: Dataset, examples: int = 2) -> Cost:
     """Return what a run will cost; the network is built and passed through, nothing is trained.
 
     Args:
@@ -116,7 +116,7 @@ def estimate(config: RunConfig, dataset: Dataset, examples: int = 2) -> Estimate
     seconds = (time.perf_counter() - started) / examples
     steps = len(dataset.train) // config.batch_size * config.epochs
     weights = sum(weight.numel() for weight in vae.parameters())
-    return Estimate(weights, flops, kept, seconds, steps * config.batch_size, steps, config)
+    return Cost(weights, flops, kept, seconds, steps * config.batch_size, steps, config)
 
 
 def _pass(vae: VAE, x: Tensor) -> Tensor:
@@ -149,11 +149,11 @@ def _kept(vae: VAE, x: Tensor, half: bool) -> float:
     return float(sum(kept.values()))
 
 
-def estimate_table(found: Estimate, title: str, counts: tuple[int, ...] = (1, 8)) -> Table:
-    """Return an estimate for the terminal, with what it assumes.
+def cost_table(found: Cost, title: str, counts: tuple[int, ...] = (1, 8)) -> Table:
+    """Return a cost for the terminal, with what it assumes.
 
     Args:
-        found: The estimate.
+        found: The cost.
         title: Which run.
         counts: Numbers of devices to give hours for.
     """
