@@ -5,7 +5,6 @@ results/methods.md.
 """
 
 import argparse
-import os
 import statistics
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from lambda_vae.experiments.run import make_trainer
 from lambda_vae.files import write_atomic
 from lambda_vae.training import Trainer
 from lambda_vae.training.interruption import StopRequest
+from single_core import on_one_core
 
 __all__ = ["page"]
 
@@ -85,8 +85,7 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("results"))
     chosen = parser.parse_args()
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    on_one_core()
     text = page(chosen.examples, chosen.rounds)
     write_atomic(chosen.out / "methods.md", text)
     print(text)

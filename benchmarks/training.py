@@ -20,6 +20,7 @@ from contenders import CONTENDERS
 from facts import facts
 from images import training_images
 from lambda_vae.files import write_atomic, write_json
+from single_core import on_one_core
 from table import page, row
 
 __all__ = ["Session", "measure"]
@@ -136,9 +137,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure, print the table, write both files."""
     options = _arguments()
-    if hasattr(os, "sched_setaffinity"):
-        # One core for all of them, chosen here and inherited; the last one, as most others prefer the first.
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    on_one_core()  # inherited by all of them
     described = training_images(options.examples)[1]
     epochs, failures = measure(options.only, options.examples, options.batch_size, options.rounds)
     steps = options.examples // options.batch_size
