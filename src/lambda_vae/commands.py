@@ -200,12 +200,19 @@ def _information(options: Namespace, console: Console) -> None:
 def _likelihood(options: Namespace, console: Console) -> None:
     from lambda_vae.experiments.likelihood import LikelihoodChoice, measure_likelihood
     from lambda_vae.experiments.likelihood_record import likelihood_table
+    from lambda_vae.reports.likelihoods import write_likelihoods
 
     values = {name: getattr(options, name) for name in LikelihoodChoice.__dataclass_fields__}
     choice = LikelihoodChoice(**{**values, "proposals": tuple(options.proposals)})
-    settings = {"data": options.data, "resume": options.resume, "console": console}
-    record = measure_likelihood(Path(options.run), choice, _path(options.out), **settings)
-    console.print(likelihood_table(record))
+    if len(options.runs) > 1 and options.out is not None:
+        raise InputError(f"--out {options.out} is one file for {len(options.runs)} runs; leave it out")
+    records = []
+    for run in options.runs:
+        settings = {"data": options.data, "resume": options.resume, "console": console}
+        records.append(measure_likelihood(Path(run), choice, _path(options.out), **settings))
+        console.print(likelihood_table(records[-1]))
+    if options.results is not None:
+        _say(console, f"results: {write_likelihoods(records, Path(options.results))}")
 
 
 def _gradients(options: Namespace, console: Console) -> None:

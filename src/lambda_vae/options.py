@@ -189,12 +189,14 @@ def likelihood_parser() -> Parser:
     """Return the options of `likelihood`."""
     from lambda_vae.experiments.likelihood import LikelihoodChoice
 
-    parser = run_parser("Estimate -ln p(x) of a trained run by every means there is, side by side and from two sides.")
+    parser = Parser(description="Estimate -ln p(x) of trained runs by every means there is, and from two sides.")
+    parser.add_argument("runs", type=str, nargs="+", help="folders of runs")
     parser.add_argument("--data", type=str, default=None, help="other data than the run's own")
     default = list(LikelihoodChoice().proposals)
     parser.add_argument("--proposals", type=str, nargs="+", default=default, help="what importance samples come from")
     parser.add_class_arguments(LikelihoodChoice, skip={"proposals"})
     parser.add_argument("--out", type=str, default=None, help=".json; else RUN/likelihood.json")
+    parser.add_argument("--results", type=str, default=None, help="write a results page (.md) of all runs, too")
     parser.add_argument("--resume", action="store_true", help="go on with what the file holds")
     return parser
 

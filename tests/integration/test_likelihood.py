@@ -3,13 +3,16 @@
 # ruff: noqa: F811 - fixtures come by import
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from cli_process import TINY, bars, cli, own_cache, tree, write_bars  # noqa: F401
 
+from lambda_vae.errors import InputError
 from lambda_vae.experiments import likelihood as command
 from lambda_vae.experiments.likelihood import LikelihoodChoice, measure_likelihood
+from lambda_vae.reports.likelihoods import write_likelihoods
 
 QUICK = ["--examples", 6, "--iw_samples", 60, "--temperatures", 4, "--chains", 3, "--leapfrog", 2, "--simulated", 3]
 CHOICE = LikelihoodChoice(6, 60, temperatures=4, chains=3, leapfrog=2, simulated=3)
@@ -62,8 +65,13 @@ def test_an_interrupted_call_goes_on_where_it_was(run, tmp_path, monkeypatch):
     there = json.loads((tmp_path / "parts.json").read_text())
     assert there["complete"] is False
     assert len(there["columns"]["test"]["up.nll"]) == 4
-    assert measure_likelihood(run, CHOICE, tmp_path / "parts.json", resume=True) == whole
-    assert (tmp_path / "parts.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+    parts = measure_likelihood(run, CHOICE, tmp_path / "parts.json", resume=True)
+    taken = [record["provenance"].pop("seconds") for record in (parts, whole)]
+    assert all(seconds > 0.0 for seconds in taken)
+    assert parts == whole
+    files = [json.loads((tmp_path / f"{name}.json").read_text()) for name in ("parts", "whole")]
+    assert files[0]["columns"] == files[1]["columns"]
+    assert files[0]["complete"] is files[1]["complete"] is True
     assert len(once) == 3 + 1 + 2  # the third block again, and two of simulated data
 
 
@@ -71,6 +79,25 @@ def test_without_temperatures_there_is_importance_alone(run, tmp_path):
     record = measure_likelihood(run, LikelihoodChoice(4, 30, ("wide",), temperatures=0), tmp_path / "x.json")
     assert set(record["readings"]) == {"surrogate_nll", "nll_bound", "nll_iw"}
     assert set(record["readings"]["nll_iw"]) == {"wide"}
+
+
+def test_several_runs_stand_on_one_results_page(cli, run, tmp_path):
+    twin = tmp_path / "twin"
+    shutil.copytree(run, twin)
+    page = tmp_path / "likelihoods.md"
+    said = cli("likelihood", run, twin, *QUICK, "--resume", "--results", page)
+    assert said.code == 0, said.err
+    text, record = page.read_text(), json.loads((twin / "likelihood.json").read_text())
+    assert f"{record['readings']['nll_ais']['value']:.2f} ± " in text
+    assert record["run"].startswith("λ-VAE δ=1.01")
+    assert text.count(f"| {record['run']} |") == 2 + 2 * 4  # once a run, once a run and proposal
+    for part in ("between annealing and the bound", "No bound on anything", "- commit: ", "- time: "):
+        assert part in text
+    assert cli("likelihood", run, twin, *QUICK, "--resume", "--out", tmp_path / "one.json").code == 2
+    assert cli("likelihood", run, *QUICK, "--resume", "--results", tmp_path / "page.txt").code == 2
+    record["settings"]["examples"] = 5
+    with pytest.raises(InputError, match=r"measured with examples 5, .* with 6"):
+        write_likelihoods([json.loads((run / "likelihood.json").read_text()), record], page)
 
 
 def test_what_is_there_is_never_overwritten(cli, run, tmp_path):

@@ -1,6 +1,7 @@
 """`likelihood`: -ln p(x) of a finished run by every estimator there is, side by side and from two sides."""
 
 import hashlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -25,6 +26,8 @@ from lambda_vae.experiments.build import measuring_view
 from lambda_vae.experiments.config import check_seed
 from lambda_vae.experiments.finished import LoadedRun, load_run
 from lambda_vae.experiments.likelihood_record import Columns, likelihood_record
+from lambda_vae.experiments.methods import METHODS
+from lambda_vae.experiments.provenance import command_line, machine, repository_state, versions
 from lambda_vae.files import read_json, write_json
 from lambda_vae.training.precision import set_matmul
 
@@ -135,26 +138,39 @@ def measure_likelihood(
         "data": loaded.dataset.name,
         "model": hashlib.sha256(loaded.folder.model.read_bytes()).hexdigest()[:16],
     }
-    columns = _taken_up(path, settings, resume=resume)
+    there = _taken_up(path, settings, resume=resume)
+    columns, made = there["columns"], there["provenance"]
     set_matmul(choice.matmul)
     blocks = list(_blocks(choice, len(x)))
     with _progress(choice, blocks, console) as (tick, finished):
         for block in blocks:
             done = len(next(iter(columns[block.part].values()), []))
             if done < block.stop:
-                measure = _test_columns if block.part == "test" else _simulated_columns
+                begun, measure = time.monotonic(), _test_columns if block.part == "test" else _simulated_columns
                 _append(columns[block.part], measure(loaded, choice, block, x, tick))
-                write_json(path, {"complete": block == blocks[-1], **likelihood_record(settings, columns)})
+                made = {**_provenance(), "seconds": made.get("seconds", 0.0) + time.monotonic() - begun}
+                record = {"run": _label(loaded), **likelihood_record(settings, columns), "provenance": made}
+                write_json(path, {"complete": block == blocks[-1], **record})
             finished(block)
-    return likelihood_record(settings, columns)
+    return {"run": _label(loaded), **likelihood_record(settings, columns), "provenance": made}
 
 
-def _taken_up(path: Path, settings: dict[str, Any], *, resume: bool) -> dict[str, Columns]:
-    """What an earlier call left in the file."""
+def _label(run: LoadedRun) -> str:
+    return f"{METHODS[run.config.method].label(run.config)}, {run.config.epochs} epochs"
+
+
+def _provenance() -> dict[str, Any]:
+    commit, dirty = repository_state()
+    found = {"command": command_line(), "commit": commit, "dirty": dirty}
+    return {**found, "versions": versions(), "machine": machine()}
+
+
+def _taken_up(path: Path, settings: dict[str, Any], *, resume: bool) -> dict[str, Any]:
+    """Columns and provenance that an earlier call left in the file."""
     if path.suffix != ".json":
         raise InputError(f"{path} ends in {path.suffix!r}; use .json")
     if not path.exists():
-        return {"test": {}, "simulated": {}}
+        return {"columns": {"test": {}, "simulated": {}}, "provenance": {}}
     if not resume:
         raise InputError(f"{path} is there already; add --resume to go on with it, or choose another --out")
     there = read_json(path)
@@ -166,8 +182,7 @@ def _taken_up(path: Path, settings: dict[str, Any], *, resume: bool) -> dict[str
             raise InputError(
                 f"{path} was made otherwise: its {name} is {old!r}, here it is {value!r}; choose another --out"
             )
-    kept: dict[str, Columns] = there["columns"]
-    return kept
+    return {"columns": there["columns"], "provenance": there.get("provenance", {})}
 
 
 def _blocks(choice: LikelihoodChoice, examples: int) -> Iterator[_Block]:

@@ -1,0 +1,141 @@
+"""What `likelihood` found of several runs, as a results page: every estimate side by side, and what to make of them."""
+
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lambda_vae.errors import InputError
+from lambda_vae.files import write_atomic
+from lambda_vae.reports.provenance import provenance_lines
+
+__all__ = ["likelihoods_page", "write_likelihoods"]
+
+Record = Mapping[str, Any]
+
+_WHAT = {
+    "surrogate_nll": 'the paper\'s "NLL": drawn from q_λ, charged for q₁. No bound on anything.',
+    "nll_bound": "the negative ELBO of the law really drawn from; an upper bound on −ln p(x).",
+    "nll_iw": "importance-weighted, the lowest of the proposals; an upper bound in expectation.",
+    "nll_ais": "annealed from the prior, no encoder in it; an upper bound in expectation, nearest to the truth.",
+    "gap": "of annealing from both sides, on data simulated from the model: what nll_ais can be off by there.",
+}
+
+
+def write_likelihoods(records: Sequence[Record], out: Path) -> Path:
+    """Write the page, and return its path.
+
+    Args:
+        records: Of `likelihood`, one a run, all measured with the same settings but for the model's own.
+        out: The page, .md.
+
+    Raises:
+        InputError: Another ending, or settings that differ.
+    """
+    if out.suffix != ".md":
+        raise InputError(f"{out} ends in {out.suffix!r}; results are written as .md")
+    first = records[0]["settings"]
+    for record in records[1:]:
+        for name, value in record["settings"].items():
+            if name != "model" and value != first[name]:
+                raise InputError(
+                    f"{record['run']} was measured with {name} {value!r}, {records[0]['run']} with {first[name]!r}; "
+                    "measure both alike to put them side by side"
+                )
+    write_atomic(out, likelihoods_page(records))
+    return out
+
+
+def likelihoods_page(records: Sequence[Record]) -> str:
+    """Return the page as Markdown.
+
+    Args:
+        records: As for `write_likelihoods`.
+    """
+    settings = records[0]["settings"]
+    what = (
+        f"The first {settings['examples']} test examples of {settings['data']}, nats per example, ± one standard error "
+        f"over them. {settings['iw_samples']:,} importance samples an example and proposal; annealing with "
+        f"{settings['temperatures']:,} temperatures, {settings['chains']} chains and {settings['leapfrog']} leapfrog "
+        f"steps; {settings['simulated']} simulated examples for the check from both sides."
+    )
+    meanings = "\n".join(f"- `{name}`: {text}" for name, text in _WHAT.items())
+    parts = ["# −ln p(x) by every estimator, side by side", what, meanings, _estimates(records), _weights(records)]
+    notes = [f"- {record['run']}: {note}" for record in records for note in _remarks(record)]
+    parts += ["## What to make of it", "\n".join(notes)]
+    return "\n\n".join([*parts, "## How it was made", *(_made(record) for record in records)]) + "\n"
+
+
+def _estimates(records: Sequence[Record]) -> str:
+    head = "| run | `surrogate_nll` | `nll_bound` | `nll_iw` | `nll_ais` | `nll_iw` − `nll_ais` | gap |"
+    rows = [head, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    for record in records:
+        readings = record["readings"]
+        best = _best(record)
+        cells = [_number(readings[name]) for name in ("surrogate_nll", "nll_bound")]
+        cells.append(f"{_number(readings['nll_iw'][best])} ({_escaped(best)})")
+        cells.append(_number(readings["nll_ais"]) if "nll_ais" in readings else "–")
+        cells.append("{:+.2f} ± {:.2f}".format(*_apart(record)) if "nll_ais" in readings else "–")
+        cells.append(_number(readings["simulated"]["gap"]) if "simulated" in readings else "–")
+        rows.append(f"| {_escaped(record['run'])} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _weights(records: Sequence[Record]) -> str:
+    rows = ["| run | proposal | `nll_iw` | effective samples | median k̂ | examples with a heavy tail |"]
+    rows.append("| --- | --- | ---: | ---: | ---: | ---: |")
+    for record in records:
+        for name, found in record["readings"]["nll_iw"].items():
+            tail = f"{found['khat']:.2f} | {found['heavy']:.0%}" if found["khat"] is not None else "– | –"
+            numbers = f"{_number(found)} | {found['ess']:.1f} | {tail}"
+            rows.append(f"| {_escaped(record['run'])} | {_escaped(name)} | {numbers} |")
+    return "\n".join(rows)
+
+
+def _remarks(record: Record) -> Iterator[str]:
+    readings = record["readings"]
+    best, bound = readings["nll_iw"][_best(record)], readings["nll_bound"]
+    if readings["surrogate_nll"]["value"] < min(best["value"], readings.get("nll_ais", best)["value"]):
+        yield "the surrogate lies below every valid estimate: as a likelihood it would be too good by that much."
+    if "nll_ais" in readings:
+        apart, stderr = _apart(record)
+        between = apart >= -2.0 * stderr and best["value"] <= bound["value"]
+        yield (
+            f"importance weighting {'lies' if between else 'does NOT lie'} between annealing and the bound, "
+            f"{apart:.2f} ± {stderr:.2f} nats above annealing, example by example."
+        )
+    for name in ("nll_ais", "simulated"):
+        found = readings.get(name, {})
+        for reason in (*found.get("reasons", ()), *found.get("gap", {}).get("reasons", ())):
+            yield f"annealing is not settled: {reason}."
+    if best.get("reasons"):
+        yield f"importance weighting is not settled: {'; '.join(best['reasons'])}."
+
+
+def _apart(record: Record) -> tuple[float, float]:
+    """Mean and standard error of nll_iw - nll_ais, each example with itself."""
+    columns = record["columns"]["test"]
+    pairs = zip(columns[f"nll_iw.{_best(record)}"], columns["up.nll"], strict=True)
+    apart = [one - other for one, other in pairs if one is not None and other is not None]
+    spread = statistics.stdev(apart) if len(apart) > 1 else math.nan
+    return statistics.fmean(apart), spread / len(apart) ** 0.5
+
+
+def _best(record: Record) -> str:
+    found = record["readings"]["nll_iw"]
+    return str(min(found, key=lambda name: found[name]["value"]))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("_", "\\_").replace("|", "\\|")
+
+
+def _number(reading: Mapping[str, Any]) -> str:
+    return f"{reading['value']:.2f} ± {reading['stderr']:.2f}"
+
+
+def _made(record: Record) -> str:
+    kept = ("command", "commit", "versions", "machine", "time")
+    lines = [f"- {label}: {text}" for label, text in provenance_lines(record["provenance"]) if label in kept]
+    return "\n".join([f"{record['run']}:", "", *lines])
