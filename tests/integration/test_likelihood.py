@@ -93,6 +93,7 @@ def test_several_runs_stand_on_one_results_page(cli, run, tmp_path):
     assert text.count(f"| {record['run']} |") == 2 + 2 * 4  # once a run, once a run and proposal
     for part in ("between annealing and the bound", "No bound on anything", "- commit: ", "- time: "):
         assert part in text
+    assert [kept["readings"] for kept in json.loads(page.with_suffix(".json").read_text())] == [record["readings"]] * 2
     assert cli("likelihood", run, twin, *QUICK, "--resume", "--out", tmp_path / "one.json").code == 2
     assert cli("likelihood", run, *QUICK, "--resume", "--results", tmp_path / "page.txt").code == 2
     record["settings"]["examples"] = 5

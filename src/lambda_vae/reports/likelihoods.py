@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lambda_vae.errors import InputError
-from lambda_vae.files import write_atomic
+from lambda_vae.files import write_atomic, write_json
 from lambda_vae.reports.provenance import provenance_lines
 
 __all__ = ["likelihoods_page", "write_likelihoods"]
@@ -24,7 +24,7 @@ _WHAT = {
 
 
 def write_likelihoods(records: Sequence[Record], out: Path) -> Path:
-    """Write the page, and return its path.
+    """Write the page, and beside it NAME.json, the records without the numbers of every example; return its path.
 
     Args:
         records: Of `likelihood`, one a run, all measured with the same settings but for the model's own.
@@ -43,6 +43,7 @@ def write_likelihoods(records: Sequence[Record], out: Path) -> Path:
                     f"{record['run']} was measured with {name} {value!r}, {records[0]['run']} with {first[name]!r}; "
                     "measure both alike to put them side by side"
                 )
+    write_json(out.with_suffix(".json"), [{k: v for k, v in record.items() if k != "columns"} for record in records])
     write_atomic(out, likelihoods_page(records))
     return out
 
