@@ -59,7 +59,8 @@ def likelihoods_page(records: Sequence[Record]) -> str:
         f"The first {settings['examples']} test examples of {settings['data']}, nats per example, ± one standard error "
         f"over them. {settings['iw_samples']:,} importance samples an example and proposal; annealing with "
         f"{settings['temperatures']:,} temperatures, {settings['chains']} chains and {settings['leapfrog']} leapfrog "
-        f"steps; {settings['simulated']} simulated examples for the check from both sides."
+        f"steps; {settings['simulated']} simulated examples for the check from both sides. Seed {settings['seed']}, "
+        f"float32 products by the route {settings['matmul']!r}."
     )
     meanings = "\n".join(f"- `{name}`: {text}" for name, text in _WHAT.items())
     parts = ["# −ln p(x) by every estimator, side by side", what, meanings, _estimates(records), _weights(records)]
