@@ -1,0 +1,1 @@
+"""Hosts: one adapter a library, each an extra, imported from its own module."""
