@@ -44,7 +44,7 @@ _SAMPLED = (models.BetaTCVAE, models.IWAE, models.MIWAE, models.CIWAE, models.PI
 
 _IMPORTANCE = "its importance weights are made of the density of q at the drawn z", "models.VAE"
 _FLOW = "a flow follows the Gaussian draw, and its KL is an estimate from samples", "models.VAE"
-_HAMILTONIAN = "Hamiltonian steps follow the Gaussian draw, and its loss is made of densities at their end", "models.VAE"
+_HAMILTONIAN = "Hamiltonian steps follow the Gaussian draw, and its loss is made of densities", "models.VAE"
 _POINT = "its encoder gives a point and no posterior", "models.VAE"
 
 #: Why not, and what to use instead.
@@ -125,7 +125,8 @@ def equalize_pythae(model: Any, delta: float, **settings: Any) -> VarianceEquali
     without one it keeps the epoch with the lowest training loss, which under lambda is the surrogate.
 
     Args:
-        model: VAE, BetaVAE, DisentangledBetaVAE, INFOVAE_MMD, FactorVAE, MSSSIM_VAE or VAEGAN, whose KL is in closed form.
+        model: Whose KL is in closed form: VAE, BetaVAE, DisentangledBetaVAE, INFOVAE_MMD, FactorVAE, MSSSIM_VAE or
+            VAEGAN.
         delta: The trade-off, > 1; inf is the model as it was, bit for bit.
         settings: Of `VarianceEqualizer`, such as release_epochs and total_epochs.
 
