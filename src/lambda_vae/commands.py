@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from lambda_vae.data import ImageOptions
     from lambda_vae.diagnostics import CollapseReport
     from lambda_vae.experiments import RunConfig
+    from lambda_vae.experiments.engine import Engine
 
 __all__ = ["COMMANDS"]
 
@@ -78,6 +79,7 @@ def _compare(options: Namespace, console: Console) -> None:
     from lambda_vae.experiments import CompareConfig, RunConfig, compare
     from lambda_vae.experiments.compare import VARIED
     from lambda_vae.experiments.config import checked_config
+    from lambda_vae.experiments.engines import engine_named
     from lambda_vae.reports import load_comparison
     from lambda_vae.reports.console import print_comparison
 
@@ -86,7 +88,8 @@ def _compare(options: Namespace, console: Console) -> None:
     )
     out = Path(options.out)
     base = checked_config({name: getattr(options, name) for name in RunConfig.__dataclass_fields__.keys() - VARIED})
-    rows = compare(base, choice, out, resume=options.resume, console=console)
+    engine = engine_named(options.engine, options.ray_address)
+    rows = compare(base, choice, out, resume=options.resume, console=console, engine=engine)
     print_comparison(load_comparison(out), console)
     _write_report(out, console)
     _fail_if_any_failed(rows)
@@ -99,12 +102,14 @@ def _fail_if_any_failed(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _reproduce(options: Namespace, console: Console) -> None:
+    from lambda_vae.experiments.engines import engine_named
     from lambda_vae.experiments.figures import FIGURES
     from lambda_vae.experiments.reproduce import Reproduction, reproduce
     from lambda_vae.reports.publish import write_results
 
+    engine = engine_named(options.engine, options.ray_address)
     if options.table in FIGURES:
-        _reproduce_figure(options, console)
+        _reproduce_figure(options, console, engine)
         return
     if options.runs is not None:
         raise InputError(f"{options.table} is no figure; leave out --runs, or give --known an archive")
@@ -112,13 +117,13 @@ def _reproduce(options: Namespace, console: Console) -> None:
     settings = {name: getattr(options, name) for name in ("table", "scale", "optional", "seeds", "workers")}
     choice = Reproduction(**settings, data=options.data or "", only=tuple(options.only), known=known)
     out = _path(options.out) or choice.default_out
-    rows = reproduce(choice, out, resume=options.resume, console=console)
+    rows = reproduce(choice, out, resume=options.resume, console=console, engine=engine)
     _say(console, f"table: {write_results(out, out / f'{choice.table}.md')}")
     _write_report(out, console)
     _fail_if_any_failed(rows)
 
 
-def _reproduce_figure(options: Namespace, console: Console) -> None:
+def _reproduce_figure(options: Namespace, console: Console, engine: "Engine") -> None:
     from lambda_vae.experiments.figures import FigureChoice, reproduce_figure
 
     of_tables = [f"--{name}" for name in ("only", "optional", "seeds", "known") if getattr(options, name)]
@@ -126,7 +131,7 @@ def _reproduce_figure(options: Namespace, console: Console) -> None:
         raise InputError(f"{options.table} is a figure; {', '.join(of_tables)} is for tables, leave it out")
     choice = FigureChoice(options.table, options.data, options.scale, options.workers, _path(options.runs))
     out = _path(options.out) or choice.default_out
-    rows = reproduce_figure(choice, out, resume=options.resume, console=console)
+    rows = reproduce_figure(choice, out, resume=options.resume, console=console, engine=engine)
     _say(console, f"figure: {out / f'{choice.name}.svg'}")
     _say(console, f"claims: {out / f'{choice.name}.md'}")
     _fail_if_any_failed(rows)

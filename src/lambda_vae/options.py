@@ -92,6 +92,15 @@ def _add_out(parser: ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with what lies in the folder")
 
 
+def _add_engine(parser: ArgumentParser) -> None:
+    from lambda_vae.experiments.engines import ENGINES
+
+    parser.add_argument("--workers", type=int | None, default=None, help="runs at a time; one a core if not given")
+    parser.add_argument("--engine", type=str, default="local", help=f"where runs are trained: {', '.join(ENGINES)}")
+    address = "cluster of --engine ray: HOST:PORT, auto, or local for one of this machine alone; else RAY_ADDRESS"
+    parser.add_argument("--ray_address", type=str | None, default=None, help=address)
+
+
 def train_parser() -> Parser:
     """Return the options of `train`."""
     from lambda_vae.experiments import RunConfig
@@ -120,7 +129,7 @@ def compare_parser() -> Parser:
     parser.add_argument("--delta", type=float, nargs="+", default=list(default.delta), help=per_value)
     parser.add_argument("--release_epochs", type=int, nargs="+", default=list(default.release_epochs), help=per_value)
     parser.add_argument("--seeds", type=int, default=default.seeds, help="how many seeds")
-    parser.add_argument("--workers", type=int | None, default=None, help="processes at a time; one a core if not given")
+    _add_engine(parser)
     parser.add_class_arguments(RunConfig, skip=set(VARIED))
     _add_out(parser)
     return parser
@@ -140,7 +149,7 @@ def reproduce_parser() -> Parser:
     parser.add_argument("--optional", action="store_true", help="the optional rows too: compositions with λ")
     parser.add_argument("--seeds", type=int | None, default=None, help="of each row at most so many now; else all")
     parser.add_argument("--known", type=str, nargs="+", default=[], help="results/NAME.json whose runs count as done")
-    parser.add_argument("--workers", type=int | None, default=None, help="processes at a time; one a core if not given")
+    _add_engine(parser)
     parser.add_argument("--out", type=str, default=None, help="folder for everything; else one in runs/")
     parser.add_argument("--resume", action="store_true", help="go on with what lies in the folder")
     return parser

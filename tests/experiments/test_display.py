@@ -11,8 +11,8 @@ from lambda_vae.data import NAMED
 from lambda_vae.errors import InputError
 from lambda_vae.experiments import METHODS
 from lambda_vae.experiments.compare import progress
-from lambda_vae.experiments.engine import Job
 from lambda_vae.experiments.implications import draw_theory, theory_table
+from lambda_vae.experiments.job import Job
 from lambda_vae.experiments.listeners import ProgressBar
 from lambda_vae.experiments.listing import data_table, methods_table
 from lambda_vae.experiments.pictures import pixels

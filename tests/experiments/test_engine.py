@@ -11,7 +11,8 @@ from cli_process import wait_for
 
 from lambda_vae.errors import InputError
 from lambda_vae.experiments import engine
-from lambda_vae.experiments.engine import Job, run_jobs
+from lambda_vae.experiments.engine import run_jobs
+from lambda_vae.experiments.job import Job
 
 DONE = 'echo \'{"status": "done"}\' > "$1/metrics.json"'
 

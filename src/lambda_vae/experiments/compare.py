@@ -1,6 +1,5 @@
 """The main job: the same data, order and noise for every method, one table, one report."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -18,8 +17,9 @@ from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import load_data
 from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig, read_config, read_yaml, to_yaml, write_config
-from lambda_vae.experiments.engine import Job, run_jobs
+from lambda_vae.experiments.engine import LOCAL, Engine
 from lambda_vae.experiments.folder import check_room, is_empty, is_locked, locked
+from lambda_vae.experiments.job import Job
 from lambda_vae.experiments.processes import check_trackers
 from lambda_vae.experiments.provenance import command_line, provenance
 from lambda_vae.experiments.results import describe_data, identity, run_name
@@ -45,7 +45,7 @@ class CompareConfig:
         delta: For each method with δ, one run a value.
         release_epochs: For each method with λ and each δ, one run a value; 0 is without release.
         seeds: How many seeds, from 0.
-        workers: Processes at a time; one a core if not given.
+        workers: Runs at a time; one a core if not given.
     """
 
     methods: tuple[str, ...] = ("vae", "warm-up", "lambda-vae")
@@ -121,7 +121,13 @@ def _job(name: str, config: RunConfig, out: Path) -> Job:
 
 
 def compare(
-    base: RunConfig, choice: CompareConfig, out: Path, *, resume: bool = False, console: Console | None = None
+    base: RunConfig,
+    choice: CompareConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    console: Console | None = None,
+    engine: Engine = LOCAL,
 ) -> list[dict[str, Any]]:
     """Run every method on the same data, order and noise, and return the table; one process per core.
 
@@ -131,6 +137,7 @@ def compare(
         out: Folder of the comparison.
         resume: Go on with what lies there; finished runs are kept.
         console: Where progress is shown.
+        engine: Where runs are trained.
 
     Returns:
         The rows of table.json, one a run.
@@ -145,12 +152,11 @@ def compare(
     for config in {replace(config, seed=0): config for config in configs}.values():
         make_trainer(config, dataset, None, [])  # refuses what does not fit before anything is written
     _check_folder(out, base, configs, resume=resume)
-    with locked(out):
+    with engine.ready() as run, locked(out):
         _write_configs(out, base, choice, configs)
         with Live(console=console or Console(quiet=True), refresh_per_second=2, transient=True) as live:
-            workers = choice.workers or os.cpu_count() or 1
             try:
-                run_jobs(jobs_of(configs, out), workers, lambda jobs: live.update(progress(jobs)))
+                run(jobs_of(configs, out), choice.workers, lambda jobs: live.update(progress(jobs)))
             finally:  # what is done can be read and reported, also after an interruption
                 rows = rows_of(out, configs)
                 write_json(out / "table.json", rows)
@@ -245,6 +251,9 @@ def progress(jobs: Sequence[Job]) -> Group:
         loss = f"{record['loss']:.2f}" if record.get("loss") is not None else ""
         active = f"{record['active_units']:.0f}" if record.get("active_units") is not None else ""
         table.add_row(Text(job.name), state, loss, active, f"{left / 60:.1f} min")
-    counts = {status: sum(job.status() == status for job in jobs) for status in ("done", "failed", "waiting")}
-    line = Text(f"{counts['done']} of {len(jobs)} runs done, {counts['waiting']} waiting, {counts['failed']} failed")
+    statuses = [job.status() for job in jobs]
+    waiting = statuses.count("waiting") + statuses.count("queued")
+    line = Text(
+        f"{statuses.count('done')} of {len(jobs)} runs done, {waiting} waiting, {statuses.count('failed')} failed"
+    )
     return Group(table, line)

@@ -1,4 +1,4 @@
-"""Many runs, one single-threaded process per core."""
+"""Many runs: the loop that starts, follows and stops them, and the engine that runs one process per core here."""
 
 import os
 import signal
@@ -7,106 +7,67 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from lambda_vae.errors import InputError
-from lambda_vae.files import read_json, write_json
+from lambda_vae.experiments.job import Job, Launch
 
-__all__ = ["Job", "run_jobs"]
+__all__ = ["LOCAL", "Engine", "LocalEngine", "RunJobs", "Show", "run_jobs"]
 
 _POLL_SECONDS = 0.5
-_LONGEST_REASON = 600
+
+#: Draws the jobs as they stand.
+Show = Callable[[Sequence[Job]], None]
+
+#: (jobs, workers, show): as `run_jobs`, where workers may be left to the engine.
+RunJobs = Callable[[Sequence[Job], int | None, Show], None]
 
 
-@dataclass(eq=False)
-class Job:
-    """One command that leaves `folder/metrics.json` behind.
+@runtime_checkable
+class Engine(Protocol):
+    """Where the runs of a comparison are trained."""
 
-    Args:
-        name: For the display.
-        folder: Of the run.
-        command: Words after the program's name.
-        fork: A checkpoint that `parent` writes on its way; the job waits for it, and does without if the parent ends
-            without it.
-        parent: The job that writes `fork`.
-        keep_checkpoints: Epoch ends whose checkpoint the command keeps.
-        identity: What failure.json says of the run if the process dies without a word.
-    """
+    def ready(self) -> AbstractContextManager[RunJobs]:
+        """Yield what runs jobs; nothing is written.
 
-    name: str
-    folder: Path
-    command: Sequence[str]
-    fork: Path | None = None
-    parent: "Job | None" = None
-    keep_checkpoints: tuple[int, ...] = ()
-    identity: dict[str, Any] = field(default_factory=dict)
-    process: "subprocess.Popen[bytes] | None" = None
-
-    @property
-    def log(self) -> Path:
-        """Where the process's words go; beside the folder, which belongs to the process."""
-        return self.folder.parent / f"{self.folder.name}.log"
-
-    @property
-    def failure(self) -> Path:
-        """Why the process left no metrics.json."""
-        return self.folder.parent / f"{self.folder.name}.failure.json"
-
-    def status(self) -> str:
-        """Return "done", "failed", "running" or "waiting"."""
-        if self.process is not None and self.process.poll() is None:
-            return "running"
-        metrics = self.folder / "metrics.json"
-        if metrics.exists():
-            return str(read_json(metrics)["status"])
-        return "failed" if self.process is not None else "waiting"
-
-    def ready(self) -> bool:
-        """Return whether a waiting job may start."""
-        if self.fork is None or self.parent is None or self.fork.exists():
-            return True
-        return self.parent.status() in ("done", "failed")
-
-    def start(self) -> None:
-        """Start the process with one thread."""
-        self.failure.unlink(missing_ok=True)
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        fork = ["--fork", str(self.fork)] if self.fork is not None and self.fork.exists() else []
-        command = [sys.executable, "-m", "lambda_vae.cli", *self.command, *fork]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        with self.log.open("ab") as log:
-            # A session of its own: Ctrl-C reaches this process alone, which then asks each run to save.
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, start_new_session=True
-            )
-
-    def note_failure(self) -> None:
-        """Write down why a dead process left no result."""
-        if self.process is None or self.status() != "failed" or (self.folder / "metrics.json").exists():
-            return
-        write_json(self.failure, {**self.identity, "status": "failed", "failure": self._last_words()})
-
-    def _last_words(self) -> str:
-        code = self.process.returncode if self.process is not None else 0
-        lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-        last = lines[-1][:_LONGEST_REASON] if lines else ""
-        # A sentence of ours says all; the last line of a process that broke down needs its circumstances.
-        if code > 0 and last.startswith("lambda-vae: "):
-            return last.removeprefix("lambda-vae: ")
-        ended = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        return f"the process {ended}; " + (f"its log ends: {last}" if last else "its log is empty")
+        Raises:
+            InputError: No run could be started.
+        """
 
 
-def run_jobs(jobs: Sequence[Job], workers: int, show: Callable[[Sequence[Job]], None]) -> None:
+@dataclass(frozen=True)
+class LocalEngine:
+    """One single-threaded process per core of this machine."""
+
+    def ready(self) -> AbstractContextManager[RunJobs]:
+        """Yield what runs jobs."""
+        return nullcontext(lambda jobs, workers, show: run_jobs(jobs, workers or os.cpu_count() or 1, show))
+
+
+LOCAL = LocalEngine()
+
+
+def _process_here(job: Job) -> "subprocess.Popen[bytes]":
+    """The job's command with one thread."""
+    command = [sys.executable, "-m", "lambda_vae.cli", *job.words()]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    with job.log.open("ab") as log:
+        # A session of its own: Ctrl-C reaches this process alone, which then asks each run to save.
+        return subprocess.Popen(
+            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, start_new_session=True
+        )
+
+
+def run_jobs(jobs: Sequence[Job], workers: int, show: Show, launch: Launch = _process_here) -> None:
     """Run all jobs that are not done, `workers` at a time; one failing leaves the others alone.
 
     Args:
         jobs: In the order in which they should start.
         workers: Processes at a time.
         show: Called every half second.
+        launch: How a run is started.
 
     Raises:
         KeyboardInterrupt: SIGINT or SIGTERM; like any other exception it is passed on after every running job has been
@@ -117,7 +78,7 @@ def run_jobs(jobs: Sequence[Job], workers: int, show: Callable[[Sequence[Job]], 
         raise InputError(f"workers is {workers}; it must be at least 1")
     with _termination_as_interrupt():
         try:
-            while _start_what_can(jobs, workers):
+            while _start_what_can(jobs, workers, launch):
                 show(jobs)
                 time.sleep(_POLL_SECONDS)
             show(jobs)
@@ -128,12 +89,12 @@ def run_jobs(jobs: Sequence[Job], workers: int, show: Callable[[Sequence[Job]], 
         job.note_failure()
 
 
-def _start_what_can(jobs: Sequence[Job], workers: int) -> bool:
+def _start_what_can(jobs: Sequence[Job], workers: int, launch: Launch) -> bool:
     """Fill the free places; returns whether anything runs."""
-    running = sum(job.status() == "running" for job in jobs)
+    running = sum(job.status() in ("running", "queued") for job in jobs)
     for job in jobs:
         if running < workers and job.status() == "waiting" and job.ready():
-            job.start()
+            job.start(launch)
             running += 1
     return running > 0
 

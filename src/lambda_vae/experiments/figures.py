@@ -12,6 +12,7 @@ from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import load_data
 from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig, to_yaml
+from lambda_vae.experiments.engine import LOCAL, Engine
 from lambda_vae.experiments.figure_runs import histograms_record, mixtures_record, pictures_record
 from lambda_vae.experiments.figure_theory import causes_record, equalization_record
 from lambda_vae.experiments.folder import check_kept, check_room, is_locked, locked
@@ -73,7 +74,7 @@ class FigureChoice:
         name: A name in `FIGURES`.
         data: Other data than its own.
         scale: A name in `SCALES`.
-        workers: Processes at a time; one a core if not given.
+        workers: Runs at a time; one a core if not given.
         runs: Folder of a comparison whose finished runs are drawn; nothing is trained then.
 
     Raises:
@@ -122,7 +123,12 @@ class FigureChoice:
 
 
 def reproduce_figure(
-    choice: FigureChoice, out: Path, *, resume: bool = False, console: Console | None = None
+    choice: FigureChoice,
+    out: Path,
+    *,
+    resume: bool = False,
+    console: Console | None = None,
+    engine: Engine = LOCAL,
 ) -> list[dict[str, Any]]:
     """Run what is missing, draw the figure into `out` with the page beside it, and return the rows of its runs.
 
@@ -131,6 +137,7 @@ def reproduce_figure(
         out: Folder of everything: NAME.md, .svg, .pdf and .json, and a comparison for each data set.
         resume: Go on with what lies there; finished runs are kept.
         console: Where progress is shown.
+        engine: Where runs are trained.
 
     Raises:
         InputError: Anything that can be refused before training.
@@ -141,7 +148,7 @@ def reproduce_figure(
     _check_folder(out, choice, resume=resume)
     with locked(out):
         write_atomic(out / "config.yaml", to_yaml(choice.identity))
-        comparisons = found or _train(choice, out, resume=resume, console=console)
+        comparisons = found or _train(choice, out, resume=resume, console=console, engine=engine)
         record = {
             "figure": choice.name,
             "numbers": choice.figure.collect(comparisons),
@@ -167,12 +174,14 @@ def _check_folder(out: Path, choice: FigureChoice, *, resume: bool) -> None:
     check_room(out)
 
 
-def _train(choice: FigureChoice, out: Path, *, resume: bool, console: Console | None) -> dict[str, ComparisonRecord]:
+def _train(
+    choice: FigureChoice, out: Path, *, resume: bool, console: Console | None, engine: Engine
+) -> dict[str, ComparisonRecord]:
     comparisons = {}
     for data in choice.all_data:
         folder = out / Path(data).stem
         part = Reproduction(choice.name, data, choice.scale, workers=choice.workers)
-        reproduce(part, folder, resume=resume, console=console)
+        reproduce(part, folder, resume=resume, console=console, engine=engine)
         comparisons[data] = load_comparison(folder)
     return comparisons
 

@@ -1,8 +1,7 @@
 """`reproduce`: a published table row by row, on the same network and under the same measurements, resumable."""
 
-import os
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,8 +19,9 @@ from lambda_vae.experiments.compare import jobs_of, progress, rows_of
 from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig, read_config, to_yaml, write_config
 from lambda_vae.experiments.cost import cost_of, cost_table
-from lambda_vae.experiments.engine import Job, run_jobs
+from lambda_vae.experiments.engine import LOCAL, Engine, RunJobs, Show
 from lambda_vae.experiments.folder import check_kept, check_room, is_locked, locked
+from lambda_vae.experiments.job import Job
 from lambda_vae.experiments.known import KnownRun, read_known, take_up
 from lambda_vae.experiments.paper_tables import PUBLISHED, Scale
 from lambda_vae.experiments.provenance import command_line, provenance
@@ -54,7 +54,7 @@ class Reproduction:
         only: Names of rows; all that are not optional where none is given.
         optional: Whether all optional rows are asked for too.
         seeds: Of each row at most so many now; all that its recipe names if not given.
-        workers: Processes at a time; one a core if not given.
+        workers: Runs at a time; one a core if not given.
         known: Archives of results pages, whose runs count as done where they are exactly the same.
 
     Raises:
@@ -133,7 +133,12 @@ class Reproduction:
 
 
 def reproduce(
-    choice: Reproduction, out: Path, *, resume: bool = False, console: Console | None = None
+    choice: Reproduction,
+    out: Path,
+    *,
+    resume: bool = False,
+    console: Console | None = None,
+    engine: Engine = LOCAL,
 ) -> list[dict[str, Any]]:
     """Run what is missing of a table and return its rows, one a run; one process per core.
 
@@ -142,6 +147,7 @@ def reproduce(
         out: Folder of everything; that of a comparison, so that `report` works on it.
         resume: Go on with what lies there; finished runs are kept, new rows are added.
         console: Where progress is shown.
+        engine: Where runs are trained.
 
     Raises:
         InputError: Anything that can be refused before training.
@@ -161,11 +167,13 @@ def reproduce(
     if console is not None and choice.scale == "paper" and PUBLISHED[choice.table].settings:
         first = choice.runs(recipes[0], choice.data)[0]
         console.print(cost_table(cost_of(first, dataset), f"each of {len(of_run)} runs of {choice.table}"))
-    with locked(out):
+    here = choice.how_much.here and engine == LOCAL
+    with engine.ready() as run_jobs, locked(out):
         if cut:
             _write_subset(Path(data), dataset, cut)
         _write_configs(out, choice, list(of_run))
-        _run(out, choice, of_run, known, load_data(RunConfig(data=data)), started, console)
+        subset, run = load_data(RunConfig(data=data)), _run_here if here else run_jobs
+        _run(out, choice, of_run, known, subset, started, console, run)
     table: list[dict[str, Any]] = read_json(out / "table.json")
     return table
 
@@ -184,6 +192,7 @@ def _run(
     dataset: Dataset,
     started: datetime,
     console: Console | None,
+    run: RunJobs,
 ) -> None:
     wanted = [config for config, recipe in of_run.items() if recipe in choice.asked and choice.takes(config)]
     take_up(known, {run_name_of(config): config for config in wanted}, out, dataset.sha256)
@@ -196,21 +205,19 @@ def _run(
     record()  # a killed reproduction can be reported too
     with Live(console=console or Console(quiet=True), refresh_per_second=2, transient=True) as live:
         try:
-            run = _run_here if choice.how_much.here else run_jobs
-            workers = choice.workers or os.cpu_count() or 1
             kept = {run_name_of(config): snapshot_epochs(config.epochs, of_run[config].snapshots) for config in wanted}
-            run(jobs_of(wanted, out, run_name_of, kept), workers, lambda jobs: live.update(progress(jobs)))
+            run(jobs_of(wanted, out, run_name_of, kept), choice.workers, lambda jobs: live.update(progress(jobs)))
         finally:
             record()
 
 
-def _run_here(jobs: Sequence[Job], _workers: int, show: Callable[[Sequence[Job]], None]) -> None:
+def _run_here(jobs: Sequence[Job], _workers: int | None, show: Show) -> None:
     """`run_jobs` for runs of a second each: in this process, one after the other."""
     for job in jobs:
         show(jobs)
         if job.status() != "waiting":
             continue
-        config = read_config(job.folder.parent.parent / "configs" / f"{job.name}.yaml")
+        config = read_config(job.config)
         with suppress(Diverged):  # metrics.json says so
             try:
                 train(config, job.folder, resume=True, keep_checkpoints=job.keep_checkpoints)
