@@ -92,13 +92,20 @@ def _run_tasks(jobs: Sequence[Job], workers: int | None, show: Show) -> None:
     if not jobs:
         return
     runs = jobs[0].folder.parent
-    mark = (f".shared-{secrets.token_hex(8)}", secrets.token_hex(16))
-    write_atomic(runs / mark[0], mark[1])
-    try:
+    with _marked(runs) as mark:
         tasks = _Tasks(runs, mark)
         run_jobs(jobs, workers or len(jobs), partial(tasks.show, show), tasks.launch)
+
+
+@contextmanager
+def _marked(runs: Path) -> Iterator[tuple[str, str]]:
+    """Put a file into the folder whose name and content nobody can know who does not see this very folder."""
+    name, content = f".shared-{secrets.token_hex(8)}", secrets.token_hex(16)
+    write_atomic(runs / name, content)
+    try:
+        yield name, content
     finally:
-        (runs / mark[0]).unlink(missing_ok=True)
+        (runs / name).unlink(missing_ok=True)
 
 
 class _Tasks:
