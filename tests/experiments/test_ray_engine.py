@@ -8,6 +8,8 @@ import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import pytest
@@ -25,6 +27,7 @@ from lambda_vae.files import read_json
 from lambda_vae.training import checkpoints
 
 ray = pytest.importorskip("ray")
+Queue = pytest.importorskip("ray.util.queue").Queue
 NodeAffinitySchedulingStrategy = pytest.importorskip("ray.util.scheduling_strategies").NodeAffinitySchedulingStrategy
 
 #: Ray's own: it announces what its next versions do with accelerators, and leaves files to the collector.
@@ -107,15 +110,15 @@ def test_reproduce_hands_over_the_shortest_runs_too_where_another_engine_is_aske
 
 
 @pytest.fixture(scope="module")
-def cluster(own_cache, tmp_path_factory):  # noqa: F811
+def cluster(own_cache):  # noqa: F811
     """A machine of one core, to which others can be added; Ray reports to nobody."""
     from ray.cluster_utils import Cluster
 
     machine = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-    temporary = tmp_path_factory.mktemp("temporary")
-    with pytest.MonkeyPatch.context() as patch:
+    # A short path: Ray puts sockets there, whose names may have no more than 107 bytes.
+    with TemporaryDirectory(dir="/tmp") as temporary, pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("TMPDIR", str(temporary))
+        patch.setenv("TMPDIR", temporary)
         both = Cluster(initialize_head=True, head_node_args={**machine, "include_dashboard": False})
         try:
             yield SimpleNamespace(
@@ -123,7 +126,7 @@ def cluster(own_cache, tmp_path_factory):  # noqa: F811
                 head=both.head_node.node_id,
                 add=lambda: both.add_node(**machine),
                 remove=lambda node: both.remove_node(node, allow_graceful=False),
-                temporary=temporary,
+                temporary=Path(temporary),
             )
         finally:
             both.shutdown()
@@ -145,14 +148,11 @@ def connected(cluster):
     """A connection of the test's own, which the engine leaves alone; `release()` frees the head's core."""
     ray.init(cluster.engine.address, log_to_driver=False, logging_level="ERROR")
     here = NodeAffinitySchedulingStrategy(cluster.head, soft=False)
-    blocker = ray.remote(num_cpus=1, scheduling_strategy=here)(Blocker).remote()
-    ray.get(blocker.__ray_ready__.remote())
-    yield lambda: ray.kill(blocker)
-    ray.shutdown()
-
-
-class Blocker:
-    """Holds a core."""
+    try:
+        blocker = Queue(actor_options={"num_cpus": 1, "scheduling_strategy": here})
+        yield lambda: blocker.shutdown(force=True)
+    finally:
+        ray.shutdown()
 
 
 def reference(config, folder):
@@ -201,7 +201,7 @@ def test_runs_come_home_as_they_are_here_forks_and_failures_among_them(cluster, 
 def test_a_lost_machine_s_run_starts_again(cluster, connected, tmp_path, where, request):
     if where == "apart":
         request.getfixturevalue("apart")
-    node, base, out = cluster.add(), replace(BASE, epochs=60), tmp_path / "out"
+    node, base, out = cluster.add(), replace(BASE, epochs=40), tmp_path / "out"
     run, begun = out / "runs" / "vae-seed0", []
 
     def lose():
@@ -217,15 +217,15 @@ def test_a_lost_machine_s_run_starts_again(cluster, connected, tmp_path, where, 
     thread.join()
     assert begun == [True]  # on the only machine with a core to spare, which is gone
     assert [row["status"] for row in rows] == ["done"]
-    same(run, reference(replace(VAE, epochs=60), tmp_path / "here"))
+    same(run, reference(replace(VAE, epochs=40), tmp_path / "here"))
     assert not list((out / "runs").glob(".*"))
 
 
 @pytest.mark.slow
 @ON_RAY
 def test_an_interrupted_run_is_finished_by_either_engine(cluster, tmp_path, request):
-    base, out = replace(BASE, epochs=80), tmp_path / "out"
-    config, run = replace(VAE, epochs=80), out / "runs" / "vae-seed0"
+    base, out = replace(BASE, epochs=40), tmp_path / "out"
+    config, run = replace(VAE, epochs=40), out / "runs" / "vae-seed0"
 
     def interrupt():
         wait_for(lambda: checkpoints.latest(run / "checkpoints"))
