@@ -146,7 +146,7 @@ def equalize_pythae(model: Any, delta: float, **settings: Any) -> VarianceEquali
     return equalizer
 
 
-class CollapseCallback(TrainingCallback):  # type: ignore[misc] - pythae has no types
+class CollapseCallback(TrainingCallback):  # type: ignore[misc]  # pythae has no types
     """Watches a training by pythae: warns of dimensions on their way down, and adds its measures to pythae's logs.
 
     Put it before the trackers among a trainer's callbacks: what `on_log` adds ("train_latent/active_units", ...) they
@@ -189,7 +189,7 @@ class CollapseCallback(TrainingCallback):  # type: ignore[misc] - pythae has no 
         model._sample_gauss = _Watched(_plain(model._sample_gauss), model, self.monitor)
 
     def on_train_step_end(self, training_config: object, **event: Any) -> None:  # noqa: ANN401 - pythae's
-        """Forget a draw that was not decoded, as FactorVAE's second.
+        """Take the hook off the decoder again, which the trainer may copy or pickle before the next step.
 
         Args:
             training_config: Not looked at.
@@ -253,10 +253,7 @@ class _Exact:
 
 @dataclass(eq=False)
 class _Watched:
-    """The model's draw; its decoder's input is watched for the one step, since other losses may reach z elsewhere.
-
-    A hook that stayed would go into pythae's pickles of the decoder.
-    """
+    """The model's draw; its decoder's input is watched for the one step, since other losses may reach z elsewhere."""
 
     host: Callable[..., Any]
     model: Any
@@ -272,7 +269,6 @@ class _Watched:
         return drawn
 
     def _see(self, mu: Tensor, std: Tensor, z: Tensor, decoder: nn.Module, given: tuple[Any, ...]) -> Any:  # noqa: ANN401
-        self.let_go()
         equalizer = getattr(self.model, "equalizer", None)
         exponent = None if equalizer is None else equalizer.exponent
         return (self.monitor(mu, 2.0 * std.log(), z, exponent), *given[1:]) if given[0] is z else None
