@@ -208,7 +208,8 @@ def test_neither_the_global_generator_nor_the_model_is_touched():
     weights = net.weight.clone()
     x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
     state = torch.random.get_rng_state()
-    run(lambda x: net(x).chunk(2, -1), lambda x, z: -(x - z[:, :1]).square().sum(1) + 0 * torch.rand(1), x)
+    for data in (x, DataLoader(TensorDataset(x), batch_size=25)):
+        run(lambda x: net(x).chunk(2, -1), lambda x, z: -(x - z[:, :1]).square().sum(1) + 0 * torch.rand(1), data)
     assert torch.equal(torch.random.get_rng_state(), state)
     assert torch.equal(net.weight, weights)
     assert net.weight.grad is None

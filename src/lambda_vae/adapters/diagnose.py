@@ -108,10 +108,10 @@ def _diagnose_foreign(
             f"diagnose was given {kinds}; it takes diagnose(encode, log_likelihood, data), the first two callables"
         )
     batches = ForeignBatches(data, batch_size, device_of(encode, log_likelihood))
-    vae = looked_at(encode, log_likelihood, _first(batches), dim)
     if equalizer is not None:
         exponent, delta = equalizer.exponent, delta or equalizer.delta
-    with torch.random.fork_rng():
+    with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
+        vae = looked_at(encode, log_likelihood, _first(batches), dim)
         report = examine(
             vae,
             batches,
