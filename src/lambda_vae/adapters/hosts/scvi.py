@@ -1,0 +1,365 @@
+"""scvi-tools: SCVI diagnosed on its own batches, and equalized and watched while its own trainer trains it."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Normal, kl_divergence
+from torch.utils.hooks import RemovableHandle
+
+from lambda_vae.adapters.diagnose import diagnose
+from lambda_vae.adapters.monitor import CollapseMonitor
+from lambda_vae.diagnostics import CollapseReport
+from lambda_vae.equalization import VarianceEqualizer, critical_std
+from lambda_vae.errors import InputError
+
+try:
+    from lightning.pytorch import Callback, LightningModule, Trainer
+    from scvi import REGISTRY_KEYS
+    from scvi import model as models
+except ModuleNotFoundError as error:
+    raise InputError("scvi-tools is not installed; pip install 'lambda-vae[scvi]'") from error
+
+__all__ = ["CollapseCallback", "diagnose_scvi", "equalize_scvi"]
+
+#: The models whose one Gaussian latent is drawn in scvi's own Encoder and has its KL in closed form.
+_TAKEN = (models.SCVI, models.LinearSCVI)
+
+#: Why not.
+_REFUSED: dict[type, str] = {
+    models.TOTALVI: "its EncoderTOTALVI draws z inside, beside a library size, and hands out no (q, z) to take hold of",
+    models.MULTIVI: "it draws z from a mixture of several encoders' posteriors, and no encoder's own draw is used",
+    models.SCANVI: "its loss holds the density of q at the drawn z, an estimate from samples and no KL in closed form",
+}
+
+#: Where the density of a latent library size is looked at, and with what weight: exact for polynomials of degree 9.
+_NODES = tuple(zip(*np.polynomial.hermite_e.hermegauss(5), strict=True))
+
+
+def diagnose_scvi(
+    model: Any,  # noqa: ANN401 - scvi has no types
+    adata: Any = None,  # noqa: ANN401
+    *,
+    indices: Sequence[int] | None = None,
+    batch_size: int | None = None,
+    **options: Any,  # noqa: ANN401 - diagnose's
+) -> CollapseReport:
+    """Return every measure of an SCVI model on some cells, and a verdict on each latent dimension with its cause.
+
+    The cells come through scvi's own data loader and log p(x|z) is that of the model's own `gene_likelihood`, with the
+    batch, covariates and library size (observed, or a size factor) of each cell, so that `nll_bound` is what scvi calls
+    -`get_elbo()`. A latent library size (`use_observed_lib_size=False`) is integrated out under its own posterior, and
+    its KL is counted. Of an equalized model the noise it was trained with is measured; `equalizer=None` measures sigma,
+    as `get_elbo` does. Causes are judged against the KL weight that the training ended with.
+
+    Args:
+        model: SCVI or LinearSCVI, trained or loaded.
+        adata: Cells; those the model was made with if left out.
+        indices: Of the cells to look at, such as `model.validation_indices`; all if left out.
+        batch_size: Of scvi's loader.
+        options: Of `lambda_vae.adapters.diagnose`, such as history=callback.history or iw_samples.
+
+    Raises:
+        InputError: Another model, or one without counts; what `diagnose` refuses.
+
+    Source:
+        scvi-tools 1.4.2, module/_vae.py.
+    """
+    module = _module(model, "diagnosed")
+    if getattr(module, "minified_data_type", None) is not None:
+        raise InputError("the model's adata is minified and its counts are gone; give a model of the full adata")
+    if adata is None and model.adata is None:
+        raise InputError("the model was loaded without cells; give diagnose_scvi(model, adata)")
+    loader = model._make_data_loader(model._validate_anndata(adata), indices=indices, batch_size=batch_size)
+    columns = _columns(loader)
+    cells = _Cells(module, columns)
+    weight = _last_kl_weight(model)
+    options.setdefault("equalizer", getattr(module, "equalizer", None))
+    options.setdefault("history", None if weight is None else {"kl_weight": [weight]})
+    report = diagnose(cells.encode, cells.log_likelihood, _Rows(loader, columns), **options)
+    return replace(report, notes=(*report.notes, *_notes(module, weight)))
+
+
+def equalize_scvi(model: Any, delta: float, **settings: Any) -> VarianceEqualizer:  # noqa: ANN401
+    """Return the equalizer that from now on narrows the noise of an SCVI model while it trains.
+
+    `model.train` refreshes lambda at the end of each epoch; nothing else is to be called. The KL and its warm-up stay
+    scvi's own. Outside training, and wherever scvi draws more than one sample a cell (`get_marginal_ll`,
+    `posterior_predictive_sample`), nothing is changed. The model saves and loads as if it had no equalizer, so that
+    `SCVI.load` gives an ordinary model; the equalizer's own state is `equalizer.state_dict()`.
+
+    scvi adds `var_eps` = 1e-4 to every variance, so sigma never falls below 0.01. A delta that asks for narrower noise
+    than that, below 1.0001, is refused.
+
+    Args:
+        model: SCVI or LinearSCVI with a normal latent.
+        delta: The trade-off, > 1; inf is the model as it was, bit for bit.
+        settings: Of `VarianceEqualizer`, such as release_epochs with total_epochs (the max_epochs of `model.train`).
+
+    Raises:
+        InputError: Another model, a logistic normal latent, one equalized already, or a delta below the floor.
+
+    Source:
+        scvi-tools 1.4.2, nn/_base_components.py, `Encoder.forward`: the paper's Eq. 9 is applied to what it has drawn.
+    """
+    module = _drawing(_module(model, "equalized"))
+    if isinstance(getattr(module, "equalizer", None), VarianceEqualizer):
+        raise InputError(f"{type(model).__name__} is equalized already; use its model.module.equalizer")
+    floor = float(module.z_encoder.var_eps) ** 0.5
+    if critical_std(delta) < floor:
+        raise InputError(
+            f"delta is {delta}, whose noise {critical_std(delta):.3g} lies below {floor:.3g}, the least sigma that "
+            "scvi's var_eps allows; choose a larger delta"
+        )
+    equalizer = VarianceEqualizer(int(module.n_latent), delta, **settings).to(module.device)
+    equalizer.train(module.training)
+    module.add_module("equalizer", equalizer)
+    module.register_state_dict_post_hook(_leave_out)
+    module.register_load_state_dict_post_hook(_do_without)
+    module.z_encoder.register_forward_hook(_Narrowed(equalizer), prepend=True)  # before whoever watches what is drawn
+    model._train_runner_cls = _Refreshing(model._train_runner_cls, equalizer)
+    return equalizer
+
+
+class CollapseCallback(Callback):
+    """Watches a training by scvi: `model.train(callbacks=[callback])` warns of dimensions on their way down.
+
+    Its measures go into `model.history` ("latent/active_units", ...), its warnings to the log. Each epoch is judged
+    against the KL weight that scvi's warm-up gave it. Only the gradient that arrives at z is read, no number of the
+    training is changed, and nothing is drawn.
+
+    Args:
+        settings: Of `CollapseMonitor`, such as every, horizon or thresholds.
+    """
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - CollapseMonitor's
+        self.settings = settings
+        self.monitor: CollapseMonitor | None = None
+        self._handle: RemovableHandle | None = None
+
+    @property
+    def history(self) -> dict[str, Any]:
+        """What `diagnose_scvi(..., history=callback.history)` judges causes from."""
+        return {} if self.monitor is None else self.monitor.history
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin a new monitor.
+
+        Args:
+            trainer: scvi's.
+            pl_module: Its training plan.
+
+        Raises:
+            InputError: The model's latent cannot be watched.
+        """
+        module = _drawing(_module(getattr(trainer, "_model", None), "watched"))
+        self.monitor = CollapseMonitor(
+            int(module.n_latent), reduction="mean", device=trainer.strategy.root_device, **self.settings
+        )
+        self._handle = module.z_encoder.register_forward_hook(_Watched(module, self.monitor))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End the epoch at the KL weight it was trained with.
+
+        Args:
+            trainer: Not looked at.
+            pl_module: scvi's training plan.
+        """
+        assert self.monitor is not None
+        for warning in self.monitor.end_epoch(float(pl_module.kl_weight)):
+            logging.getLogger(__name__).warning(str(warning))
+        pl_module.log_dict(self.monitor.metrics())
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the encoder back.
+
+        Args:
+            trainer: Not looked at.
+            pl_module: Not looked at.
+        """
+        if self._handle is not None:
+            self._handle.remove()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Give the encoder back.
+
+        Args:
+            trainer: Not looked at.
+            pl_module: Not looked at.
+            exception: Not looked at.
+        """
+        self.on_fit_end(trainer, pl_module)
+
+
+#: The name, width and type of everything that is registered of a cell.
+_Columns = tuple[tuple[str, int, torch.dtype], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """scvi's batches as rows that carry all that the model wants to know of a cell."""
+
+    loader: Any
+    columns: _Columns
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for tensors in self.loader:
+            yield torch.cat([tensors[name].float() for name, _, _ in self.columns], 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """The two callables, of rows."""
+
+    module: Any
+    columns: _Columns
+
+    def _tensors(self, rows: Tensor) -> dict[str, Tensor]:
+        parts = rows.detach().split([width for _, width, _ in self.columns], 1)
+        return {name: part.to(dtype) for (name, _, dtype), part in zip(self.columns, parts, strict=True)}
+
+    def _inferred(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
+        inferred: dict[str, Any] = self.module.inference(**self.module._get_inference_input(tensors))
+        return inferred
+
+    def encode(self, rows: Tensor) -> Distribution:
+        q: Distribution = self._inferred(self._tensors(rows))["qz"]
+        return q
+
+    def log_likelihood(self, rows: Tensor, z: Tensor) -> Tensor:
+        tensors = self._tensors(rows)
+        with torch.no_grad():
+            inferred = self._inferred(tensors)
+        inferred["z"] = self.module.z_encoder.z_transformation(z)
+        if inferred["ql"] is None:
+            return self._log_p(tensors, inferred)[0]
+        # ln p(x|z) of a latent library size l, from below: E_q(l|x)[ln p(x|z,l)] - KL(q(l|x) || p(l))
+        total, q, p = torch.zeros_like(z[:, 0]), inferred["ql"], None
+        for node, weight in _NODES:
+            inferred["library"] = q.loc + float(node) * q.scale
+            log_p, p = self._log_p(tensors, inferred)
+            total = total + float(weight / np.sqrt(2.0 * np.pi)) * log_p
+        return total - kl_divergence(q, p).sum(1)
+
+    def _log_p(self, tensors: dict[str, Tensor], inferred: dict[str, Any]) -> tuple[Tensor, Normal | None]:
+        made = self.module.generative(**self.module._get_generative_input(tensors, inferred))
+        return made["px"].log_prob(tensors[REGISTRY_KEYS.X_KEY]).sum(-1), made["pl"]
+
+
+@dataclass(eq=False)
+class _Narrowed:
+    """What scvi's encoder drew, with the noise of sigma^lambda; an object, so that a copy of the model has its own."""
+
+    equalizer: VarianceEqualizer
+
+    def __call__(self, encoder: nn.Module, given: object, drawn: tuple[Normal, Tensor]) -> tuple[Normal, Tensor] | None:
+        q, z = drawn
+        if not self.equalizer.training:
+            return None
+        self.equalizer.observe(q.scale, q.loc)
+        eps = ((z - q.loc) / q.scale).detach()
+        narrowed = (q.loc + self.equalizer.sampling_std(q.scale) * eps).to(z.dtype)
+        return q, torch.where(self.equalizer.exponent == 1.0, z, narrowed)  # at lambda = 1 the host's z, bit for bit
+
+
+@dataclass(eq=False)
+class _Watched:
+    """What the encoder drew, its gradient noted on the way back."""
+
+    module: Any
+    monitor: CollapseMonitor
+
+    def __call__(self, encoder: nn.Module, given: object, drawn: tuple[Normal, Tensor]) -> tuple[Normal, Tensor]:
+        q, z = drawn
+        equalizer = getattr(self.module, "equalizer", None)
+        return q, self.monitor(q.loc, 2.0 * q.scale.log(), z, None if equalizer is None else equalizer.exponent)
+
+
+@dataclass(eq=False)
+class _Refreshing:
+    """scvi's own runner of a training, with lambda refreshed after each epoch."""
+
+    host: Callable[..., Any]
+    equalizer: VarianceEqualizer
+
+    def __call__(self, *given: Any, **named: Any) -> Any:  # noqa: ANN401 - scvi's
+        runner = self.host(*given, **named)
+        end, total = int(self.equalizer.epoch) + int(runner.trainer.max_epochs), self.equalizer.total_epochs
+        releases = self.equalizer.release_epochs or self.equalizer.settle_epochs
+        if releases and runner.ckpt_path is None and end != total:
+            raise InputError(f"total_epochs is {total}, but this training ends at epoch {end}; make them the same")
+        runner.trainer.callbacks.append(_Refresh(self.equalizer))
+        return runner
+
+
+class _Refresh(Callback):
+    def __init__(self, equalizer: VarianceEqualizer) -> None:
+        self.equalizer = equalizer
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # scvi leaves its module in eval mode after a training or a load, and the next training runs in it.
+        self.equalizer.train()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.equalizer.end_epoch()
+
+
+def _module(model: Any, wanted: str) -> Any:  # noqa: ANN401 - scvi's
+    name = type(model).__name__
+    if not isinstance(model, _TAKEN):
+        reason = _REFUSED.get(type(model), "its sampling is not known to be that of SCVI")
+        raise InputError(f"{name} cannot be {wanted}: {reason}; use SCVI or LinearSCVI")
+    if model.module is None:
+        raise InputError(f"{name} has no module before it is trained without adata; give {name}(adata)")
+    return model.module
+
+
+def _drawing(module: Any) -> Any:  # noqa: ANN401 - scvi's
+    if module.latent_distribution != "normal":
+        raise InputError(
+            f"latent_distribution is {module.latent_distribution!r}: a softmax over all dimensions follows the draw, "
+            "so that no dimension's noise is its own; use latent_distribution='normal'"
+        )
+    return module
+
+
+def _columns(loader: Any) -> _Columns:  # noqa: ANN401 - scvi's
+    with torch.random.fork_rng():  # a loader draws its seed from the global generator
+        tensors: Mapping[str, Tensor] = next(iter(loader))
+    return tuple((name, tensor.shape[1], tensor.dtype) for name, tensor in tensors.items())
+
+
+def _last_kl_weight(model: Any) -> float | None:  # noqa: ANN401 - scvi's
+    """What the KL was multiplied by when scvi last logged it; None of an untrained model or another logger."""
+    logged = model.history_.get("kl_weight") if isinstance(model.history_, Mapping) else None
+    return None if logged is None or not len(logged) else float(logged["kl_weight"].iloc[-1])
+
+
+def _notes(module: Any, weight: float | None) -> tuple[str, ...]:  # noqa: ANN401 - scvi's
+    notes = []
+    if weight is not None and weight != 1.0:
+        notes.append(
+            f"scvi's training ended at a KL weight of {weight:.3g}, by which causes are judged; every likelihood here "
+            "counts the KL in full, as get_elbo does."
+        )
+        if weight < 1.0:
+            notes.append(
+                "If that was a warm-up (n_epochs_kl_warmup, 400 by default), it was not over: dimensions in use now "
+                "may still collapse in a longer training."
+            )
+    if not module.use_observed_lib_size:
+        notes.append("The library size is latent too: its KL is counted with the reconstruction, not with a dimension.")
+    return tuple(notes)
+
+
+def _leave_out(module: nn.Module, state: dict[str, Any], prefix: str, metadata: object) -> None:
+    for key in [key for key in state if key.startswith(f"{prefix}equalizer.")]:
+        del state[key]
+
+
+def _do_without(module: nn.Module, keys: Any) -> None:  # noqa: ANN401 - torch's _IncompatibleKeys
+    keys.missing_keys[:] = [key for key in keys.missing_keys if "equalizer" not in key.split(".")]
