@@ -289,3 +289,35 @@ def test_a_minified_model_has_no_counts(iid):
     model.minify_adata(use_latent_qzm_key="X_latent_qzm", use_latent_qzv_key="X_latent_qzv")
     with pytest.raises(InputError, match="minified and its counts are gone"):
         diagnose_scvi(model)
+
+
+def trained_on(cells, **settings):
+    """SCVI at the full KL weight from the start, with lambda if there are settings."""
+    model, callback = model_of(cells, n_latent=20, n_hidden=64, gene_likelihood="nb"), CollapseCallback()
+    if settings:
+        equalize_scvi(model, **settings)
+    train(model, epochs=60, callbacks=[callback], plan={"lr": 2e-2})
+    return diagnose_scvi(model, history=callback.history, iw_samples=4), callback
+
+
+@pytest.fixture(scope="module")
+def collapsed(blood):
+    return trained_on(blood)
+
+
+def test_real_counts_collapse_scvi_and_the_report_says_why(collapsed):
+    report, callback = collapsed
+    assert report.active_units <= 10
+    causes = [cause for cause in report.causes if cause is not None]
+    assert len(causes) == 20 - report.active_units
+    assert sum(cause in ("gradient imbalance", "information gap") for cause in causes) > len(causes) / 2
+    assert "when it last carried something" in str(report)
+    assert callback.monitor.warnings  # said while it happened
+
+
+def test_one_line_keeps_more_dimensions(blood, collapsed):
+    before, _ = collapsed
+    after, _ = trained_on(blood, delta=1.4, release_epochs=30, total_epochs=60, release_path="delta")
+    assert after.active_units >= before.active_units + 4
+    assert after.excess_kl == pytest.approx(0.0, abs=1e-9)  # lambda was released: an ordinary SCVI
+    assert after.nll_bound < before.nll_bound + 4.0
