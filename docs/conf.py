@@ -1,6 +1,8 @@
 """Sphinx: the documentation is built with warnings as errors, and every room of the package must be on a page."""
 
+import os
 import re
+import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
@@ -22,7 +24,9 @@ myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 120
+nb_execution_timeout = 300
+# Pages run our own commands, and those of the environment that builds them.
+os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
 
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
