@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from cli_process import TINY, bars, cli, launch, outcome, own_cache  # noqa: F401
+from cli_process import TINY, bars, cli, launch, outcome, own_cache, wait_for  # noqa: F401
 
 WORDS = ["--epochs", 4, "--checkpoint_every", 2, "--report", "false", *TINY]
 
@@ -20,12 +20,14 @@ def free_port():
         return server.getsockname()[1]
 
 
-def launch_two(words, folder):
+def start_two(words, folder):
     """What torchrun sets up, without its imports."""
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    processes = [
-        launch(words, folder / f"log{rank}", RANK=str(rank), LOCAL_RANK=str(rank), **shared) for rank in range(2)
-    ]
+    return [launch(words, folder / f"log{rank}", RANK=str(rank), LOCAL_RANK=str(rank), **shared) for rank in range(2)]
+
+
+def launch_two(words, folder):
+    processes = start_two(words, folder)
     for process in processes:
         process.join()
     return [process.exitcode for process in processes]
@@ -92,6 +94,30 @@ def test_two_processes_resume_a_finished_run(bars, tmp_path):
     before = outcome(tmp_path / "run")
     assert launch_two([*words, "--resume"], tmp_path) == [0, 0], logs(tmp_path)
     assert outcome(tmp_path / "run") == before
+
+
+def test_two_killed_processes_are_gone_on_with_by_one(cli, bars, tmp_path):
+    long = ["train", "--data", bars, *WORDS, "--epochs", 60]
+    out, whole = tmp_path / "run", tmp_path / "whole"
+    pair = start_two([*long, "--batch_size", 10, "--out", out], tmp_path)
+    wait_for(lambda: list(out.glob("checkpoints/epoch-*")), pair[0])
+    for process in pair:
+        process.kill()
+        process.join()
+    assert not (out / "metrics.json").exists()
+    wrong = cli(*long, "--batch_size", 10, "--out", out, "--resume")
+    assert wrong.code == 2
+    assert "joint_batch is 20 there and 10 here" in wrong.err
+    assert "batch_size: 10\n" in (out / "config.yaml").read_text()
+    assert cli(*long, "--batch_size", 20, "--out", out, "--resume").code == 0
+    assert cli(*long, "--batch_size", 20, "--out", whole).code == 0
+    assert (out / "config.yaml").read_text() == (whole / "config.yaml").read_text()
+    ours, expected = outcome(out), outcome(whole)
+    assert np.isclose(ours["metrics"]["nll_bound"], expected["metrics"]["nll_bound"], rtol=1e-2)
+    assert np.allclose(ours["history"]["loss"], expected["history"]["loss"], rtol=1e-2)
+    refused = cli(*long, "--batch_size", 10, "--out", out, "--resume")  # finished: now its batch size is its own
+    assert refused.code == 2
+    assert "its batch_size is 20, here it is 10" in refused.err
 
 
 @pytest.mark.slow

@@ -176,7 +176,9 @@ class RunFolder:
 
     def _check_same(self, config: RunConfig) -> None:
         there = read_config(self.config)
-        for name in RunConfig.__dataclass_fields__:
+        # Under way, other processes may share the joint batch in other parts; the checkpoint tells whether it is that.
+        under_way = latest(self.checkpoints) is not None and not self.metrics.exists()
+        for name in RunConfig.__dataclass_fields__.keys() - ({"batch_size"} if under_way else set()):
             old, new = getattr(there, name), getattr(config, name)
             if old != new:
                 raise InputError(

@@ -23,7 +23,7 @@ from lambda_vae.experiments.build import (
     training_view,
 )
 from lambda_vae.experiments.composing import method_named
-from lambda_vae.experiments.config import RunConfig, read_config
+from lambda_vae.experiments.config import RunConfig, read_config, write_config
 from lambda_vae.experiments.folder import RunFolder, locked
 from lambda_vae.experiments.listeners import HistoryFile, ProgressBar, TrackerLog
 from lambda_vae.experiments.processes import check_agreement, check_trackers, make_accelerator, on_main
@@ -173,6 +173,8 @@ def _train(
     newest = checkpoints.latest(folder.checkpoints) or fork
     if newest is not None:
         trainer.restore(checkpoints.load(newest))
+        if accelerator.is_main_process:
+            write_config(folder.config, config)  # its batch size is that of the processes which finish the run
     try:
         with bar or nullcontext():
             trainer.fit()
