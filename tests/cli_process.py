@@ -15,7 +15,20 @@ from safetensors.torch import load_file
 
 from lambda_vae.cli import main
 
-__all__ = ["TINY", "Said", "bars", "cli", "launch", "outcome", "own_cache", "tree", "wait_for", "write_bars"]
+__all__ = [
+    "TINY",
+    "Said",
+    "bars",
+    "cli",
+    "colours",
+    "launch",
+    "outcome",
+    "own_cache",
+    "tree",
+    "wait_for",
+    "write_bars",
+    "write_colours",
+]
 
 #: A network and a measuring that take next to no time.
 TINY = ["--hidden", "[16]", "--latent_dim", "3", "--batch_size", "20", "--iw_samples", "4", "--evaluate_every", "0"]
@@ -83,10 +96,23 @@ def write_bars(path: Path, train: int = 60, test: int = 20) -> Path:
     return path
 
 
+def write_colours(path: Path, train: int = 100, test: int = 20) -> Path:
+    """Write RGB images of 8x8, uint8, without labels: noise, for what needs colours and not sense."""
+    pixels = np.random.default_rng(0).integers(0, 256, (train + test, 8, 8, 3), dtype=np.uint8)
+    np.savez(path, train=pixels[:train], test=pixels[train:])
+    return path
+
+
 @pytest.fixture(scope="session")
 def bars(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same file for all tests of this session, so that it is prepared once."""
     return write_bars(tmp_path_factory.mktemp("bars") / "bars.npz")
+
+
+@pytest.fixture(scope="session")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same file for all tests of this session, so that it is prepared once."""
+    return write_colours(tmp_path_factory.mktemp("colours") / "colours.npz")
 
 
 def _child(words: list[str], log: str, environment: dict[str, str]) -> None:

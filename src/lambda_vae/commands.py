@@ -111,7 +111,7 @@ def _reproduce(options: Namespace, console: Console) -> None:
     if options.table in FIGURES:
         _reproduce_figure(options, console, engine)
         return
-    if options.runs is not None:
+    if options.runs:
         raise InputError(f"{options.table} is no figure; leave out --runs, or give --known an archive")
     known = tuple(Path(path) for path in options.known)
     settings = {name: getattr(options, name) for name in ("table", "scale", "optional", "seeds", "workers")}
@@ -129,7 +129,8 @@ def _reproduce_figure(options: Namespace, console: Console, engine: "Engine") ->
     of_tables = [f"--{name}" for name in ("only", "optional", "seeds", "known") if getattr(options, name)]
     if of_tables:
         raise InputError(f"{options.table} is a figure; {', '.join(of_tables)} is for tables, leave it out")
-    choice = FigureChoice(options.table, options.data, options.scale, options.workers, _path(options.runs))
+    runs = tuple(Path(path) for path in options.runs)
+    choice = FigureChoice(options.table, options.data, options.scale, options.workers, runs)
     out = _path(options.out) or choice.default_out
     rows = reproduce_figure(choice, out, resume=options.resume, console=console, engine=engine)
     _say(console, f"figure: {out / f'{choice.name}.svg'}")

@@ -144,7 +144,7 @@ def reproduce_parser() -> Parser:
     parser.add_argument("table", type=str, help=f"one of {', '.join(PUBLISHED)}")
     parser.add_argument("--data", type=str | None, default=None, help="other data than the table's or figure's own")
     parser.add_argument("--scale", type=str, default="paper", help=f"one of {', '.join(scales)}")
-    parser.add_argument("--runs", type=str, default=None, help="draw a figure from the runs of this comparison")
+    parser.add_argument("--runs", type=str, nargs="+", default=[], help="draw a figure from these comparisons")
     parser.add_argument("--only", type=str, nargs="+", default=[], help="names of rows; all but optional ones else")
     parser.add_argument("--optional", action="store_true", help="the optional rows too: compositions with λ")
     parser.add_argument("--seeds", type=int | None, default=None, help="of each row at most so many now; else all")

@@ -147,6 +147,17 @@ def test_tables_of_images_are_trained_by_the_papers_recipe(table, network, data,
     assert (rate(5.0), rate(400.0)) == (pytest.approx(8e-4), 1e-5)
 
 
+@pytest.mark.parametrize("data", ["cifar10", "celeba64"])
+@pytest.mark.parametrize("scale", ["smoke", "cpu", "paper"])
+@pytest.mark.parametrize("number", [6, 7, 8, 9])
+def test_figures_of_images_have_the_very_runs_of_their_table(number, scale, data):
+    table = "table3" if number == 9 else "table2"
+    figure, whole = (Reproduction(name, data, scale) for name in (f"figure{number}", table))
+    runs = [figure.runs(recipe, data) for recipe in load_recipes(f"figure{number}")]
+    assert runs == [whole.runs(recipe, data)[:1] for recipe in load_recipes(table)]
+    assert len(runs) == 2
+
+
 @pytest.mark.parametrize("table", ["table2", "table3"])
 @pytest.mark.parametrize("scale", ["smoke", "cpu"])
 def test_tables_of_images_shrink_alike_for_both_methods(table, scale):

@@ -7,9 +7,8 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from cli_process import cli, outcome, own_cache  # noqa: F401
+from cli_process import cli, colours, outcome, own_cache  # noqa: F401
 from test_compare import forked  # noqa: F401
 
 from lambda_vae.experiments import reproduce
@@ -142,11 +141,9 @@ def test_smoke_takes_the_first_rows_of_larger_data_and_the_page_says_what_must_b
 
 
 @pytest.mark.parametrize("table", ["table2", "table3"])
-def test_a_table_of_images_is_run_on_colours_with_bits_per_dimension(cli, tmp_path, table):
-    pixels = np.random.RandomState(0).randint(0, 256, (120, 8, 8, 3), dtype=np.uint8)
-    np.savez(tmp_path / "colours.npz", train=pixels[:100], test=pixels[100:])
+def test_a_table_of_images_is_run_on_colours_with_bits_per_dimension(cli, tmp_path, colours, table):
     out = tmp_path / "out"
-    said = cli("reproduce", table, "--data", tmp_path / "colours.npz", "--scale", "smoke", "--out", out)
+    said = cli("reproduce", table, "--data", colours, "--scale", "smoke", "--out", out)
     assert said.code == 0, said.err
     rows = rows_of(out)
     assert [(row["recipe"], row["status"]) for row in rows] == [("vae", "done"), ("lambda-1.001", "done")]

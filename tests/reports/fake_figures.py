@@ -1,4 +1,4 @@
-"""Invented records of the paper's five figures, small and plain, as `reproduce` writes them."""
+"""Invented records of the paper's figures, small and plain, as `reproduce` writes them."""
 
 from typing import Any
 
@@ -103,12 +103,76 @@ def _pictures() -> dict[str, Any]:
     return {"originals": images, "runs": runs}
 
 
+def _pair(**of_method: Any) -> dict[str, Any]:
+    """A panel with both runs; each keyword holds the plain run's value and ours."""
+    runs = []
+    for place, (label, method, delta) in enumerate((("VAE", "vae", None), ("λ-VAE δ=1.001", "lambda-vae", 1.001))):
+        own = {name: values[place] for name, values in of_method.items()}
+        runs.append({
+            "label": label, "run": f"{method}-seed0", "method": method, "delta": delta, "beta": 1.0, "seed": 0,
+            "epochs": _EPOCHS[-1], "latent_dim": 512, **own,
+        })  # fmt: skip
+    return {"data": "cifar10", "runs": runs}
+
+
+def _capacities() -> dict[str, Any]:
+    rising = np.array([0.1, 0.3, 0.7, 0.9, 1.0])
+    panel = _pair(
+        epoch=(_EPOCHS, _EPOCHS), ramp_epochs=(0, 8), active_units=(339, 512), snr_capacity=(628.0, 1760.0),
+        snr_capacity_predicted=(None, 1768.0), decoder_capacity=(169.0, 361.0),
+        snr_capacity_by_epoch=((600 * rising).tolist(), (1700 * rising).tolist()),
+        decoder_capacity_by_epoch=((170 * rising).tolist(), (350 * rising).tolist()),
+    )  # fmt: skip
+    return {"panels": [panel]}
+
+
+def _alignments() -> dict[str, Any]:
+    std = np.linspace(0.1, 0.95, 30)
+    exponent = np.minimum(20, np.log(1 - 1 / 1.001) / (2 * np.log(std))).clip(1)
+    panel = _pair(
+        std=(np.linspace(0.2, 0.99, 30).tolist(), (std - 0.001).tolist()), running_std=(None, std.tolist()),
+        exponent=([1.0] * 30, exponent.tolist()), max_exponent=(20.0, 20.0), refresh_every=(5, 5), decay=(0.9, 0.9),
+        ramp=(1.0, 1.0),
+    )  # fmt: skip
+    return {"panels": [panel]}
+
+
+def _colours() -> dict[str, Any]:
+    images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).tolist()
+    wrong, right = np.linspace(0.03, 0.05, 16), np.linspace(0.01, 0.02, 16)
+    panel = _pair(
+        reconstructions=(images, images), squared_error=(wrong.tolist(), right.tolist()), detail=(0.2, 0.6),
+        surrogate_bpd=(4.645, 4.314), nll_bound_bpd=(4.645, 4.6), decoder_capacity=(169.0, 361.0),
+        snr_capacity=(628.0, 1760.0), active_units=(339, 512),
+    )  # fmt: skip
+    return {"panels": [{**panel, "originals": images}]}
+
+
+def _by_pixel() -> dict[str, Any]:
+    images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)).tolist()
+    wrong, right = np.linspace(0.03, 0.05, 16), np.linspace(0.01, 0.02, 16)
+
+    def modes(own: Any, other: Any) -> dict[str, Any]:
+        mode = {"reconstructions": images, "squared_error": own.tolist(), "squared_error_of_other_code": other.tolist()}
+        return {"greedy": mode, "ancestral": dict(mode)}
+
+    panel = _pair(
+        modes=(modes(wrong, wrong), modes(right, wrong)), surrogate_bpd=(3.518, 3.494), nll_bound_bpd=(3.518, 3.6),
+        decoder_capacity=(12.1, 75.0), snr_capacity=(100.0, 1700.0), active_units=(134, 512),
+    )  # fmt: skip
+    return {"panels": [{**panel, "originals": images}]}
+
+
 RECORDS = {
     "figure1": _causes,
     "figure2": _equalization,
     "figure3": _mixtures,
     "figure4": _histograms,
     "figure5": _pictures,
+    "figure6": _capacities,
+    "figure7": _alignments,
+    "figure8": _colours,
+    "figure9": _by_pixel,
 }
 
 

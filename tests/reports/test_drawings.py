@@ -1,6 +1,7 @@
 """The paper's figures from invented records: drawn, readable without colour, and judged by their own numbers."""
 
 import json
+import math
 from pathlib import Path
 
 import matplotlib as mpl
@@ -12,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from lambda_vae.errors import InputError
 from lambda_vae.reports.claims import AGREES, DIFFERS, IN_PART, NOT_SHOWN, Claim, claims_page
 from lambda_vae.reports.drawings import DRAWINGS, find_drawing, write_drawing
+from lambda_vae.reports.figure7 import Alignment
 
 
 @pytest.fixture(params=RECORDS)
@@ -59,7 +61,7 @@ def test_no_series_is_told_apart_by_colour_alone(name: str) -> None:
         without_colour = {kind[1:] for kind in kinds}
         assert len(without_colour) >= len({kind[0] for kind in kinds}), f"{name}: {kinds}"
         seen += len(kinds)
-    assert seen > 0 or name == "figure5"  # which has pictures and a row of single points
+    assert seen > 0 or name in ("figure5", "figure8")  # which have pictures, and the one a row of single points
 
 
 def test_the_check_of_colours_can_fail() -> None:
@@ -141,6 +143,114 @@ def test_claims_on_generation_turn_with_the_numbers() -> None:
         run["prior_elbo"] = None
     assert verdicts("figure5", numbers)[1] == NOT_SHOWN
     assert len(DRAWINGS["figure5"].draw(numbers).axes) == with_judge - 1
+
+
+def test_claims_on_capacities_turn_with_the_numbers() -> None:
+    numbers = RECORDS["figure6"]()
+    assert verdicts("figure6", numbers) == [AGREES, AGREES]
+    plain, ours = numbers["panels"][0]["runs"]
+    ours["snr_capacity"], ours["decoder_capacity"] = 700.0, 100.0
+    assert verdicts("figure6", numbers) == [IN_PART, DIFFERS]
+    ours["decoder_capacity"] = 361.0
+    ours["decoder_capacity_by_epoch"].reverse()
+    assert verdicts("figure6", numbers) == [IN_PART, IN_PART], "it does not rise in parallel"
+    plain["snr_capacity"] = None
+    assert verdicts("figure6", numbers)[0] == DIFFERS
+    assert "unknown nats for the VAE" in DRAWINGS["figure6"].claims(numbers)[0].seen
+    DRAWINGS["figure6"].draw(numbers)
+
+
+def test_claims_on_alignment_turn_with_the_numbers() -> None:
+    numbers = RECORDS["figure7"]()
+    assert verdicts("figure7", numbers) == [AGREES, DIFFERS, AGREES], "Eq. 16 puts lambda_max where sigma is near 1"
+    plain, ours = numbers["panels"][0]["runs"]
+    assert "30 of 30 within 0.01, r = 1.0000" in DRAWINGS["figure7"].claims(numbers)[0].seen
+    ours["std"] = [0.2] * 15 + [0.6] * 15  # the finished model is elsewhere
+    assert verdicts("figure7", numbers)[0] == IN_PART
+    ours["running_std"][3] += 0.2
+    assert verdicts("figure7", numbers)[0] == DIFFERS
+    ours["exponent"] = ours["exponent"][::-1]
+    plain["std"] = [0.5] * 30
+    assert verdicts("figure7", numbers)[1:] == [AGREES, IN_PART]
+    ours["running_std"] = None
+    assert verdicts("figure7", numbers)[0] == NOT_SHOWN
+    DRAWINGS["figure7"].draw(numbers)
+
+
+def test_a_correlation_with_a_constant_is_not_a_number_and_says_why() -> None:
+    numbers = RECORDS["figure7"]()
+    ours = numbers["panels"][0]["runs"][1]
+    ours["exponent"], ours["running_std"], ours["std"] = [20.0] * 30, [0.99] * 30, [0.98] * 30
+    seen = DRAWINGS["figure7"].claims(numbers)[0].seen
+    assert "r = NaN (λ is 20 in every dimension)" in seen
+    alignment = Alignment.of(ours, [0.3, *ours["std"][1:]])
+    assert math.isnan(alignment.correlation)
+    DRAWINGS["figure7"].draw(numbers)
+
+
+def test_the_curve_is_where_the_ramp_has_let_it_come() -> None:
+    numbers = RECORDS["figure7"]()
+    ours = numbers["panels"][0]["runs"][1]
+    ours["ramp"], ours["exponent"] = 0.5, [1 + (value - 1) / 2 for value in ours["exponent"]]
+    assert Alignment.of(ours, ours["running_std"]).distance.max() < 1e-6
+    assert "The ramp has come to 50%" in DRAWINGS["figure7"].claims(numbers)[0].seen
+
+
+def test_claims_on_reconstructions_turn_with_the_numbers() -> None:
+    numbers = RECORDS["figure8"]()
+    assert verdicts("figure8", numbers) == [AGREES, AGREES]
+    plain, ours = numbers["panels"][0]["runs"]
+    ours["detail"], ours["nll_bound_bpd"] = 0.1, 5.0
+    assert verdicts("figure8", numbers) == [IN_PART, IN_PART]
+    ours["squared_error"], ours["surrogate_bpd"] = plain["squared_error"], 5.0
+    assert verdicts("figure8", numbers) == [DIFFERS, DIFFERS]
+    ours["surrogate_bpd"] = None
+    assert verdicts("figure8", numbers)[1] == NOT_SHOWN
+
+
+def test_claims_on_a_pixelcnn_turn_with_the_numbers() -> None:
+    numbers = RECORDS["figure9"]()
+    assert verdicts("figure9", numbers) == [AGREES] * 5
+    plain, ours = numbers["panels"][0]["runs"]
+    plain["modes"]["greedy"]["squared_error"] = ours["modes"]["greedy"]["squared_error"]  # it looks at z as well
+    assert verdicts("figure9", numbers)[3:] == [DIFFERS, AGREES]
+    ours["modes"]["ancestral"]["squared_error_of_other_code"] = ours["modes"]["ancestral"]["squared_error"]
+    assert verdicts("figure9", numbers)[4] == DIFFERS, "another's code does no harm: z is not looked at"
+    ours |= {"surrogate_bpd": 3.0, "active_units": 300, "decoder_capacity": 20.0}
+    assert verdicts("figure9", numbers)[:3] == [DIFFERS, IN_PART, IN_PART]
+    ours["surrogate_bpd"], plain["active_units"] = None, 400
+    assert verdicts("figure9", numbers)[:2] == [NOT_SHOWN, DIFFERS]
+
+
+@pytest.mark.parametrize("name", ["figure6", "figure7", "figure8", "figure9"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_missing_run_is_said_to_be_missing(name: str, place: int) -> None:
+    numbers = RECORDS[name]()
+    gone = numbers["panels"][0]["runs"].pop(place)
+    (claim,) = DRAWINGS[name].claims(numbers)
+    assert claim.verdict == NOT_SHOWN
+    assert f"No finished run of {gone['method']}" in claim.seen
+    DRAWINGS[name].draw(numbers)
+    numbers["panels"][0]["runs"].clear()
+    assert verdicts(name, numbers) == [NOT_SHOWN]
+    DRAWINGS[name].draw(numbers)
+
+
+@pytest.mark.parametrize("name", ["figure6", "figure7", "figure8", "figure9"])
+def test_each_data_set_has_a_row_and_claims_of_its_own(name: str) -> None:
+    numbers = RECORDS[name]()
+    single = len(DRAWINGS[name].draw(numbers).axes), len(verdicts(name, numbers))
+    numbers["panels"].append({**numbers["panels"][0], "data": "mine"})
+    assert len(DRAWINGS[name].draw(numbers).axes) == 2 * single[0]
+    claims = DRAWINGS[name].claims(numbers)
+    assert len(claims) == 2 * single[1]
+    assert claims[-1].paper.startswith("CIFAR-10 (here: mine)")
+
+
+def test_claims_on_faces_stand_beside_the_papers_on_faces() -> None:
+    numbers = RECORDS["figure6"]()
+    numbers["panels"][0]["data"] = "celeba64-cpu"
+    assert "CelebA-64: under optimal λ, C_SNR grows from 2198 to 3646" in DRAWINGS["figure6"].claims(numbers)[0].paper
 
 
 def test_bars_and_line_breaks_do_not_break_the_table() -> None:

@@ -22,7 +22,16 @@ from lambda_vae.files import read_json, write_json
 from lambda_vae.reports.records import ComparisonRecord, RunRecord
 from lambda_vae.training import checkpoints
 
-__all__ = ["histograms_record", "measure_snapshots", "mixtures_record", "pictures_record"]
+__all__ = [
+    "histograms_record",
+    "identity_of",
+    "measure_snapshots",
+    "mixtures_record",
+    "numbers",
+    "pictures_record",
+    "pixel_lists",
+    "usable",
+]
 
 #: Points of a scatter: as many as can be told apart in print.
 _SHOWN = 400
@@ -91,18 +100,18 @@ def _scene(
     component = labels[view.index].numpy()
     return {
         "epochs": config.epochs,
-        "noise": _list(codes.std.mean(0)),
-        "exponent": None if snapshot.exponent is None else _list(snapshot.exponent),
-        "rmse": _list((decoded - x).square().mean(0).sqrt()),
-        "data_std": _list(x.std(0)),
+        "noise": numbers(codes.std.mean(0)),
+        "exponent": None if snapshot.exponent is None else numbers(snapshot.exponent),
+        "rmse": numbers((decoded - x).square().mean(0).sqrt()),
+        "data_std": numbers(x.std(0)),
         "agreement": {
             "latent": _agreement(z.numpy(), component),
             "reconstruction": _agreement(decoded.numpy(), component),
         },
         "component": component[:_SHOWN].tolist(),
-        "x": [_list(row) for row in x[:_SHOWN]],
-        "z": [_list(row) for row in z[:_SHOWN]],
-        "decoded": [_list(row) for row in decoded[:_SHOWN]],
+        "x": [numbers(row) for row in x[:_SHOWN]],
+        "z": [numbers(row) for row in z[:_SHOWN]],
+        "decoded": [numbers(row) for row in decoded[:_SHOWN]],
     }
 
 
@@ -124,15 +133,15 @@ def mixtures_record(comparisons: Mapping[str, ComparisonRecord], count: int) -> 
     """
     return {
         "panels": [
-            {"data": name, "runs": [_mixture_run(run, count) for run in _usable(record.runs)]}
+            {"data": name, "runs": [_mixture_run(run, count) for run in usable(record.runs)]}
             for name, record in comparisons.items()
         ]
     }
 
 
 def _mixture_run(run: RunRecord, count: int) -> dict[str, Any]:
-    tracks = {name: [_list(row) for row in run.track(name)] for name in _TRACKS}
-    return {**_identity(run), "epoch": run.history["epochs"], **tracks, **measure_snapshots(run.path, count)}
+    tracks = {name: [numbers(row) for row in run.track(name)] for name in _TRACKS}
+    return {**identity_of(run), "epoch": run.history["epochs"], **tracks, **measure_snapshots(run.path, count)}
 
 
 def histograms_record(runs: Iterable[RunRecord]) -> dict[str, Any]:
@@ -144,12 +153,12 @@ def histograms_record(runs: Iterable[RunRecord]) -> dict[str, Any]:
     return {
         "runs": [
             {
-                **_identity(run),
+                **identity_of(run),
                 "epoch": run.history["epochs"],
-                "std": [_list(row) for row in run.track("std_mean")],
-                "exponent": [_list(row) for row in run.track("exponent")],
+                "std": [numbers(row) for row in run.track("std_mean")],
+                "exponent": [numbers(row) for row in run.track("exponent")],
             }
-            for run in _usable(runs)
+            for run in usable(runs)
         ]
     }
 
@@ -164,19 +173,19 @@ def pictures_record(runs: Iterable[RunRecord], count: int = 10) -> dict[str, Any
     Raises:
         InputError: A run has no pictures, or other originals than the first one.
     """
-    chosen = _usable(runs)
+    chosen = usable(runs)
     for run in chosen:
         if not run.images:
             raise InputError(f"{run.path} has no images.npz; this figure needs runs on images")
         if not np.array_equal(run.images["originals"], chosen[0].images["originals"]):
             raise InputError(f"{run.path} shows other originals than {chosen[0].path}; give runs on the same data")
     return {
-        "originals": _pixels(chosen[0].images["originals"][:count]),
+        "originals": pixel_lists(chosen[0].images["originals"][:count]),
         "runs": [
             {
-                **_identity(run),
-                "reconstructions": _pixels(run.images["reconstructions"][:count]),
-                "samples": _pixels(run.images["prior_samples"][:count]),
+                **identity_of(run),
+                "reconstructions": pixel_lists(run.images["reconstructions"][:count]),
+                "samples": pixel_lists(run.images["prior_samples"][:count]),
                 "reconstruction": run.row.get("reconstruction"),
                 "nll_bound": run.row.get("nll_bound"),
                 "surrogate_nll": run.row.get("surrogate_nll"),
@@ -189,20 +198,41 @@ def pictures_record(runs: Iterable[RunRecord], count: int = 10) -> dict[str, Any
     }
 
 
-def _usable(runs: Iterable[RunRecord]) -> list[RunRecord]:
+def usable(runs: Iterable[RunRecord]) -> list[RunRecord]:
+    """Return the runs that came through and have a history of their dimensions.
+
+    Args:
+        runs: Finished runs.
+    """
     return [run for run in runs if not run.failed and run.track("std_mean").size]
 
 
-def _identity(run: RunRecord) -> dict[str, Any]:
+def identity_of(run: RunRecord) -> dict[str, Any]:
+    """Return what a figure names a run by.
+
+    Args:
+        run: The run.
+    """
     label = run.label.removesuffix(f", {run.row['epochs']} epochs")  # which a table of several lengths appends
     keys = ("run", "method", "delta", "beta", "seed", "epochs")
     return {"label": label, **{key: run.row.get(key) for key in keys}}
 
 
-def _pixels(images: NDArray[np.uint8]) -> list[Any]:
+def pixel_lists(images: NDArray[np.uint8]) -> list[Any]:
+    """Return pictures as a record holds them.
+
+    Args:
+        images: [n, H, W] or [n, H, W, 3].
+    """
     pixels: list[Any] = images.tolist()
     return pixels
 
 
-def _list(values: Tensor | NDArray[np.floating] | Sequence[float]) -> list[float]:
-    return [float(f"{float(value):.5g}") for value in values]
+def numbers(values: Tensor | NDArray[np.floating] | Sequence[float], digits: int = 5) -> list[float]:
+    """Return numbers as a record holds them.
+
+    Args:
+        values: Of one axis.
+        digits: So many of each are kept.
+    """
+    return [float(f"{float(value):.{digits}g}") for value in values]

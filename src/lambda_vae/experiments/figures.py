@@ -1,8 +1,9 @@
-"""`reproduce figure1` to `figure5`: each figure of the paper from its runs, or from the theory alone."""
+"""`reproduce figure1` to `figure9`: each figure of the paper from its runs, or from the theory alone."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,17 @@ from rich.console import Console
 
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import load_data
-from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig, to_yaml
 from lambda_vae.experiments.engine import LOCAL, Engine
+from lambda_vae.experiments.figure_found import found_runs
+from lambda_vae.experiments.figure_images import alignments_record, capacities_record
+from lambda_vae.experiments.figure_reconstructions import pixelcnn_record, reconstructions_record
 from lambda_vae.experiments.figure_runs import histograms_record, mixtures_record, pictures_record
 from lambda_vae.experiments.figure_theory import causes_record, equalization_record
 from lambda_vae.experiments.folder import check_kept, check_room, is_locked, locked
+from lambda_vae.experiments.paper_tables import PUBLISHED
 from lambda_vae.experiments.provenance import command_line, provenance
-from lambda_vae.experiments.recipe import SCALES, Recipe, load_recipes, runs_of
+from lambda_vae.experiments.recipe import Recipe, load_recipes
 from lambda_vae.experiments.reproduce import Reproduction, reproduce
 from lambda_vae.experiments.results import describe_data
 from lambda_vae.experiments.values import nearest
@@ -39,16 +43,25 @@ class PaperFigure:
         data: What it is made on, a comparison each; none for theory alone.
         other_data: Whether it may be asked for on other data.
         images: Whether that must be images.
+        several: Whether it has a panel for each data set, so that it can be drawn from several comparisons.
+        also: Further data that it is made on where they are there.
     """
 
     collect: Callable[[Comparisons], dict[str, Any]]
     data: tuple[str, ...] = ()
     other_data: bool = False
     images: bool = False
+    several: bool = False
+    also: tuple[str, ...] = ()
 
 
 def _all_runs(comparisons: Comparisons) -> list[RunRecord]:
     return [run for record in comparisons.values() for run in record.runs]
+
+
+def _of_table(collect: Callable[[Comparisons], dict[str, Any]], *also: str) -> PaperFigure:
+    """A figure of the runs of Table 2 or 3; `PUBLISHED` knows their recipes."""
+    return PaperFigure(collect, ("cifar10",), other_data=True, several=True, also=also)
 
 
 #: Every figure of the paper that is reproduced, by its name on the command line.
@@ -63,6 +76,10 @@ FIGURES: dict[str, PaperFigure] = {
     "figure5": PaperFigure(
         lambda comparisons: pictures_record(_all_runs(comparisons)), ("omniglot",), other_data=True, images=True
     ),
+    "figure6": _of_table(capacities_record, "celeba64"),
+    "figure7": _of_table(alignments_record, "celeba64"),
+    "figure8": _of_table(reconstructions_record, "celeba64"),
+    "figure9": _of_table(pixelcnn_record),
 }
 
 
@@ -75,7 +92,7 @@ class FigureChoice:
         data: Other data than its own.
         scale: A name in `SCALES`.
         workers: Runs at a time; one a core if not given.
-        runs: Folder of a comparison whose finished runs are drawn; nothing is trained then.
+        runs: Folders of comparisons whose finished runs are drawn; nothing is trained then.
 
     Raises:
         InputError: An unknown name, data that does not fit the figure, or a comparison where none is of use.
@@ -85,7 +102,7 @@ class FigureChoice:
     data: str | None = None
     scale: str = "paper"
     workers: int | None = None
-    runs: Path | None = None
+    runs: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         if self.name not in FIGURES:
@@ -96,8 +113,10 @@ class FigureChoice:
         if self.data is not None and self.data not in self.figure.data and not self.figure.other_data:
             own = f"is made on {' and '.join(self.figure.data)}" if self.figure.data else "is theory and takes no data"
             raise InputError(f"{self.name} {own}; leave out --data {self.data}")
-        if self.runs is not None and not self.figure.other_data:
-            raise InputError(f"{self.name} is not drawn from the runs of others; leave out --runs {self.runs}")
+        if self.runs and not self.figure.other_data:
+            raise InputError(f"{self.name} is not drawn from the runs of others; leave out --runs {self._places}")
+        if len(self.runs) > 1 and not self.figure.several:
+            raise InputError(f"{self.name} is drawn from one comparison; give one of --runs {self._places}")
 
     @property
     def figure(self) -> PaperFigure:
@@ -105,9 +124,20 @@ class FigureChoice:
         return FIGURES[self.name]
 
     @property
+    def _places(self) -> str:
+        return " ".join(map(str, self.runs))
+
+    @cached_property
+    def absent(self) -> tuple[str, ...]:
+        """The data that it would be made on too but that is not there."""
+        wanted = self.figure.also if self.data is None and not self.runs else ()
+        return tuple(name for name in wanted if not _is_there(name))
+
+    @property
     def all_data(self) -> tuple[str, ...]:
         """The data it is made on."""
-        return self.figure.data if self.data is None else (self.data,)
+        own = (*self.figure.data, *(name for name in self.figure.also if name not in self.absent))
+        return own if self.data is None else (self.data,)
 
     @property
     def default_out(self) -> Path:
@@ -118,8 +148,16 @@ class FigureChoice:
     @property
     def identity(self) -> dict[str, Any]:
         """What its folder says it holds."""
-        own = {"runs": str(self.runs)} if self.runs is not None else {"data": list(self.all_data), "scale": self.scale}
+        own = {"runs": self._places} if self.runs else {"data": list(self.all_data), "scale": self.scale}
         return {"figure": self.name, **own}
+
+
+def _is_there(name: str) -> bool:
+    try:
+        load_data(RunConfig(data=name))
+    except InputError:
+        return False
+    return True
 
 
 def reproduce_figure(
@@ -144,7 +182,7 @@ def reproduce_figure(
     """
     started = datetime.now(UTC)
     _check_data(choice)
-    found = _finished(choice) if choice.runs is not None else None
+    found = found_runs(choice.name, choice.runs) if choice.runs else None
     _check_folder(out, choice, resume=resume)
     with locked(out):
         write_atomic(out / "config.yaml", to_yaml(choice.identity))
@@ -160,10 +198,11 @@ def reproduce_figure(
 
 
 def _check_data(choice: FigureChoice) -> None:
-    for name in choice.all_data if choice.runs is None else ():
+    for name in () if choice.runs else choice.all_data:
         dataset = load_data(RunConfig(data=name))
         if choice.figure.images and dataset.kind != "image":
             raise InputError(f"{choice.name} shows pictures and {name} holds vectors; give data of images")
+        PUBLISHED[choice.name].check_data(dataset)
 
 
 def _check_folder(out: Path, choice: FigureChoice, *, resume: bool) -> None:
@@ -186,38 +225,14 @@ def _train(
     return comparisons
 
 
-def _finished(choice: FigureChoice) -> dict[str, ComparisonRecord]:
-    """The comparison of others, cut down to one run for each of the figure's recipes: the longest, then the first."""
-    assert choice.runs is not None
-    record = load_comparison(choice.runs)
-    picked = [run for recipe in load_recipes(choice.name) if (run := _like(recipe, record.runs)) is not None]
-    if not picked:
-        wanted = ", ".join(recipe.method for recipe in load_recipes(choice.name))
-        raise InputError(f"{choice.runs} holds no finished run that {choice.name} shows; it shows {wanted}")
-    return {record.data or "data": replace(record, runs=tuple(picked), rows=tuple(run.row for run in picked))}
-
-
-def _like(recipe: Recipe, runs: Iterable[RunRecord]) -> RunRecord | None:
-    config = runs_of(recipe, "", SCALES["paper"])[0]
-    method = method_named(config.method)
-    wanted = {
-        "method": method.name,
-        "delta": config.delta if method.uses("delta") else None,
-        "beta": config.beta if method.uses("beta") else 1.0,
-        "release_epochs": 0,
-    }
-    fitting = [run for run in runs if not run.failed and wanted.items() <= dict(run.row).items()]
-    return min(fitting, key=lambda run: (-run.row["epochs"], run.row["seed"]), default=None)
-
-
 def _provenance(choice: FigureChoice, comparisons: Comparisons, started: datetime) -> dict[str, Any]:
     runs = _all_runs(comparisons)
     seeds = sorted({int(run.row["seed"]) for run in runs})
-    if choice.runs is not None:
-        data = dict(next(iter(comparisons.values())).provenance.get("data") or {})
+    if choice.runs:
+        described = [dict(comparison.provenance.get("data") or {}) for comparison in comparisons.values()]
     else:
         described = [describe_data(RunConfig(data=name), load_data(RunConfig(data=name))) for name in choice.all_data]
-        data = described[0] if len(described) == 1 else {"name": ", ".join(one["name"] for one in described)}
+    data = described[0] if len(described) == 1 else {"name": ", ".join(str(one.get("name")) for one in described)}
     made = {run.row["run"]: run.provenance.get("commit") for run in runs}
     return {**provenance(command_line(), seeds, data, {}, started), "runs": made}
 
@@ -228,10 +243,11 @@ def _notes(choice: FigureChoice, comparisons: Comparisons) -> list[str]:
         notes |= dict.fromkeys(map(str, comparison.provenance.get("notes") or ()))
     for recipe, lengths in _other_lengths(choice, comparisons):
         notes[f"These runs have {', '.join(map(str, lengths))} epochs; the paper's have {recipe.epochs}."] = None
-    return list(notes)
+    left_out = (f"{name} is left out, for it is not here; `lambda-vae data prepare {name}`." for name in choice.absent)
+    return [*notes, *left_out]
 
 
 def _other_lengths(choice: FigureChoice, comparisons: Comparisons) -> Sequence[tuple[Recipe, list[int]]]:
     lengths = sorted({int(run.row["epochs"]) for run in _all_runs(comparisons)})
     first = load_recipes(choice.name)[:1]
-    return [(recipe, lengths) for recipe in first if choice.runs is not None and lengths != [recipe.epochs]]
+    return [(recipe, lengths) for recipe in first if choice.runs and lengths != [recipe.epochs]]

@@ -1,7 +1,7 @@
 """The published tables that there are recipes for: what their runs share, and how much of them may be run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -96,6 +96,7 @@ class Table:
         of_data: Further ones for one data set.
         scales: How much of it may be run, by name.
         channels: Of its images; any data if left out.
+        recipes: The table whose recipes it has; its own if empty.
     """
 
     title: str
@@ -104,6 +105,7 @@ class Table:
     of_data: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
     scales: Mapping[str, Scale] = field(default_factory=lambda: SCALES)
     channels: int | None = None
+    recipes: str = ""
 
     def settings_for(self, data: str) -> dict[str, Any]:
         """Return what all rows share on one data set.
@@ -145,5 +147,18 @@ TABLES: dict[str, Table] = {
     "table3": Table("Table 3", "cifar10", {**_IMAGES, "network": "pixelcnn"}, {}, _IMAGE_SCALES, channels=3),
 }
 
-#: Everything that `reproduce` makes anew: the tables, and the figures, whose runs have their settings in their recipes.
-PUBLISHED: dict[str, Table] = {**TABLES, **{f"figure{number}": Table(f"Figure {number}") for number in range(1, 6)}}
+
+def _figure_of(table: str, number: int) -> Table:
+    """A figure of a table's runs: the very same ones, the first seed alone, so that nothing is trained twice."""
+    own = TABLES[table]
+    scales = {name: replace(scale, seeds=1) for name, scale in own.scales.items()}
+    return replace(own, title=f"Figure {number}", scales=scales, recipes=table)
+
+
+#: Everything that `reproduce` makes anew. Runs of figures have their settings in their recipes, or those of a table.
+PUBLISHED: dict[str, Table] = {
+    **TABLES,
+    **{f"figure{number}": Table(f"Figure {number}") for number in range(1, 6)},
+    **{f"figure{number}": _figure_of("table2", number) for number in range(6, 9)},
+    "figure9": _figure_of("table3", 9),
+}

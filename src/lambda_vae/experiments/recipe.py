@@ -118,7 +118,7 @@ def load_recipes(table: str) -> tuple[Recipe, ...]:
         raise InputError(
             f"unknown table or figure {table!r}{nearest(table, PUBLISHED)}; there are {', '.join(PUBLISHED)}"
         )
-    folder = Path(str(files("lambda_vae.experiments"))) / "recipes" / table
+    folder = Path(str(files("lambda_vae.experiments"))) / "recipes" / (PUBLISHED[table].recipes or table)
     recipes = tuple(recipe_from(read_yaml(path), str(path)) for path in sorted(folder.glob("*.yaml")))
     names = [recipe.name for recipe in recipes]
     for name in names:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from lambda_vae.errors import InputError
 from lambda_vae.files import json_text, read_json, write_atomic, write_json
-from lambda_vae.reports import figure1, figure2, figure3, figure4, figure5
+from lambda_vae.reports import figure1, figure2, figure3, figure4, figure5, figure6, figure7, figure8, figure9
 from lambda_vae.reports.claims import Claim, claims_page
 from lambda_vae.reports.style import save_figure
 
@@ -64,6 +64,24 @@ DRAWINGS: dict[str, Drawing] = {
         figure5.CAPTION,
         figure5.generation_figure,
         figure5.generation_claims,
+    ),
+    "figure6": Drawing(
+        "Figure 6: capacity over training", figure6.CAPTION, figure6.capacity_figure, figure6.capacity_claims
+    ),
+    "figure7": Drawing(
+        "Figure 7: λ beside the optimum", figure7.CAPTION, figure7.alignment_figure, figure7.alignment_claims
+    ),
+    "figure8": Drawing(
+        "Figure 8: reconstructions",
+        figure8.CAPTION,
+        figure8.reconstruction_figure,
+        figure8.reconstruction_claims,
+    ),
+    "figure9": Drawing(
+        "Figure 9: reconstructions with a PixelCNN decoder",
+        figure9.CAPTION,
+        figure9.pixelcnn_figure,
+        figure9.pixelcnn_claims,
     ),
 }
 

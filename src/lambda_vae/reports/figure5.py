@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lambda_vae.reports.claims import DIFFERS, IN_PART, NOT_SHOWN, Claim, verdict
-from lambda_vae.reports.images import grid
+from lambda_vae.reports.strips import strip
 from lambda_vae.reports.style import COLORS, look, name_panel, new_figure
 
 __all__ = ["CAPTION", "generation_claims", "generation_figure"]
@@ -43,7 +43,7 @@ def generation_figure(record: Mapping[str, Any]) -> Figure:
         everything = [("test images", np.array(record["originals"], np.uint8)), *strips, *drawn]
         for place, (label, images) in enumerate(everything):
             axis = figure.add_subplot(inner[place])
-            _strip(axis, label, images)
+            strip(axis, label, images)
             if place in (0, len(runs) + 1):
                 name_panel(axis, "ab"[place > 0], "reconstructions at z = μ" if place == 0 else "draws from the prior")
         if judged:
@@ -54,15 +54,6 @@ def generation_figure(record: Mapping[str, Any]) -> Figure:
 def _greedy(samples: list[Any]) -> NDArray[np.uint8]:
     images = np.array(samples, np.uint8)
     return np.where(images > 127, images, 0).astype(np.uint8)
-
-
-def _strip(axis: Axes, label: str, images: NDArray[np.uint8]) -> None:
-    axis.imshow(grid(images, len(images), background=0), cmap="gray_r", vmin=0, vmax=255, interpolation="nearest")
-    axis.grid(False)
-    axis.set(xticks=[], yticks=[])
-    for spine in axis.spines.values():
-        spine.set_visible(False)
-    axis.set_ylabel(label.replace("$", r"\$"), rotation=0, ha="right", va="center", fontsize=8)
 
 
 def _judged(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:

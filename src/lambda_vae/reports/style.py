@@ -8,11 +8,23 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from lambda_vae.errors import InputError
 from lambda_vae.files import replacing
 
-__all__ = ["COLORS", "DASHES", "INK", "MARKERS", "look", "name_line", "name_panel", "new_figure", "save_figure"]
+__all__ = [
+    "COLORS",
+    "DASHES",
+    "INK",
+    "MARKERS",
+    "close_rows",
+    "look",
+    "name_line",
+    "name_panel",
+    "new_figure",
+    "save_figure",
+]
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#b0569b", "#c48a00", "#4aa3df", "#7a5cb0", "#808080")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (8, 2, 1, 2)))
@@ -46,6 +58,17 @@ def new_figure(width: float, height: float) -> Figure:
         height: Inches.
     """
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def close_rows(figure: Figure) -> None:
+    """Let the rows of a figure stand close together, as strips of pictures should.
+
+    Args:
+        figure: From `new_figure`.
+    """
+    layout = figure.get_layout_engine()
+    assert isinstance(layout, ConstrainedLayoutEngine)
+    layout.set(h_pad=0.02, hspace=0)
 
 
 def name_panel(axis: Axes, letter: str, title: str = "") -> None:
