@@ -107,7 +107,8 @@ def _alignment_panel(axis: Axes, runs: Sequence[Run], name: str) -> None:
                 run["std"], run["exponent"], MARKERS[place_of(run)], linestyle="none", color=COLORS[place_of(run)],
                 markersize=3.5, markerfacecolor="none", markeredgewidth=0.7, label=name_of(run),
             )  # fmt: skip
-    axis.legend(loc="upper left")
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(loc="upper left")
 
 
 def _equalized(axis: Axes, run: Run, std: Sequence[float] | None, *, of_test: bool) -> None:
