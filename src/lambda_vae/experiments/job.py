@@ -110,7 +110,7 @@ class Job:
         write_json(self.failure, {**self.identity, "status": "failed", "failure": self._last_words()})
 
     def _last_words(self) -> str:
-        code = self.process.returncode if self.process is not None else 0
+        code = 0 if self.process is None else self.process.returncode or 0
         lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
         last = lines[-1][:_LONGEST_REASON] if lines else ""
         # A sentence of ours says all; the last line of a process that broke down needs its circumstances.

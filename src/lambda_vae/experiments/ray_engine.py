@@ -125,7 +125,7 @@ class _Tasks:
         self.runs, self.mark = runs, mark
         self.notes = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
         # A worker of its own for each run; one whose machine takes its leave politely is started again as well.
-        settings = {"num_cpus": 1, "max_calls": 1, "max_retries": _RESTARTS, "retry_exceptions": [Interrupted]}
+        settings: Any = {"num_cpus": 1, "max_calls": 1, "max_retries": _RESTARTS, "retry_exceptions": [Interrupted]}
         self.task = ray.remote(**settings)(_carry_out)
 
     def launch(self, job: Job) -> "_Task":
