@@ -205,6 +205,8 @@ def test_exponent_and_equalizer_are_the_noise_of_the_report():
     assert report.nll_bound == pytest.approx(report.surrogate_nll + report.excess_kl)
     assert math.isfinite(float(report.snr_capacity_predicted[0]))
     assert report.verdicts[0] == "over-sharp"
+    by_site = run(model.encode, model.log_likelihood, model.x, equalizer=equalizer, dim="site")
+    assert by_site.exponent.tolist() == [2.0] * 9 + [1.0] * 9
 
 
 def test_neither_the_global_generator_nor_the_model_is_touched():

@@ -12,7 +12,7 @@ from torch import Tensor
 from lambda_vae.adapters.batches import ForeignBatches
 from lambda_vae.adapters.first_look import looked_at
 from lambda_vae.adapters.foreign import Encode, ForeignVAE, LogLikelihood
-from lambda_vae.adapters.latents import Axis
+from lambda_vae.adapters.latents import Axis, Latents
 from lambda_vae.adapters.modes import device_of
 from lambda_vae.diagnostics import CollapseReport, Thresholds, examine
 from lambda_vae.diagnostics import diagnose as diagnose_own
@@ -108,10 +108,10 @@ def _diagnose_foreign(
             f"diagnose was given {kinds}; it takes diagnose(encode, log_likelihood, data), the first two callables"
         )
     batches = ForeignBatches(data, batch_size, device_of(encode, log_likelihood))
-    if equalizer is not None:
-        exponent, delta = equalizer.exponent, delta or equalizer.delta
     with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
         vae = looked_at(encode, log_likelihood, _first(batches), dim)
+        if equalizer is not None:
+            exponent, delta = _exponent_of(equalizer, vae.latents), delta or equalizer.delta
         report = examine(
             vae,
             batches,
@@ -131,6 +131,14 @@ def _first(batches: Iterable[Tensor]) -> Tensor:
     if x is None:
         raise InputError("data gave no batch; if it is an iterator that was used before, give the DataLoader itself")
     return x
+
+
+def _exponent_of(equalizer: VarianceEqualizer, latents: Latents) -> Tensor:
+    """The exponent of each dimension; where every site is one, that of the channel it belongs to."""
+    like = torch.empty(1, *latents.shape, device=equalizer.exponent.device)
+    if latents.axis is not None or like.shape[equalizer.dim] != equalizer.latent_dim:
+        return equalizer.exponent
+    return latents.rows(equalizer.exponent_for(like).expand_as(like))[0]
 
 
 def _over_sites(exponent: Tensor | None, vae: ForeignVAE) -> Tensor | None:

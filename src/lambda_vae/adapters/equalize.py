@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lambda_vae.equalization import VarianceEqualizer, theory
 from lambda_vae.errors import InputError
 
-__all__ = ["TAKES", "equalize"]
+__all__ = ["TAKES", "attached", "equalize"]
 
 #: What the second argument of a sampling method is.
 TAKES = ("logvar", "std", "log_std")
@@ -58,8 +58,6 @@ def equalize(
         >>> model.reparameterize(torch.zeros(3, 2), torch.zeros(3, 2)).shape
         torch.Size([3, 2])
     """
-    if isinstance(getattr(model, "equalizer", None), VarianceEqualizer):
-        raise InputError(f"{type(model).__name__} is equalized already; use its model.equalizer")
     name = method or next((known for known in _USUAL if callable(getattr(model, known, None))), None)
     host = getattr(model, name, None) if name else None
     if name is None or not callable(host):
@@ -70,10 +68,28 @@ def equalize(
     kind = takes or _kind(host, f"{type(model).__name__}.{name}")
     if kind not in TAKES:
         raise InputError(f"takes is {kind!r}; it must be one of {', '.join(TAKES)}")
+    equalizer = attached(model, latent_dim, delta, **settings)
+    setattr(model, name, _Equalized(host, equalizer, kind))
+    return equalizer
+
+
+def attached(model: nn.Module, latent_dim: int, delta: float, **settings: Any) -> VarianceEqualizer:  # noqa: ANN401
+    """Return a new equalizer that is a submodule of `model`, on its device and in its mode; nothing uses it yet.
+
+    Args:
+        model: The host's.
+        latent_dim: D.
+        delta: The trade-off, > 1.
+        settings: Of `VarianceEqualizer`.
+
+    Raises:
+        InputError: The model is equalized already.
+    """
+    if isinstance(getattr(model, "equalizer", None), VarianceEqualizer):
+        raise InputError(f"{type(model).__name__} is equalized already; use its model.equalizer")
     equalizer = VarianceEqualizer(latent_dim, delta, **settings).to(_device(model))
     equalizer.train(model.training)
     model.add_module("equalizer", equalizer)
-    setattr(model, name, _Equalized(host, equalizer, kind))
     return equalizer
 
 
