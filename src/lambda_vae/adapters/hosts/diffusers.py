@@ -1,0 +1,231 @@
+"""diffusers: AutoencoderKL, and every autoencoder there that samples through `encode(x).latent_dist.sample()`."""
+
+import copy
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lambda_vae.adapters.diagnose import diagnose
+from lambda_vae.adapters.equalize import attached
+from lambda_vae.adapters.likelihoods import gaussian
+from lambda_vae.diagnostics import CollapseReport
+from lambda_vae.equalization import VarianceEqualizer
+from lambda_vae.errors import InputError
+
+try:
+    from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+except ImportError as error:
+    raise InputError("diffusers is not installed; pip install 'lambda-vae[diffusers]'") from error
+
+__all__ = ["EqualizedPosterior", "diagnose_diffusers", "equalize_diffusers", "std_of_kl_weight"]
+
+#: What the classes call their number of latent channels.
+_CHANNELS = ("latent_channels", "z_channels", "z_dim", "codebook_dim")
+
+#: Numbers of a tensor of images that are measured at once: networks for large images need room in proportion.
+_NUMBERS = 2**20
+
+
+def diagnose_diffusers(
+    model: nn.Module,
+    images: object,
+    *,
+    std: float,
+    **options: Any,  # noqa: ANN401 - diagnose's
+) -> CollapseReport:
+    """Return every measure of a diffusers autoencoder on some images, and a verdict on each latent channel.
+
+    p(x|z) is a Gaussian of the given std around the decoder's answer, the prior N(0, I). Where the codes fit that prior
+    badly, as under a tiny KL weight, `report.notes` says so: such a model reconstructs well and makes noise of N(0, I).
+
+    Args:
+        model: In eval mode; unscaled latents, so `scaling_factor` plays no part.
+        images: As the model sees them, usually in [-1, 1]: a tensor [N, C, H, W], or batches that can be gone through
+            again.
+        std: Of the observation; what the loss amounts to, see `std_of_kl_weight`.
+        options: Of `lambda_vae.adapters.diagnose`. dim="site" makes every number of the latents a dimension. The
+            model's own equalizer is taken into account unless equalizer=None.
+
+    Raises:
+        InputError: The model has no such posterior, or whatever would make the report wrong.
+    """
+    _require_posterior(model)
+    autoencoder: Any = model
+
+    def encode(x: Tensor) -> tuple[Tensor, Tensor]:
+        _require_images(model, x)
+        posterior = autoencoder.encode(x).latent_dist
+        return posterior.mean, posterior.logvar
+
+    def decode(z: Tensor) -> Tensor:
+        decoded: Tensor = autoencoder.decode(z).sample
+        return decoded
+
+    if "exponent" not in options:
+        options.setdefault("equalizer", getattr(model, "equalizer", None))
+    if isinstance(images, Tensor) and len(images):
+        options.setdefault("batch_size", max(1, min(500, _NUMBERS // images[0].numel())))
+    if options.get("dim", "channel") == "channel":
+        options["dim"] = 1  # of sound as well, [B, C, L]
+    report = diagnose(encode, gaussian(decode, std=std), images, **options)
+    return replace(report, notes=(*report.notes, *_prior_notes(report)))
+
+
+def std_of_kl_weight(kl_weight: float, averaged_over: int = 1) -> float:
+    """Return the std for which squared error + kl_weight * KL is an ELBO, up to a factor and a constant.
+
+    −ln p(x|z) of a Gaussian is squared error / (2 std²); times 2 std², the KL stands there with the weight 2 std². A
+    weight of 1e-6 on the summed squared error is a noise of 0.0007; on the error averaged over 3 x 256 x 256 numbers,
+    one of 0.31. Of a loss with L1 or perceptual terms it is the nearest Gaussian's at best.
+
+    Args:
+        kl_weight: Of the KL that is summed over the latents, as `latent_dist.kl()` gives it.
+        averaged_over: Numbers of an image that the squared error is averaged over, as `mse_loss` does; 1 for a sum.
+
+    Raises:
+        InputError: One of them is not greater than 0.
+
+    Example:
+        >>> std_of_kl_weight(1e-6), round(std_of_kl_weight(1e-6, averaged_over=3 * 256 * 256), 2)
+        (0.0007071067811865475, 0.31)
+    """
+    for name, value in (("kl_weight", kl_weight), ("averaged_over", averaged_over)):
+        if not value > 0:
+            raise InputError(f"{name} is {value}; it must be greater than 0")
+    return math.sqrt(kl_weight * averaged_over / 2.0)
+
+
+def equalize_diffusers(
+    model: nn.Module,
+    delta: float,
+    *,
+    latent_channels: int | None = None,
+    **settings: Any,  # noqa: ANN401 - VarianceEqualizer's
+) -> VarianceEqualizer:
+    """Return the equalizer that from now on narrows what `encode(x).latent_dist.sample()` draws in train mode.
+
+    There is one lambda a channel. Of `latent_dist` only `sample` changes; `mode`, `kl`, `nll` and all of eval mode stay
+    the host's, and so does every bit of a training at delta = inf. `from_pretrained` gives models in eval mode, so call
+    `model.train()`; diffusers has no trainer, so call `equalizer.end_epoch()` after each epoch of your own loop. The
+    equalizer is a submodule of `model`: `save_pretrained` writes its state too, `from_pretrained` gives a plain model.
+
+    Args:
+        model: AutoencoderKL or its kind, unwrapped.
+        delta: The trade-off, > 1; see "Choosing delta" in the documentation.
+        latent_channels: C; read off the model's config if left out.
+        settings: Of `VarianceEqualizer`, such as release_epochs and total_epochs.
+
+    Raises:
+        InputError: The model samples in another way, or is equalized already.
+
+    Source:
+        The paper, Eq. 9 and 16.
+    """
+    _require_posterior(model)
+    config: Any = model.config
+    channels = latent_channels or next((config[name] for name in _CHANNELS if name in config), None)
+    if channels is None:
+        raise InputError(f"{type(model).__name__} does not say how many latent channels it has; give latent_channels=")
+    equalizer = attached(model, channels, delta, dim=1, **settings)
+    for name in ("encode", "tiled_encode"):
+        if hasattr(model, name):
+            setattr(model, name, _Equalized(getattr(model, name), equalizer))
+    model.register_load_state_dict_post_hook(_welcome_plain_weights)  # type: ignore[no-untyped-call]
+    return equalizer
+
+
+class EqualizedPosterior(DiagonalGaussianDistribution):
+    """A posterior of the host whose samples are drawn with sigma^lambda; all else is the host's.
+
+    Args:
+        posterior: The host's.
+        equalizer: Observes its std whenever it is sampled.
+    """
+
+    def __init__(self, posterior: DiagonalGaussianDistribution, equalizer: VarianceEqualizer) -> None:
+        self.__dict__.update(vars(posterior))
+        self.posterior, self.equalizer = posterior, equalizer
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Return mu + sigma^lambda * eps, drawn by the host.
+
+        Args:
+            generator: As the host takes it.
+        """
+        self.equalizer.observe(self.std, self.mean)
+        narrowed = copy.copy(self.posterior)
+        narrowed.std = self.equalizer.sampling_std(self.std).to(self.std.dtype)
+        drawn: Tensor = narrowed.sample(generator)
+        return drawn
+
+
+@dataclass(eq=False)
+class _Equalized:
+    """An encoding method of the host; an object, so that a copy of the model gets an equalizer of its own."""
+
+    host: Callable[..., Any]
+    equalizer: VarianceEqualizer
+
+    def __call__(self, *given: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
+        answer = self.host(*given, **named)
+        if not self.equalizer.training:
+            return answer
+        if isinstance(answer, tuple):
+            return tuple(self._equalized(part) for part in answer)
+        if hasattr(answer, "latent_dist"):
+            answer.latent_dist = self._equalized(answer.latent_dist)
+        return answer
+
+    def _equalized(self, part: Any) -> Any:  # noqa: ANN401 - a posterior, or what else the host answers
+        plain = isinstance(part, DiagonalGaussianDistribution) and not isinstance(part, EqualizedPosterior)
+        return EqualizedPosterior(part, self.equalizer) if plain else part
+
+
+def _welcome_plain_weights(model: Any, keys: Any) -> None:  # noqa: ANN401 - torch's own
+    """Take weights without an equalizer too: the host's training script resumes from what `from_pretrained` read."""
+    own = {f"equalizer.{name}" for name in model.equalizer.state_dict()}
+    if own <= set(keys.missing_keys):
+        keys.missing_keys[:] = [key for key in keys.missing_keys if key not in own]
+
+
+def _require_posterior(model: nn.Module) -> None:
+    name = type(model).__name__
+    # What an `encode` builds cannot be seen before it runs; that its file knows the class can.
+    encoders = (inspect.unwrap(vars(kind)["encode"]) for kind in type(model).__mro__ if "encode" in vars(kind))
+    files = (getattr(encode, "__globals__", {}) for encode in encoders)
+    if not any(names.get("DiagonalGaussianDistribution") is DiagonalGaussianDistribution for names in files):
+        raise InputError(
+            f"{name} has no encode(x).latent_dist with a DiagonalGaussianDistribution of diffusers; give an "
+            "AutoencoderKL or one of its kind, unwrapped"
+        )
+    regularizer = getattr(getattr(model, "config", None), "regularizer", "kl")
+    if regularizer != "kl":
+        raise InputError(f"{name} has the regularizer {regularizer!r}, which makes no Gaussian posterior; use 'kl'")
+
+
+def _require_images(model: nn.Module, x: Tensor) -> None:
+    channels = getattr(model.config, "in_channels", None)
+    if not x.is_floating_point():
+        raise InputError(f"images are {x.dtype}; give floats as the model sees them, usually x / 127.5 - 1")
+    if channels is not None and (x.dim() < 3 or x.shape[1] != channels):
+        raise InputError(
+            f"images have shape {list(x.shape)}; {type(model).__name__} takes [B, {channels}, ...], by its in_channels"
+        )
+
+
+def _prior_notes(report: CollapseReport) -> tuple[str, ...]:
+    variance = report.signal_power + report.sampling_std.square()
+    misfit = report.active & ((variance < 0.5) | (variance > 2.0))
+    if not bool(misfit.any()):
+        return ()
+    low, high = float(variance[misfit].min()), float(variance[misfit].max())
+    return (
+        f"In {int(misfit.sum())} of {len(variance)} dimensions codes have a variance of {low:.2g} to {high:.2g} over "
+        "the data, the prior of 1: reconstructions may be good while decoding N(0, I) gives noise; draw from a law "
+        "fitted to the codes, as latent diffusion does, or raise the KL weight.",
+    )
