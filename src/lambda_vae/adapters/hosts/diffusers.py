@@ -55,15 +55,14 @@ def diagnose_diffusers(
         InputError: The model has no such posterior, or whatever would make the report wrong.
     """
     _require_posterior(model)
-    autoencoder: Any = model
 
     def encode(x: Tensor) -> tuple[Tensor, Tensor]:
         _require_images(model, x)
-        posterior = autoencoder.encode(x).latent_dist
+        posterior = model.encode(x).latent_dist  # type: ignore[operator]
         return posterior.mean, posterior.logvar
 
     def decode(z: Tensor) -> Tensor:
-        decoded: Tensor = autoencoder.decode(z).sample
+        decoded: Tensor = model.decode(z).sample  # type: ignore[operator]
         return decoded
 
     if "exponent" not in options:
@@ -227,5 +226,5 @@ def _prior_notes(report: CollapseReport) -> tuple[str, ...]:
     return (
         f"In {int(misfit.sum())} of {len(variance)} dimensions codes have a variance of {low:.2g} to {high:.2g} over "
         "the data, the prior of 1: reconstructions may be good while decoding N(0, I) gives noise; draw from a law "
-        "fitted to the codes, as latent diffusion does, or raise the KL weight.",
+        "fitted to the codes, as latent diffusion does, or raise the KL weight or delta.",
     )
