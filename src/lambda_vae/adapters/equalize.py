@@ -1,17 +1,19 @@
 """Switch lambda on in a model that samples in a method of its own."""
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from lambda_vae.equalization import VarianceEqualizer, theory
 from lambda_vae.errors import InputError
 
-__all__ = ["TAKES", "attached", "equalize"]
+__all__ = ["TAKES", "attached", "equalize", "sampling_method", "usual_method"]
 
 #: What the second argument of a sampling method is.
 TAKES = ("logvar", "std", "log_std")
@@ -39,7 +41,8 @@ def equalize(
         model: With a method (mu, logvar) -> z, or (mu, std) -> z.
         latent_dim: D.
         delta: The trade-off, > 1; see "Choosing delta" in the documentation.
-        method: Its name; looked for among the usual ones (`reparameterize`, ...) if left out.
+        method: Its name; looked for among the usual ones (`reparameterize`, ..., or a `sample` whose first argument is
+            mu) if left out. Distributions that it returns beside z, as for a KL, stay those of sigma.
         takes: What its second argument is; read off the argument's name if left out.
         settings: Of `VarianceEqualizer`, such as release_epochs or dim.
 
@@ -58,7 +61,24 @@ def equalize(
         >>> model.reparameterize(torch.zeros(3, 2), torch.zeros(3, 2)).shape
         torch.Size([3, 2])
     """
-    name = method or next((known for known in _USUAL if callable(getattr(model, known, None))), None)
+    name, kind = sampling_method(model, method, takes)
+    equalizer = attached(model, latent_dim, delta, **settings)
+    setattr(model, name, _Equalized(getattr(model, name), equalizer, kind))
+    return equalizer
+
+
+def sampling_method(model: nn.Module, method: str | None = None, takes: str | None = None) -> tuple[str, str]:
+    """Return the name of the method that draws z, and what its second argument is.
+
+    Args:
+        model: As for `equalize`.
+        method: Likewise.
+        takes: Likewise.
+
+    Raises:
+        InputError: There is no such method, or it is not clear what it takes.
+    """
+    name = method or usual_method(model)
     host = getattr(model, name, None) if name else None
     if name is None or not callable(host):
         raise InputError(
@@ -68,9 +88,16 @@ def equalize(
     kind = takes or _kind(host, f"{type(model).__name__}.{name}")
     if kind not in TAKES:
         raise InputError(f"takes is {kind!r}; it must be one of {', '.join(TAKES)}")
-    equalizer = attached(model, latent_dim, delta, **settings)
-    setattr(model, name, _Equalized(host, equalizer, kind))
-    return equalizer
+    return name, kind
+
+
+def usual_method(model: nn.Module) -> str | None:
+    """Return the name of the method that draws z, if it is one of the usual ones.
+
+    Args:
+        model: To look at; not its submodules.
+    """
+    return next((known for known in (*_USUAL, "sample") if _draws(model, known)), None)
 
 
 def attached(model: nn.Module, latent_dim: int, delta: float, **settings: Any) -> VarianceEqualizer:  # noqa: ANN401
@@ -106,7 +133,20 @@ class _Equalized:
             return self.host(mu, scale, *more, **named)
         std = {"logvar": lambda: torch.exp(0.5 * scale), "std": lambda: scale, "log_std": scale.exp}[self.kind]()
         self.equalizer.observe(std, mu)
-        return self.host(mu, _narrowed(scale, self.equalizer, self.kind), *more, **named)
+        drawn = self.host(mu, _narrowed(scale, self.equalizer, self.kind), *more, **named)
+        if isinstance(drawn, Distribution):
+            raise InputError(
+                f"{getattr(self.host, '__qualname__', self.host)} returns a {type(drawn).__name__} and draws nothing, "
+                "so its KL would be narrowed too; return EqualizedNormal(mu, std, exponent) instead of equalizing it"
+            )
+        if self.equalizer.delta == math.inf or not isinstance(drawn, tuple | list):
+            return drawn
+        if not any(isinstance(one, Distribution) for one in drawn):
+            return drawn
+        # Distributions beside z are for the KL, so they must be the encoder's own; z stays the one already drawn.
+        with torch.random.fork_rng([mu.device] if mu.is_cuda else []):
+            own = self.host(mu, scale, *more, **named)
+        return tuple(a if isinstance(a, Distribution) else b for a, b in zip(own, drawn, strict=True))
 
 
 def _narrowed(scale: Tensor, equalizer: VarianceEqualizer, kind: str) -> Tensor:
@@ -115,6 +155,14 @@ def _narrowed(scale: Tensor, equalizer: VarianceEqualizer, kind: str) -> Tensor:
         return equalizer.sampling_std(scale).to(scale.dtype)
     # ln sigma^2 and ln sigma are both multiplied by lambda, where they are below 0
     return theory.sampling_logvar(scale, equalizer.exponent_for(scale)).to(scale.dtype)
+
+
+def _draws(model: nn.Module, name: str) -> bool:
+    """Whether a method of a usual name draws z; a `sample` that draws from the prior is called with a number."""
+    method = getattr(model, name, None)
+    if not callable(method):
+        return False
+    return name != "sample" or next(iter(inspect.signature(method).parameters), "").lower().startswith(("mu", "mean"))
 
 
 def _kind(method: Callable[..., Any], name: str) -> str:

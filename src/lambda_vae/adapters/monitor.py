@@ -1,6 +1,7 @@
 """Collapse, watched while it happens, in anybody's training loop."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,9 @@ class CollapseMonitor:
         horizon: Warn of a dimension that will be below the threshold within so many epochs.
         thresholds: Of the verdicts.
 
+    What multiplies the loss before its backward pass, such as a gradient scaler of mixed precision, goes into
+    `loss_scale`.
+
     Raises:
         InputError: An argument is out of range.
 
@@ -96,6 +100,7 @@ class CollapseMonitor:
         self.readings: list[TrainingReading] = []
         self.weights: list[float] = []
         self.warnings: list[CollapseWarning] = []
+        self.loss_scale = 1.0
         self._moments, self._step = TrainingMoments(latent_dim, device), 0
         self._exponents: list[Tensor] = []
 
@@ -134,7 +139,7 @@ class CollapseMonitor:
         with torch.no_grad():
             narrowed = logvar if exponent is None else sampling_logvar(logvar, exponent)
             eps = (z - mu) * torch.exp(-0.5 * narrowed)
-            score = gradient * -float(len(mu) if self.reduction == "mean" else 1)
+            score = gradient * (-float(len(mu) if self.reduction == "mean" else 1) / self.loss_scale)
             self._moments.update(score.float(), eps.float(), mu.float(), logvar.float())
         if exponent is not None:
             self._exponents[:] = [exponent]
@@ -220,6 +225,37 @@ class CollapseMonitor:
         if per_dimension:
             flat |= {f"{name}/{i}": value for name, values in r.dimensions.items() for i, value in enumerate(values)}
         return {f"{prefix}{name}": value for name, value in flat.items()}
+
+    @property
+    def examples(self) -> int:
+        """How many examples of this epoch were looked at so far."""
+        return self._moments.count
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that a resumed training needs, as tensors, numbers and text."""
+        return {
+            "step": self._step,
+            "moments": self._moments.state_dict(),
+            "exponents": list(self._exponents),
+            "weights": list(self.weights),
+            "readings": [dict(vars(reading)) for reading in self.readings],
+            "warnings": [dict(vars(warning)) for warning in self.warnings],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there.
+
+        Args:
+            state: From `state_dict`.
+
+        Raises:
+            InputError: It belongs to another number of dimensions.
+        """
+        self._moments.load_state_dict(state["moments"])
+        self._step, self._exponents = int(state["step"]), list(state["exponents"])
+        self.weights = list(state["weights"])
+        self.readings = [TrainingReading(**reading) for reading in state["readings"]]
+        self.warnings = [CollapseWarning(**warning) for warning in state["warnings"]]
 
     @property
     def history(self) -> dict[str, Any]:

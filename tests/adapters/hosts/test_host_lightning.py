@@ -1,0 +1,362 @@
+"""Lightning's own Trainer with the callback: bit for bit the host at lambda = 1, its KL and its checkpoints its own."""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.datasets import load_digits
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from lambda_vae.adapters import bernoulli, diagnose
+from lambda_vae.equalization import VarianceEqualizer
+from lambda_vae.equalization.theory import sampling_std
+from lambda_vae.errors import InputError
+
+L = pytest.importorskip("lightning.pytorch", reason="lightning is an extra")
+
+from lambda_vae.adapters.hosts.lightning import EqualizeCallback, diagnose_lightning  # noqa: E402
+
+pytestmark = [
+    # Lightning's advice on worker processes and on intervals of logging, and what it says of torch's own schedulers
+    pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
+    pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint need to be provided.*"),
+    pytest.mark.filterwarnings("ignore:.*smaller than the logging interval.*"),
+    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*`isinstance.treespec, LeafSpec.` is deprecated.*"),
+]
+
+
+class LitVAE(L.LightningModule):
+    """A VAE as people write it for Lightning; the loss is a mean over the batch."""
+
+    def __init__(self, latent_dim=4, features=64, manual=False):
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(features, 64), nn.ReLU(), nn.Linear(64, 2 * latent_dim))
+        self.decoder = nn.Sequential(nn.Linear(latent_dim, 64), nn.ReLU(), nn.Linear(64, features))
+        self.automatic_optimization = not manual
+        self.losses, self.draws = [], []
+
+    def encode(self, x):
+        return self.encoder(x).chunk(2, dim=-1)
+
+    def reparameterize(self, mu, logvar):
+        return mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
+
+    def step(self, x):
+        mu, logvar = self.encode(x)
+        z = self.reparameterize(mu, logvar)
+        self.draws.append((z.detach(), mu.detach(), logvar.detach()))
+        nll = F.binary_cross_entropy_with_logits(self.decoder(z), x, reduction="none").sum(1)
+        return (nll + 0.5 * (mu**2 + logvar.exp() - logvar - 1).sum(1)).mean()
+
+    def training_step(self, batch, _):
+        loss = self.step(batch[0])
+        self.losses.append(float(loss.detach()))
+        if self.automatic_optimization:
+            return loss
+        optimizer = self.optimizers()
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+        return None
+
+    def validation_step(self, batch, _):
+        self.log("val_loss", self.step(batch[0]))
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), 2e-3)
+
+
+def digits():
+    return (torch.tensor(load_digits().data) > 7).float()
+
+
+def loaders(n=256, batch=64):
+    x = digits()
+    order = torch.Generator().manual_seed(0)
+    train = DataLoader(TensorDataset(x[:n]), batch, shuffle=True, generator=order)
+    return train, DataLoader(TensorDataset(x[1400:]), 397)
+
+
+def trainer(*callbacks, epochs=3, **more):
+    return L.Trainer(
+        max_epochs=epochs,
+        callbacks=list(callbacks),
+        accelerator="cpu",
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        **{"enable_checkpointing": False} | more,
+    )
+
+
+def fitted(*callbacks, model=None, seed=0, manual=False, epochs=3, **more):
+    L.seed_everything(seed, verbose=False)
+    model = model or LitVAE(manual=manual)
+    trainer(*callbacks, epochs=epochs, **more).fit(model, *loaders())
+    return model
+
+
+@pytest.mark.parametrize("manual", [False, True])
+def test_with_delta_infinite_a_training_is_the_hosts_bit_for_bit(manual):
+    callback = EqualizeCallback(latent_dim=4, delta=float("inf"), every=1)
+    plain, model = fitted(manual=manual), fitted(callback, manual=manual)
+    assert model.losses == plain.losses
+    assert plain.losses[0] != plain.losses[-1]
+    assert list(model.state_dict()) == list(plain.state_dict())
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in plain.state_dict().items())
+    assert len(callback.monitor.readings) == 3
+    assert not torch.equal(plain.encoder[0].weight, LitVAE().encoder[0].weight)
+
+
+def test_training_draws_with_sigma_to_the_lambda_and_validation_with_sigma():
+    callback = EqualizeCallback(latent_dim=4, delta=1.01, refresh_every=1)
+    model = fitted(callback, epochs=2)
+    exponent = callback.equalizer.exponent
+    assert bool((exponent > 1).all())
+    assert model.losses[:4] == fitted(epochs=1).losses  # the first epoch is at 1
+    assert model.losses[4:] != fitted(epochs=2).losses[4:]
+    mu, logvar = torch.zeros(20000, 4), torch.full((20000, 4), 0.5).log() * 2
+    for mode, expected in ((True, sampling_std(torch.full((4,), 0.5), exponent)), (False, torch.full((4,), 0.5))):
+        assert torch.allclose(model.train(mode).reparameterize(mu, logvar).std(0), expected, rtol=0.03)
+
+
+def test_metrics_are_logged_flat_and_live():
+    callback = EqualizeCallback(latent_dim=4, delta=1.1, every=1)
+    L.seed_everything(0, verbose=False)
+    run = trainer(callback)
+    run.fit(LitVAE(), *loaders())
+    logged = {name: float(value) for name, value in run.callback_metrics.items()}
+    for name, value in callback.monitor.metrics().items():
+        assert logged[name] == pytest.approx(value, rel=1e-5)
+    assert [logged[f"latent/kl/{i}"] for i in range(4)] == pytest.approx(callback.monitor.readings[-1].kl.tolist())
+    assert logged["latent/exponent"] > 1.0
+    assert "val_loss" in logged
+
+
+def test_the_monitor_sees_the_gradient_whatever_the_loss_is_multiplied_by():
+    ratios = []
+    for accumulated in (1, 4):
+        callback = EqualizeCallback(latent_dim=4, delta=float("inf"), every=1)
+        L.seed_everything(0, verbose=False)
+        model = LitVAE()
+        model.configure_optimizers = lambda model=model: torch.optim.SGD(model.parameters(), 0.0)
+        trainer(callback, epochs=1, accumulate_grad_batches=accumulated).fit(model, *loaders())
+        ratios.append(callback.monitor.readings[0].decoder_capacity)
+    assert torch.allclose(*ratios)
+    assert float(ratios[0].min()) > 0.0
+
+
+class _Falls(LitVAE):
+    """A dimension whose signal is taken away by halves."""
+
+    def encode(self, x):
+        mu, logvar = super().encode(x)
+        fading = 0.5 ** max(0, self.current_epoch - 1)
+        return torch.cat((fading * x[:, 20:21] * 2, mu[:, 1:]), 1), logvar
+
+
+def test_a_collapse_is_warned_of_while_it_trains():
+    callback = EqualizeCallback(latent_dim=4, delta=float("inf"), every=1)
+    with pytest.warns(UserWarning, match=r"epoch \d: dimension") as caught:
+        fitted(callback, model=_Falls(), epochs=7)
+    assert any("dimension 0 lost 75% of its signal in this epoch" in str(one.message) for one in caught)
+    assert any("dimension 0 collapsed" in str(one.message) for one in caught)
+    assert {one.dimension for one in callback.monitor.warnings} >= {0}
+
+
+@pytest.mark.parametrize("when", ["train epoch", "validation"])
+def test_a_resumed_training_is_the_uninterrupted_one(when, tmp_path):
+    whole_callback = EqualizeCallback(latent_dim=4, delta=1.05, every=1, refresh_every=2)
+    fitted(whole_callback, epochs=5)
+    saved = L.callbacks.ModelCheckpoint(
+        tmp_path, filename="{epoch}", save_top_k=-1, save_on_train_epoch_end=when == "train epoch"
+    )
+    fitted(EqualizeCallback(latent_dim=4, delta=1.05, every=1, refresh_every=2), saved, epochs=3, enable_checkpointing=True)
+    callback = EqualizeCallback(latent_dim=4, delta=1.05, every=1, refresh_every=2)
+    trainer(callback, epochs=5).fit(LitVAE(), *loaders(), ckpt_path=tmp_path / "epoch=2.ckpt")
+    assert len(callback.monitor.readings) == len(whole_callback.monitor.readings) == 5
+    assert int(callback.equalizer.epoch) == 5
+    for ours, theirs in zip(callback.monitor.readings[:3], whole_callback.monitor.readings, strict=False):
+        assert torch.equal(ours.kl, theirs.kl)  # afterwards the shuffled order is another one
+    plain = LitVAE.load_from_checkpoint(tmp_path / "epoch=2.ckpt", weights_only=True)
+    assert not any("equalizer" in name for name in plain.state_dict())
+
+
+class Bolts(LitVAE):
+    """As bolts has it: the method returns p and q, and the KL is theirs."""
+
+    def sample(self, mu, log_var):
+        std = torch.exp(log_var / 2)
+        q = torch.distributions.Normal(mu, std)
+        return torch.distributions.Normal(torch.zeros_like(mu), torch.ones_like(std)), q, q.rsample()
+
+    reparameterize = None
+
+    def step(self, x):
+        mu, logvar = self.encode(x)
+        p, q, z = self.sample(mu, logvar)
+        self.draws.append((z.detach(), mu.detach(), logvar.detach()))
+        assert torch.equal(q.scale, torch.exp(logvar / 2))  # under lambda too
+        nll = F.binary_cross_entropy_with_logits(self.decoder(z), x, reduction="none").sum(1)
+        return (nll + torch.distributions.kl_divergence(q, p).sum(1)).mean()
+
+
+def test_distributions_returned_for_the_kl_stay_those_of_sigma():
+    plain, watched = fitted(model=None and Bolts()), None
+    torch.manual_seed(1)
+    plain = fitted(model=Bolts())
+    torch.manual_seed(1)
+    watched = fitted(EqualizeCallback(latent_dim=4, delta=float("inf"), every=1), model=Bolts())
+    assert watched.losses == plain.losses
+    callback = EqualizeCallback(latent_dim=4, delta=1.01, every=1, refresh_every=1)
+    model = fitted(callback, model=Bolts(), epochs=2)
+    model.train()
+    _, q, z = model.sample(torch.zeros(20000, 4), torch.full((20000, 4), 0.25).log())
+    assert torch.allclose(q.scale, torch.tensor(0.5))
+    assert torch.allclose(z.std(0), sampling_std(torch.full((4,), 0.5), callback.equalizer.exponent), rtol=0.03)
+    assert len(callback.monitor.readings) == 2
+
+
+class Nested(LitVAE):
+    """The VAE is a part of the LightningModule."""
+
+    def __init__(self):
+        super().__init__()
+        self.vae = nn.Module()
+        self.vae.__class__ = type("Part", (nn.Module,), {"draw": lambda _, mu, std: mu + std * torch.randn_like(std)})
+
+    reparameterize = None
+
+    def step(self, x):
+        mu, logvar = self.encode(x)
+        nll = F.binary_cross_entropy_with_logits(
+            self.decoder(self.vae.draw(mu, torch.exp(0.5 * logvar))), x, reduction="none"
+        ).sum(1)
+        return (nll + 0.5 * (mu**2 + logvar.exp() - logvar - 1).sum(1)).mean()
+
+
+class Holder(LitVAE):
+    """It draws through an equalizer of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.lam = VarianceEqualizer(4, delta=1.05)
+
+    def reparameterize(self, mu, logvar):
+        return self.lam(mu, torch.exp(0.5 * logvar))
+
+
+def test_a_method_of_a_part_and_an_equalizer_of_the_modules_own():
+    callback = EqualizeCallback(latent_dim=4, delta=1.05, method="vae.draw", every=1)
+    fitted(callback, model=Nested())
+    held = EqualizeCallback(every=1)
+    model = fitted(held, model=Holder())
+    assert held.equalizer is model.lam
+    for one in (callback, held):
+        assert bool((one.equalizer.exponent > 1).all())
+        assert len(one.monitor.readings) == 3
+        assert float(one.monitor.readings[-1].decoder_capacity.min()) > 0.0
+
+
+@pytest.mark.filterwarnings("ignore:epoch .*dimension")  # the warnings of the collapse that is meant to happen
+def test_a_collapse_is_reported_cured_by_one_line_and_reported_again():
+    reports = []
+    for callbacks in ([], [EqualizeCallback(latent_dim=16, delta=1.2, release_epochs=40)]):
+        L.seed_everything(0, verbose=False)
+        model, run = LitVAE(latent_dim=16), trainer(*callbacks, epochs=80)
+        run.fit(model, *loaders(n=1400, batch=100))
+        reports.append(diagnose_lightning(model, run, bernoulli(model.decoder, logits=True), iw_samples=2))
+        assert model.training
+    before, after = reports
+    assert before.verdicts.count("collapsed") > 0
+    assert all(before.causes[i] for i, verdict in enumerate(before.verdicts) if verdict == "collapsed")
+    assert after.active_units >= before.active_units + 3
+    assert torch.equal(callbacks[0].equalizer.exponent, torch.ones(16))  # total_epochs was the Trainer's
+
+
+def test_planted_dead_dimensions_are_found_through_a_data_module():
+    L.seed_everything(0, verbose=False)
+    model = fitted(epochs=10)
+    with torch.no_grad():
+        model.encoder[2].weight[[1, 5]], model.encoder[2].bias[[1, 5]] = 0.0, 0.0
+        model.decoder[0].weight[:, 1] = 0.0
+
+    class Digits(L.LightningDataModule):
+        def setup(self, stage):
+            self.x = digits()[1400:]
+
+        def val_dataloader(self):
+            return [DataLoader(TensorDataset(self.x), 100)]
+
+    log_likelihood = bernoulli(model.decoder, logits=True)
+    report = diagnose_lightning(model, Digits(), log_likelihood, iw_samples=2)
+    assert [i for i, verdict in enumerate(report.verdicts) if verdict == "collapsed"] == [1]
+    model.eval()
+    assert report.nll_bound == pytest.approx(
+        diagnose(model.encode, log_likelihood, digits()[1400:], batch_size=100, iw_samples=2).nll_bound, rel=1e-5
+    )
+
+
+TWO = """
+    import sys, torch
+    sys.path[:0] = {paths!r}
+    import warnings; warnings.simplefilter("ignore")
+    from test_host_lightning import L, LitVAE, EqualizeCallback, loaders, trainer
+    torch.set_num_threads(1)
+    L.seed_everything(0, verbose=False)
+    callback = EqualizeCallback(latent_dim=4, delta=1.05, refresh_every=1, every=1)
+    run = trainer(callback, epochs=2, devices=2, strategy="ddp_fork")
+
+    class Tell(L.Callback):
+        def on_train_end(self, trainer, module):
+            own = torch.cat([z for z, _, _ in module.draws]).sum()
+            torch.save([callback.equalizer.exponent, own], {out!r} + f"/{{trainer.global_rank}}.pt")
+
+    run.callbacks.append(Tell())
+    run.fit(LitVAE(), loaders()[0])
+"""
+
+
+def test_two_processes_have_one_lambda(tmp_path):
+    code = textwrap.dedent(TWO).format(paths=sys.path, out=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    (first, own), (second, other) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert torch.equal(first, second)
+    assert bool((first > 1).all())
+    assert own != other  # each had examples of its own
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(InputError, match="give both, or neither"):
+        EqualizeCallback(latent_dim=4)
+    with pytest.raises(InputError, match="reduction is 'none'"):
+        EqualizeCallback(latent_dim=4, delta=1.1, reduction="none")
+    with pytest.raises(InputError, match="holds no VarianceEqualizer; give EqualizeCallback"):
+        fitted(EqualizeCallback())
+    with pytest.raises(InputError, match="holds a VarianceEqualizer as 'lam'; leave out"):
+        fitted(EqualizeCallback(latent_dim=4, delta=1.1), model=Holder())
+    two = Holder()
+    two.more = VarianceEqualizer(2, delta=1.1)
+    with pytest.raises(InputError, match=r"holds 2 equalizers \(lam, more\)"):
+        fitted(EqualizeCallback(), model=two)
+    with pytest.raises(InputError, match="has no submodule 'nowhere'"):
+        fitted(EqualizeCallback(latent_dim=4, delta=1.1, method="nowhere.draw"))
+    with pytest.raises(InputError, match="has no method nothing"):
+        fitted(EqualizeCallback(latent_dim=4, delta=1.1, method="nothing"))
+    with pytest.raises(InputError, match="delta is 0.9"):
+        fitted(EqualizeCallback(latent_dim=4, delta=0.9))
+    unused = LitVAE()
+    unused.draw = lambda mu, logvar: mu
+    with pytest.raises(InputError, match=r"without drawing z .* method='NAME'"):
+        fitted(EqualizeCallback(latent_dim=4, delta=1.1, method="draw"), model=unused)
+    with pytest.raises(InputError, match="LightningModule has no encode"):
+        diagnose_lightning(L.LightningModule(), digits(), lambda x, z: z)
+    with pytest.raises(InputError, match="Trainer has no validation data"):
+        diagnose_lightning(LitVAE(), trainer(), lambda x, z: z)
