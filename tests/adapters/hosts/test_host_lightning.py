@@ -264,10 +264,10 @@ def test_a_method_of_a_part_and_an_equalizer_of_the_modules_own():
 @pytest.mark.filterwarnings("ignore:epoch .*dimension")  # the warnings of the collapse that is meant to happen
 def test_a_collapse_is_reported_cured_by_one_line_and_reported_again():
     reports = []
-    for callbacks in ([], [EqualizeCallback(latent_dim=32, delta=1.2, release_epochs=10)]):
+    for callbacks in ([], [EqualizeCallback(latent_dim=32, delta=1.2, release_epochs=25)]):
         L.seed_everything(0, verbose=False)
-        model, run = LitVAE(latent_dim=32, lr=1e-2), trainer(*callbacks, epochs=30)
-        run.fit(model, *loaders(n=1400, batch=100))
+        model, run = LitVAE(latent_dim=32, lr=5e-3), trainer(*callbacks, epochs=70)
+        run.fit(model, *loaders(n=1400, batch=200))
         reports.append(diagnose_lightning(model, run, bernoulli(model.decoder, logits=True), iw_samples=2))
         assert model.training
     before, after = reports

@@ -1,0 +1,285 @@
+"""Pyro: lambda in the guide of an SVI, and the report on a model and its guide."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal
+
+from lambda_vae.adapters.diagnose import diagnose
+from lambda_vae.adapters.equalized_normal import EqualizedNormal as TorchEqualizedNormal
+from lambda_vae.adapters.modes import device_of
+from lambda_vae.diagnostics import CollapseReport
+from lambda_vae.equalization import VarianceEqualizer
+from lambda_vae.errors import InputError
+
+try:
+    from pyro import poutine
+    from pyro.distributions.torch_distribution import TorchDistributionMixin
+    from pyro.distributions.util import scale_and_mask
+    from pyro.infer import SVI, JitTraceMeanField_ELBO, TraceMeanField_ELBO
+    from pyro.poutine import Trace
+    from pyro.poutine.messenger import Messenger
+    from pyro.poutine.util import prune_subsample_sites
+except ModuleNotFoundError:
+    raise InputError("pyro is not installed; pip install 'lambda-vae[pyro]'") from None
+
+__all__ = ["EqualizedNormal", "diagnose_pyro", "equalize_pyro", "require_mean_field"]
+
+#: All that Pyro does with a density before it enters an objective: shapes, plates, masks, and a look for NaN.
+_BOOKKEEPING = {
+    "__bool__", "__eq__", "__get__", "__repr__", "any", "contiguous", "dim", "eq", "expand", "isinf", "isnan", "mul",
+    "new_zeros", "permute", "register_hook", "reshape", "size", "squeeze", "sum", "unsqueeze", "where", "zeros_like",
+}  # fmt: skip
+
+
+class _NoDensity(Tensor):
+    """ln q_1(z) at a z that came from q_lambda: Pyro may compute it, but no objective may use it."""
+
+    @classmethod
+    def __torch_function__(
+        cls,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - whatever func returns
+        if func.__name__ not in _BOOKKEEPING:
+            raise InputError(
+                "an objective used log q(z) of an EqualizedNormal at its own sample, which is not the density that z "
+                "was drawn from; train with TraceMeanField_ELBO, and a prior whose KL from a Normal Pyro knows in "
+                "closed form, such as Normal(0, 1).to_event(1)"
+            )
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+class EqualizedNormal(TorchEqualizedNormal, TorchDistributionMixin):
+    """`lambda_vae.EqualizedNormal` for a Pyro guide; what it draws, no Monte Carlo objective can score.
+
+    Its KL stays that of Normal(loc, scale), which TraceMeanField_ELBO takes. An objective with an estimated KL, log q(z)
+    - log p(z), is not lambda-VAE's: its first use of log q(z) raises, whichever the ELBO, and at any exponent.
+
+    Args:
+        loc: mu.
+        scale: sigma, > 0.
+        exponent: lambda, >= 1, such as `equalizer.exponent`.
+        validate_args: As for Normal.
+
+    Raises:
+        InputError: An exponent below 1.
+
+    Example:
+        >>> q = EqualizedNormal(torch.zeros(2, 3), torch.full((3,), 0.5), exponent=2.0).to_event(1)
+        >>> q.batch_shape, q.event_shape, q.base_dist.sampling_std[0, 0]
+        (torch.Size([2]), torch.Size([3]), tensor(0.2500))
+    """
+
+    _drawn: Tensor | None = None
+
+    def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: ANN401, B008 - as torch has it
+        """Return loc + scale^exponent * eps, and remember it.
+
+        Args:
+            sample_shape: Leading axes.
+        """
+        z = super().rsample(sample_shape)
+        self._drawn = z.detach()
+        return z
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Return the log density of Normal(loc, scale); of its own sample, one that no objective can use.
+
+        Args:
+            value: Where.
+        """
+        log_q: Tensor = super().log_prob(value)  # type: ignore[no-untyped-call]
+        own = self._drawn is not None and value.data_ptr() == self._drawn.data_ptr()
+        return log_q.as_subclass(_NoDensity) if own else log_q
+
+
+def require_mean_field(loss: object) -> None:
+    """Raise unless an ELBO, or that of an SVI, takes the KL in closed form.
+
+    Args:
+        loss: An SVI or an ELBO.
+
+    Raises:
+        InputError: It estimates the KL from samples, or is compiled.
+
+    Example:
+        >>> require_mean_field(TraceMeanField_ELBO())
+    """
+    elbo = getattr(getattr(loss, "loss", loss), "__self__", getattr(loss, "loss", loss))
+    name = getattr(elbo, "__qualname__", type(elbo).__name__)
+    if isinstance(elbo, JitTraceMeanField_ELBO):
+        raise InputError(f"the loss is {name}, which is compiled once, with one lambda; use TraceMeanField_ELBO()")
+    if not isinstance(elbo, TraceMeanField_ELBO):
+        raise InputError(
+            f"the loss is {name}, which estimates the KL from samples of the guide, and those are drawn with "
+            "sigma^lambda; use TraceMeanField_ELBO(), whose KL is that of sigma"
+        )
+
+
+def equalize_pyro(
+    svi: object,
+    latent_dim: int,
+    delta: float,
+    *,
+    site: str = "latent",
+    **settings: Any,  # noqa: ANN401 - VarianceEqualizer's
+) -> VarianceEqualizer:
+    """Return the equalizer that from now on narrows the noise of a guide's site in each `svi.step`.
+
+    Model, guide and optimizer stay as they are; `svi.evaluate_loss`, and whatever else runs the guide, draws with
+    sigma, and at delta = inf every number of the training stays bit for bit what it was. Call `equalizer.end_epoch()`
+    after each training epoch, and put `equalizer.state_dict()` beside the parameter store in a checkpoint.
+
+    Args:
+        svi: An SVI with a TraceMeanField_ELBO.
+        latent_dim: D.
+        delta: The trade-off, > 1.
+        site: The guide's; a Normal, alone or with `to_event`.
+        settings: Of `VarianceEqualizer`, such as release_epochs.
+
+    Raises:
+        InputError: The loss estimates its KL from samples, or the SVI is equalized already; in the first step, the guide
+            has no such site, or no Normal there.
+    """
+    if not isinstance(svi, SVI):
+        raise InputError(f"svi is a {type(svi).__name__}; for another loop use EqualizedNormal in the guide")
+    require_mean_field(svi)
+    if isinstance(svi.loss_and_grads, _Step):
+        raise InputError("this SVI is equalized already; use the equalizer that it was given")
+    equalizer = VarianceEqualizer(latent_dim, delta, **settings).to(device_of(svi.guide))
+    svi.loss_and_grads = _Step(svi.loss_and_grads, _Equalize(equalizer, site))
+    return equalizer
+
+
+@dataclass(eq=False)
+class _Step:
+    """loss_and_grads of an SVI, with the guide under lambda."""
+
+    host: Callable[..., Any]
+    equalize: "_Equalize"
+
+    def __call__(self, model: Callable[..., Any], guide: Callable[..., Any], *args: Any, **named: Any) -> Any:  # noqa: ANN401
+        return self.host(model, self.equalize.over(guide), *args, **named)
+
+
+class _Equalize(Messenger):
+    """Puts an EqualizedNormal in the place of the Normal of one site."""
+
+    def __init__(self, equalizer: VarianceEqualizer, site: str) -> None:
+        super().__init__()
+        self.equalizer, self.site = equalizer, site
+
+    def over(self, guide: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the guide under this handler."""
+
+        def equalized(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - the guide's
+            self.seen: list[str] = []
+            with self:
+                answer = guide(*args, **named)
+            if self.site not in self.seen:
+                raise InputError(
+                    f"the guide has no site {self.site!r}; it has {', '.join(self.seen)}: say equalize_pyro(..., site=)"
+                )
+            return answer
+
+        return equalized
+
+    def _pyro_sample(self, msg: dict[str, Any]) -> None:
+        if isinstance(msg["fn"], Distribution) and not msg["is_observed"]:
+            self.seen.append(msg["name"])
+        if msg["name"] == self.site and self.equalizer.training:
+            law, events = _normal(msg["fn"], f"the guide's {self.site!r}")
+            self.equalizer.observe(law.scale, law.loc)
+            narrow = EqualizedNormal(law.loc, law.scale, self.equalizer.exponent_for(law.scale))
+            msg["fn"] = narrow.to_event(events)
+
+
+def _normal(law: object, what: str) -> tuple[Normal, int]:
+    """The Normal within a distribution, and how many of its axes are events."""
+    base, events = law, 0
+    while isinstance(base, Independent):
+        base, events = base.base_dist, events + base.reinterpreted_batch_ndims
+    if not isinstance(base, Normal):
+        raise InputError(f"{what} is a {type(base).__name__}; it must be a Normal, alone or with to_event")
+    return base, events
+
+
+def diagnose_pyro(
+    model: Callable[..., Any],
+    guide: Callable[..., Any],
+    data: object,
+    *,
+    site: str = "latent",
+    **options: Any,  # noqa: ANN401 - of diagnose
+) -> CollapseReport:
+    """Return the report on a Pyro model and its guide, each called with a batch x.
+
+    mu and sigma are those of the guide's site; log p(x|z) is the sum over all observed sites of the model conditioned on
+    z, masks kept, and scales (of `poutine.scale` or subsampling), which weigh an objective, left out.
+
+    Args:
+        model: x -> ..., with plates as long as the batch.
+        guide: Likewise.
+        data: As for `diagnose`.
+        site: The latent site.
+        options: Of `diagnose`, such as `equalizer`.
+
+    Raises:
+        InputError: As for `diagnose`; or the site is missing, no Normal, its prior is not N(0, I), there are other
+            latent sites, or an observed site outside of the plate of the examples.
+    """
+
+    def encode(x: Tensor) -> Normal:
+        return _normal(_site(_traced(guide, x), site, "guide")["fn"], f"the guide's {site!r}")[0]
+
+    def log_likelihood(x: Tensor, z: Tensor) -> Tensor:
+        return _observed(_traced(poutine.condition(model, {site: z}), x), site)
+
+    return diagnose(encode, log_likelihood, data, **options)
+
+
+def _traced(function: Callable[..., Any], x: Tensor) -> Trace:
+    return prune_subsample_sites(poutine.trace(function).get_trace(x))
+
+
+def _site(trace: Trace, site: str, whose: str) -> dict[str, Any]:
+    names = [name for name, node in trace.nodes.items() if node["type"] == "sample"]
+    if site not in names:
+        raise InputError(f"the {whose} has no site {site!r}; it has {', '.join(names)}: say site=")
+    node: dict[str, Any] = trace.nodes[site]
+    return node
+
+
+def _observed(trace: Trace, site: str) -> Tensor:
+    """log p(x|z), [B], of the trace of a model that was conditioned on z."""
+    latent = _site(trace, site, "model")
+    _check_prior(latent["fn"], site)
+    others = trace.stochastic_nodes
+    if others:
+        raise InputError(f"the model also samples {', '.join(others)}; a report is on one latent site, {site!r} alone")
+    axis = -len(latent["fn"].batch_shape)  # of the examples, counted from the right as plates are
+    parts = []
+    for name in (one for one in trace.observation_nodes if one != site):
+        node = trace.nodes[name]
+        log_p = scale_and_mask(node["fn"].log_prob(node["value"], *node["args"], **node["kwargs"]), mask=node["mask"])
+        if axis == 0 or log_p.dim() < -axis:
+            raise InputError(f"{name!r} is observed outside of the plate of the examples; put it within that of {site!r}")
+        parts.append(log_p.movedim(axis, 0).flatten(1).sum(1) if log_p.dim() > 1 else log_p)
+    if not parts:
+        raise InputError("the model observes nothing when it is called with x; give its likelihood obs=x")
+    return torch.stack(parts).sum(0)
+
+
+def _check_prior(law: object, site: str) -> None:
+    prior, _ = _normal(law, f"the model's prior of {site!r}")
+    if bool((prior.loc != 0.0).any() or (prior.scale != 1.0).any()):
+        raise InputError(
+            f"the model's prior of {site!r} is Normal({float(prior.loc.flatten()[0]):.3g}, "
+            f"{float(prior.scale.flatten()[0]):.3g}); a report is on N(0, I): move its loc and scale into the decoder"
+        )
