@@ -1,5 +1,8 @@
 """Lightning's own Trainer with the callback: bit for bit the host at lambda = 1, its KL and its checkpoints its own."""
 
+import runpy
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,6 +17,7 @@ from lambda_vae.errors import InputError
 
 L = pytest.importorskip("lightning.pytorch", reason="lightning is an extra")
 
+from lambda_vae.adapters.hosts import lightning as adapter  # noqa: E402
 from lambda_vae.adapters.hosts.lightning import EqualizeCallback, diagnose_lightning  # noqa: E402
 
 pytestmark = [
@@ -174,7 +178,9 @@ def test_a_resumed_training_is_the_uninterrupted_one(when, tmp_path):
     saved = L.callbacks.ModelCheckpoint(
         tmp_path, filename="{epoch}", save_top_k=-1, save_on_train_epoch_end=when == "train epoch"
     )
-    fitted(EqualizeCallback(latent_dim=4, delta=1.05, every=1, refresh_every=2), saved, epochs=3, enable_checkpointing=True)
+    fitted(
+        EqualizeCallback(latent_dim=4, delta=1.05, every=1, refresh_every=2), saved, epochs=3, enable_checkpointing=True
+    )
     callback = EqualizeCallback(latent_dim=4, delta=1.05, every=1, refresh_every=2)
     trainer(callback, epochs=5).fit(LitVAE(), *loaders(), ckpt_path=tmp_path / "epoch=2.ckpt")
     assert len(callback.monitor.readings) == len(whole_callback.monitor.readings) == 5
@@ -320,6 +326,13 @@ def test_two_processes_have_one_lambda(tmp_path):
     assert own != other  # each had examples of its own
 
 
+def test_without_the_extra_one_sentence_says_so(monkeypatch):
+    for name in ("lightning.pytorch", "pytorch_lightning"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(InputError, match=r"lightning is not installed; pip install 'lambda-vae\[lightning\]'"):
+        runpy.run_path(adapter.__file__)
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(InputError, match="give both, or neither"):
         EqualizeCallback(latent_dim=4)
@@ -337,7 +350,7 @@ def test_what_does_not_fit_is_refused():
         fitted(EqualizeCallback(latent_dim=4, delta=1.1, method="nowhere.draw"))
     with pytest.raises(InputError, match="has no method nothing"):
         fitted(EqualizeCallback(latent_dim=4, delta=1.1, method="nothing"))
-    with pytest.raises(InputError, match="delta is 0.9"):
+    with pytest.raises(InputError, match=r"delta is 0\.9"):
         fitted(EqualizeCallback(latent_dim=4, delta=0.9))
     unused = LitVAE()
     unused.draw = lambda mu, logvar: mu

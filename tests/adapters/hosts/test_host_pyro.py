@@ -1,5 +1,8 @@
 """Pyro's own SVI under lambda: bit for bit at 1, the KL of sigma above it, and every other ELBO refused."""
 
+import runpy
+import sys
+
 import pytest
 import torch
 from adapters.planted import NOISE, Planted
@@ -16,6 +19,7 @@ pyro = pytest.importorskip("pyro", reason="pyro is an extra")
 from pyro import distributions as dist  # noqa: E402
 from pyro import infer, poutine  # noqa: E402
 
+from lambda_vae.adapters.hosts import pyro as adapter  # noqa: E402
 from lambda_vae.adapters.hosts.pyro import (  # noqa: E402
     EqualizedNormal,
     diagnose_pyro,
@@ -180,7 +184,11 @@ SCORING = [kind for kind in REFUSED if kind.__name__ not in ("Trace_MMD", "JitTr
 @pytest.mark.parametrize("kind", SCORING)
 @pytest.mark.filterwarnings("ignore:.*:torch.jit.TracerWarning")
 def test_an_equalized_normal_in_a_guide_is_scored_by_none_of_them(kind):
-    more = {"num_particles": 2, "vectorize_particles": True} if kind is not infer.ReweightedWakeSleep else {"num_particles": 2}
+    more = (
+        {"num_particles": 2, "vectorize_particles": True}
+        if kind is not infer.ReweightedWakeSleep
+        else {"num_particles": 2}
+    )
     if "Enum" in kind.__name__ or "TMC" in kind.__name__:
         more |= {"max_plate_nesting": 1, "strict_enumeration_warning": False}
     if kind is infer.ReweightedWakeSleep:
@@ -232,7 +240,7 @@ def test_a_mean_field_elbo_that_would_fall_back_on_samples_is_refused(written):
 @pytest.mark.parametrize("more", [{}, {"num_particles": 2, "vectorize_particles": True, "max_plate_nesting": 1}])
 def test_an_equalized_normal_in_a_guide_trains_under_the_mean_field_elbo(validate, more):
     with pyro.validation_enabled(validate):
-        vae, svi = built(Written, loss=infer.TraceMeanField_ELBO(**more))
+        _, svi = built(Written, loss=infer.TraceMeanField_ELBO(**more))
         losses = trained(svi, epochs=2)
         with poutine.mask(mask=torch.arange(8) < 4), poutine.scale(scale=0.5):
             svi.step(digits()[:8])
@@ -297,10 +305,8 @@ def test_two_callables_give_what_the_pyro_report_gives(frames):
     if frames == 1:
         assert diagnose_pyro(pixels, vae.guide, x, iw_samples=2).nll_bound == pytest.approx(theirs.nll_bound, rel=1e-5)
     else:
-        from lambda_vae.adapters.hosts.pyro import _observed, _traced
-
         z = torch.randn(100, 1, 4)
-        log_p = _observed(_traced(poutine.condition(pixels, {"latent": z}), x), "latent")
+        log_p = adapter._observed(adapter._traced(poutine.condition(pixels, {"latent": z}), x), "latent")
         assert torch.allclose(log_p, log_likelihood(x, z[:, 0]), rtol=1e-5)
 
 
@@ -326,9 +332,7 @@ def test_a_collapse_is_reported_cured_by_one_line_and_reported_again():
     reports = []
     for cure in (False, True):
         vae, svi = built(latent_dim=32, lr=5e-3)
-        equalizer = (
-            equalize_pyro(svi, latent_dim=32, delta=1.2, release_epochs=25, total_epochs=70) if cure else None
-        )
+        equalizer = equalize_pyro(svi, latent_dim=32, delta=1.2, release_epochs=25, total_epochs=70) if cure else None
         trained(svi, epochs=70, equalizer=equalizer, n=1400, batch=200)
         vae.eval()
         reports.append(diagnose_pyro(vae.model, vae.guide, digits()[1400:], iw_samples=2))
@@ -350,6 +354,12 @@ def _model(prior=None, extra=False, plate=True, observe=True):
             pyro.sample("obs", dist.Normal(z, 1.0).to_event(2), obs=x[:, :4])
 
     return model
+
+
+def test_without_the_extra_one_sentence_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyro", None)
+    with pytest.raises(InputError, match=r"pyro is not installed; pip install 'lambda-vae\[pyro\]'"):
+        runpy.run_path(adapter.__file__)
 
 
 def test_what_cannot_be_diagnosed_is_refused():
@@ -377,7 +387,7 @@ def test_what_cannot_be_equalized_is_refused():
     weights = vae.encoder[0].weight.clone()
     with pytest.raises(InputError, match="svi is a PyroVAE; for another loop use EqualizedNormal"):
         equalize_pyro(vae, latent_dim=4, delta=1.1)
-    with pytest.raises(InputError, match="delta is 0.5"):
+    with pytest.raises(InputError, match=r"delta is 0\.5"):
         equalize_pyro(svi, latent_dim=4, delta=0.5)
     equalize_pyro(svi, latent_dim=4, delta=1.1, site="z")
     with pytest.raises(InputError, match=r"the guide has no site 'z'; it has latent: say equalize_pyro"):
@@ -390,5 +400,5 @@ def test_what_cannot_be_equalized_is_refused():
     with pytest.raises(InputError, match="the guide's 'latent' is a LogNormal; it must be a Normal"):
         svi.step(digits()[:8])
     assert torch.equal(vae.encoder[0].weight, weights)
-    with pytest.raises(InputError, match="exponent is 0.5"):
+    with pytest.raises(InputError, match=r"exponent is 0\.5"):
         EqualizedNormal(torch.zeros(2), torch.ones(2), 0.5)

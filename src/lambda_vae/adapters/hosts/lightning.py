@@ -119,9 +119,7 @@ class EqualizeCallback(Callback):
         name, kind = sampling_method(owner, method, self.takes)
         releases = any(self.settings.get(word) for word in ("release_epochs", "settle_epochs"))
         total = {"total_epochs": max_epochs} if releases else {}
-        self.equalizer = equalize(
-            owner, self.latent_dim, self.delta, method=name, takes=kind, **total | self.settings
-        )
+        self.equalizer = equalize(owner, self.latent_dim, self.delta, method=name, takes=kind, **total | self.settings)
         del owner.equalizer  # its state is the callback's, so that checkpoints still load into the plain class
         return owner, name, kind
 
@@ -238,7 +236,9 @@ def diagnose_lightning(
     """
     encode = encode or getattr(module, "encode", None)
     if not callable(encode):
-        raise InputError(f"{type(module).__name__} has no encode; give diagnose_lightning(..., encode=x -> (mu, logvar))")
+        raise InputError(
+            f"{type(module).__name__} has no encode; give diagnose_lightning(..., encode=x -> (mu, logvar))"
+        )
     modes = [(one, one.training) for one in module.modules()]
     module.eval()
     try:
@@ -248,7 +248,7 @@ def diagnose_lightning(
             one.training = mode
 
 
-def _validation(data: object) -> object:
+def _validation(data: Any) -> object:  # noqa: ANN401 - what it is, is looked at
     """The validation loader of a data module or a Trainer; other data as they are."""
     if hasattr(data, "val_dataloaders"):
         loaders = data.val_dataloaders

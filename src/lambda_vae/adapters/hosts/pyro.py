@@ -52,14 +52,14 @@ class _NoDensity(Tensor):
                 "was drawn from; train with TraceMeanField_ELBO, and a prior whose KL from a Normal Pyro knows in "
                 "closed form, such as Normal(0, 1).to_event(1)"
             )
-        return super().__torch_function__(func, types, args, kwargs or {})
+        return super().__torch_function__(func, types, args, kwargs or {})  # type: ignore[no-untyped-call]
 
 
-class EqualizedNormal(TorchEqualizedNormal, TorchDistributionMixin):
+class EqualizedNormal(TorchEqualizedNormal, TorchDistributionMixin):  # type: ignore[misc] # expand, as Pyro's own do
     """`lambda_vae.EqualizedNormal` for a Pyro guide; what it draws, no Monte Carlo objective can score.
 
-    Its KL stays that of Normal(loc, scale), which TraceMeanField_ELBO takes. An objective with an estimated KL, log q(z)
-    - log p(z), is not lambda-VAE's: its first use of log q(z) raises, whichever the ELBO, and at any exponent.
+    Its KL stays that of Normal(loc, scale), which TraceMeanField_ELBO takes. An objective that estimates its KL, as
+    log q(z) - log p(z), is not lambda-VAE's: its first use of log q(z) raises, whichever the ELBO, at any exponent.
 
     Args:
         loc: mu.
@@ -144,8 +144,8 @@ def equalize_pyro(
         settings: Of `VarianceEqualizer`, such as release_epochs.
 
     Raises:
-        InputError: The loss estimates its KL from samples, or the SVI is equalized already; in the first step, the guide
-            has no such site, or no Normal there.
+        InputError: The loss estimates its KL from samples, or the SVI is equalized already; in the first step, the
+            guide has no such site, or no Normal there.
     """
     if not isinstance(svi, SVI):
         raise InputError(f"svi is a {type(svi).__name__}; for another loop use EqualizedNormal in the guide")
@@ -197,7 +197,7 @@ class _Equalize(Messenger):
             law, events = _normal(msg["fn"], f"the guide's {self.site!r}")
             self.equalizer.observe(law.scale, law.loc)
             narrow = EqualizedNormal(law.loc, law.scale, self.equalizer.exponent_for(law.scale))
-            msg["fn"] = narrow.to_event(events)
+            msg["fn"] = narrow.to_event(events)  # type: ignore[no-untyped-call]
 
 
 def _normal(law: object, what: str) -> tuple[Normal, int]:
@@ -220,8 +220,8 @@ def diagnose_pyro(
 ) -> CollapseReport:
     """Return the report on a Pyro model and its guide, each called with a batch x.
 
-    mu and sigma are those of the guide's site; log p(x|z) is the sum over all observed sites of the model conditioned on
-    z, masks kept, and scales (of `poutine.scale` or subsampling), which weigh an objective, left out.
+    mu and sigma are those of the guide's site; log p(x|z) is the sum over all observed sites of the model conditioned
+    on z, masks kept, and scales (of `poutine.scale` or subsampling), which weigh an objective, left out.
 
     Args:
         model: x -> ..., with plates as long as the batch.
@@ -248,16 +248,15 @@ def _traced(function: Callable[..., Any], x: Tensor) -> Trace:
     return prune_subsample_sites(poutine.trace(function).get_trace(x))
 
 
-def _site(trace: Trace, site: str, whose: str) -> dict[str, Any]:
+def _site(trace: Trace, site: str, whose: str) -> Any:  # noqa: ANN401 - a node of Pyro's
     names = [name for name, node in trace.nodes.items() if node["type"] == "sample"]
     if site not in names:
         raise InputError(f"the {whose} has no site {site!r}; it has {', '.join(names)}: say site=")
-    node: dict[str, Any] = trace.nodes[site]
-    return node
+    return trace.nodes[site]
 
 
 def _observed(trace: Trace, site: str) -> Tensor:
-    """log p(x|z), [B], of the trace of a model that was conditioned on z."""
+    """Log p(x|z), [B], of the trace of a model that was conditioned on z."""
     latent = _site(trace, site, "model")
     _check_prior(latent["fn"], site)
     others = trace.stochastic_nodes
@@ -266,14 +265,21 @@ def _observed(trace: Trace, site: str) -> Tensor:
     axis = -len(latent["fn"].batch_shape)  # of the examples, counted from the right as plates are
     parts = []
     for name in (one for one in trace.observation_nodes if one != site):
-        node = trace.nodes[name]
-        log_p = scale_and_mask(node["fn"].log_prob(node["value"], *node["args"], **node["kwargs"]), mask=node["mask"])
+        log_p = _log_prob(_site(trace, name, "model"))
         if axis == 0 or log_p.dim() < -axis:
-            raise InputError(f"{name!r} is observed outside of the plate of the examples; put it within that of {site!r}")
+            raise InputError(
+                f"{name!r} is observed outside of the plate of the examples; put it within that of {site!r}"
+            )
         parts.append(log_p.movedim(axis, 0).flatten(1).sum(1) if log_p.dim() > 1 else log_p)
     if not parts:
         raise InputError("the model observes nothing when it is called with x; give its likelihood obs=x")
     return torch.stack(parts).sum(0)
+
+
+def _log_prob(node: Any) -> Tensor:  # noqa: ANN401 - a node of Pyro's
+    log_p = node["fn"].log_prob(node["value"], *node["args"], **node["kwargs"])
+    masked: Tensor = scale_and_mask(log_p, mask=node["mask"])  # type: ignore[no-untyped-call]
+    return masked
 
 
 def _check_prior(law: object, site: str) -> None:
