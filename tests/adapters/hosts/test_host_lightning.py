@@ -211,14 +211,16 @@ class Bolts(LitVAE):
 
 
 def test_distributions_returned_for_the_kl_stay_those_of_sigma():
-    plain, watched = fitted(model=None and Bolts()), None
     torch.manual_seed(1)
     plain = fitted(model=Bolts())
     torch.manual_seed(1)
     watched = fitted(EqualizeCallback(latent_dim=4, delta=float("inf"), every=1), model=Bolts())
     assert watched.losses == plain.losses
     callback = EqualizeCallback(latent_dim=4, delta=1.01, every=1, refresh_every=1)
+    torch.manual_seed(1)
     model = fitted(callback, model=Bolts(), epochs=2)
+    # the first epoch is at 1: the same chance, and KL and z add their gradients in another order
+    assert model.losses[:4] == pytest.approx(plain.losses[:4], rel=1e-5)
     model.train()
     _, q, z = model.sample(torch.zeros(20000, 4), torch.full((20000, 4), 0.25).log())
     assert torch.allclose(q.scale, torch.tensor(0.5))
@@ -314,7 +316,7 @@ class _Tell(L.Callback):
 
     def on_train_end(self, trainer, pl_module):
         own = torch.cat([z for z, _, _ in pl_module.draws]).sum()
-        torch.save([self.equalize.equalizer.exponent, own], self.folder / f"{trainer.global_rank}.pt")
+        torch.save([self.equalize.equalizer.running_std, own], self.folder / f"{trainer.global_rank}.pt")
 
 
 def test_two_processes_have_one_lambda(tmp_path):
@@ -322,7 +324,7 @@ def test_two_processes_have_one_lambda(tmp_path):
     fitted(callback, _Tell(tmp_path, callback), epochs=2, devices=2, strategy="ddp_fork")
     (first, own), (second, other) = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     assert torch.equal(first, second)
-    assert bool((first > 1).all())
+    assert not torch.equal(first, torch.ones(4))
     assert own != other  # each had examples of its own
 
 

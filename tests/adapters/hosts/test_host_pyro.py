@@ -310,6 +310,17 @@ def test_two_callables_give_what_the_pyro_report_gives(frames):
         assert torch.allclose(log_p, log_likelihood(x, z[:, 0]), rtol=1e-5)
 
 
+def test_masks_count_and_scales_do_not():
+    vae, _ = built()
+    x, z, known = digits()[:6], torch.randn(6, 4), torch.arange(6) < 4
+    expected = bernoulli(vae.decoder, logits=True)(x, z)
+    given = poutine.condition(vae.model, {"latent": z})
+    scaled = adapter._observed(adapter._traced(poutine.scale(given, scale=0.1), x), "latent")
+    masked = adapter._observed(adapter._traced(poutine.mask(given, mask=known), x), "latent")
+    assert torch.allclose(scaled, expected)
+    assert torch.allclose(masked, expected * known)
+
+
 def test_planted_dead_dimensions_are_found():
     planted = Planted(["healthy", "dead", "prior", "healthy", "sharp"])
 
