@@ -10,7 +10,19 @@ if TYPE_CHECKING:
     from lambda_vae.diagnostics import CollapseReport
     from lambda_vae.equalization import VarianceEqualizer
     from lambda_vae.errors import InputError
-    from lambda_vae.experiments import METHODS, CompareConfig, RunConfig, compare, diagnose_run, load_run, train
+    from lambda_vae.experiments import (
+        METHODS,
+        CompareConfig,
+        RunConfig,
+        compare,
+        diagnose_run,
+        export_run,
+        from_pretrained,
+        load_run,
+        push_to_hub,
+        share_run,
+        train,
+    )
     from lambda_vae.model import VAE, Trace
     from lambda_vae.objectives import ELBO, BetaELBO, nll_bound, surrogate_nll
     from lambda_vae.reports import write_report
@@ -37,9 +49,13 @@ __all__ = [
     "diagnose",
     "diagnose_run",
     "equalize",
+    "export_run",
+    "from_pretrained",
     "load",
     "load_run",
     "nll_bound",
+    "push_to_hub",
+    "share_run",
     "surrogate_nll",
     "train",
     "write_report",
@@ -52,7 +68,19 @@ _ROOMS = {
     "diagnostics": ("CollapseReport",),
     "equalization": ("VarianceEqualizer",),
     "errors": ("InputError",),
-    "experiments": ("METHODS", "CompareConfig", "RunConfig", "compare", "diagnose_run", "load_run", "train"),
+    "experiments": (
+        "METHODS",
+        "CompareConfig",
+        "RunConfig",
+        "compare",
+        "diagnose_run",
+        "export_run",
+        "from_pretrained",
+        "load_run",
+        "push_to_hub",
+        "share_run",
+        "train",
+    ),
     "model": ("VAE", "Trace"),
     "objectives": ("ELBO", "BetaELBO", "nll_bound", "surrogate_nll"),
     "reports": ("write_report",),

@@ -36,6 +36,8 @@ commands
   sample       draw from the prior, or from a law fitted to the codes, and decode
   generation   measure what the prior and such fits generate
   reconstruct  decode the mean codes of test examples
+  share        write a run as a folder to hand on, and send it to the hub
+  export       write encoder and decoder as ONNX or torch.export programmes
   report       write the HTML report of a run or a comparison anew
   theory       what a δ implies: critical std, sampling noise, capacity, λ(σ)
   list         the methods

@@ -13,6 +13,7 @@ from lambda_vae.options import (
     compare_parser,
     data_parser,
     diagnose_parser,
+    export_parser,
     fail,
     generation_parser,
     gradients_parser,
@@ -23,6 +24,7 @@ from lambda_vae.options import (
     report_parser,
     reproduce_parser,
     sample_parser,
+    share_parser,
     theory_parser,
     train_parser,
     tune_parser,
@@ -263,6 +265,26 @@ def _reconstruct(options: Namespace, console: Console) -> None:
     _say(console, f"reconstructions: {path}")
 
 
+def _share(options: Namespace, console: Console) -> None:
+    from lambda_vae.experiments.hub import check_push, push_to_hub
+    from lambda_vae.experiments.sharing import share_run
+
+    if options.private and options.push is None:
+        raise InputError("--private says how to push; add --push OWNER/NAME, or leave it out")
+    if options.push is not None:
+        check_push(options.push)
+    _say(console, f"shared: {share_run(options.run, options.out)}")
+    if options.push is not None:
+        _say(console, f"pushed: {push_to_hub(options.out, options.push, private=options.private)}")
+
+
+def _export(options: Namespace, console: Console) -> None:
+    from lambda_vae.experiments.export import export_run
+
+    for path in export_run(options.run, options.out, options.format):
+        _say(console, f"exported: {path}")
+
+
 def _report(options: Namespace, console: Console) -> None:
     from lambda_vae.reports.drawings import find_drawing, write_drawing
     from lambda_vae.reports.publish import write_results
@@ -350,6 +372,8 @@ COMMANDS: dict[str, tuple[Callable[[], Parser], Callable[[Namespace, Console], N
     "sample": (sample_parser, _sample),
     "generation": (generation_parser, _generation),
     "reconstruct": (reconstruct_parser, _reconstruct),
+    "share": (share_parser, _share),
+    "export": (export_parser, _export),
     "report": (report_parser, _report),
     "theory": (theory_parser, _theory),
     "list": (lambda: Parser(description="List the methods."), _list),

@@ -13,6 +13,7 @@ __all__ = [
     "compare_parser",
     "data_parser",
     "diagnose_parser",
+    "export_parser",
     "fail",
     "generation_parser",
     "gradients_parser",
@@ -23,6 +24,7 @@ __all__ = [
     "report_parser",
     "reproduce_parser",
     "sample_parser",
+    "share_parser",
     "theory_parser",
     "train_parser",
     "tune_parser",
@@ -262,6 +264,27 @@ def report_parser() -> Parser:
     parser = run_parser("Write the figures and the HTML report of a run or a comparison anew.")
     parser.add_argument("--results", type=str, default=None, help="write a results page (.md) with all rows, too")
     parser.add_argument("--epochs", type=int, nargs="*", default=[], help="epochs whose readings that page shows")
+    return parser
+
+
+def share_parser() -> Parser:
+    """Return the options of `share`."""
+    parser = run_parser("Write a run as a folder to hand on: weights, config with the diagnosis, model card.")
+    parser.add_argument("--out", type=str, required=True, help="a new folder")
+    parser.add_argument("--push", type=str, default=None, help="send it to the hub too, as OWNER/NAME")
+    parser.add_argument("--private", action="store_true", help="--push: hide a new repository from others")
+    return parser
+
+
+def export_parser() -> Parser:
+    """Return the options of `export`."""
+    from lambda_vae.experiments.export import ExportFormat
+
+    parser = run_parser(
+        "Write encoder and decoder as programmes that run without lambda-vae, checked against the model."
+    )
+    parser.add_argument("--format", type=ExportFormat, default="onnx", help="onnx, or torch for torch.export's")
+    parser.add_argument("--out", type=str, required=True, help="a new folder")
     return parser
 
 

@@ -20,8 +20,8 @@ from lambda_vae.distributions import standard_normal
 from lambda_vae.experiments import METHODS, RunConfig
 from lambda_vae.experiments.build import build_vae
 from lambda_vae.experiments.composing import method_named
-from lambda_vae.experiments.results import save_model
 from lambda_vae.experiments.run import make_trainer
+from lambda_vae.experiments.weights import save_model
 from lambda_vae.model import VAE
 from lambda_vae.training import Interrupted, Step, Trainer, checkpoints
 

@@ -4,8 +4,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from lambda_vae.data import Dataset
 from lambda_vae.diagnostics import CollapseReport
@@ -13,7 +11,9 @@ from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import build_vae, likelihood_of, load_data
 from lambda_vae.experiments.config import RunConfig, read_config
 from lambda_vae.experiments.folder import RunFolder
+from lambda_vae.experiments.model_record import is_shared, read_record
 from lambda_vae.experiments.results import measure
+from lambda_vae.experiments.weights import load_model
 from lambda_vae.files import read_json
 from lambda_vae.model import VAE
 from lambda_vae.reports.checks import check_history
@@ -45,7 +45,7 @@ def load_run(path: Path, data: str | None = None) -> LoadedRun:
     """Return a finished run.
 
     Args:
-        path: Its folder.
+        path: Its folder, or one that `share_run` made of it.
         data: Other data than the run's own, whose test set then counts whatever the run held out of its own.
 
     Raises:
@@ -54,27 +54,13 @@ def load_run(path: Path, data: str | None = None) -> LoadedRun:
     folder = RunFolder(path)
     if (path / "configs").is_dir():
         raise InputError(f"{path} holds a comparison; give one of its runs, a folder in {path / 'runs'}")
-    config = read_config(folder.config)
+    config = read_record(path).config if is_shared(path) else read_config(folder.config)
     if not folder.model.exists():
         raise InputError(f"{path} holds a run that is not finished; go on with --resume")
     dataset = load_data(replace(config, data=data, validation=0) if data else config, training=False)
     vae = build_vae(config, dataset.shape, likelihood_of(config, dataset))
-    try:
-        tensors = load_file(folder.model)
-        exponent = tensors.pop("exponent", None)
-        vae.load_state_dict(tensors)
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise _misfit(folder.model, dataset if data else None, error) from None
-    return LoadedRun(config, vae.eval(), exponent, dataset, folder)
-
-
-def _misfit(model: Path, other: Dataset | None, error: Exception) -> InputError:
-    reason = str(error).strip().splitlines()[-1].strip().rstrip(".")
-    if other is not None and "size mismatch" in reason:
-        return InputError(
-            f"{other.name} of shape {other.shape} does not fit the run's model ({reason}); give other data"
-        )
-    return InputError(f"{model} does not hold this run's model ({reason}); restore it, or train again")
+    exponent = load_model(folder.model, vae, dataset if data else None)
+    return LoadedRun(config, vae, exponent, dataset, folder)
 
 
 def diagnose_run(path: Path, *, iw_samples: int | None = None, data: str | None = None) -> CollapseReport:

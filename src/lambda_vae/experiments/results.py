@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from lambda_vae.data import Dataset, Split
 from lambda_vae.diagnostics import CollapseReport, diagnose
@@ -18,11 +17,12 @@ from lambda_vae.experiments.config import RunConfig
 from lambda_vae.experiments.folder import RunFolder
 from lambda_vae.experiments.pictures import draw_pictures
 from lambda_vae.experiments.provenance import command_line, provenance
+from lambda_vae.experiments.weights import save_model
 from lambda_vae.files import replacing, write_json
 from lambda_vae.model import VAE
 from lambda_vae.training import Trainer
 
-__all__ = ["bits_per_dimension", "describe_data", "identity", "measure", "record_result", "run_name", "save_model"]
+__all__ = ["bits_per_dimension", "describe_data", "identity", "measure", "record_result", "run_name"]
 
 
 def run_name(config: RunConfig) -> str:
@@ -177,18 +177,3 @@ def _save_images(path: Path, vae: VAE, config: RunConfig, dataset: Dataset, kl: 
     arrays = draw_pictures(vae, measuring_view(config, dataset).head(24).to(device), dataset.shape, list(kl))
     with replacing(path) as temporary:
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
-
-
-def save_model(path: Path, vae: VAE, exponent: torch.Tensor | None) -> None:
-    """Write a model's weights, and its lambda if it has one, as safetensors.
-
-    Args:
-        path: The file.
-        vae: The model.
-        exponent: lambda, [D], or None.
-    """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in vae.state_dict().items()}
-    if exponent is not None:
-        tensors["exponent"] = exponent.detach().cpu()
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"format": "lambda-vae model 1"})

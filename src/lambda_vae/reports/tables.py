@@ -12,6 +12,7 @@ from rich.markup import escape as escape_markup
 from rich.table import Table as RichTable
 
 from lambda_vae.reports.columns import COLUMNS, Column
+from lambda_vae.reports.markdown import escape_markdown
 from lambda_vae.reports.measured import examples_word, measured_note
 from lambda_vae.reports.published import published_figures, published_source
 from lambda_vae.reports.records import Row
@@ -142,11 +143,12 @@ class Table:
         head = ["method", "runs", *(f"{c.heading} {c.arrow}".strip() for c in self.columns)]
         body = [[line.label, str(line.runs), *(self.text(line, c) for c in self.columns)] for line in self.lines]
         rule = ["---", *["---:"] * (len(head) - 1)]
-        rows = [head, rule, *([_markdown(text) for text in row] for row in body)]
+        rows = [head, rule, *([escape_markdown(text) for text in row] for row in body)]
         table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
         notes = [*self.notes(), *self.failures]
         return (
-            "\n\n".join([table, *([] if not notes else ["\n".join(f"- {_markdown(note)}" for note in notes)])]) + "\n"
+            "\n\n".join([table, *([] if not notes else ["\n".join(f"- {escape_markdown(note)}" for note in notes)])])
+            + "\n"
         )
 
     def to_csv(self) -> str:
@@ -272,12 +274,6 @@ def _proposal(row: Row) -> str:
 
 def _terminal_heading(column: Column) -> str:
     return f"{column.narrow or column.heading} {column.arrow}".rstrip()
-
-
-def _markdown(text: str) -> str:
-    for sign in "\\`*_|[]<>#":
-        text = text.replace(sign, f"\\{sign}" if sign not in "<>" else {"<": "&lt;", ">": "&gt;"}[sign])
-    return " ".join(text.split())
 
 
 _LATEX = {
