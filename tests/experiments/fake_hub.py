@@ -58,6 +58,8 @@ class FakeHub:
                     files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
             url = f"{self.server.url_for('')}/{repo}/commit/{self.commit(repo)}"
             return _json({"commitUrl": url, "commitOid": self.commit(repo), "success": True})
+        if what[:1] == ["revision"] and what[1] not in ("main", self.commit(repo)):
+            return _json({"error": "Revision not found"}, 404, {"X-Error-Code": "RevisionNotFound"})
         if what[:1] == ["tree"]:
             return _json([{"type": "file", "path": p, "size": len(c), "oid": _oid(c)} for p, c in files.items()])
         siblings = [{"rfilename": path} for path in files]

@@ -226,12 +226,15 @@ def _compared(half: _Half, run: Any) -> float:  # noqa: ANN401 - tensors in, ten
 
 @contextmanager
 def _torch_quiet() -> Iterator[None]:
-    """Keep back what torch's exporters say of themselves: a deprecation inside them, and packages not needed here."""
+    """Keep back what torch's exporters say of no use here: packages not needed, a deprecation inside them, and that both
+    inputs of a decoder share their axis.
+    """
     log = logging.getLogger("torch.onnx._internal.exporter._registration")
     before = log.level
     log.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="# The axis name: batch will not be used", category=UserWarning)
             warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)", category=FutureWarning)
             yield
     finally:
