@@ -226,8 +226,10 @@ def _compared(half: _Half, run: Any) -> float:  # noqa: ANN401 - tensors in, ten
 
 @contextmanager
 def _torch_quiet() -> Iterator[None]:
-    """Keep back what torch's exporters say of no use here: packages not needed, a deprecation inside them, and that both
-    inputs of a decoder share their axis.
+    """Keep back what torch's exporters say of no use here.
+
+    That packages are missing which are not needed, a deprecation inside them, that both inputs of a decoder share an
+    axis.
     """
     log = logging.getLogger("torch.onnx._internal.exporter._registration")
     before = log.level
