@@ -1,0 +1,53 @@
+"""Every Python the package speaks for, with the oldest torch it allows and the one it is tested with.
+
+`nox` runs what this machine has interpreters for; `nox -s "tests-3.13(pinned)" -- tests/theory` one of them, in part.
+"""
+
+import re
+from pathlib import Path
+
+import nox
+
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+
+#: torch has no wheels of that release for Pythons that came later.
+OLDEST_HAS = ("3.11", "3.12", "3.13")
+
+HERE = Path(__file__).parent
+
+
+def stated(file: str, pattern: str) -> str:
+    """Return what stands in a file of the project, so that no version stands in two places."""
+    return re.findall(pattern, (HERE / file).read_text(encoding="utf-8"), re.MULTILINE)[0]
+
+
+OLDEST = stated("pyproject.toml", r'"torch>=([\d.]+)"') + ".0"
+PINNED = stated("constraints.txt", r"^torch==(\S+)$")
+
+nox.needs_version = ">=2024.4.15"
+nox.options.default_venv_backend = "venv"
+nox.options.error_on_missing_interpreters = False
+nox.options.stop_on_first_error = False
+
+
+@nox.session(python=PYTHONS)
+@nox.parametrize("torch", [nox.param(OLDEST, id="oldest"), nox.param(PINNED, id="pinned")])
+def tests(session: nox.Session, torch: str) -> None:
+    """Run the tests, those of the hosts left out where a host is not installed."""
+    if torch == OLDEST and session.python not in OLDEST_HAS:
+        session.skip(f"torch {OLDEST} has no wheel for Python {session.python}")
+    session.install("-e", ".[test,hub,export]", f"torch=={torch}")
+    words = session.posargs or ["-n", "2", "tests"]
+    checks = "--jaxtyping-packages=lambda_vae,typechecker.check"
+    session.run("python", "-m", "pytest", checks, *words, env={"OMP_NUM_THREADS": "1"})
+
+
+@nox.session(python=PYTHONS)
+def package(session: nox.Session) -> None:
+    """Install the wheel alone, without an extra, and train, diagnose and share with it."""
+    session.install("-c", "constraints.txt", ".")
+    session.chdir(session.create_tmp())
+    session.run("lambda-vae", "--help", silent=True)
+    session.run("lambda-vae", "train", "--data", "digits", "--epochs", "2", "--iw_samples", "4", "--out", "run")
+    session.run("lambda-vae", "diagnose", "run", silent=True)
+    session.run("lambda-vae", "share", "run", "--out", "shared")
