@@ -142,6 +142,8 @@ def test_no_name_acts_in_the_card(shared):
     assert not [tag for tag in ("<script", "<a ", "<img", "<hr") if tag in page]
     assert page.count("<h1>") == 1
     assert "alert(1)" in page
+    record["provenance"]["command"] = "```"
+    assert plain.render(model_card(record)).count("<tr>") == rows
 
 
 def test_infinite_settings_come_through(shared):
