@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from lambda_vae.errors import InputError
-from lambda_vae.experiments.job import Job, Launch
+from lambda_vae.experiments.job import Job, Launch, Process
 
 __all__ = ["LOCAL", "Engine", "LocalEngine", "RunJobs", "Show", "run_jobs"]
 
@@ -49,7 +49,7 @@ class LocalEngine:
 LOCAL = LocalEngine()
 
 
-def _process_here(job: Job) -> "subprocess.Popen[bytes]":
+def _process_here(job: Job) -> Process:
     """The job's command with one thread."""
     command = [sys.executable, "-m", "lambda_vae.cli", *job.words()]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
