@@ -39,12 +39,12 @@ class _Codes:
         run = load_run(record.path)
         view = measuring_view(run.config, run.dataset)
         x = view.head(count)
-        mu = torch.cat([run.vae.encode(part).marginals().mu for part in x.split(view.batch_size)])
+        mu = torch.cat([run.vae.encode(part).marginals().mu for part in torch.split(x, view.batch_size)])
         return cls(run, x, mu)
 
     @torch.no_grad()
     def decoded(self, mu: Float[Tensor, "N D"], seed: int | None = None) -> Float[Tensor, "N F"]:
-        vae, parts = self.run.vae, mu.split(measuring_view(self.run.config, self.run.dataset).batch_size)
+        vae, parts = self.run.vae, torch.split(mu, measuring_view(self.run.config, self.run.dataset).batch_size)
         seeds = [None if seed is None else seed + place for place in range(len(parts))]  # chance of its own for each
         return torch.cat([shown(vae.decode(part), own) for part, own in zip(parts, seeds, strict=True)])
 

@@ -109,7 +109,7 @@ def _use(pair: Pair) -> Claim:
     before, after = pair.paper("decoder_capacity")
     both = np.array([pair.ours[f"{name}_by_epoch"] for name in ("snr_capacity", "decoder_capacity")], dtype=np.float64)
     moving = np.isfinite(both).all() and both.shape[1] > 2 and (both.std(1) > 0).all()
-    together = float(np.corrcoef(both)[0, 1]) if moving else float("nan")
+    together = float(np.corrcoef(both[0], both[1])[0, 1]) if moving else float("nan")
     return Claim(
         f"{pair.title}: decoder capacity rises in parallel, {before} → {after} nats ({after / before:.1f}×): the "
         "increased throughput is used by the decoder.",

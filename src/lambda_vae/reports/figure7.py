@@ -72,7 +72,7 @@ class Alignment:
 def _curve(run: Run, std: Sequence[float]) -> NDArray[np.float64]:
     """Eq. 16, as far as the ramp has let it come."""
     asked = [optimal_exponent(float(value), run["delta"], run["max_exponent"]) for value in std]
-    return 1 + (np.array(asked, dtype=np.float64) - 1) * run["ramp"]
+    return 1 + (np.array(asked, dtype=np.float64) - 1) * float(run["ramp"])
 
 
 def alignment_figure(record: Mapping[str, Any]) -> Figure:
