@@ -40,9 +40,6 @@ ONLY = {
     "reports": {"errors", "files", "equalization"},
 }
 
-#: Extras with an adapter in adapters/hosts.
-HOSTS = ("pythae", "scvi", "diffusers", "lightning", "pyro")
-
 LONGEST_FILE, LONGEST_FUNCTION = 400, 50
 
 
