@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 from fake_figures import RECORDS, figure_record
 from matplotlib.axes import Axes
@@ -212,7 +213,10 @@ def test_claims_on_a_pixelcnn_turn_with_the_numbers() -> None:
     numbers = RECORDS["figure9"]()
     assert verdicts("figure9", numbers) == [AGREES] * 5
     plain, ours = numbers["panels"][0]["runs"]
-    plain["modes"]["greedy"]["squared_error"] = ours["modes"]["greedy"]["squared_error"]  # it looks at z as well
+    wrong, right = (np.array(run["modes"]["greedy"]["squared_error"]) for run in (plain, ours))
+    plain["modes"]["greedy"]["squared_error"] = (0.5 * (wrong + right)).tolist()  # it looks at z, but half as much
+    assert verdicts("figure9", numbers)[3:] == [IN_PART, AGREES]
+    plain["modes"]["greedy"]["squared_error"] = right.tolist()
     assert verdicts("figure9", numbers)[3:] == [DIFFERS, AGREES]
     ours["modes"]["ancestral"]["squared_error_of_other_code"] = ours["modes"]["ancestral"]["squared_error"]
     assert verdicts("figure9", numbers)[4] == DIFFERS, "another's code does no harm: z is not looked at"
