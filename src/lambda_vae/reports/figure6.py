@@ -73,7 +73,7 @@ def _implied(axis: Axes, runs: list[Run]) -> None:
     for run in runs:
         implied = predicted_capacity(run["latent_dim"], run["delta"]) if run["delta"] is not None else float("inf")
         if implied < 1.4 * axis.get_ylim()[1]:
-            axis.axhline(implied, color=INK, lw=0.8)
+            axis.hlines(implied, run["epoch"][0], run["epoch"][-1], color=INK, lw=0.8)
             axis.set_ylim(0, max(axis.get_ylim()[1], 1.15 * implied))
             place = (run["epoch"][0], implied)
             axis.annotate("δ alone", place, (2, 5), textcoords="offset points", color=INK, fontsize=8, va="center")
