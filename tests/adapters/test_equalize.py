@@ -96,6 +96,43 @@ def test_hosts_that_take_a_std_or_its_logarithm(method, of_half):
     assert float(equalizer._seen[0, 0] / equalizer._seen[3, 0]) == pytest.approx(0.5)
 
 
+class Laws(nn.Module):
+    """As lightning-bolts has it: what is returned beside z is for the KL."""
+
+    def sample(self, mu, log_var):
+        q = Normal(mu, torch.exp(log_var / 2))
+        return Normal(torch.zeros_like(mu), 1.0), q, q.rsample()
+
+    def law(self, mu, log_var):
+        return Normal(mu, torch.exp(log_var / 2))
+
+
+def test_laws_returned_beside_z_stay_those_of_sigma():
+    model, plain = Laws(), Laws()
+    equalizer = equalize(model, latent_dim=2, delta=1.5)
+    equalizer.exponent.fill_(3.0)
+    mu, logvar = torch.zeros(4, 2), torch.full((4, 2), 0.25).log()
+    torch.manual_seed(0)
+    _, q, z = model.sample(mu, logvar)
+    after = torch.rand(1)
+    torch.manual_seed(0)
+    _, theirs, drawn = plain.sample(mu, logvar)
+    assert torch.allclose(q.scale, theirs.scale)
+    assert torch.allclose(z, drawn * 0.25)
+    assert torch.equal(after, torch.rand(1))  # no more chance is used than the host uses
+
+
+def test_a_method_that_draws_nothing_or_from_the_prior_is_not_taken():
+    model = Laws()
+    equalize(model, latent_dim=2, delta=1.5, method="law")
+    with pytest.raises(
+        InputError, match=r"Laws.law returns a Normal and draws nothing, so its KL would be narrowed too"
+    ):
+        model.law(torch.zeros(4, 2), torch.zeros(4, 2))
+    with pytest.raises(InputError, match="has no method reparameterize"):
+        equalize(type("Generator", (nn.Module,), {"sample": lambda self, number, device: number})(), 2, delta=1.5)
+
+
 def test_what_cannot_be_equalized_is_refused():
     model = host()
     equalize(model, latent_dim=4, delta=1.1)

@@ -246,6 +246,29 @@ class Nested(LitVAE):
         return (nll + 0.5 * (mu**2 + logvar.exp() - logvar - 1).sum(1)).mean()
 
 
+class Maps(LitVAE):
+    """Its latents are maps, [B, 2, 1, 2]."""
+
+    def encode(self, x):
+        return [one.view(-1, 2, 1, 2) for one in super().encode(x)]
+
+    def step(self, x):
+        mu, logvar = self.encode(x)
+        z = self.reparameterize(mu, logvar).flatten(1)
+        nll = F.binary_cross_entropy_with_logits(self.decoder(z), x, reduction="none").sum(1)
+        return (nll + 0.5 * (mu**2 + logvar.exp() - logvar - 1).flatten(1).sum(1)).mean()
+
+
+def test_maps_get_lambda_and_no_monitor_and_the_kl_weight_may_be_a_function():
+    callback = EqualizeCallback(latent_dim=2, delta=1.05, dim=1)
+    fitted(callback, model=Maps())
+    assert bool((callback.equalizer.exponent > 1).all())
+    assert callback.monitor.readings == []
+    weighed = EqualizeCallback(latent_dim=4, delta=1.05, every=1, kl_weight=lambda module: module.current_epoch / 2)
+    fitted(weighed)
+    assert weighed.monitor.weights == [0.0, 0.5, 1.0]
+
+
 class Holder(LitVAE):
     """It draws through an equalizer of its own."""
 
