@@ -6,7 +6,7 @@ ROUNDS ?= 7
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format bench docs clean
+.PHONY: help demo test check format bench docs package clean
 
 BIN := .venv/bin
 DEV := .venv/.installed-dev
@@ -77,6 +77,13 @@ docs: $(DOCS) ## build the documentation; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	@echo "Open $(CURDIR)/docs/_build/html/index.html in a browser."
 
-clean: ## remove what was built; environments and runs stay
-	rm -rf build dist docs/_build docs/jupyter_execute .mypy_cache .ruff_cache .pytest_cache .hypothesis
+package: $(DEV) ## build wheel and source, and try the wheel in an environment of its own
+	rm -rf dist .venv-wheel
+	$(BIN)/hatchling build -d dist
+	$(BIN)/python -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt dist/*.whl
+	cd .venv-wheel && bin/lambda-vae train --data digits --epochs 2 --iw_samples 4 --out run && bin/lambda-vae diagnose run
+
+clean: ## remove what was built; environments for work and runs stay
+	rm -rf build dist .venv-wheel docs/_build docs/jupyter_execute .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find src tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,7 +16,7 @@ from lambda_vae.experiments.config import write_config
 
 COMMANDS = (
     "compare", "train", "diagnose", "likelihood", "information", "gradients", "sample", "generation", "reconstruct",
-    "report", "theory", "list", "data list", "data prepare", "data verify",
+    "share", "export", "report", "theory", "list", "data list", "data prepare", "data verify",
 )  # fmt: skip
 
 
@@ -31,6 +31,13 @@ def test_help_waits_for_no_heavy_import():
     script = "import sys; from lambda_vae.cli import main; main(['--help']); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_a_reader_that_has_gone_gets_no_traceback():
+    script = f"{sys.executable} -m lambda_vae.cli --help | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", f"sleep 0.2; {script}"], capture_output=True, text=True)
+    assert done.returncode in (0, 141)  # 0 where all was written before the reader went
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -49,11 +50,21 @@ commands
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command line.
 
-    Exit codes: 0 done; 1 training failed; 2 bad input, in one sentence on stderr; 130 interrupted, resumable.
+    Exit codes: 0 done; 1 training failed; 2 bad input, in one sentence on stderr; 130 interrupted, resumable; 141 who
+    read the output has gone.
 
     Args:
         words: Without the program's name; sys.argv's if None.
     """
+    try:
+        _main(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python itself complains when it ends
+        sys.exit(141)
+
+
+def _main(words: Sequence[str] | None) -> None:
     arguments = list(sys.argv[1:] if words is None else words)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_HELP)
