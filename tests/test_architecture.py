@@ -197,12 +197,9 @@ def settings():
 
 before = settings()
 import lambda_vae
-from lambda_vae.errors import InputError
 for module in pkgutil.walk_packages(lambda_vae.__path__, "lambda_vae."):
-    try:
+    if ".hosts." not in module.name:  # what a host's own import does is the host's affair: scvi-tools sets cudnn
         import_module(module.name)
-    except InputError:  # an adapter without its extra
-        assert ".hosts." in module.name
 print(json.dumps([before, settings()]))
 """
 
