@@ -14,6 +14,7 @@ import anndata
 import scanpy
 import scvi
 from scvi.model import SCVI, LinearSCVI
+from sklearn.datasets import load_digits
 from torch.distributions import Normal
 
 from lambda_vae.adapters.hosts.scvi import CollapseCallback, diagnose_scvi, equalize_scvi
@@ -47,6 +48,13 @@ def blood():
     assert np.abs(counts - counts.round()).max() < 0.1
     counts = counts.round().astype(np.float32)[:, np.sort(np.argsort(-counts.var(0))[:100])]
     return anndata.AnnData(counts, obs=cells.obs[["bulk_labels"]].copy())
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Handwritten digits: 1,797 examples of 61 counts between 0 and 16, of which many things can be told."""
+    pixels = load_digits().data.astype(np.float32)
+    return anndata.AnnData(pixels[:, pixels.sum(0) > 0])
 
 
 @pytest.fixture(scope="module")
@@ -293,21 +301,21 @@ def test_a_minified_model_has_no_counts(iid):
 
 def trained_on(cells, **settings):
     """SCVI at the full KL weight from the start, with lambda if there are settings."""
-    model, callback = model_of(cells, n_latent=20, n_hidden=64, gene_likelihood="nb"), CollapseCallback()
+    model, callback = model_of(cells, n_latent=20, n_hidden=128, gene_likelihood="nb"), CollapseCallback()
     if settings:
         equalize_scvi(model, **settings)
-    train(model, epochs=60, callbacks=[callback], plan={"lr": 2e-2})
+    train(model, epochs=30, callbacks=[callback], plan={"lr": 5e-3})
     return diagnose_scvi(model, history=callback.history, iw_samples=4), callback
 
 
 @pytest.fixture(scope="module")
-def collapsed(blood):
-    return trained_on(blood)
+def collapsed(digits):
+    return trained_on(digits)
 
 
 def test_real_counts_collapse_scvi_and_the_report_says_why(collapsed):
     report, callback = collapsed
-    assert report.active_units <= 10
+    assert report.active_units <= 14
     causes = [cause for cause in report.causes if cause is not None]
     assert len(causes) == 20 - report.active_units
     assert sum(cause in ("gradient imbalance", "information gap") for cause in causes) > len(causes) / 2
@@ -315,9 +323,9 @@ def test_real_counts_collapse_scvi_and_the_report_says_why(collapsed):
     assert callback.monitor.warnings  # said while it happened
 
 
-def test_one_line_keeps_more_dimensions(blood, collapsed):
+def test_one_line_keeps_more_dimensions(digits, collapsed):
     before, _ = collapsed
-    after, _ = trained_on(blood, delta=1.4, release_epochs=30, total_epochs=60, release_path="delta")
-    assert after.active_units >= before.active_units + 4
+    after, _ = trained_on(digits, delta=1.4, release_epochs=15, total_epochs=30, release_path="delta")
+    assert after.active_units >= before.active_units + 3
     assert after.excess_kl == pytest.approx(0.0, abs=1e-9)  # lambda was released: an ordinary SCVI
-    assert after.nll_bound < before.nll_bound + 4.0
+    assert after.nll_bound < before.nll_bound + 1.5
