@@ -25,8 +25,10 @@ myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
-# Pages run our own commands, and those of the environment that builds them.
+nb_merge_streams = True
+# Pages run commands too: those of the environment that builds them.
 os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")  # tqdm misses its widgets, which nobody would see
 
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
