@@ -16,6 +16,7 @@ from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import FixedView, load_data, measuring_view
 from lambda_vae.experiments.config import RunConfig, read_config
 from lambda_vae.experiments.folder import RunFolder
+from lambda_vae.experiments.generate import prior_elbos
 from lambda_vae.experiments.pictures import shown
 from lambda_vae.experiments.snapshots import Snapshot, snapshots
 from lambda_vae.files import read_json, write_json
@@ -35,6 +36,9 @@ __all__ = [
 
 #: Points of a scatter: as many as can be told apart in print.
 _SHOWN = 400
+
+#: Draws from the prior that the judge of Figure 5 scores, as many as the paper's.
+_JUDGED = 256
 _TRACKS = ("gradient_ratio", "reconstruction_gradient", "std_mean", "signal_power", "exponent")
 
 
@@ -179,6 +183,7 @@ def pictures_record(runs: Iterable[RunRecord], count: int = 10) -> dict[str, Any
             raise InputError(f"{run.path} has no images.npz; this figure needs runs on images")
         if not np.array_equal(run.images["originals"], chosen[0].images["originals"]):
             raise InputError(f"{run.path} shows other originals than {chosen[0].path}; give runs on the same data")
+    scores = _prior_scores(chosen)
     return {
         "originals": pixel_lists(chosen[0].images["originals"][:count]),
         "runs": [
@@ -189,13 +194,29 @@ def pictures_record(runs: Iterable[RunRecord], count: int = 10) -> dict[str, Any
                 "reconstruction": run.row.get("reconstruction"),
                 "nll_bound": run.row.get("nll_bound"),
                 "surrogate_nll": run.row.get("surrogate_nll"),
-                "prior_elbo": run.row.get("prior_elbo"),
-                "prior_elbo_stderr": run.row.get("prior_elbo_stderr"),
-                "prior_elbo_judge": run.row.get("prior_elbo_judge"),
+                **score,
             }
-            for run in chosen
+            for run, score in zip(chosen, scores, strict=True)
         ],
     }
+
+
+def _prior_scores(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
+    """What the figure's plain VAE, and each model itself, says of the model's draws; nothing where weights are gone."""
+    here = [RunFolder(run.path).model.exists() for run in runs]
+    judge = next((run for run, is_here in zip(runs, here, strict=True) if is_here and run.row["method"] == "vae"), None)
+    if judge is None or not all(here):
+        return [{"prior_elbo": None} for _ in runs]
+    who = f"{identity_of(judge)['label']} of this figure, {_JUDGED} draws of each model"
+    return [
+        {
+            "prior_elbo": float(under.value),
+            "prior_elbo_stderr": float(under.stderr),
+            "prior_elbo_own": float(itself.value),
+            "prior_elbo_judge": who,
+        }
+        for under, itself in prior_elbos([run.path for run in runs], judge.path, _JUDGED)
+    ]
 
 
 def usable(runs: Iterable[RunRecord]) -> list[RunRecord]:

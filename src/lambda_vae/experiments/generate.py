@@ -1,6 +1,6 @@
 """What a finished run generates, sampler by sampler: measured, written down, drawn."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ from lambda_vae.generation.row import plain
 from lambda_vae.reports.samples import samples_figure
 from lambda_vae.reports.style import save_figure
 
-__all__ = ["GenerationConfig", "measure_generation"]
+__all__ = ["GenerationConfig", "measure_generation", "prior_elbos"]
 
 _SHOWN = 36
 
@@ -105,6 +105,28 @@ def measure_generation(path: Path, config: GenerationConfig, out: Path, *, save:
         if sampler.name in FITTED:
             save_sampler(out / f"{sampler.name}.safetensors", sampler)
     return record
+
+
+def prior_elbos(runs: Sequence[Path], judge: Path, n: int, seed: int = 0) -> list[tuple[Reading, Reading]]:
+    """Return the ELBO of each run's draws from its prior, under a judge and under itself; nats per example.
+
+    Args:
+        runs: Folders of finished runs.
+        judge: Folder of the run that scores them all.
+        n: Draws of each.
+        seed: Of the draws.
+
+    Raises:
+        InputError: No finished run, or one that saw other data than the judge.
+    """
+    found = []
+    for path in runs:
+        run = load_run(path)
+        own, other = _judges(run, judge)
+        x = draw_examples(run.vae, sampler_of(run, "prior", seed), n, chance(seed, "examples"))
+        under, itself = (elbo_under(one, x, chance(seed, "judge")) for one in (other, own))
+        found.append((under, itself))
+    return found
 
 
 def _measured(run: LoadedRun, n: int) -> Tensor:

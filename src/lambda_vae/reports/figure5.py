@@ -114,4 +114,9 @@ def _generation(record: Mapping[str, Any]) -> Claim:
     holds = (best["method"], best["delta"]) == ("lambda-vae", 1.19)
     partly = (worst["method"], worst["delta"]) == ("lambda-vae", 1.01)
     judge = f" Judge: {ranked[0]['prior_elbo_judge']}." if ranked[0].get("prior_elbo_judge") else ""
-    return Claim(paper, f"Best first: {seen}.{judge}", verdict(holds and partly, IN_PART if partly else DIFFERS))
+    own = ", ".join(f"{r['label']} {r['prior_elbo_own']:.0f}" for r in judged if r.get("prior_elbo_own") is not None)
+    itself = f" Under itself, each: {own}; the paper names no judge, and a judge only says what it finds probable."
+    itself = itself if own else ""
+    return Claim(
+        paper, f"Best first: {seen}.{judge}{itself}", verdict(holds and partly, IN_PART if partly else DIFFERS)
+    )
