@@ -66,7 +66,7 @@ def _judge_panel(axis: Axes, record: Mapping[str, Any]) -> None:
         error = run.get("prior_elbo_stderr")
         axis.errorbar(run["prior_elbo"], place, xerr=error, color=COLORS[0], marker="o", markersize=4, capsize=2)
     axis.set_yticks(range(len(runs)), [run["label"] for run in runs])
-    axis.set_xlabel("ELBO of draws from the prior, nats")
+    axis.set_xlabel("ELBO of draws, nats")
     name_panel(axis, "c", "generation")
 
 
