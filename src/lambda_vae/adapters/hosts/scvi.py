@@ -170,7 +170,8 @@ class CollapseCallback(Callback):
             pl_module: scvi's training plan.
         """
         assert self.monitor is not None
-        for warning in self.monitor.end_epoch(float(pl_module.kl_weight)):
+        plan: Any = pl_module
+        for warning in self.monitor.end_epoch(float(plan.kl_weight)):
             logging.getLogger(__name__).warning(str(warning))
         pl_module.log_dict(self.monitor.metrics())
 
@@ -219,7 +220,7 @@ class _Cells:
     columns: _Columns
 
     def _tensors(self, rows: Tensor) -> dict[str, Tensor]:
-        parts = rows.detach().split([width for _, width, _ in self.columns], 1)
+        parts = torch.split(rows.detach(), [width for _, width, _ in self.columns], 1)
         return {name: part.to(dtype) for (name, _, dtype), part in zip(self.columns, parts, strict=True)}
 
     def _inferred(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
@@ -238,14 +239,14 @@ class _Cells:
         if inferred["ql"] is None:
             return self._log_p(tensors, inferred)[0]
         # ln p(x|z) of a latent library size l, from below: E_q(l|x)[ln p(x|z,l)] - KL(q(l|x) || p(l))
-        total, q, p = torch.zeros_like(z[:, 0]), inferred["ql"], None
+        total, q = torch.zeros_like(z[:, 0]), inferred["ql"]
         for node, weight in _NODES:
             inferred["library"] = q.loc + float(node) * q.scale
-            log_p, p = self._log_p(tensors, inferred)
+            log_p, p_l = self._log_p(tensors, inferred)
             total = total + float(weight / np.sqrt(2.0 * np.pi)) * log_p
-        return total - kl_divergence(q, p).sum(1)
+        return total - kl_divergence(q, p_l).sum(1)
 
-    def _log_p(self, tensors: dict[str, Tensor], inferred: dict[str, Any]) -> tuple[Tensor, Normal | None]:
+    def _log_p(self, tensors: dict[str, Tensor], inferred: dict[str, Any]) -> tuple[Tensor, Any]:
         made = self.module.generative(**self.module._get_generative_input(tensors, inferred))
         return made["px"].log_prob(tensors[REGISTRY_KEYS.X_KEY]).sum(-1), made["pl"]
 
