@@ -75,6 +75,13 @@ def test_cause_is_told_by_what_the_data_still_hold(kind, cause):
     assert report.residual.directions == (4 if kind == "prior" else 0)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_channel_takes_as_many_directions_as_it_has_sites(shape):
+    model = planted("Gaussian", shape, ["healthy", "dead", "prior", "dead"], examples=200, seed=0)
+    report = run(model.encode, model.log_likelihood, model.x)
+    assert report.causes == [None, "no signal", "gradient imbalance", "no signal"]
+
+
 def test_causes_say_what_they_could_not_be_judged_from():
     model = Planted(["healthy", "dead"])
     # Laplace: neither law whose parameters its gradient gives away

@@ -165,7 +165,7 @@ def examine(
         likelihood=likelihood_readings(seen.likelihood),
         importance=importance_estimates(seen.likelihood, iw_samples),
         dimensions=readings,
-        findings=verdicts(states_of(readings, mean, history), residual, past, limits),
+        findings=verdicts(states_of(readings, mean, history), residual, past, limits, sites),
         residual=residual,
         judged_from_history=past is not None,
     )

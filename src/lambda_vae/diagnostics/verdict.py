@@ -30,7 +30,8 @@ C^dec, which is an RMS, is still 0.3).
 
 **No signal** (the irreducible part of the gap, Section 3.2): nothing is left in the data for the dimension.
 `residual_signal` counts the directions that the other dimensions leave unexplained; a collapsed dimension on which both
-sides are not still at work can claim one of them, the most demanded first, and one that finds none left has no signal.
+sides are not still at work can claim one of them, or one a site, the most demanded first, and one that finds none left
+has no signal.
 Without that count: no signal if neither side is at work, now or at any epoch of the history after the first.
 
 The others had something to carry. They are judged at the last epoch of the history (its first, random one apart) at
@@ -69,6 +70,7 @@ def verdicts(
     residual: ResidualSignal | None = None,
     histories: Sequence[Sequence[DimensionState]] | None = None,
     thresholds: Thresholds | None = None,
+    sites: int = 1,
 ) -> list[Verdict]:
     """Return the verdict on every dimension by the rules in this module's head.
 
@@ -77,6 +79,7 @@ def verdicts(
         residual: What the used dimensions leave in the data; None where it could not be measured.
         histories: For each dimension its states over the epochs, oldest first.
         thresholds: The defaults if absent.
+        sites: Of each dimension; so many directions of the residual it can carry.
     """
     limits = thresholds or Thresholds()
     past = histories or [()] * len(states)
@@ -84,7 +87,7 @@ def verdicts(
     judged = [Judgement(now, tuple(islice(before, 1, None))) for now, before in zip(states, past, strict=True)]
     labels = [_label(state, limits) for state in states]
     collapsed = [i for i, label in enumerate(labels) if label is Label.COLLAPSED]
-    eligible = _eligible(judged, collapsed, residual, limits)
+    eligible = _eligible(judged, collapsed, residual, limits, sites)
     searched = residual is not None and not math.isnan(residual.strongest)
     results = []
     for i, label in enumerate(labels):
@@ -104,14 +107,19 @@ def _label(state: DimensionState, limits: Thresholds) -> Label:
 
 
 def _eligible(
-    judged: Sequence[Judgement], collapsed: Sequence[int], residual: ResidualSignal | None, limits: Thresholds
+    judged: Sequence[Judgement],
+    collapsed: Sequence[int],
+    residual: ResidualSignal | None,
+    limits: Thresholds,
+    sites: int,
 ) -> set[int]:
     """Collapsed dimensions that had something to carry."""
     if residual is None or math.isnan(residual.strongest):
         return {i for i in collapsed if _ever_at_work(judged[i], limits)}
     working = {i for i in collapsed if judged[i].now.at_work(limits)}
     silent = sorted(set(collapsed) - working, key=lambda i: (-judged[i].now.demand, -judged[i].now.signal_power, i))
-    return working | set(silent[: max(0, residual.directions - len(working))])
+    room = math.ceil(residual.directions / sites)
+    return working | set(silent[: max(0, room - len(working))])
 
 
 def _ever_at_work(judgement: Judgement, limits: Thresholds) -> bool:
