@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from lambda_vae.commands import COMMANDS
 from lambda_vae.data import load
@@ -54,9 +55,24 @@ def test_python_block_of_the_readme_runs(number, tmp_path, monkeypatch):
     code = [text for head, text in blocks(README) if head == "python"][number]
     monkeypatch.chdir(tmp_path)
     test_x = torch.bernoulli(load("digits").test.tensor() / 255, generator=torch.Generator().manual_seed(0))
-    mu, std = torch.zeros(4, 30), torch.ones(4, 30)
-    # what a block leaves to its reader, and less training
-    exec(compile(code.replace("epochs=100", "epochs=2"), "README.md", "exec"), {"test_x": test_x, "mu": mu, "std": std})
+    left_to_the_reader = {"test_x": test_x, "mu": torch.zeros(4, 30), "std": torch.ones(4, 30), "model": Model().eval()}
+    exec(compile(code.replace("epochs=100", "epochs=2"), "README.md", "exec"), left_to_the_reader)
+
+
+class Model(nn.Module):
+    """The reader's own, on digits."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(64, 64), nn.Linear(32, 64)
+        for layer in (self.encoder, self.decoder):
+            layer.weight.data.mul_(0.1)
+
+    def encode(self, x):
+        return self.encoder(x).chunk(2, dim=-1)
+
+    def reparameterize(self, mu, logvar):
+        return mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
 
 
 def test_there_are_blocks_and_commands_to_look_at():
