@@ -60,6 +60,7 @@ def digits():
 @pytest.fixture(scope="module")
 def iid():
     """scvi's own synthetic cells in two batches, with two covariates and a size factor of ours."""
+    scvi.settings.seed = 0  # synthetic_iid draws from numpy's global generator
     cells = scvi.data.synthetic_iid(batch_size=60, n_genes=12, n_proteins=0, n_regions=0)
     chance = np.random.default_rng(0)
     cells.obs["donor"] = chance.choice(["a", "b", "c"], cells.n_obs)
@@ -110,7 +111,7 @@ def test_the_bound_is_minus_scvis_own_elbo(iid, name):
     model = train(model_of(iid, **MODELS[name]), epochs=2)
     report = diagnose_scvi(model, iw_samples=64)
     draws = np.array([float(model.get_elbo()) for _ in range(16)])
-    error = 4.0 * draws.std() * (1 / 16 + 1 / 64) ** 0.5
+    error = 5.0 * draws.std() * (1 / 16 + 1 / 64) ** 0.5
     assert report.nll_bound == pytest.approx(-draws.mean(), abs=error + 1e-3)
     assert report.examples == iid.n_obs
     assert report.nll_bound > -float(model.get_marginal_ll(n_mc_samples=32)) - error
