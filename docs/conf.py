@@ -26,6 +26,7 @@ nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
+nb_render_markdown_format = "myst"
 # Pages run commands too: those of the environment that builds them.
 os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
 os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")  # tqdm misses its widgets, which nobody would see
