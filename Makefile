@@ -71,6 +71,8 @@ bench: $(BENCH) ## time training side by side with other trainers, and its memor
 	.venv-bench/bin/python benchmarks/pixelcnn_sampling.py
 	.venv-bench/bin/python benchmarks/logistic_mixture.py
 	.venv-bench/bin/python benchmarks/information.py
+	.venv-bench/bin/python benchmarks/estimators.py
+	.venv-bench/bin/python benchmarks/planted_cases.py --examples 50 200 1000 --seeds 3
 	.venv-bench/bin/python benchmarks/monitor.py
 
 docs: $(DOCS) ## build the documentation; a warning is an error
