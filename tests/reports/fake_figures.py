@@ -51,11 +51,16 @@ def _mixture_run(method: str, awake: bool, components: int) -> dict[str, Any]:
         "signal_power": (1 - std**2).clip(0.001).tolist() if awake else [[0.7, 0.001]] * len(_EPOCHS),
         "exponent": [3.0, 4.0] if awake else None,
         "readings": [{"epoch": e, "information": information * (0.5 + i / 8), "stderr": 0.02, "cap": 5.86,
-                      "saturated": awake} for i, e in enumerate(_EPOCHS)],
+                      "saturated": awake, "identity": _sides(0.2 + i / 8)} for i, e in enumerate(_EPOCHS)],
         "noise": [0.03, 0.03], "rmse": [0.1, 0.2], "data_std": [1.0, 0.5],
         "agreement": {"latent": 0.9, "reconstruction": 0.95}, "component": component.tolist(), "x": x.tolist(),
         "z": (x - x.mean(0)).tolist(), "decoded": (0.9 * x).tolist(),
     }  # fmt: skip
+
+
+def _sides(value: float) -> dict[str, Any]:
+    apart = {"left": value, "right": value + 0.01, "difference": -0.01}
+    return {name: {"value": one, "stderr": 0.01, "reason": ""} for name, one in apart.items()}
 
 
 def _mixtures() -> dict[str, Any]:

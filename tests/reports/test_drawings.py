@@ -102,7 +102,7 @@ def test_claims_turn_with_the_numbers() -> None:
 
 def test_claims_on_mixtures_turn_with_the_numbers() -> None:
     numbers = RECORDS["figure3"]()
-    assert verdicts("figure3", numbers)[1:] == [AGREES, AGREES, AGREES]
+    assert verdicts("figure3", numbers)[1:] == [AGREES, AGREES, AGREES, AGREES]
     numbers["panels"][1]["runs"][1]["readings"][-1]["information"] = 5.0
     assert verdicts("figure3", numbers)[3] == DIFFERS
     numbers["panels"][1]["runs"][1]["readings"][-1]["information"] = 5.8
@@ -112,6 +112,16 @@ def test_claims_on_mixtures_turn_with_the_numbers() -> None:
     assert verdicts("figure3", numbers)[0] == DIFFERS
     del numbers["panels"][0]["runs"][1]
     assert verdicts("figure3", numbers)[1] == NOT_SHOWN
+
+
+def test_an_identity_that_fails_at_one_snapshot_is_seen() -> None:
+    numbers = RECORDS["figure3"]()
+    at_one = numbers["panels"][0]["runs"][1]["readings"][2]
+    at_one["identity"]["difference"] = {"value": 0.06, "stderr": 0.01, "reason": ""}
+    assert verdicts("figure3", numbers)[4] == DIFFERS
+    del at_one["identity"]
+    assert verdicts("figure3", numbers)[4] == NOT_SHOWN
+    DRAWINGS["figure3"].draw(numbers)
 
 
 def test_an_information_that_is_unknown_is_not_judged() -> None:
