@@ -1,5 +1,6 @@
 """What each command does: options in, the library called, what came of it printed; no maths."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -196,31 +197,45 @@ def _diagnosed_adapter(options: Namespace) -> "CollapseReport":
 def _information(options: Namespace, console: Console) -> None:
     from lambda_vae.experiments.information import information_tables, measure_information
     from lambda_vae.files import write_json
+    from lambda_vae.reports.informations import informations_page
+    from lambda_vae.reports.side_by_side import write_results
 
-    report = measure_information(Path(options.run), examples=options.examples, draws=options.draws, seed=options.seed)
-    for table in information_tables(report):
-        console.print(table)
-    if options.out is not None:
-        write_json(Path(options.out), report.to_record())
-        _say(console, f"numbers: {options.out}")
+    _one_file(options.out, options.runs)
+    records = []
+    for run in options.runs:
+        begun = time.monotonic()
+        report = measure_information(Path(run), examples=options.examples, draws=options.draws, seed=options.seed)
+        records.append(report.to_result(time.monotonic() - begun))
+        for table in information_tables(report):
+            console.print(table)
+        if options.out is not None:
+            write_json(Path(options.out), report.to_record())
+            _say(console, f"numbers: {options.out}")
+    if options.results is not None:
+        _say(console, f"results: {write_results(records, informations_page(records), Path(options.results))}")
 
 
 def _likelihood(options: Namespace, console: Console) -> None:
     from lambda_vae.experiments.likelihood import LikelihoodChoice, measure_likelihood
     from lambda_vae.experiments.likelihood_record import likelihood_table
-    from lambda_vae.reports.likelihoods import write_likelihoods
+    from lambda_vae.reports.likelihoods import likelihoods_page
+    from lambda_vae.reports.side_by_side import write_results
 
     values = {name: getattr(options, name) for name in LikelihoodChoice.__dataclass_fields__}
     choice = LikelihoodChoice(**{**values, "proposals": tuple(options.proposals)})
-    if len(options.runs) > 1 and options.out is not None:
-        raise InputError(f"--out {options.out} is one file for {len(options.runs)} runs; leave it out")
+    _one_file(options.out, options.runs)
     records = []
     for run in options.runs:
         settings = {"data": options.data, "resume": options.resume, "console": console}
         records.append(measure_likelihood(Path(run), choice, _path(options.out), **settings))
         console.print(likelihood_table(records[-1]))
     if options.results is not None:
-        _say(console, f"results: {write_likelihoods(records, Path(options.results))}")
+        _say(console, f"results: {write_results(records, likelihoods_page(records), Path(options.results))}")
+
+
+def _one_file(out: str | None, runs: Sequence[str]) -> None:
+    if len(runs) > 1 and out is not None:
+        raise InputError(f"--out {out} is one file for {len(runs)} runs; leave it out")
 
 
 def _gradients(options: Namespace, console: Console) -> None:

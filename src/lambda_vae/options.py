@@ -251,11 +251,13 @@ def reconstruct_parser() -> Parser:
 
 def information_parser() -> Parser:
     """Return the options of `information`."""
-    parser = run_parser("Split the KL of a trained run into what z tells about x, redundancy, and misfit to the prior.")
+    parser = Parser(description="Split the KL of trained runs: what z tells about x, redundancy, misfit to the prior.")
+    parser.add_argument("runs", type=str, nargs="+", help="folders of runs")
     parser.add_argument("--examples", type=int | None, default=None, help="the first so many; else the whole test set")
     parser.add_argument("--draws", type=int, default=1, help="of each example")
     parser.add_argument("--seed", type=int, default=0, help="of the draws")
-    parser.add_argument("--out", type=str, default=None, help="write all numbers to this .json")
+    parser.add_argument("--out", type=str, default=None, help="write all numbers of one run to this .json")
+    parser.add_argument("--results", type=str, default=None, help="write a results page (.md) of all runs, too")
     return parser
 
 

@@ -4,9 +4,12 @@
 
 import json
 import math
+import shutil
 
 import pytest
 from cli_process import TINY, bars, cli, own_cache  # noqa: F401
+
+from lambda_vae.reports.informations import informations_page
 
 
 @pytest.fixture
@@ -36,6 +39,33 @@ def test_the_split_of_a_run_in_the_terminal_and_as_json(cli, trained, tmp_path):
     again = tmp_path / "again.json"
     assert cli("information", run, "--draws", 2, "--seed", 3, "--out", again).code == 0
     assert again.read_text() == out.read_text()
+
+
+def test_several_runs_stand_on_one_results_page(cli, trained, tmp_path):
+    run, page = trained("--method", "lambda-vae", "--delta", "1.1"), tmp_path / "information.md"
+    twin = tmp_path / "twin"
+    shutil.copytree(run, twin)
+    said = cli("information", run, twin, "--results", page)
+    assert said.code == 0, said.err
+    text, records = page.read_text(), json.loads(page.with_suffix(".json").read_text())
+    rate = records[0]["split"]["rate"]
+    assert text.count(f"{rate['value']:.3f} ± {rate['stderr']:.3f}") == 2
+    for words in ("Eq. 8 holds", "Eq. 12", "- commit: ", "- time: "):
+        assert words in text
+    assert cli("information", run, twin, "--out", tmp_path / "one.json").code == 2
+    assert cli("information", run, "--results", tmp_path / "page.txt").code == 2
+
+
+def test_a_page_says_where_an_identity_fails_and_where_nothing_is_known():
+    known = {"value": 2.0, "stderr": 0.1, "reason": "", "saturated": False, "cap": 9.0}
+    parts = dict.fromkeys(("rate", "total_correlation", "dimension_wise_kl", "mismatch", "information_at_most"), known)
+    record = {
+        "run": "a|b", "split": {**parts, "information": {"lower": known}}, "identity": {"difference": known},
+        "gain": None, "settings": {"data": "x", "examples": 10, "draws": 1, "seed": 0}, "provenance": {},
+    }  # fmt: skip
+    assert r"a\|b: Eq. 8 does NOT hold: its sides are +2.000 ± 0.100 nats apart" in informations_page([record])
+    record["split"]["information"] = {"lower": {**known, "value": None, "reason": "1 example"}}
+    assert "nothing is known: 1 example" in informations_page([record])
 
 
 def test_a_posterior_that_is_no_gaussian_gives_no_number(cli, trained, tmp_path):

@@ -11,6 +11,7 @@ from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import build_vae, likelihood_of, load_data
 from lambda_vae.experiments.config import RunConfig, read_config
 from lambda_vae.experiments.folder import RunFolder
+from lambda_vae.experiments.methods import METHODS
 from lambda_vae.experiments.model_record import is_shared, read_record
 from lambda_vae.experiments.results import measure
 from lambda_vae.experiments.weights import load_model
@@ -39,6 +40,11 @@ class LoadedRun:
     exponent: torch.Tensor | None
     dataset: Dataset
     folder: RunFolder
+
+    @property
+    def title(self) -> str:
+        """Its method with the settings that matter, and its length."""
+        return f"{METHODS[self.config.method].label(self.config)}, {self.config.epochs} epochs"
 
 
 def load_run(path: Path, data: str | None = None) -> LoadedRun:

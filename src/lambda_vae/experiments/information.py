@@ -20,6 +20,7 @@ from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import measuring_view
 from lambda_vae.experiments.config import check_seed
 from lambda_vae.experiments.finished import LoadedRun, load_run
+from lambda_vae.experiments.provenance import circumstances
 
 __all__ = ["InformationReport", "information_tables", "measure_information"]
 
@@ -32,6 +33,8 @@ class InformationReport:
     """The information measures of a run's test set; nats throughout.
 
     Args:
+        run: Its title.
+        data: Its data's name.
         examples: N.
         draws: Of each example.
         seed: Of the draws.
@@ -41,6 +44,8 @@ class InformationReport:
         gain: What lambda adds; None where there is none.
     """
 
+    run: str
+    data: str
     examples: int
     draws: int
     seed: int
@@ -58,6 +63,15 @@ class InformationReport:
         for row, one in zip(record["split"]["marginals"], self.split.marginals, strict=True):
             row["saturated"] = one.saturated
         return record
+
+    def to_result(self, seconds: float) -> dict[str, Any]:
+        """Return the record as a results page takes it: settings apart, and how it was made.
+
+        Args:
+            seconds: That measuring took.
+        """
+        settings = {name: getattr(self, name) for name in ("data", "examples", "draws", "seed")}
+        return {**self.to_record(), "settings": settings, "provenance": {**circumstances(), "seconds": seconds}}
 
 
 @torch.no_grad()
@@ -84,17 +98,16 @@ def measure_information(path: Path, *, examples: int | None = None, draws: int =
     if not 2 <= count <= available:
         raise InputError(f"examples is {count}; it must be 2 to {available}, what the run is measured on")
     mu, logvar, sampled, reason = _codes(run, count)
+    what = (run.title, run.dataset.name, count, draws, seed)
     generator = torch.Generator().manual_seed(seed)
     if reason:
         nothing = MutualInformation.unknown(reason)
-        return InformationReport(count, draws, seed, KLSplit.unknown(reason, *mu.shape), nothing, None, None)
+        return InformationReport(*what, KLSplit.unknown(reason, *mu.shape), nothing, None, None)
     p_z = run.vae.p_z()
     standard = isinstance(p_z, DiagGaussian) and not bool(p_z.mu.any()) and not bool(p_z.logvar.any())
     batch = min(BATCH, count)
     return InformationReport(
-        examples=count,
-        draws=draws,
-        seed=seed,
+        *what,
         split=kl_split(mu, sampled, generator, prior=p_z, draws=draws),
         contrastive=contrastive_information(mu, sampled, generator, batch_size=batch, draws=draws),
         identity=mismatch_identity(mu, sampled, generator, draws=draws) if standard else None,

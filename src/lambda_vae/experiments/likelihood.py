@@ -26,8 +26,7 @@ from lambda_vae.experiments.build import measuring_view
 from lambda_vae.experiments.config import check_seed
 from lambda_vae.experiments.finished import LoadedRun, load_run
 from lambda_vae.experiments.likelihood_record import Columns, likelihood_record
-from lambda_vae.experiments.methods import METHODS
-from lambda_vae.experiments.provenance import command_line, machine, repository_state, versions
+from lambda_vae.experiments.provenance import circumstances
 from lambda_vae.files import read_json, write_json
 from lambda_vae.training.precision import set_matmul
 
@@ -148,21 +147,11 @@ def measure_likelihood(
             if done < block.stop:
                 begun, measure = time.monotonic(), _test_columns if block.part == "test" else _simulated_columns
                 _append(columns[block.part], measure(loaded, choice, block, x, tick))
-                made = {**_provenance(), "seconds": made.get("seconds", 0.0) + time.monotonic() - begun}
-                record = {"run": _label(loaded), **likelihood_record(settings, columns), "provenance": made}
+                made = {**circumstances(), "seconds": made.get("seconds", 0.0) + time.monotonic() - begun}
+                record = {"run": loaded.title, **likelihood_record(settings, columns), "provenance": made}
                 write_json(path, {"complete": block == blocks[-1], **record})
             finished(block)
-    return {"run": _label(loaded), **likelihood_record(settings, columns), "provenance": made}
-
-
-def _label(run: LoadedRun) -> str:
-    return f"{METHODS[run.config.method].label(run.config)}, {run.config.epochs} epochs"
-
-
-def _provenance() -> dict[str, Any]:
-    commit, dirty = repository_state()
-    found = {"command": command_line(), "commit": commit, "dirty": dirty}
-    return {**found, "versions": versions(), "machine": machine()}
+    return {"run": loaded.title, **likelihood_record(settings, columns), "provenance": made}
 
 
 def _taken_up(path: Path, settings: dict[str, Any], *, resume: bool) -> dict[str, Any]:

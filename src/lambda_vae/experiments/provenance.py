@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["command_line", "machine", "provenance", "repository_state", "versions"]
+__all__ = ["circumstances", "command_line", "machine", "provenance", "repository_state", "versions"]
 
 _PACKAGES = {
     "lambda_vae": "lambda-vae",
@@ -63,6 +63,13 @@ def machine() -> dict[str, Any]:
         cpu = names[0] if names else cpu
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {"cpu": cpu, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu}
+
+
+def circumstances() -> dict[str, Any]:
+    """Return what a measurement of a finished run is recorded with: command, commit, versions, machine."""
+    commit, dirty = repository_state()
+    where = {"versions": versions(), "machine": machine()}
+    return {"command": command_line(), "commit": commit, "dirty": dirty, **where}
 
 
 def provenance(

@@ -3,14 +3,11 @@
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from lambda_vae.errors import InputError
-from lambda_vae.files import write_atomic, write_json
-from lambda_vae.reports.provenance import provenance_lines
+from lambda_vae.reports.side_by_side import how_made
 
-__all__ = ["likelihoods_page", "write_likelihoods"]
+__all__ = ["likelihoods_page"]
 
 Record = Mapping[str, Any]
 
@@ -23,36 +20,11 @@ _WHAT = {
 }
 
 
-def write_likelihoods(records: Sequence[Record], out: Path) -> Path:
-    """Write the page, and beside it NAME.json, the records without the numbers of every example; return its path.
-
-    Args:
-        records: Of `likelihood`, one a run, all measured with the same settings but for the model's own.
-        out: The page, .md.
-
-    Raises:
-        InputError: Another ending, or settings that differ.
-    """
-    if out.suffix != ".md":
-        raise InputError(f"{out} ends in {out.suffix!r}; results are written as .md")
-    first = records[0]["settings"]
-    for record in records[1:]:
-        for name, value in record["settings"].items():
-            if name != "model" and value != first[name]:
-                raise InputError(
-                    f"{record['run']} was measured with {name} {value!r}, {records[0]['run']} with {first[name]!r}; "
-                    "measure both alike to put them side by side"
-                )
-    write_json(out.with_suffix(".json"), [{k: v for k, v in record.items() if k != "columns"} for record in records])
-    write_atomic(out, likelihoods_page(records))
-    return out
-
-
 def likelihoods_page(records: Sequence[Record]) -> str:
     """Return the page as Markdown.
 
     Args:
-        records: As for `write_likelihoods`.
+        records: Of `likelihood`, one a run, all measured with the same settings but for the model's own.
     """
     settings = records[0]["settings"]
     what = (
@@ -66,7 +38,7 @@ def likelihoods_page(records: Sequence[Record]) -> str:
     parts = ["# −ln p(x) by every estimator, side by side", what, meanings, _estimates(records), _weights(records)]
     notes = [f"- {record['run']}: {note}" for record in records for note in _remarks(record)]
     parts += ["## What to make of it", "\n".join(notes)]
-    return "\n\n".join([*parts, "## How it was made", *(_made(record) for record in records)]) + "\n"
+    return "\n\n".join([*parts, how_made(records)]) + "\n"
 
 
 def _estimates(records: Sequence[Record]) -> str:
@@ -135,9 +107,3 @@ def _escaped(text: str) -> str:
 
 def _number(reading: Mapping[str, Any]) -> str:
     return f"{reading['value']:.2f} ± {reading['stderr']:.2f}"
-
-
-def _made(record: Record) -> str:
-    kept = ("command", "commit", "versions", "machine", "time")
-    lines = [f"- {label}: {text}" for label, text in provenance_lines(record["provenance"]) if label in kept]
-    return "\n".join([f"{record['run']}:", "", *lines])
