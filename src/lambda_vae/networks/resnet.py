@@ -171,5 +171,7 @@ class ResNetDecoder(nn.Module):
         maps = self.smallest.to_maps(self.linear(z))
         for size, stage in zip(self.grown, self.stages, strict=True):
             maps = stage(F.interpolate(maps, size=size, mode="nearest"))
+        if not self.rows:
+            maps = maps.contiguous()  # so that theta's gradient, of many more maps, need not be brought into line
         theta: Tensor = self.head(F.silu(self.norm(maps)))
         return to_rows(theta) if self.rows else theta
