@@ -40,15 +40,21 @@ def write_results(records: Sequence[Record], page: str, out: Path) -> Path:
 
 
 def how_made(records: Sequence[Record]) -> str:
-    """Return the last section of such a page: command, commit, versions and time of every run.
+    """Return the last section of such a page: command, commit, versions, machine and time; what all runs share, once.
 
     Args:
         records: As for `write_results`.
     """
-    return "\n\n".join(["## How it was made", *map(_made, records)])
+    made = [_made(record) for record in records]
+    shared = [line for line in made[0] if all(line in lines for lines in made)]
+    own = [
+        f"{record['run']}:\n\n" + "\n".join(line for line in lines if line not in shared)
+        for record, lines in zip(records, made, strict=True)
+        if set(lines) - set(shared)
+    ]
+    return "\n\n".join(["## How it was made", *(["\n".join(shared)] if shared else []), *own])
 
 
-def _made(record: Record) -> str:
+def _made(record: Record) -> list[str]:
     kept = ("command", "commit", "versions", "machine", "time")
-    lines = [f"- {label}: {text}" for label, text in provenance_lines(record["provenance"]) if label in kept]
-    return "\n".join([f"{record['run']}:", "", *lines])
+    return [f"- {label}: {text}" for label, text in provenance_lines(record["provenance"]) if label in kept]
