@@ -148,7 +148,7 @@ def test_tables_of_images_are_trained_by_the_papers_recipe(table, network, data,
 
 
 @pytest.mark.parametrize("data", ["cifar10", "celeba64"])
-@pytest.mark.parametrize("scale", ["smoke", "cpu", "paper"])
+@pytest.mark.parametrize("scale", ["smoke", "steps", "cpu", "paper"])
 @pytest.mark.parametrize("number", [6, 7, 8, 9])
 def test_figures_of_images_have_the_very_runs_of_their_table(number, scale, data):
     table = "table3" if number == 9 else "table2"
@@ -171,6 +171,18 @@ def test_tables_of_images_shrink_alike_for_both_methods(table, scale):
     plain.options()
 
 
+@pytest.mark.parametrize("data", ["cifar10", "celeba64"])
+@pytest.mark.parametrize("table", ["table2", "table3"])
+def test_a_few_steps_have_the_networks_and_batch_of_the_paper(table, data):
+    sizes = ("network", "latent_dim", "batch_size", "encoder_width", "encoder_blocks", "decoder_width", "decoder_blocks")
+    settings, scales = TABLES[table].settings_for(data), TABLES[table].scales
+    for recipe in load_recipes(table):
+        few, whole = (runs_of(recipe, data, scales[name], 0, settings)[0] for name in ("steps", "paper"))
+        assert [getattr(few, name) for name in sizes] == [getattr(whole, name) for name in sizes]
+        assert few.pixelcnn_layers == whole.pixelcnn_layers
+        assert few.epochs * scales["steps"].rows[0] // few.batch_size == 3
+
+
 def test_a_table_of_colours_refuses_grey_images():
     x = np.zeros((4, 64), np.uint8)
     grey = Dataset("mine", "image", (8, 8), Split(x, None), Split(x, None), "0", "grey", None)
@@ -182,6 +194,6 @@ def test_a_table_of_colours_refuses_grey_images():
 def test_table_one_has_no_scale_cpu_and_the_others_no_quick():
     with pytest.raises(InputError, match="the scales of table1 are smoke, quick, paper"):
         Reproduction("table1", scale="cpu")
-    with pytest.raises(InputError, match="the scales of table2 are smoke, cpu, paper"):
+    with pytest.raises(InputError, match="the scales of table2 are smoke, steps, cpu, paper"):
         Reproduction("table2", scale="quick")
     assert (Reproduction("table3").data, Reproduction().data) == ("cifar10", "mnist")

@@ -78,8 +78,15 @@ _CPU = (
     "dimensions, the first 10,000 training and 2,000 test images, a tenth of the paper's epochs and ramp, batches of "
     "50. Its figures are not the paper's; what it compares is trained alike."
 )
+#: One epoch of three batches; what is measured afterwards passes the networks once.
+_STEPS_IMAGES: dict[str, Any] = {"iw_samples": 1, "evaluate_every": 0, "checkpoint_every": 100, "trackers": ()}
+_STEPS = (
+    "A few steps at full size: the paper's networks, K and batch, three steps on 300 images. It shows that the recipe "
+    "runs and fits on this device, and how long a step takes; its figures mean nothing."
+)
 _IMAGE_SCALES: dict[str, Scale] = {
     "smoke": Scale(200, 1, _SMOKE_IMAGES, _SMOKE, here=True, rows=(200, 50)),
+    "steps": Scale(400, 1, _STEPS_IMAGES, _STEPS, rows=(300, 100)),
     "cpu": Scale(10, 2, _CPU_IMAGES, _CPU, rows=(10_000, 2_000)),
     "paper": Scale(),
 }
