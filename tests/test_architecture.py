@@ -152,6 +152,12 @@ def test_no_file_and_no_function_is_too_long() -> None:
     assert {name: n for name, n in functions.items() if n > LONGEST_FUNCTION} == {}
 
 
+def test_no_test_file_is_too_long() -> None:
+    tests = Path(__file__).parent
+    files = {path.relative_to(tests).as_posix(): len(path.read_text().splitlines()) for path in modules(tests)}
+    assert {name: n for name, n in files.items() if n > LONGEST_FILE} == {}
+
+
 def test_no_room_is_named_after_nothing() -> None:
     assert [path for path in modules() if path.stem in {"utils", "util", "helpers", "misc", "common"}] == []
 
