@@ -34,6 +34,12 @@ def test_failure_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> No
     assert names(tmp_path) == ["model.npz"]
 
 
+def test_a_folder_in_the_place_of_a_file_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder; name a file"):
+        write_atomic(tmp_path, "text")
+    assert names(tmp_path) == []
+
+
 def test_file_is_flushed_before_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     fsync, replace = os.fsync, os.replace

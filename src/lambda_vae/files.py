@@ -22,7 +22,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Yields:
         The path to write to.
+
+    Raises:
+        InputError: A folder is there.
     """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     # The ending stays last: savers such as numpy's append one of their own otherwise.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
