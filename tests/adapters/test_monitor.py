@@ -57,7 +57,7 @@ def test_it_changes_no_number_of_the_training():
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
     assert len(monitor.readings) == 3
     model.eval()
-    report = diagnose(model.encode, bernoulli(model.decode), patterns(), iw_samples=1, history=monitor.history)
+    report = diagnose(model.encode, bernoulli(model.decode), patterns(), iw_samples=1, history=monitor)
     assert report.judged_from_history
 
 
@@ -88,6 +88,13 @@ def test_a_steady_or_growing_signal_is_no_warning():
     assert falling([0.8] * 5)[1] == [[]] * 5
     assert falling([0.1, 0.2, 0.4, 0.8])[1] == [[]] * 4
     assert falling([0.001] * 4)[1] == [[]] * 4  # never alive
+
+
+def test_numbers_that_are_not_finite_are_told_when_they_begin():
+    monitor, found = falling([0.8, 0.8, 0.8, 0.8], [1.5, 1.5, math.nan, math.nan])
+    assert found == [[], [], [("not finite", 3)], []]
+    assert "the training diverged" in str(monitor.warnings[0])
+    assert falling([math.inf])[1] == [[("not finite", 1)]]
 
 
 def test_crossing_the_critical_ratio_is_told_once():

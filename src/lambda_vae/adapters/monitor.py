@@ -25,7 +25,7 @@ class CollapseWarning:
 
     Args:
         dimension: Which.
-        kind: "collapsed", "losing signal" or "below the critical ratio".
+        kind: "collapsed", "losing signal", "below the critical ratio" or "not finite".
         epoch: When it was seen.
         value: S, or rho over the KL weight.
         rate: Change of ln S an epoch.
@@ -167,9 +167,11 @@ class CollapseMonitor:
 
     def _warning(self, i: int) -> CollapseWarning | None:
         epoch, limits = len(self.readings), self.thresholds
-        if epoch < 3:  # the first is the random start
+        now, before = self.readings[-1], self.readings[-2] if epoch > 1 else None
+        if not _finite(now, i):
+            return self._not_finite(i) if before is None or _finite(before, i) else None
+        if before is None or epoch < 3:  # the first is the random start
             return None
-        now, before = self.readings[-1], self.readings[-2]
         signal, floor = float(now.signal_power[i]), limits.active
         rate = math.log(max(signal, 1e-12) / max(float(before.signal_power[i]), 1e-12))
         left = math.log(signal / floor) / -rate if signal > floor and rate < 0.0 else math.inf
@@ -183,6 +185,14 @@ class CollapseMonitor:
             text = f"epoch {epoch}: dimension {i} {lost} ({share}); at this rate it collapses in {left:.1f} epochs"
             return CollapseWarning(i, "losing signal", epoch, signal, rate, left, text)
         return self._crossing(i, rate, left)
+
+    def _not_finite(self, i: int) -> CollapseWarning:
+        epoch, signal = len(self.readings), float(self.readings[-1].signal_power[i])
+        text = (
+            f"epoch {epoch}: dimension {i} is not finite, in mu, sigma or the gradient at z: the training diverged, or "
+            "a gradient scaler skipped a step"
+        )
+        return CollapseWarning(i, "not finite", epoch, signal, math.nan, math.nan, text)
 
     def _crossing(self, i: int, rate: float, left: float) -> CollapseWarning | None:
         """Whether the reconstruction has just begun to pull less than the KL term."""
@@ -263,3 +273,7 @@ class CollapseMonitor:
         rows = [reading.dimensions for reading in self.readings]
         columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}
         return {"epochs": list(range(1, len(rows) + 1)), "kl_weight": list(self.weights), "dimensions": columns}
+
+
+def _finite(reading: TrainingReading, i: int) -> bool:
+    return all(math.isfinite(float(row[i])) for row in (reading.signal_power, reading.kl, reading.decoder_capacity))
