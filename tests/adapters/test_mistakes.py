@@ -8,7 +8,7 @@ from planted import Planted
 from torch import nn
 from torch.distributions import Independent, Laplace, Normal
 
-from lambda_vae.adapters import bernoulli, density, diagnose, gaussian
+from lambda_vae.adapters import EqualizedNormal, bernoulli, density, diagnose, gaussian
 from lambda_vae.errors import InputError
 
 MODEL = Planted(["healthy", "dead"], examples=80)
@@ -68,6 +68,7 @@ ENCODERS = {
     "normalised over the batch": (lambda x: (mu(x) - mu(x).mean(0), logvar(x)), "others are in its batch.*batch norm"),
     "left in train mode": (Dropping().encode, r"encode uses Dropping in train mode.*model\.eval\(\)"),
     "in train mode within an object": (Plain(Dropping()).encode, r"Dropping in train mode.*net\.eval\(\)"),
+    "z before mu": (lambda x: (mu(x), mu(x), logvar(x)), r"if these are \(z, mu, logvar\), .*`return mu, logvar`"),
     "another law": (lambda x: Independent(Laplace(mu(x), 1.0), 1), "a Laplace.*diagonal Gaussian"),
 }
 
@@ -82,13 +83,23 @@ LIKELIHOODS = {
     "mean over the features": (lambda x, z: log_p(x, z).mean(1), r"averaged over the 40 features.*sum\(1\)"),
     "mean squared error": (lambda x, z: -(z @ MODEL.weights.T - x).square().mean(1), "averaged over the 40 features"),
     "half of it": (lambda x, z: -0.5 * (z @ MODEL.weights.T - x).square().mean(1), "averaged over the 40 features"),
-    "a loss": (lambda x, z: -log_p(x, z).sum(1), "as a loss would be; return its negative"),
+    "a loss": (lambda x, z: -log_p(x, z).sum(1), "as a loss does; return its negative"),
+    "a loss of a decoder that knows nothing": (
+        lambda x, z: -Normal(torch.zeros_like(x), 0.7).log_prob(x).sum(1),
+        "as a loss does; return its negative",
+    ),
     "noise of its own": (lambda x, z: log_p(x, z + torch.randn_like(z)).sum(1), "two answers for the same x and z"),
     "NaN": (lambda x, z: log_p(x, z).sum(1) * torch.nan, "log_likelihood is nan in 64 of 64 places"),
     "a number": (lambda x, z: 1.0, "returned a float"),
     "another batch": (lambda x, z: log_p(x, z).sum(1)[:3], r"\[3\] for a batch of 64; it must be \[64\]"),
     "left in train mode": (Dropping().log_likelihood, "log_likelihood uses Dropping in train mode"),
     "logits for probabilities": (bernoulli(lambda z: z @ MODEL.weights.T), "no probabilities; say logits=True"),
+    "two things from the decoder": (gaussian(lambda z: (z, z)), r"decode gave a tuple; .*`lambda z: decode\(z\)\[0\]`"),
+    "no law from the decoder": (density(lambda z: z), "decode gave a Tensor; `density` wants a torch distribution"),
+    "bytes for a Bernoulli": (
+        lambda x, z: bernoulli(lambda z: z @ MODEL.weights.T, logits=True)(255 * (x > 0), z),
+        r"x lies between 0 and 255, .*`x / 255`",
+    ),
     "another size": (gaussian(lambda z: z), r"decode gave \[64, 2\] for x of \[64, 40\]"),
 }
 
@@ -129,6 +140,40 @@ def test_data(case):
     data, pattern = DATA[case]
     text = said(data=data)
     assert re.search(pattern, text), text
+
+
+def of_the_last(x, answer, spoiled):
+    """What is answered for every batch but the one that ends the data."""
+    return spoiled if torch.equal(x[-1], X[-1]) else answer
+
+
+LATER = {
+    "NaN in the data": ({"data": [X[:40], X[40:] * torch.nan]}, "mu of encode is nan in 80 of 80 places.*in the data"),
+    "an infinite log p": (
+        {"log_likelihood": lambda x, z: of_the_last(x, log_p(x, z).sum(1), torch.full((len(x),), -torch.inf))},
+        "log_likelihood is -inf in .*log of 0",
+    ),
+    "fewer dimensions": (
+        {"encode": lambda x: of_the_last(x, (mu(x), logvar(x)), (mu(x)[:, :1], logvar(x)[:, :1]))},
+        r"mu \[40, 1\] for a later batch, where the first had \[B, 2\]",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LATER)
+def test_what_only_a_later_batch_shows(case):
+    given, pattern = LATER[case]
+    text = said(**{"data": X.split(40)} | given)
+    assert re.search(pattern, text), text
+
+
+def test_an_equalized_normal_must_say_its_exponent():
+    def encode(x):
+        return Independent(EqualizedNormal(mu(x), (0.5 * logvar(x)).exp(), 3.0), 1)
+
+    assert "say exponent=equalizer.exponent" in said(encode=encode)
+    assert diagnose(encode, MODEL.log_likelihood, X, iw_samples=1, exponent=torch.full((2,), 3.0)).excess_kl > 0
+    diagnose(lambda x: EqualizedNormal(mu(x), (0.5 * logvar(x)).exp()), MODEL.log_likelihood, X, iw_samples=1)
 
 
 def test_other_arguments():

@@ -6,7 +6,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from lambda_vae.errors import InputError
 
-__all__ = ["finite", "log_densities", "posterior", "shape_of"]
+__all__ = ["finite_densities", "finite_posterior", "log_densities", "posterior", "shape_of"]
 
 
 def posterior(answer: object, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -32,6 +32,11 @@ def posterior(answer: object, x: Tensor) -> tuple[Tensor, Tensor]:
     if not isinstance(answer, tuple | list) or len(answer) < 2 or not all(isinstance(a, Tensor) for a in answer[:2]):
         raise InputError(f"encode returned {_described(answer)}; it must end in `return mu, logvar`, two tensors")
     mu, logvar = answer[0], answer[1]
+    if len(answer) > 2 and torch.equal(mu, logvar) and bool((mu != 0.0).any()):
+        raise InputError(
+            f"encode returned {len(answer)} tensors, the first two of them the same; if these are (z, mu, logvar), "
+            "return the last two: `return mu, logvar`"
+        )
     if mu.shape != logvar.shape or mu.dim() < 2 or len(mu) != len(x):
         raise InputError(
             f"encode returned mu {shape_of(mu)} and logvar {shape_of(logvar)} for a batch of {len(x)}; both must be "
@@ -67,17 +72,33 @@ def log_densities(answer: object, x: Tensor) -> Tensor:
     raise InputError(f"log_likelihood returned {shape_of(answer)} for a batch of {len(x)}; it must be [{len(x)}]")
 
 
-def finite(what: str, values: Tensor, remedy: str) -> None:
-    """Raise unless all values are finite.
+def finite_posterior(mu: Tensor, logvar: Tensor) -> None:
+    """Raise unless q is finite.
 
     Args:
-        what: Their name, with the callable's.
-        values: To look at.
-        remedy: What to do.
+        mu: Of `encode`.
+        logvar: Of `encode`.
 
     Raises:
         InputError: NaN or infinite.
     """
+    for name, values in (("mu", mu), ("logvar", logvar)):
+        _finite(f"{name} of encode", values, "look for a logvar without bounds, a log of 0, or NaN in the data")
+
+
+def finite_densities(log_p: Tensor) -> None:
+    """Raise unless log p(x|z) is finite.
+
+    Args:
+        log_p: Of `log_likelihood`.
+
+    Raises:
+        InputError: NaN or infinite.
+    """
+    _finite("log_likelihood", log_p, "look for a log of 0 (clamp probabilities, or use logits)")
+
+
+def _finite(what: str, values: Tensor, remedy: str) -> None:
     bad = ~torch.isfinite(values)
     if bool(bad.any()):
         raise InputError(f"{what} is {float(values[bad][0])} in {int(bad.sum())} of {values.numel()} places; {remedy}")

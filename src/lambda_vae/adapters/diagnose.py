@@ -8,12 +8,15 @@ from typing import Any, overload
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.distributions import Independent
 
 from lambda_vae.adapters.batches import ForeignBatches
+from lambda_vae.adapters.equalized_normal import EqualizedNormal
 from lambda_vae.adapters.first_look import looked_at
 from lambda_vae.adapters.foreign import Encode, ForeignVAE, LogLikelihood
 from lambda_vae.adapters.latents import Axis, Latents
 from lambda_vae.adapters.modes import device_of
+from lambda_vae.adapters.monitor import CollapseMonitor
 from lambda_vae.diagnostics import CollapseReport, Thresholds, examine
 from lambda_vae.diagnostics import diagnose as diagnose_own
 from lambda_vae.diagnostics.sweep import Data
@@ -41,7 +44,7 @@ def diagnose(
     iw_samples: int = 64,
     batch_size: int = 500,
     generator: torch.Generator | None = None,
-    history: Mapping[str, Any] | None = None,
+    history: Mapping[str, Any] | CollapseMonitor | None = None,
     thresholds: Thresholds | None = None,
 ) -> CollapseReport: ...
 
@@ -61,7 +64,7 @@ def diagnose(*given: Any, **options: Any) -> CollapseReport:
         options: Those of `lambda_vae.diagnostics.diagnose`; with two callables: `dim`, what a dimension is ("channel":
             the last axis of [B, D] and [B, T, D], the first of maps; "site": every number; or an axis); `exponent`,
             lambda of each dimension, or the `equalizer` itself; `delta`; `iw_samples`; `batch_size` of a tensor;
-            `generator`; `history` of the training, such as `CollapseMonitor.history`; `thresholds`.
+            `generator`; `history` of the training, such as a `CollapseMonitor`; `thresholds`.
 
     Raises:
         InputError: Whatever would make the report wrong, in one sentence with the line to change.
@@ -99,7 +102,7 @@ def _diagnose_foreign(
     iw_samples: int = 64,
     batch_size: int = 500,
     generator: torch.Generator | None = None,
-    history: Mapping[str, Any] | None = None,
+    history: Mapping[str, Any] | CollapseMonitor | None = None,
     thresholds: Thresholds | None = None,
 ) -> CollapseReport:
     if not callable(encode) or not callable(log_likelihood):
@@ -109,7 +112,10 @@ def _diagnose_foreign(
         )
     batches = ForeignBatches(data, batch_size, device_of(encode, log_likelihood))
     with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
-        vae = looked_at(encode, log_likelihood, _first(batches), dim)
+        first = _first(batches)
+        vae = looked_at(encode, log_likelihood, first, dim)
+        if exponent is None and equalizer is None:
+            _require_plain(encode, first)
         if equalizer is not None:
             exponent, delta = _exponent_of(equalizer, vae.latents), delta or equalizer.delta
         report = examine(
@@ -119,7 +125,7 @@ def _diagnose_foreign(
             exponent=_over_sites(exponent, vae),
             delta=delta,
             iw_samples=iw_samples,
-            history=history,
+            history=history.history if isinstance(history, CollapseMonitor) else history,
             thresholds=thresholds,
             sites=vae.latents.sites,
         )
@@ -131,6 +137,19 @@ def _first(batches: Iterable[Tensor]) -> Tensor:
     if x is None:
         raise InputError("data gave no batch; if it is an iterator that was used before, give the DataLoader itself")
     return x
+
+
+def _require_plain(encode: Encode, x: Tensor) -> None:
+    """An EqualizedNormal is read as its sigma, so a report on it must be told what it is drawn with."""
+    with torch.no_grad():
+        q = encode(x)
+    while isinstance(q, Independent):
+        q = q.base_dist
+    if isinstance(q, EqualizedNormal) and bool((q.exponent != 1.0).any()):
+        raise InputError(
+            "encode returned an EqualizedNormal, which draws with less than its sigma; say exponent=equalizer.exponent "
+            "to have that noise measured, or return Normal(mu, std) to have sigma's"
+        )
 
 
 def _exponent_of(equalizer: VarianceEqualizer, latents: Latents) -> Tensor:

@@ -83,7 +83,7 @@ def sampling_method(model: nn.Module, method: str | None = None, takes: str | No
     if name is None or not callable(host):
         raise InputError(
             f"{type(model).__name__} has no method {method or ', '.join(_USUAL)}; name the one that draws z: "
-            "equalize(..., method='NAME')"
+            "equalize(..., method='NAME'); where none does, draw with a VarianceEqualizer: `z = equalizer(mu, std)`"
         )
     kind = takes or _kind(host, f"{type(model).__name__}.{name}")
     if kind not in TAKES:

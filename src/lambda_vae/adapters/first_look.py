@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lambda_vae.adapters.answers import finite, log_densities, posterior
+from lambda_vae.adapters.answers import finite_densities, finite_posterior, log_densities, posterior
 from lambda_vae.adapters.foreign import Encode, ForeignVAE, LogLikelihood
 from lambda_vae.adapters.latents import Axis, Latents
 from lambda_vae.adapters.modes import require_eval
@@ -13,6 +13,8 @@ from lambda_vae.adapters.recovered import recovered_law
 from lambda_vae.errors import InputError
 
 __all__ = ["looked_at"]
+
+_LOSS = "log_likelihood falls where it should rise, as a loss does; return its negative"
 
 #: Examples that the tests of a log-likelihood are made on.
 _FEW = 64
@@ -43,6 +45,8 @@ def looked_at(encode: Encode, log_likelihood: LogLikelihood, x: Tensor, dim: Axi
 
         _check_likelihood(log_p, x[:_FEW], mu[:_FEW])
         law = recovered_law(log_p, x[:_FEW], mu[:_FEW], latents.latent)
+        if law is None and recovered_law(lambda x, z: -log_p(x, z), x[:_FEW], mu[:_FEW], latents.latent) is not None:
+            raise InputError(_LOSS)
     if law is not None and law.averaged_over > 1:
         raise InputError(
             f"log_likelihood is averaged over the {law.averaged_over} features of an example, so the KL outweighs it "
@@ -64,8 +68,7 @@ def _unknown(z: Tensor) -> Tensor:
 
 def _check_encoder(encode: Encode, x: Tensor) -> Tensor:
     mu, logvar = posterior(encode(x), x)
-    for name, values in (("mu", mu), ("logvar", logvar)):
-        finite(f"{name} of encode", values, "look for a logvar without bounds, a log of 0, or NaN in the data")
+    finite_posterior(mu, logvar)
     again = posterior(encode(x), x)
     apart = max(float((a - b).abs().max()) for a, b in zip((mu, logvar), again, strict=True))
     if apart > 0.0:
@@ -94,7 +97,7 @@ def _check_logvar(mu: Tensor, logvar: Tensor) -> None:
 
 def _check_likelihood(log_p: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor) -> None:
     own = log_p(x, z)
-    finite("log_likelihood", own, "look for a log of 0 (clamp probabilities, or use logits)")
+    finite_densities(own)
     again = log_p(x, z)
     if not torch.equal(own, again):
         raise InputError(
@@ -115,10 +118,7 @@ def _check_likelihood(log_p: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: T
         )
     gain = (own - log_p(x, z.roll(1, 0))).double()
     if len(x) >= 8 and float(gain.mean()) < -4.0 * float(gain.std()) / len(x) ** 0.5:
-        raise InputError(
-            "log_likelihood is lower at an example's own code than at another's, as a loss would be; return its "
-            "negative"
-        )
+        raise InputError(_LOSS)
 
 
 def _check_independent(what: str, together: Tensor, apart: Tensor) -> None:

@@ -7,11 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.adapters.answers import posterior
+from lambda_vae.adapters.answers import finite_densities, finite_posterior, posterior, shape_of
 from lambda_vae.adapters.latents import Latents
 from lambda_vae.distributions import DiagGaussian, Law, standard_normal
 from lambda_vae.distributions.likelihood import Observation
 from lambda_vae.equalization import Equalized, Sampling
+from lambda_vae.errors import InputError
 
 __all__ = ["Encode", "ForeignVAE", "LogLikelihood"]
 
@@ -30,12 +31,18 @@ class _Known:
     latents: Latents
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Return log p(x|z) in nats, [..., B]."""
+        """Return log p(x|z) in nats, [..., B].
+
+        Raises:
+            InputError: It is not finite.
+        """
         lead = self.z.shape[:-1]
         rows = self.z.reshape(-1, self.z.shape[-1])
         copies = len(rows) // len(x)
         repeated = x.repeat(copies, *[1] * (x.dim() - 1)) if copies > 1 else x
-        return self.log_likelihood(repeated, self.latents.latent(rows)).reshape(lead)
+        log_p = self.log_likelihood(repeated, self.latents.latent(rows))
+        finite_densities(log_p.detach())
+        return log_p.reshape(lead)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +72,18 @@ class ForeignVAE:
         return self.latents.dim * self.latents.sites
 
     def encode(self, x: Tensor) -> DiagGaussian:
-        """Return q_1(z|x)."""
+        """Return q_1(z|x).
+
+        Raises:
+            InputError: An answer that is none, not finite, or of another shape than the first batch's.
+        """
         mu, logvar = posterior(self.encoder(x), x)
+        if mu.shape[1:] != self.latents.shape:
+            raise InputError(
+                f"encode returned mu {shape_of(mu)} for a later batch, where the first had [B, "
+                f"{', '.join(map(str, self.latents.shape))}]; every example needs a latent of the same shape"
+            )
+        finite_posterior(mu.detach(), logvar.detach())
         return DiagGaussian(self.latents.rows(mu), self.latents.rows(logvar))
 
     def sampled(self, q: Law, exponent: Float[Tensor, " D"] | None = None) -> Law:

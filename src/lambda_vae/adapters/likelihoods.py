@@ -27,10 +27,14 @@ def bernoulli(decode: Callable[[Tensor], Tensor], *, logits: bool = False) -> Ca
 
     def log_likelihood(x: Tensor, z: Tensor) -> Tensor:
         theta = _like(decode(z), x)
-        outside = bool((theta < 0).any() or (theta > 1).any())
-        if not logits and outside:
+        if not logits and _outside(theta):
             raise InputError("decode gives numbers outside [0, 1], which are no probabilities; say logits=True")
         target = x.flatten(1).to(theta.dtype)
+        if _outside(target, slack=1e-4):
+            raise InputError(
+                f"x lies between {float(x.min()):.3g} and {float(x.max()):.3g}, and a Bernoulli's in [0, 1]; scale the "
+                "data (`x / 255`), or take `gaussian`"
+            )
         loss = F.binary_cross_entropy_with_logits if logits else F.binary_cross_entropy
         return -loss(theta, target, reduction="none").sum(1)
 
@@ -68,13 +72,27 @@ def density(decode: Callable[[Tensor], Distribution]) -> Callable[[Tensor, Tenso
     """
 
     def log_likelihood(x: Tensor, z: Tensor) -> Tensor:
-        log_p: Tensor = decode(z).log_prob(x)
+        law = decode(z)
+        if not callable(getattr(law, "log_prob", None)):
+            raise InputError(
+                f"decode gave a {type(law).__name__}; `density` wants a torch distribution of x, `bernoulli` and "
+                "`gaussian` a tensor"
+            )
+        log_p: Tensor = law.log_prob(x)
         return log_p.flatten(1).sum(1) if log_p.dim() > 1 else log_p
 
     return log_likelihood
 
 
-def _like(theta: Tensor, x: Tensor) -> Tensor:
+def _outside(values: Tensor, slack: float = 0.0) -> bool:
+    return bool((values < -slack).any() or (values > 1.0 + slack).any())
+
+
+def _like(theta: object, x: Tensor) -> Tensor:
+    if not isinstance(theta, Tensor):
+        raise InputError(
+            f"decode gave a {type(theta).__name__}; pick its tensor: `lambda z: decode(z)[0]`, or `.sample`"
+        )
     flat = theta.flatten(1)
     if flat.shape != (len(x), x[0].numel()):
         raise InputError(
