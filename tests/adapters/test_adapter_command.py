@@ -26,6 +26,9 @@ def with_data():
 def wrong():
     return encode
 
+def of_a(name, *more):
+    return model()
+
 VALUE = 3
 """
 
@@ -63,6 +66,7 @@ BAD = {
     "no submodule": (["diagnose", "--adapter", "my_vae_module.part:model"], "my_vae_module"),
     "no function": (["diagnose", "--adapter", "my_vae_module:nothing"], "has no function 'nothing'"),
     "no callable": (["diagnose", "--adapter", "my_vae_module:VALUE"], "has no function 'VALUE'"),
+    "arguments": (["diagnose", "--adapter", "my_vae_module:of_a"], "wants name; it is called without arguments"),
     "one callable": (["diagnose", "--adapter", "my_vae_module:wrong"], "must end in `return encode, log_likelihood`"),
     "no data": (["diagnose", "--adapter", "my_vae_module:model"], "returns no data; add --data"),
     "dim": (["diagnose", "--adapter", "my_vae_module:with_data", "--dim", "pixel"], "dim is 'pixel'"),

@@ -204,6 +204,11 @@ def test_summed_gaussians_of_any_noise_pass(std):
         diagnose(MODEL.encode, lambda x, z, c=constant: -c * (z @ MODEL.weights.T - x).square().sum(1), X, iw_samples=1)
 
 
+def test_a_model_that_prefers_the_codes_of_others_is_no_mistake():
+    """An untrained one may do so; that its value is a log density is known better."""
+    assert diagnose(MODEL.encode, gaussian(lambda z: -z @ MODEL.weights.T), X, iw_samples=1).nll_bound > 0
+
+
 def test_a_collapsed_model_is_no_mistake():
     # logvar within rounding of 0, some of it above
     def encode(x):

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from inspect import Parameter, signature
 from typing import Any
 
 from lambda_vae.errors import InputError
@@ -57,7 +58,14 @@ def load_adapter(name: str) -> Adapter:
     function = getattr(module, function_name, None)
     if not callable(function):
         raise InputError(f"{module_name} has no function {function_name!r}; define it, without arguments")
+    if wanted := [one.name for one in signature(function).parameters.values() if _required(one)]:
+        raise InputError(f"{name} wants {', '.join(wanted)}; it is called without arguments, so give each a default")
     return _adapter(name, function())
+
+
+def _required(parameter: Parameter) -> bool:
+    gathers = parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    return parameter.default is Parameter.empty and not gathers
 
 
 def _adapter(name: str, parts: object) -> Adapter:
