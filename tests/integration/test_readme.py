@@ -2,10 +2,12 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
 import torch
+from packaging.requirements import Requirement
 from torch import nn
 
 from lambda_vae.commands import COMMANDS
@@ -87,6 +89,15 @@ def test_there_are_blocks_and_commands_to_look_at():
 def test_command_line_is_one_that_the_parser_takes(page, words):
     parser, rest = parser_of(words)
     parser.parse_words(rest)  # ends the test with the parser's own sentence
+
+
+def test_versions_of_the_hosts_are_ones_that_their_extras_take():
+    extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    stated = dict(re.findall(r"^\| \[[^]]+\]\(docs/hosts/(\w+)\.md\) ([\d.]+) \|", README, re.MULTILINE))
+    assert {f"docs/hosts/{host}.md" for host in stated} == {page for page in PAGES if page.startswith("docs/hosts/")}
+    for host, version in stated.items():
+        (wanted,) = map(Requirement, extras[host])
+        assert wanted.specifier.contains(version), f"{host} {version}"
 
 
 def test_commands_and_options_in_running_text_are_known():
