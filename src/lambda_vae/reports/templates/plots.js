@@ -106,7 +106,9 @@ function frontier(panel, plot) {
       hovertemplate: `${name}<br>${plain(panel.titles[0].split(" (")[0])} %{x:.1f}<br>${plain(panel.titles[1].split(",")[0])} %{y:.2f} nats<extra></extra>`,
     });
   });
-  return [traces, layout(...panel.titles, { xaxis: { range: ranges.x }, yaxis: { range: ranges.y } })];
+  const [across, upright] = panel.titles;
+  // In two lines: the longer names do not fit beside so low a plot.
+  return [traces, layout(across, upright.replace(" (", "<br>("), { xaxis: { range: ranges.x }, yaxis: { range: ranges.y } })];
 }
 
 function frontiers() {
