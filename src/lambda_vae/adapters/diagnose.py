@@ -116,6 +116,7 @@ def _diagnose_foreign(
         vae = looked_at(encode, log_likelihood, first, dim)
         if exponent is None and equalizer is None:
             _require_plain(encode, first)
+        del first  # no batch is held while others are looked at
         if equalizer is not None:
             exponent, delta = _exponent_of(equalizer, vae.latents), delta or equalizer.delta
         report = examine(
