@@ -16,6 +16,7 @@ from lambda_vae.experiments.config import RunConfig
 from lambda_vae.model import VAE
 from lambda_vae.networks import allow_recomputing
 from lambda_vae.objectives import ELBO
+from lambda_vae.training.optimizer import FusedAdam
 
 __all__ = ["DEVICES", "Cost", "Device", "cost_of", "cost_table"]
 
@@ -53,7 +54,7 @@ class Cost:
         weights: How many.
         flops_per_example: Forward and backward; products and convolutions alone.
         kept_per_example: Bytes that autograd keeps from forward to backward.
-        seconds_per_example: Measured here, on one small batch.
+        seconds_per_example: Measured here: a pass of a batch, or of what the time allowed, and Adam's share.
         examples: Seen in training, all epochs together.
         steps: Of one process.
         config: The run.
@@ -91,29 +92,27 @@ class Cost:
 
     @property
     def hours_here(self) -> float:
-        """Hours on this machine's present device, from the measured pass."""
+        """Hours on this machine's processor, from the measured pass."""
         return self.seconds_per_example * self.examples / 3600
 
 
-def cost_of(config: RunConfig, dataset: Dataset, examples: int = 2) -> Cost:
+def cost_of(config: RunConfig, dataset: Dataset, limit: float = 2.0) -> Cost:
     """Return what a run will cost; the network is built and passed through, nothing is trained.
 
     Args:
         config: The run.
         dataset: Its data.
-        examples: In the batch that is timed.
+        limit: Seconds that the timed pass may take, by what a very small one took.
 
     Raises:
         InputError: As building the model does.
     """
     vae = build_vae(config, dataset.shape, likelihood_of(config, dataset))
     allow_recomputing(vae, config.recompute)
-    x = torch.zeros(examples, prod(dataset.shape))
+    x = torch.zeros(config.batch_size // config.accumulate, prod(dataset.shape))
     flops = _flops(vae, x[:1])
     kept = _kept(vae, x[:1], config.precision == "bfloat16")
-    started = time.perf_counter()
-    torch.autograd.backward(_pass(vae, x))
-    seconds = (time.perf_counter() - started) / examples
+    seconds = _seconds(vae, x, config, limit)
     steps = len(dataset.train) // config.batch_size * config.epochs
     weights = sum(weight.numel() for weight in vae.parameters())
     return Cost(weights, flops, kept, seconds, steps * config.batch_size, steps, config)
@@ -122,6 +121,26 @@ def cost_of(config: RunConfig, dataset: Dataset, examples: int = 2) -> Cost:
 def _pass(vae: VAE, x: Tensor) -> Tensor:
     trace = vae(x, torch.zeros(1, len(x), vae.latent_dim))
     return ELBO()(trace).loss.mean()
+
+
+def _seconds(vae: VAE, x: Tensor, config: RunConfig, limit: float) -> float:
+    """Seconds an example. A batch of its true size, since a small one pays a step's fixed cost for few examples."""
+
+    def passed(count: int) -> float:
+        started = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
+            loss = _pass(vae, x[:count])
+        torch.autograd.backward(loss)
+        return time.perf_counter() - started
+
+    few = min(2, len(x))
+    most = min(len(x), max(few, int(limit * few / passed(few))))
+    passes = min(passed(most) for _ in range(2)) / most
+    adam = FusedAdam(vae.parameters(), lr=0.0)
+    adam.step()  # makes its state
+    started = time.perf_counter()
+    adam.step()
+    return passes + (time.perf_counter() - started) / config.batch_size
 
 
 def _flops(vae: VAE, x: Tensor) -> float:
