@@ -74,6 +74,8 @@ bench: $(BENCH) ## time training side by side with other trainers, and its memor
 	.venv-bench/bin/python benchmarks/estimators.py
 	.venv-bench/bin/python benchmarks/planted_cases.py --examples 50 200 1000 --seeds 3
 	.venv-bench/bin/python benchmarks/monitor.py
+	.venv-bench/bin/python benchmarks/distributed.py
+	.venv-bench/bin/python benchmarks/scaling.py
 
 docs: $(DOCS) ## build the documentation; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

@@ -46,16 +46,17 @@ def _multiplies_bfloat16() -> bool | None:
     return any(flag in flags for flag in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-def facts_lines(found: dict[str, Any]) -> list[str]:
+def facts_lines(found: dict[str, Any], used: str = "one") -> list[str]:
     """Return the facts as Markdown lines.
 
     Args:
         found: What `facts` gave.
+        used: How many cores the timing took.
     """
     bfloat16 = {True: "has", False: "has no", None: "may or may not have"}[found["machine"]["bfloat16"]]
     packages = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
     commit = found["commit"][:12] + (" with changes not committed" if found["dirty"] else "")
-    processor = f"{found['machine']['cpu']}, one of its {found['machine']['cores']} cores"
+    processor = f"{found['machine']['cpu']}, {used} of its {found['machine']['cores']} cores"
     return [
         f"`{found['command']}`",
         "",
