@@ -89,7 +89,7 @@ def counts_of(task: dict[str, Any]) -> Counts:
     from process_group import parts_of
 
     config, dataset = parts_of(task)
-    cost = cost_of(config, dataset)
+    cost = cost_of(config, dataset, limit=0.5)
     return {
         "batch": float(config.batch_size),
         "flops": cost.flops_per_example,
