@@ -24,10 +24,9 @@ class Group:
     Args:
         world: How many.
         together: Whether they train one run on joint batches.
-        sent: Whether gradients are sent by DistributedDataParallel, as between machines.
     """
 
-    def __init__(self, world: int, *, together: bool = False, sent: bool = False) -> None:
+    def __init__(self, world: int, *, together: bool = False) -> None:
         self.log = tempfile.NamedTemporaryFile("w+", prefix="lambda-vae-")
         shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": str(world)}
         self.processes = []
@@ -35,7 +34,7 @@ class Group:
             ranks = {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} if together else {}
             self.processes.append(
                 subprocess.Popen(
-                    [sys.executable, str(HERE / "process_group.py"), *(["sent"] if sent else [])],
+                    [sys.executable, str(HERE / "process_group.py")],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=self.log,
@@ -106,15 +105,12 @@ def main() -> None:
     import torch
 
     from lambda_vae.experiments.run import make_trainer
-    from lambda_vae.training import shared_gradients
     from lambda_vae.training.interruption import StopRequest
 
     answers = os.dup(1)
     os.dup2(2, 1)  # the driver reads nothing but answers
     torch.set_num_threads(1)
     world = int(os.environ.get("WORLD_SIZE", "1"))
-    if "sent" in sys.argv:
-        shared_gradients._MEMORY = Path("/nowhere")
     trainers: dict[str, Any] = {}
     for line in sys.stdin:
         task = json.loads(line)

@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from accelerate import Accelerator
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.config import RunConfig
@@ -51,8 +51,14 @@ def make_accelerator(config: RunConfig, logs: Path | None = None) -> Accelerator
     trackers = list(config.trackers) if logs is not None else []
     # accelerate joins processes without an accelerator only when it is told that there is none.
     alone_on_cpu = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.accelerator.is_available()
+    # A message costs the processes of a small network more than its bytes: one a step, of up to so many megabytes.
+    messages = DistributedDataParallelKwargs(bucket_cap_mb=25, gradient_as_bucket_view=True)
     accelerator = Accelerator(
-        mixed_precision="no", cpu=alone_on_cpu, log_with=trackers or None, project_dir=str(logs or ".")
+        mixed_precision="no",
+        cpu=alone_on_cpu,
+        log_with=trackers or None,
+        project_dir=str(logs or "."),
+        kwargs_handlers=[messages],
     )
     if trackers:
         accelerator.init_trackers("lambda-vae")
