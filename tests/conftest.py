@@ -1,5 +1,6 @@
 """What all tests share: chance only through generators with fixed seeds, one thread, and the data they may read."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,3 +53,19 @@ def data_root() -> Path:
     if not Path(value).is_dir():
         pytest.skip(f"LAMBDA_VAE_DATA is {value}, which is no folder")
     return Path(value)
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """No word from libraries that log every epoch."""
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture(scope="session")
+def digits() -> Tensor:
+    """Black and white digits as images, float [1797, 1, 8, 8]."""
+    from sklearn.datasets import load_digits
+
+    return (torch.tensor(load_digits().data) > 7).float().view(-1, 1, 8, 8)

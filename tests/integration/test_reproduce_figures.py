@@ -87,7 +87,7 @@ def test_a_figure_is_drawn_from_the_runs_of_a_comparison(cli, tmp_path):
         (("figure4", "--runs", "x", "y"), "figure4 is drawn from one comparison; give one of --runs x y"),
         (("figure6", "--data", "digits"), "Figure 6 is of RGB images and digits holds grey images of shape (8, 8)"),
         (("figure7", "--data", "gaussian-mixture-2"), "Figure 7 is of RGB images and gaussian-mixture-2 holds vectors"),
-        (("figure9", "--scale", "quick"), "the scales of figure9 are smoke, cpu, paper"),
+        (("figure9", "--scale", "quick"), "the scales of figure9 are smoke, steps, cpu, paper"),
     ],
 )
 def test_bad_words_are_refused_before_anything_is_written(cli, tmp_path, words, what):
