@@ -76,11 +76,12 @@ def run_jobs(jobs: Sequence[Job], workers: int, show: Show, launch: Launch = _pr
     """
     if workers < 1:
         raise InputError(f"workers is {workers}; it must be at least 1")
-    with _termination_as_interrupt():
+    with _interrupts() as check:
         try:
             while _start_what_can(jobs, workers, launch):
                 show(jobs)
                 time.sleep(_POLL_SECONDS)
+                check()
             show(jobs)
         except BaseException:
             _stop(jobs)
@@ -100,20 +101,32 @@ def _start_what_can(jobs: Sequence[Job], workers: int, launch: Launch) -> bool:
 
 
 @contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """SIGTERM raises KeyboardInterrupt inside; only in the main thread, for Python allows no handlers outside it."""
+def _interrupts() -> Iterator[Callable[[], None]]:
+    """What is yielded raises KeyboardInterrupt if SIGINT or SIGTERM has come.
 
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
+    At once they raise it only the second time: a job that is just being started would be lost and live on. Only in the
+    main thread, for Python allows no handlers outside it.
+    """
+    came: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        came.append(number)
+        if len(came) > 1:
+            raise KeyboardInterrupt
+
+    def check() -> None:
+        if came:
+            raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield check
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield check
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _stop(jobs: Sequence[Job]) -> None:
