@@ -200,7 +200,7 @@ def _information(options: Namespace, console: Console) -> None:
     from lambda_vae.reports.informations import informations_page
     from lambda_vae.reports.side_by_side import write_results
 
-    _one_file(options.out, options.runs)
+    _check_places(options)
     records = []
     for run in options.runs:
         begun = time.monotonic()
@@ -223,7 +223,7 @@ def _likelihood(options: Namespace, console: Console) -> None:
 
     values = {name: getattr(options, name) for name in LikelihoodChoice.__dataclass_fields__}
     choice = LikelihoodChoice(**{**values, "proposals": tuple(options.proposals)})
-    _one_file(options.out, options.runs)
+    _check_places(options)
     records = []
     for run in options.runs:
         settings = {"data": options.data, "resume": options.resume, "console": console}
@@ -233,9 +233,14 @@ def _likelihood(options: Namespace, console: Console) -> None:
         _say(console, f"results: {write_results(records, likelihoods_page(records), Path(options.results))}")
 
 
-def _one_file(out: str | None, runs: Sequence[str]) -> None:
-    if len(runs) > 1 and out is not None:
-        raise InputError(f"--out {out} is one file for {len(runs)} runs; leave it out")
+def _check_places(options: Namespace) -> None:
+    """Where measurements of several runs go, looked at before anything is measured."""
+    from lambda_vae.reports.side_by_side import check_page
+
+    if len(options.runs) > 1 and options.out is not None:
+        raise InputError(f"--out {options.out} is one file for {len(options.runs)} runs; leave it out")
+    if options.results is not None:
+        check_page(Path(options.results))
 
 
 def _gradients(options: Namespace, console: Console) -> None:

@@ -68,7 +68,7 @@ _SMOKE_IMAGES: dict[str, Any] = {
     "encoder_width": 4, "decoder_width": 8, "decoder_blocks": 1, "pixelcnn_layers": 1, "latent_dim": 16,
     "batch_size": 50, "iw_samples": 2, "evaluate_every": 0, "checkpoint_every": 100, "trackers": (), "refresh_every": 1,
 }  # fmt: skip
-#: Half the encoder, a quarter of the decoder; one process at the paper's effective rate; lambda still learns 50 times.
+#: Half the encoder, a quarter of the decoder; one process at the paper's effective rate; lambda still learns 40 times.
 _CPU_IMAGES: dict[str, Any] = {
     "encoder_width": 8, "decoder_width": 16, "decoder_blocks": 1, "pixelcnn_layers": 3,
     "learning_rate": 8e-4, "batch_size": 50, "refresh_every": 1, "evaluate_every": 5, "iw_samples": 4,

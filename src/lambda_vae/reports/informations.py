@@ -40,21 +40,23 @@ def informations_page(records: Sequence[Record]) -> str:
 
 
 def _parts(records: Sequence[Record]) -> str:
-    head = ["run", "KL(q(z\\|x)‖p)", "I(X;Z)", "I(X;Z) at most", "TC", "Σ KL(q(z_i)‖p)", "KL(q(z)‖p)"]
+    head = [
+        "run",
+        "KL(q(z\\|x)‖p)",
+        "I(X;Z)",
+        "I(X;Z) at most",
+        "TC",
+        "Σ KL(q(z_i)‖p)",
+        "KL(q(z)‖p)",
+        "Eq. 8, left less right",
+    ]
     rows = []
     for record in records:
-        split = record["split"]
-        parts = ("rate", "total_correlation", "dimension_wise_kl", "mismatch")
-        rate, correlation, dimensions, mismatch = (_number(split[name]) for name in parts)
-        information, most = _number(split["information"]["lower"]), _number(split["information_at_most"])
-        rows.append([record["run"], rate, information, most, correlation, dimensions, mismatch])
-    return markdown_table(
-        [*head, "Eq. 8, left less right"], [[*row, _eq8(record)] for row, record in zip(rows, records, strict=True)]
-    )
-
-
-def _eq8(record: Record) -> str:
-    return _number(record["identity"]["difference"]) if record["identity"] else "–"
+        split, identity = record["split"], record["identity"]
+        parts = [split["rate"], split["information"]["lower"]]
+        parts += [split[name] for name in ("information_at_most", "total_correlation", "dimension_wise_kl", "mismatch")]
+        rows.append([record["run"], *map(_number, parts), _number(identity["difference"]) if identity else "–"])
+    return markdown_table(head, rows)
 
 
 def _gains(records: Sequence[Record]) -> str:

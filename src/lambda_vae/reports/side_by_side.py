@@ -8,9 +8,24 @@ from lambda_vae.errors import InputError
 from lambda_vae.files import write_atomic, write_json
 from lambda_vae.reports.provenance import provenance_lines
 
-__all__ = ["how_made", "write_results"]
+__all__ = ["check_page", "how_made", "write_results"]
 
 Record = Mapping[str, Any]
+
+
+def check_page(out: Path) -> None:
+    """Raise unless a results page may be written there; asked before anything is measured.
+
+    Args:
+        out: Where to, .md.
+
+    Raises:
+        InputError: Another ending, or a folder.
+    """
+    if out.suffix != ".md":
+        raise InputError(f"{out} ends in {out.suffix!r}; results are written as .md")
+    if out.is_dir():
+        raise InputError(f"{out} is a folder; name a file")
 
 
 def write_results(records: Sequence[Record], page: str, out: Path) -> Path:
@@ -22,10 +37,9 @@ def write_results(records: Sequence[Record], page: str, out: Path) -> Path:
         out: Where to, .md.
 
     Raises:
-        InputError: Another ending, or settings that differ.
+        InputError: As `check_page`, or settings that differ.
     """
-    if out.suffix != ".md":
-        raise InputError(f"{out} ends in {out.suffix!r}; results are written as .md")
+    check_page(out)
     first = records[0]["settings"]
     for record in records[1:]:
         for name, value in record["settings"].items():
