@@ -133,6 +133,20 @@ def test_a_signal_ends_every_job_after_it_saved(job, tmp_path, number):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_job_is_started_does_not_lose_it(job, number):
+    running = job("a", "trap 'exit 130' TERM; while true; do sleep 0.01; done")
+
+    def launch(one):
+        process = engine._process_here(one)
+        os.kill(os.getpid(), number)  # the process lives, and the engine does not have it yet
+        return process
+
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs([running], 1, lambda _jobs: None, launch)
+    assert running.process.poll() is not None
+
+
 def test_whatever_goes_wrong_here_no_job_is_left_behind(job):
     jobs = [job("a", "trap 'exit 130' TERM; while true; do sleep 0.01; done")]
 

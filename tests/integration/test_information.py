@@ -53,7 +53,9 @@ def test_several_runs_stand_on_one_results_page(cli, trained, tmp_path):
     for words in ("Eq. 8 holds", "Eq. 12", "- commit: ", "- time: "):
         assert words in text
     assert cli("information", run, twin, "--out", tmp_path / "one.json").code == 2
-    assert cli("information", run, "--results", tmp_path / "page.txt").code == 2
+    refused = cli("information", tmp_path / "no run", "--results", tmp_path / "page.txt")
+    assert refused.code == 2
+    assert "results are written as .md" in refused.err  # said before any run is looked at
 
 
 def test_a_page_says_where_an_identity_fails_and_where_nothing_is_known():
