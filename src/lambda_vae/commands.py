@@ -198,9 +198,9 @@ def _information(options: Namespace, console: Console) -> None:
     from lambda_vae.experiments.information import information_tables, measure_information
     from lambda_vae.files import write_json
     from lambda_vae.reports.informations import informations_page
-    from lambda_vae.reports.side_by_side import write_results
+    from lambda_vae.reports.side_by_side import check_places, write_results
 
-    _check_places(options)
+    check_places(options.runs, options.out, _path(options.results))
     records = []
     for run in options.runs:
         begun = time.monotonic()
@@ -219,11 +219,11 @@ def _likelihood(options: Namespace, console: Console) -> None:
     from lambda_vae.experiments.likelihood import LikelihoodChoice, measure_likelihood
     from lambda_vae.experiments.likelihood_record import likelihood_table
     from lambda_vae.reports.likelihoods import likelihoods_page
-    from lambda_vae.reports.side_by_side import write_results
+    from lambda_vae.reports.side_by_side import check_places, write_results
 
     values = {name: getattr(options, name) for name in LikelihoodChoice.__dataclass_fields__}
     choice = LikelihoodChoice(**{**values, "proposals": tuple(options.proposals)})
-    _check_places(options)
+    check_places(options.runs, options.out, _path(options.results))
     records = []
     for run in options.runs:
         settings = {"data": options.data, "resume": options.resume, "console": console}
@@ -231,16 +231,6 @@ def _likelihood(options: Namespace, console: Console) -> None:
         console.print(likelihood_table(records[-1]))
     if options.results is not None:
         _say(console, f"results: {write_results(records, likelihoods_page(records), Path(options.results))}")
-
-
-def _check_places(options: Namespace) -> None:
-    """Where measurements of several runs go, looked at before anything is measured."""
-    from lambda_vae.reports.side_by_side import check_page
-
-    if len(options.runs) > 1 and options.out is not None:
-        raise InputError(f"--out {options.out} is one file for {len(options.runs)} runs; leave it out")
-    if options.results is not None:
-        check_page(Path(options.results))
 
 
 def _gradients(options: Namespace, console: Console) -> None:

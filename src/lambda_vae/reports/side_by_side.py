@@ -8,24 +8,33 @@ from lambda_vae.errors import InputError
 from lambda_vae.files import write_atomic, write_json
 from lambda_vae.reports.provenance import provenance_lines
 
-__all__ = ["check_page", "how_made", "write_results"]
+__all__ = ["check_places", "how_made", "write_results"]
 
 Record = Mapping[str, Any]
 
 
-def check_page(out: Path) -> None:
-    """Raise unless a results page may be written there; asked before anything is measured.
+def check_places(runs: Sequence[str], out: str | None, page: Path | None) -> None:
+    """Raise unless what is measured can be written where it shall go; asked before anything is measured.
 
     Args:
-        out: Where to, .md.
+        runs: To be measured.
+        out: One file for the numbers of one run.
+        page: The results page, .md.
 
     Raises:
-        InputError: Another ending, or a folder.
+        InputError: One file for several runs, another ending, or a folder.
     """
-    if out.suffix != ".md":
-        raise InputError(f"{out} ends in {out.suffix!r}; results are written as .md")
-    if out.is_dir():
-        raise InputError(f"{out} is a folder; name a file")
+    if len(runs) > 1 and out is not None:
+        raise InputError(f"--out {out} is one file for {len(runs)} runs; leave it out")
+    if page is not None:
+        _check_page(page)
+
+
+def _check_page(page: Path) -> None:
+    if page.suffix != ".md":
+        raise InputError(f"{page} ends in {page.suffix!r}; results are written as .md")
+    if page.is_dir():
+        raise InputError(f"{page} is a folder; name a file")
 
 
 def write_results(records: Sequence[Record], page: str, out: Path) -> Path:
@@ -37,9 +46,9 @@ def write_results(records: Sequence[Record], page: str, out: Path) -> Path:
         out: Where to, .md.
 
     Raises:
-        InputError: As `check_page`, or settings that differ.
+        InputError: Another ending, a folder, or settings that differ.
     """
-    check_page(out)
+    _check_page(out)
     first = records[0]["settings"]
     for record in records[1:]:
         for name, value in record["settings"].items():
