@@ -47,6 +47,7 @@ def test_more_dimensions_than_factors_is_no_signal():
     report = run(linear_vae(weights), draw(weights, 2000))
     assert outcome(report) == [*HEALTHY, *[("collapsed", "no signal")] * 3]
     assert report.active_units == 3
+    assert report.near_prior == 3
     assert report.cause_counts == {"gradient imbalance": 0, "information gap": 0, "no signal": 3}
 
 
@@ -246,6 +247,7 @@ def test_nan_in_the_data_gives_no_count_of_active_units():
     x[0, 0] = float("nan")
     report = run(bernoulli_vae(), x)
     assert math.isnan(report.active_units)
+    assert math.isnan(report.near_prior)
     assert math.isnan(quick_reading(bernoulli_vae(), x)["active_units"])
 
 

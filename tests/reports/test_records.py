@@ -36,6 +36,18 @@ def test_failed_run_has_no_dimensions(tmp_path: Path) -> None:
     assert run.column("kl").size == 0
 
 
+def test_dimensions_near_the_prior_are_counted_where_an_older_record_does_not(tmp_path: Path) -> None:
+    write_run(tmp_path, epochs=3)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert "near_prior" not in metrics
+    metrics["dimensions"]["std_mean"] = [0.95] * 4 + [0.9] * 26
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    assert load_run(tmp_path).row["near_prior"] == 4
+    metrics["dimensions"]["std_mean"][7] = None
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    assert "near_prior" not in load_run(tmp_path).row
+
+
 def test_null_becomes_nan(tmp_path: Path) -> None:
     write_run(tmp_path, epochs=3)
     metrics = json.loads((tmp_path / "metrics.json").read_text())

@@ -16,6 +16,7 @@ from lambda_vae.diagnostics.likelihood import ImportanceEstimate
 from lambda_vae.diagnostics.moments import Reading
 from lambda_vae.diagnostics.representation import Accuracy
 from lambda_vae.diagnostics.residual import ResidualSignal
+from lambda_vae.equalization import NEAR_PRIOR_STD
 from lambda_vae.errors import InputError
 
 __all__ = ["CollapseReport", "DimensionReadings"]
@@ -170,6 +171,12 @@ class CollapseReport:
         return int(self.dimensions.active.sum())
 
     @property
+    def near_prior(self) -> int | float:
+        """Dimensions whose sigma averages above 0.9, the paper's count of collapsed ones; NaN where any is."""
+        std = self.dimensions.std_mean.value
+        return float("nan") if bool(std.isnan().any()) else int((std > NEAR_PRIOR_STD).sum())
+
+    @property
     def verdict(self) -> str:
         """The outcome in one sentence."""
         return summary(self.findings)
@@ -188,6 +195,7 @@ class CollapseReport:
             "nll_bound_stderr": float(self.likelihood["nll_bound"].stderr),
             **self._importance_record(),
             "active_units": self.active_units,
+            "near_prior": self.near_prior,
             "snr_capacity": float(d.snr_capacity.value.sum()),
             "snr_capacity_predicted": None if predicted is None else float(predicted.value.sum()),
             "decoder_capacity": float(d.decoder_capacity.value.sum()),

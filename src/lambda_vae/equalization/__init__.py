@@ -7,6 +7,7 @@
 from lambda_vae.equalization.equalizer import ReleasePath, VarianceEqualizer
 from lambda_vae.equalization.sampling import DetachedExponent, Equalized, FixedNoise, NoiseClamp, Sampling
 from lambda_vae.equalization.theory import (
+    NEAR_PRIOR_STD,
     FixedPoint,
     attractor_std,
     critical_std,
@@ -23,6 +24,7 @@ from lambda_vae.equalization.theory import (
 )
 
 __all__ = [
+    "NEAR_PRIOR_STD",
     "DetachedExponent",
     "Equalized",
     "FixedNoise",

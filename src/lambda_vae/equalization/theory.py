@@ -20,6 +20,7 @@ from torch import Tensor
 from lambda_vae.errors import InputError
 
 __all__ = [
+    "NEAR_PRIOR_STD",
     "FixedPoint",
     "attractor_std",
     "critical_std",
@@ -39,6 +40,9 @@ Number = TypeVar("Number", float, Float[Tensor, "..."])
 
 #: From here on a dimension counts as collapsed: Eq. 16 divides by ln sigma, which changes sign at 1.
 COLLAPSED_STD = 1.0 - 1e-6
+
+#: Beyond it a dimension stands near the prior: the paper's count of collapsed dimensions on images (Section 6.2).
+NEAR_PRIOR_STD = 0.9
 
 _DOMAIN: dict[str, tuple[Callable[[float], bool], str]] = {
     "delta": (lambda value: value > 1, "greater than 1 (inf is the plain VAE)"),

@@ -26,6 +26,7 @@ from lambda_vae.experiments.results import describe_data, identity, run_name
 from lambda_vae.experiments.run import last_shared_epoch, make_trainer
 from lambda_vae.experiments.specs import configured
 from lambda_vae.files import read_json, write_atomic, write_json
+from lambda_vae.reports.records import scalars
 from lambda_vae.training.checkpoints import path_of
 
 __all__ = ["VARIED", "CompareConfig", "compare", "jobs_of", "plan", "progress", "rows_of"]
@@ -227,8 +228,7 @@ def rows_of(
         sources = (out / "runs" / name / "metrics.json", out / "runs" / f"{name}.failure.json")
         source = next((path for path in sources if path.exists()), None)
         record = read_json(source) if source else {**identity(config), "status": "waiting"}
-        record.pop("dimensions", None)
-        rows.append({**record, "run": name, "path": f"runs/{name}"})
+        rows.append({**scalars(record), "run": name, "path": f"runs/{name}"})
     return rows
 
 

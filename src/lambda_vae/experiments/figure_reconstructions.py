@@ -22,7 +22,9 @@ __all__ = ["pixelcnn_record", "reconstructions_record"]
 _MEASURED, _MEASURED_BY_PIXEL, _SHOWN = 512, 64, 10
 #: Of ancestral sampling: the same chance for every model and every code.
 _SEED = 0
-_ROW = ("latent_dim", "active_units", "decoder_capacity", "snr_capacity", "nll_bound_bpd", "surrogate_bpd")
+_ROW = (
+    "latent_dim", "active_units", "near_prior", "decoder_capacity", "snr_capacity", "nll_bound_bpd", "surrogate_bpd",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -132,6 +132,14 @@ COLUMNS: tuple[Column, ...] = (
         12,
     ),
     Column("mean_std", "mean σ", 3, "Mean posterior standard deviation over dimensions; 1 is the prior's.", "", 13),
+    Column(
+        "near_prior",
+        "σ > 0.9",
+        1,
+        "Dimensions whose σ averages above 0.9: what the paper counts as collapsed on images (Section 6.2).",
+        "lower",
+        15,
+    ),
     Column("mean_exponent", "mean λ", 2, "Mean noise exponent; 1 is the plain VAE.", "", 14),
     Column(
         "linear_probe_accuracy",

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from lambda_vae.equalization import attractor_std, optimal_exponent
+from lambda_vae.equalization import NEAR_PRIOR_STD, attractor_std, optimal_exponent
 from lambda_vae.reports.claims import DIFFERS, IN_PART, NOT_SHOWN, Claim, verdict
 from lambda_vae.reports.page_data import BIN_EDGES
 from lambda_vae.reports.style import COLORS, DASHES, INK, look, name_panel, new_figure
@@ -20,9 +20,6 @@ CAPTION = (
     "mean over dimensions (line) with one standard deviation on both sides (dashed), and at its right edge the "
     "histogram after the last epoch. The last panel shows λ, mean ± one standard deviation over dimensions."
 )
-
-#: Sigma beyond which a dimension stands near the prior.
-_NEAR_PRIOR = 0.9
 
 
 def histogram_figure(record: Mapping[str, Any]) -> Figure:
@@ -110,18 +107,18 @@ def _missing(panel: str) -> Claim:
 
 
 def _near_prior(run: Mapping[str, Any]) -> int:
-    return int((np.array(run["std"][-1]) > _NEAR_PRIOR).sum())
+    return int((np.array(run["std"][-1]) > NEAR_PRIOR_STD).sum())
 
 
 def _bimodal(run: Mapping[str, Any]) -> Claim:
     std = np.array(run["std"][-1])
-    near, away = std[std > _NEAR_PRIOR], std[std <= _NEAR_PRIOR]
-    between = int(((std > 0.75) & (std <= _NEAR_PRIOR)).sum())
+    near, away = std[std > NEAR_PRIOR_STD], std[std <= NEAR_PRIOR_STD]
+    between = int(((std > 0.75) & (std <= NEAR_PRIOR_STD)).sum())
     active = f", the other {len(away)} at {away.mean():.2f} on average" if len(away) else ""
     return Claim(
         "Standard VAE: bimodal; collapsed dimensions gather near σ = 1 (16 of 30), active ones at lower values.",
-        f"{len(near)} of {len(std)} dimensions end above σ = {_NEAR_PRIOR}{active}; {between} lie between 0.75 and "
-        f"{_NEAR_PRIOR}.",
+        f"{len(near)} of {len(std)} dimensions end above σ = {NEAR_PRIOR_STD}{active}; {between} lie between 0.75 and "
+        f"{NEAR_PRIOR_STD}.",
         verdict(len(near) >= 3 and len(away) >= 3 and between <= 0.2 * len(std)),
     )
 
@@ -132,7 +129,7 @@ def _tail(run: Mapping[str, Any], plain: Mapping[str, Any] | None) -> Claim:
         beside = f", against {np.mean(plain['std'][-1]):.2f} and {_near_prior(plain)} for the standard VAE"
     return Claim(
         "β-VAE (β = 0.5): the mode shifts downward but a tail near σ = 1 persists.",
-        f"Mean σ {std.mean():.2f} with {_near_prior(run)} of {len(std)} dimensions above {_NEAR_PRIOR}{beside}.",
+        f"Mean σ {std.mean():.2f} with {_near_prior(run)} of {len(std)} dimensions above {NEAR_PRIOR_STD}{beside}.",
         verdict(_near_prior(run) > 0 and (plain is None or bool(std.mean() < np.mean(plain["std"][-1]))), IN_PART),
     )
 
@@ -144,7 +141,7 @@ def _narrow(run: Mapping[str, Any], plain: Mapping[str, Any] | None) -> Claim:
         "λ-VAE: all dimensions converge to a tight band around σ*, σ ≈ 0.4; the std across dimensions collapses to "
         "near zero.",
         f"δ = {run['delta']:g}: mean σ {std.mean():.3f}, from {std.min():.2f} to {std.max():.2f}, std across "
-        f"dimensions {std.std():.3f}{beside}; {_near_prior(run)} of {len(std)} dimensions stay above {_NEAR_PRIOR}.",
+        f"dimensions {std.std():.3f}{beside}; {_near_prior(run)} of {len(std)} dimensions stay above {NEAR_PRIOR_STD}.",
         verdict(bool(std.std() < 0.05 and abs(std.mean() - 0.4) < 0.05), IN_PART if std.std() < 0.1 else DIFFERS),
     )
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from lambda_vae.equalization import critical_std, optimal_exponent
+from lambda_vae.equalization import NEAR_PRIOR_STD, critical_std, optimal_exponent
 from lambda_vae.reports.claims import DIFFERS, IN_PART, NOT_SHOWN, Claim, verdict
 from lambda_vae.reports.pairs import Pair, Run, claims_of, name_of, place_of, told
 from lambda_vae.reports.style import COLORS, INK, MARKERS, look, name_panel, new_figure
@@ -25,8 +25,6 @@ CAPTION = (
     "and test examples. The plain VAE's dimensions have λ = 1. r: Pearson's correlation of λ and Eq. 16(σ)."
 )
 
-#: Sigma beyond which a dimension stands near the prior.
-_NEAR_PRIOR = 0.9
 #: Distance from the curve up to which a dimension is said to lie on it.
 _ON_CURVE = 0.01
 #: What rounds to the paper's r = 1.00.
@@ -181,7 +179,7 @@ def _clamped(pair: Pair) -> Claim:
 def _unserved(pair: Pair) -> Claim:
     plain, ours = pair.plain, pair.ours
     std = np.array(plain["std"])
-    dead = std[std > _NEAR_PRIOR]
+    dead = std[std > NEAR_PRIOR_STD]
     asked = [optimal_exponent(float(value), ours["delta"], ours["max_exponent"]) for value in dead]
     flat = bool(np.ptp(np.array(plain["exponent"])) == 0 and plain["exponent"][0] == 1)
     would = f", for which Eq. 16 asks {np.mean(asked):.1f} on average" if len(dead) else ""
@@ -189,6 +187,6 @@ def _unserved(pair: Pair) -> Claim:
     return Claim(
         f"{pair.title}: the plain VAE's dimensions form a line at λ = 1 over the whole range of σ{of_paper} and would "
         "receive λ* ≫ 1.",
-        f"σ from {std.min():.3g} to {std.max():.3g}; {len(dead)} of {len(std)} above {_NEAR_PRIOR}{would}.",
+        f"σ from {std.min():.3g} to {std.max():.3g}; {len(dead)} of {len(std)} above {NEAR_PRIOR_STD}{would}.",
         verdict(flat and len(dead) > 0, IN_PART if flat else DIFFERS),
     )

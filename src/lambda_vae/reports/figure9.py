@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lambda_vae.equalization import NEAR_PRIOR_STD
 from lambda_vae.reports.claims import DIFFERS, IN_PART, NOT_SHOWN, Claim, verdict
 from lambda_vae.reports.pairs import NO_BITS, Pair, Run, claims_of, gain_verdict, name_of, place_of, told
 from lambda_vae.reports.strips import strip
@@ -111,11 +112,14 @@ def _bits(pair: Pair) -> Claim:
 def _units(pair: Pair) -> Claim:
     before, after = pair.paper("active_units", _LINES)
     few, many, total = pair.plain["active_units"], pair.ours["active_units"], pair.ours["latent_dim"]
+    beside, left = pair.plain.get("near_prior"), pair.ours.get("near_prior")
     known = few is not None and many is not None
+    more = (known and many > few) or (beside is not None and left is not None and left < beside)
     return Claim(
         f"{pair.title}: {512 - before} of 512 dimensions collapse in the standard VAE, {512 - after} in λ-VAE.",
-        f"Active units: {told(few)} of {pair.plain['latent_dim']} in the VAE, {told(many)} of {total} in λ-VAE.",
-        verdict(known and few <= 0.5 * total and many == total, IN_PART if known and many > few else DIFFERS),
+        f"Active units: {told(few)} of {pair.plain['latent_dim']} in the VAE, {told(many)} of {total} in λ-VAE; of the "
+        f"VAE's dimensions {told(beside)} have σ > {NEAR_PRIOR_STD}, of λ-VAE's {told(left)}.",
+        verdict(known and few <= 0.5 * total and many == total, IN_PART if more else DIFFERS),
     )
 
 

@@ -19,7 +19,7 @@ from lambda_vae.reports.images import grid, paired, png_data_uri
 from lambda_vae.reports.measured import examples_word, measured_note
 from lambda_vae.reports.page_data import page_data
 from lambda_vae.reports.provenance import provenance_lines
-from lambda_vae.reports.records import ComparisonRecord, RunRecord, load_record
+from lambda_vae.reports.records import ComparisonRecord, RunRecord, load_record, scalars
 from lambda_vae.reports.tables import comparison_table
 
 __all__ = ["embedded_json", "write_page", "write_report"]
@@ -51,7 +51,7 @@ def write_page(measured: Mapping[str, Any], path: Path) -> Path:
         measured: The content of metrics.json; `caveats` are shown under the verdict.
         path: Where the page goes.
     """
-    row = {key: value for key, value in measured.items() if key != "dimensions"}
+    row = scalars(measured)
     run = RunRecord(path.parent, row, measured["dimensions"])
     write_atomic(path, render(ComparisonRecord(path.parent, (row,), (run,))))
     return path

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lambda_vae.equalization import NEAR_PRIOR_STD
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json
 from lambda_vae.reports.checks import check_dimensions, check_history, check_row, damaged
 
-__all__ = ["ComparisonRecord", "Row", "RunRecord", "load_comparison", "load_record", "load_run"]
+__all__ = ["ComparisonRecord", "Row", "RunRecord", "load_comparison", "load_record", "load_run", "scalars"]
 
 Row = Mapping[str, Any]
 """One run's scalars, as they stand in a line of table.json."""
@@ -166,10 +167,20 @@ def load_run(path: Path) -> RunRecord:
     check_dimensions(dimensions, metrics.get("latent_dim"), source)
     history = _optional(path / "history.json")
     check_history(history, path / "history.json")
-    row = {key: value for key, value in metrics.items() if key != "dimensions"}
-    return RunRecord(
-        path, row, dimensions, history, _images(path / "images.npz"), _optional(path / "provenance.json"), _text(path)
-    )
+    images, made = _images(path / "images.npz"), _optional(path / "provenance.json")
+    return RunRecord(path, scalars(metrics), dimensions, history, images, made, _text(path))
+
+
+def scalars(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what metrics.json holds beside its dimensions; what older records do not count is counted from these.
+
+    Args:
+        metrics: Its content.
+    """
+    std = (metrics.get("dimensions") or {}).get("std_mean") or ()
+    whole = bool(std) and None not in std
+    counted = {"near_prior": sum(value > NEAR_PRIOR_STD for value in std)} if whole else {}
+    return counted | {key: value for key, value in metrics.items() if key != "dimensions"}
 
 
 def _optional(path: Path) -> Mapping[str, Any]:

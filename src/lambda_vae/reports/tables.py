@@ -98,7 +98,7 @@ class Table:
         cell = line.cell(column.key)
         if cell.mean is None:
             return "–"
-        whole = column.key == "active_units" and line.runs == 1
+        whole = column.key in ("active_units", "near_prior") and line.runs == 1
         value = f"{cell.mean:.0f}" if whole else column.write(cell.mean)
         spread = "" if cell.spread is None else f" ± {column.write(cell.spread)}"
         return f"{value}{spread}{f' ({cell.note})' if cell.note else ''}"
