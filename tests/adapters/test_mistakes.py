@@ -217,3 +217,16 @@ def test_a_collapsed_model_is_no_mistake():
     assert diagnose(encode, density(lambda z: Independent(Normal(z @ torch.zeros(1, 40), 1.0), 1)), X).verdicts == [
         "collapsed"
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "complaint"),
+    [
+        ((MODEL.encode, log_p), {}, r"^diagnose\(\) missing a required argument: 'data'; it takes"),
+        ((MODEL.encode, log_p, X, X), {}, r"^diagnose\(\) too many positional arguments; it takes"),
+        ((MODEL.encode, log_p, X), {"samples": 3}, r"^diagnose\(\) got an unexpected keyword argument 'samples'"),
+    ],
+)
+def test_wrong_arguments_are_told_by_the_name_that_was_called(given, options, complaint):
+    with pytest.raises(TypeError, match=complaint):
+        diagnose(*given, **options)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any, overload
 
@@ -80,6 +81,11 @@ def diagnose(*given: Any, **options: Any) -> CollapseReport:
     """
     if "vae" in options or (given and isinstance(given[0], VAE)):
         return replace(diagnose_own(*given, **options), write_page=_write_page)
+    try:
+        signature(_diagnose_foreign).bind(*given, **options)
+    except TypeError as error:
+        ways = "diagnose(vae, test_x) or diagnose(encode, log_likelihood, data)"
+        raise TypeError(f"diagnose() {error}; it takes {ways}") from None
     return replace(_diagnose_foreign(*given, **options), write_page=_write_page)
 
 

@@ -20,6 +20,7 @@ from lambda_vae.experiments.config import RunConfig, read_config
 from lambda_vae.experiments.folder import RunFolder
 from lambda_vae.experiments.generate import prior_elbos
 from lambda_vae.experiments.pictures import shown
+from lambda_vae.experiments.results import training_length
 from lambda_vae.experiments.snapshots import Snapshot, snapshots
 from lambda_vae.files import read_json, write_json
 from lambda_vae.reports.records import ComparisonRecord, RunRecord
@@ -241,7 +242,8 @@ def identity_of(run: RunRecord) -> dict[str, Any]:
     Args:
         run: The run.
     """
-    label = run.label.removesuffix(f", {run.row['epochs']} epochs")  # which a table of several lengths appends
+    appended = f", {training_length(run.row['epochs'])}"  # by a table of several lengths
+    label = run.label.removesuffix(appended)
     keys = ("run", "method", "delta", "beta", "seed", "epochs")
     return {"label": label, **{key: run.row.get(key) for key in keys}}
 

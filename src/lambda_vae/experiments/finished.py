@@ -13,7 +13,7 @@ from lambda_vae.experiments.config import RunConfig, read_config
 from lambda_vae.experiments.folder import RunFolder
 from lambda_vae.experiments.methods import METHODS
 from lambda_vae.experiments.model_record import is_shared, read_record
-from lambda_vae.experiments.results import measure
+from lambda_vae.experiments.results import measure, training_length
 from lambda_vae.experiments.weights import load_model
 from lambda_vae.files import read_json
 from lambda_vae.model import VAE
@@ -44,7 +44,7 @@ class LoadedRun:
     @property
     def title(self) -> str:
         """Its method with the settings that matter, and its length."""
-        return f"{METHODS[self.config.method].label(self.config)}, {self.config.epochs} epochs"
+        return f"{METHODS[self.config.method].label(self.config)}, {training_length(self.config.epochs)}"
 
 
 def load_run(path: Path, data: str | None = None) -> LoadedRun:

@@ -26,7 +26,7 @@ from lambda_vae.experiments.known import KnownRun, read_known, take_up
 from lambda_vae.experiments.paper_tables import PUBLISHED, Scale
 from lambda_vae.experiments.provenance import command_line, provenance
 from lambda_vae.experiments.recipe import Recipe, load_recipes, named, run_name_of, runs_of
-from lambda_vae.experiments.results import describe_data
+from lambda_vae.experiments.results import describe_data, training_length
 from lambda_vae.experiments.run import make_trainer, train
 from lambda_vae.experiments.snapshots import snapshot_epochs
 from lambda_vae.experiments.values import nearest
@@ -270,9 +270,9 @@ def _rows(out: Path, of_run: Mapping[RunConfig, Recipe]) -> list[dict[str, Any]]
         made = read_json(path) if path.exists() else {}
         title = method_named(config.method).label(config)
         extra = {
-            "label": f"{title}, {config.epochs} epochs",
+            "label": f"{title}, {training_length(config.epochs)}",
             "title": title,
-            "block": f"{config.epochs} epochs",
+            "block": training_length(config.epochs),
             "recipe": recipe.name,
             "paper": recipe.paper,
             "elsewhere": [dict(figure) for figure in recipe.elsewhere],

@@ -22,7 +22,7 @@ from lambda_vae.files import replacing, write_json
 from lambda_vae.model import VAE
 from lambda_vae.training import Trainer
 
-__all__ = ["bits_per_dimension", "describe_data", "identity", "measure", "record_result", "run_name"]
+__all__ = ["bits_per_dimension", "describe_data", "identity", "measure", "record_result", "run_name", "training_length"]
 
 
 def run_name(config: RunConfig) -> str:
@@ -36,6 +36,19 @@ def run_name(config: RunConfig) -> str:
         'lambda-vae-delta1.19-release50-seed2'
     """
     return f"{method_named(config.method).stem(config)}-seed{config.seed}"
+
+
+def training_length(epochs: int) -> str:
+    """Return how long a run trained, in words.
+
+    Args:
+        epochs: Whole ones.
+
+    Example:
+        >>> training_length(100), training_length(1)
+        ('100 epochs', '1 epoch')
+    """
+    return f"{epochs} epoch{'' if epochs == 1 else 's'}"
 
 
 def identity(config: RunConfig, failure: str | None = None) -> dict[str, Any]:
