@@ -19,7 +19,9 @@ from lambda_vae.diagnostics.activity import (
     std_spread,
 )
 from lambda_vae.diagnostics.chance import normal
+from lambda_vae.diagnostics.covariance import StreamedCovariance
 from lambda_vae.diagnostics.dimension import Thresholds
+from lambda_vae.diagnostics.directions import MOST_DIMENSIONS, CodeDirections, code_directions
 from lambda_vae.diagnostics.gradients import (
     decoder_capacity,
     gradient_features,
@@ -52,6 +54,7 @@ class _Pass:
 
     dimensions: Moments
     likelihood: Moments
+    code: StreamedCovariance | None
 
 
 def diagnose(
@@ -167,6 +170,7 @@ def examine(
         dimensions=readings,
         findings=verdicts(states_of(readings, mean, history), residual, past, limits, sites),
         residual=residual,
+        directions=_directions(seen, limits),
         judged_from_history=past is not None,
     )
 
@@ -221,7 +225,7 @@ def _measure(
     generator: torch.Generator,
     codes: list[Tensor] | None,
 ) -> _Pass:
-    dimensions, likelihood = None, None
+    dimensions, likelihood, code = None, None, None
     for x in batches:
         with torch.no_grad():
             q = vae.encode(x)
@@ -231,11 +235,21 @@ def _measure(
         features = {**activity, **gradient_features(vae, x, q, eps, exponent)}
         dimensions = _add(dimensions, moments_of(features))
         likelihood = _add(likelihood, moments_of(likelihood_features(vae, x, q, exponent, samples, generator)))
+        if code is None and marginals.mu.shape[-1] <= MOST_DIMENSIONS:
+            code = StreamedCovariance(marginals.mu.shape[-1], x.device)
+        if code is not None:
+            code.add(marginals.mu.double())
         if codes is not None:
             codes.append(marginals.mu.cpu())
     if dimensions is None or likelihood is None or dimensions.count < 2:
         raise _too_few(dimensions)
-    return _Pass(dimensions, likelihood)
+    return _Pass(dimensions, likelihood, code)
+
+
+def _directions(seen: _Pass, limits: Thresholds) -> CodeDirections | None:
+    if seen.code is None or seen.code.count <= len(seen.code.total):  # n examples have no more than n - 1 directions
+        return None
+    return code_directions(seen.code, seen.dimensions.mean["sampling_var"], limits.active)
 
 
 def _add(total: Moments | None, batch: Moments) -> Moments:

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lambda_vae.diagnostics.dimension import Cause, Label, Verdict
+from lambda_vae.diagnostics.directions import CodeDirections
 from lambda_vae.diagnostics.explain import summary
 from lambda_vae.diagnostics.gradients import GradientRatio
 from lambda_vae.diagnostics.likelihood import ImportanceEstimate
@@ -20,6 +21,10 @@ from lambda_vae.equalization import NEAR_PRIOR_STD
 from lambda_vae.errors import InputError
 
 __all__ = ["CollapseReport", "DimensionReadings"]
+
+
+#: Below this share of the used dimensions, active directions are worth a word.
+_HIDDEN = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +118,8 @@ class CollapseReport:
         dimensions: Readings by dimension.
         findings: The verdict, cause and explanation of each dimension.
         residual: What the used dimensions leave in the data; None where it could not be measured.
+        directions: The code's own, whatever its axes are; None where it is too wide or has too few
+            examples.
         linear_probe: Accuracy on labels; None without labels.
         knn: Likewise.
         judged_from_history: Whether the training's history was there to judge causes from.
@@ -126,6 +133,7 @@ class CollapseReport:
     dimensions: DimensionReadings
     findings: Sequence[Verdict]
     residual: ResidualSignal | None = None
+    directions: CodeDirections | None = None
     linear_probe: Accuracy | None = None
     knn: Accuracy | None = None
     judged_from_history: bool = False
@@ -177,9 +185,17 @@ class CollapseReport:
         return float("nan") if bool(std.isnan().any()) else int((std > NEAR_PRIOR_STD).sum())
 
     @property
+    def active_directions(self) -> int | float | None:
+        """Directions of the code that carry something, whatever its axes are; None where that cannot be told."""
+        return None if self.directions is None else self.directions.active
+
+    @property
     def verdict(self) -> str:
-        """The outcome in one sentence."""
-        return summary(self.findings)
+        """The outcome in one sentence, and a second one where a rotation hides collapse from the axes."""
+        used, moving = self.verdicts.count(Label.ACTIVE) + self.verdicts.count(Label.OVER_SHARP), self.active_directions
+        if moving is None or not moving < _HIDDEN * used:
+            return summary(self.findings)
+        return f"{summary(self.findings)} But their means move along {moving} directions only: the rest repeats these."
 
     @property
     def best_importance(self) -> ImportanceEstimate:
@@ -196,7 +212,9 @@ class CollapseReport:
             **self._importance_record(),
             "active_units": self.active_units,
             "near_prior": self.near_prior,
+            "active_directions": self.active_directions,
             "snr_capacity": float(d.snr_capacity.value.sum()),
+            "snr_capacity_joint": None if self.directions is None else self.directions.capacity,
             "snr_capacity_predicted": None if predicted is None else float(predicted.value.sum()),
             "decoder_capacity": float(d.decoder_capacity.value.sum()),
             "mean_std": float(d.std_mean.value.mean()),
@@ -275,6 +293,11 @@ class CollapseReport:
         row = {"run": title, "method": "measured", "label": title, "status": "done", "latent_dim": len(self.findings)}
         return self.write_page({**row, **self.to_dict()}, Path(path))
 
+    @property
+    def _jointly(self) -> str:
+        found = self.directions
+        return "" if found is None else f", {found.capacity:.1f} of all dimensions jointly, {found.active} directions"
+
     def __str__(self) -> str:
         best, bound = self.best_importance, self.likelihood["nll_bound"]
         lines = [
@@ -284,7 +307,7 @@ class CollapseReport:
             f"of which excess KL {self.excess_kl:.2f})",
             f"nll_iw    {float(best.nll.value):.2f} ± {float(best.nll.stderr):.2f} nats, {best.samples} samples from "
             f"{best.proposal}, effective {float(best.ess.value):.1f}",
-            f"SNR capacity {float(self.dimensions.snr_capacity.value.sum()):.1f} nats",
+            f"SNR capacity {float(self.dimensions.snr_capacity.value.sum()):.1f} nats{self._jointly}",
         ]
         lines += [f"  {i:4d}  {finding.explanation}" for i, finding in enumerate(self.findings)]
         lines += self.caveats

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from lambda_vae.diagnostics.chance import normal, observed
+from lambda_vae.diagnostics.covariance import StreamedCovariance
 from lambda_vae.diagnostics.measurable import Measurable
 from lambda_vae.distributions.likelihood import Likelihood, Observation
 
@@ -76,38 +77,19 @@ def residual_signal(
         with data that hold
         nothing: Horn 1965, "A rationale and test for the number of factors in factor analysis".
     """
-    sums: list[_Covariance] = []
+    sums: list[StreamedCovariance] = []
     chosen: Int[Tensor, " f"] | None = None
     for x in batches:
         if chosen is None:
             order = torch.randperm(x[0].numel(), generator=torch.Generator().manual_seed(0))
             chosen = order[:_FEATURES].to(x.device)
-            sums = [_Covariance(len(chosen), x.device) for _ in range(1 + _REPLICATES)]
+            sums = [StreamedCovariance(len(chosen), x.device) for _ in range(1 + _REPLICATES)]
         parts = _batch_scores(vae, x, carried, resting, exponent, generator)
         if parts is None:
             return None
         for total, scores in zip(sums, parts, strict=True):
             total.add(scores.index_select(1, chosen))
     return _compare(sums, margin) if sums and sums[0].count > 1 else None
-
-
-class _Covariance:
-    """Streaming covariance of scores, float64."""
-
-    def __init__(self, features: int, device: torch.device) -> None:
-        self.count = 0
-        self.total = torch.zeros(features, dtype=torch.float64, device=device)
-        self.products = torch.zeros(features, features, dtype=torch.float64, device=device)
-
-    def add(self, scores: Tensor) -> None:
-        self.count += len(scores)
-        self.total += scores.sum(0, dtype=torch.float64)
-        self.products += scores.T @ scores
-
-    @property
-    def value(self) -> Tensor:
-        mean = self.total / self.count
-        return self.products / self.count - mean[:, None] * mean
 
 
 def _batch_scores(
@@ -138,7 +120,7 @@ def _batch_scores(
         return [gradient if ours is None else ours.by_feature(gradient) for gradient in gradients]
 
 
-def _compare(sums: list[_Covariance], margin: float) -> ResidualSignal:
+def _compare(sums: list[StreamedCovariance], margin: float) -> ResidualSignal:
     data, *chance = [total.value for total in sums]
     fisher = torch.stack([matrix.diagonal() for matrix in chance]).mean(0)
     ridge = _RIDGE * fisher.mean()

@@ -24,6 +24,7 @@ class Column:
         priority: Terminals show the lowest numbers first, as many as fit.
         scale: Multiplies the value before it is written.
         narrow: The heading in a terminal, broken into lines; `heading` if empty.
+        everywhere: Shown only where every run has it, for older records do not, and a gap would say something else.
     """
 
     key: str
@@ -34,6 +35,7 @@ class Column:
     priority: int = 99
     scale: float = 1.0
     narrow: str = ""
+    everywhere: bool = False
 
     @property
     def arrow(self) -> str:
@@ -57,6 +59,16 @@ COLUMNS: tuple[Column, ...] = (
         "Active units: latent dimensions whose mean moves with the input (variance over 0.01).",
         "higher",
         1,
+    ),
+    Column(
+        "active_directions",
+        "active directions",
+        1,
+        "Directions of the code that carry something; fewer than active units where a rotation hides collapse.",
+        "higher",
+        7,
+        narrow="active\ndirections",
+        everywhere=True,
     ),
     Column(
         "nll_bound",
@@ -113,6 +125,16 @@ COLUMNS: tuple[Column, ...] = (
         "higher",
         5,
         narrow="SNR\ncapacity",
+    ),
+    Column(
+        "snr_capacity_joint",
+        "SNR capacity, joint",
+        1,
+        "The same of all dimensions together: what two of them both say is counted once, nats.",
+        "higher",
+        10,
+        narrow="SNR capacity,\njoint",
+        everywhere=True,
     ),
     Column(
         "snr_capacity_predicted",

@@ -18,6 +18,11 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         "How many dimensions still say something: their mean varies over the test set by more than 0.01.",
     ),
     (
+        "Active directions",
+        "How many directions of the code carry something, whatever its axes are. Fewer than active units: the encoder "
+        "has spread few signals over many dimensions, and the collapse is hidden from their count.",
+    ),
+    (
         "NLL bound",
         "How badly the model predicts unseen data, in nats per example; lower is better. It is a valid upper "
         "bound on the negative log-likelihood, so it may be compared between methods and with published "
@@ -58,7 +63,8 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ),
     (
         "SNR capacity",
-        "How much information the noisy dimensions can carry, in nats, from signal power and noise.",
+        "How much information the noisy dimensions can carry, in nats, from signal power and noise. Jointly: what two "
+        "of them both say is counted once.",
     ),
 )
 """Term and meaning, in the order in which a reader meets them."""

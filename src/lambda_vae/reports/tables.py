@@ -85,8 +85,13 @@ class Table:
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The columns that hold at least one number."""
-        return tuple(c for i, c in enumerate(COLUMNS) if any(line.cells[i].mean is not None for line in self.lines))
+        """The columns that hold at least one number, or one for every line with runs where they must."""
+        lines, held = [line for line in self.lines if line.runs], []
+        for i, column in enumerate(COLUMNS):
+            among, enough = (lines, all) if column.everywhere else (self.lines, any)
+            if among and enough(line.cells[i].mean is not None for line in among):
+                held.append(column)
+        return tuple(held)
 
     def text(self, line: Line, column: Column) -> str:
         """Return one cell as people read it, such as "123.78 ± 0.21".
@@ -98,7 +103,7 @@ class Table:
         cell = line.cell(column.key)
         if cell.mean is None:
             return "–"
-        whole = column.key in ("active_units", "near_prior") and line.runs == 1
+        whole = column.key in ("active_units", "active_directions", "near_prior") and line.runs == 1
         value = f"{cell.mean:.0f}" if whole else column.write(cell.mean)
         spread = "" if cell.spread is None else f" ± {column.write(cell.spread)}"
         return f"{value}{spread}{f' ({cell.note})' if cell.note else ''}"
@@ -244,7 +249,7 @@ def _line(label: str, group: Sequence[Row], data: str) -> Line:
         if column.key.startswith("paper:"):
             cells.append(Cell(published.get(column.key.removeprefix("paper:"))))
         else:
-            cells.append(_cell(done, column.key))
+            cells.append(_cell(done, column))
     failures = tuple(
         f"{row['run']} failed: {row.get('failure') or 'no reason was recorded'}"
         for row in group
@@ -254,9 +259,10 @@ def _line(label: str, group: Sequence[Row], data: str) -> Line:
     return Line(label, group[0], len(done), tuple(cells), failures, waiting)
 
 
-def _cell(done: Sequence[Row], key: str) -> Cell:
+def _cell(done: Sequence[Row], column: Column) -> Cell:
+    key = column.key
     values = [float(row[key]) for row in done if row.get(key) is not None and math.isfinite(row[key])]
-    if not values:
+    if not values or (column.everywhere and len(values) < len(done)):
         return Cell()
     note = ""
     if key == "nll_iw":

@@ -1,0 +1,50 @@
+"""Covariances that are too large to keep with their standard errors: sums of outer products, batch by batch."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["StreamedCovariance"]
+
+
+class StreamedCovariance:
+    """The covariance of [B, F] batches over everything that was added, float64.
+
+    Args:
+        features: F.
+        device: Of the batches.
+
+    Example:
+        >>> seen = StreamedCovariance(2)
+        >>> for batch in torch.tensor([[1.0, 0.0], [3.0, 4.0], [5.0, 2.0]]).split(2):
+        ...     seen.add(batch)
+        >>> seen.unbiased.round(decimals=6)
+        tensor([[4., 2.],
+                [2., 4.]], dtype=torch.float64)
+    """
+
+    def __init__(self, features: int, device: torch.device | None = None) -> None:
+        self.count = 0
+        self.total = torch.zeros(features, dtype=torch.float64, device=device)
+        self.products = torch.zeros(features, features, dtype=torch.float64, device=device)
+
+    def add(self, values: Float[Tensor, "B F"]) -> None:
+        """Take in a batch.
+
+        Args:
+            values: One row an example; its own products are taken in the precision it comes in.
+        """
+        self.count += len(values)
+        self.total += values.sum(0, dtype=torch.float64)
+        self.products += values.T @ values
+
+    @property
+    def value(self) -> Float[Tensor, "F F"]:
+        """Over the examples as a whole population."""
+        mean = self.total / self.count
+        return self.products / self.count - mean[:, None] * mean
+
+    @property
+    def unbiased(self) -> Float[Tensor, "F F"]:
+        """Over the examples as a sample; NaN for a single one."""
+        return self.value * (self.count / (self.count - 1) if self.count > 1 else float("nan"))
