@@ -34,6 +34,18 @@ def test_worse_everywhere_claims_nothing() -> None:
     assert sentences[1] == "The best valid bound belongs to the plain VAE: 104.60 nats."
 
 
+def test_collapse_behind_a_rotation_is_told_with_what_undoes_it() -> None:
+    wide = {"latent_dim": 512, "active_directions": 238, "verdict_counts": {}, "cause_counts": {}}
+    plain, ours = VAE | wide | {"active_units": 512}, SHARP | wide | {"active_units": 512, "active_directions": 441}
+    assert comparison_verdict([plain, ours])[1] == (
+        "Its means move along 238 directions only, the rest of the code repeats these; those of λ-VAE δ=1.01 along 441."
+    )
+    straight = [line | {"active_directions": 470} for line in (plain, ours)]
+    assert not any("directions" in sentence for sentence in comparison_verdict(straight))
+    unknown = [plain, {key: value for key, value in ours.items() if key != "active_directions"}]
+    assert comparison_verdict(unknown)[1].endswith("the rest of the code repeats these.")
+
+
 def test_gap_within_the_spread_is_called_so() -> None:
     vae = [VAE | {"seed": s, "nll_bound": b} for s, b in enumerate((104.0, 105.0))]
     other = [row("other", 9, b, s) for s, b in enumerate((103.9, 104.9))]

@@ -15,6 +15,9 @@ CAUSES = {
 }
 """Why a dimension collapsed, by the name the diagnosis gives it, in plain words."""
 
+#: Below this share of the active units, active directions are worth a sentence, as in a run's own verdict.
+_HIDDEN = 0.9
+
 
 def comparison_verdict(rows: Sequence[Row]) -> tuple[str, ...]:
     """Return the outcome of a comparison in a few sentences, the most important first.
@@ -23,8 +26,8 @@ def comparison_verdict(rows: Sequence[Row]) -> tuple[str, ...]:
         rows: One a run; the plain VAE is the yardstick where it is among them, else the first method.
 
     Returns:
-        What the yardstick uses and why the rest collapsed, which method keeps most dimensions and at what valid bound,
-        which has the best valid bound, how many runs failed.
+        What the yardstick uses and why the rest collapsed, whether a rotation hides more of it, which method keeps most
+        dimensions and at what valid bound, which has the best valid bound, how many runs failed.
 
     Example:
         >>> rows = [{"label": "VAE", "method": "vae", "run": "a", "status": "done", "active_units": 7,
@@ -38,6 +41,7 @@ def comparison_verdict(rows: Sequence[Row]) -> tuple[str, ...]:
     if done:
         base = next((line for line in done if line.row["method"] == "vae"), done[0])
         sentences.append(_usage(base, [row for row in rows if row["label"] == base.label]))
+        sentences += _hidden(base, [line for line in done if line is not base])
         sentences += _against(base, [line for line in done if line is not base])
         if len(done) > 1 and all(line.runs == 1 for line in done):
             sentences.append("Every method ran with one seed only, so the spread of these differences is unknown.")
@@ -94,6 +98,18 @@ def _cause(rows: Sequence[Row]) -> str:
         return ""
     share = "all" if counts[cause] >= sum(counts.values()) else "mostly"
     return f", {share} because {CAUSES[cause]} ({cause})"
+
+
+def _hidden(base: Line, others: Sequence[Line]) -> list[str]:
+    """That fewer directions than units are active, which the count of units does not tell."""
+    units, moving = base.cell("active_units").mean, base.cell("active_directions").mean
+    if units is None or moving is None or moving >= _HIDDEN * units:
+        return []
+    text = f"Its means move along {_count(moving)} directions only, the rest of the code repeats these"
+    widest = _best(others, "active_directions", -1)
+    if widest is not None and _mean(widest, "active_directions") > moving:
+        text += f"; those of {widest.label} along {_count(_mean(widest, 'active_directions'))}"
+    return [f"{text}."]
 
 
 def _against(base: Line, others: Sequence[Line]) -> list[str]:
