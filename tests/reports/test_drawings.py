@@ -234,6 +234,18 @@ def test_claims_on_a_pixelcnn_turn_with_the_numbers() -> None:
     assert verdicts("figure9", numbers)[:3] == [DIFFERS, IN_PART, IN_PART]
     ours["surrogate_bpd"], plain["active_units"] = None, 400
     assert verdicts("figure9", numbers)[:2] == [NOT_SHOWN, DIFFERS]
+    plain["near_prior"], ours["near_prior"] = 251, 0
+    assert verdicts("figure9", numbers)[1] == IN_PART, "no unit is freed, but σ is"
+    assert "of the VAE's dimensions 251 have σ > 0.9, of λ-VAE's 0" in DRAWINGS["figure9"].claims(numbers)[1].seen
+
+
+def test_what_dimensions_share_is_counted_once_where_it_was_measured() -> None:
+    numbers = RECORDS["figure6"]()
+    assert "counted once" not in DRAWINGS["figure6"].claims(numbers)[0].seen
+    plain, ours = numbers["panels"][0]["runs"]
+    plain["snr_capacity_joint"], ours["snr_capacity_joint"] = 200.0, 500.0
+    once = "counted once: 200.0 nats for the VAE and 500.0 for λ-VAE, 2.50 times as much."
+    assert DRAWINGS["figure6"].claims(numbers)[0].seen.endswith(once)
 
 
 @pytest.mark.parametrize("name", ["figure6", "figure7", "figure8", "figure9"])

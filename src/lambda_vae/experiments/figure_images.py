@@ -16,7 +16,9 @@ from lambda_vae.training import checkpoints
 
 __all__ = ["alignments_record", "capacities_record", "panels_of"]
 
-_MEASURED = ("latent_dim", "active_units", "snr_capacity", "snr_capacity_predicted", "decoder_capacity")
+_MEASURED = (
+    "latent_dim", "active_units", "snr_capacity", "snr_capacity_joint", "snr_capacity_predicted", "decoder_capacity",
+)  # fmt: skip
 
 
 def panels_of(

@@ -100,9 +100,17 @@ def _throughput(pair: Pair) -> Claim:
         f"{pair.title}: under optimal λ, C_SNR grows from {before} to {after} nats ({after / before:.1f}×).",
         f"{_gain(pair, 'snr_capacity')}. What δ = {ours['delta']:g} implies whatever the decoder does: {implied:.0f} "
         f"nats for {ours['latent_dim']} dimensions of S = 1, {told(ours['snr_capacity_predicted'], '.1f')} at the S "
-        "and σ measured.",
+        f"and σ measured.{_jointly(pair)}",
         gain_verdict((before, after), pair.gain("snr_capacity")),
     )
+
+
+def _jointly(pair: Pair) -> str:
+    """The gain where what two dimensions both say is counted once; records before it was measured have none."""
+    name = "snr_capacity_joint"
+    if pair.plain.get(name) is None or pair.ours.get(name) is None:
+        return ""
+    return f" With what two dimensions both say counted once: {_gain(pair, name)}."
 
 
 def _use(pair: Pair) -> Claim:
