@@ -295,8 +295,10 @@ class CollapseReport:
 
     @property
     def _jointly(self) -> str:
-        found = self.directions
-        return "" if found is None else f", {found.capacity:.1f} of all dimensions jointly, {found.active} directions"
+        if self.directions is None:
+            return ""
+        capacity = self.directions.capacity
+        return f"; of all dimensions jointly {capacity:.1f} nats, in {self.active_directions} directions"
 
     def __str__(self) -> str:
         best, bound = self.best_importance, self.likelihood["nll_bound"]
