@@ -139,6 +139,11 @@ def _said(alignment: Alignment) -> str:
     )
 
 
+def _renewed(run: Run) -> str:
+    every = run["refresh_every"]
+    return "every epoch" if every == 1 else f"every {every} epochs"
+
+
 def _on_curve(pair: Pair) -> Claim:
     paper = (
         f"{pair.title}: every dimension lies exactly on Eq. 16 (r = 1.00), so the EMA-based update has converged to "
@@ -153,7 +158,7 @@ def _on_curve(pair: Pair) -> Claim:
     met = bool(held.distance.max() <= _ON_CURVE)
     return Claim(
         paper,
-        f"At the running σ (renewed every {ours['refresh_every']} epochs, decay {ours['decay']:g}): {_said(held)}; λ "
+        f"At the running σ (renewed {_renewed(ours)}, decay {ours['decay']:g}): {_said(held)}; λ "
         "is computed from this σ, so that it could not be otherwise. It is σ on the test set that speaks of "
         f"convergence: {_said(fresh)}.{ramp}",
         verdict(met and fresh.correlation >= _FULL, IN_PART if met else DIFFERS),

@@ -62,7 +62,7 @@ def _sharper(pair: Pair) -> Claim:
     return Claim(
         f"{pair.title}: optimal λ produces sharper, more detailed reconstructions.",
         f"{len(before)} test images: error {before.mean():.4f} for the VAE and {after.mean():.4f} for λ-VAE, a "
-        f"difference of {-saved:+.4f} ± {stderr:.4f}; detail {plain['detail']:.0%} of the originals' and "
+        f"difference of {-saved:+.5f} ± {stderr:.5f}; detail {plain['detail']:.0%} of the originals' and "
         f"{ours['detail']:.0%}.",
         verdict(closer and finer, IN_PART if closer or finer else DIFFERS),
     )
