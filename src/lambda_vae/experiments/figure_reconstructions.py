@@ -19,7 +19,7 @@ from lambda_vae.reports.records import ComparisonRecord, RunRecord
 __all__ = ["pixelcnn_record", "reconstructions_record"]
 
 #: Test images that are measured, and how many of them are shown.
-_MEASURED, _MEASURED_BY_PIXEL, _SHOWN = 512, 64, 10
+_MEASURED, _MEASURED_BY_PIXEL, _SHOWN = 512, 256, 10
 #: Of ancestral sampling: the same chance for every model and every code.
 _SEED = 0
 _ROW = (
