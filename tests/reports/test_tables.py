@@ -144,3 +144,13 @@ def test_csv_holds_plain_numbers() -> None:
     assert lines[0]["label"] == "a,b"
     assert float(lines[0]["nll_bound_mean"]) == 101.125
     assert lines[0]["nll_iw_proposal"] == "q"
+
+
+def test_a_column_that_older_records_lack_is_shown_once_every_run_has_it() -> None:
+    new, old = row("new", active_units=9, active_directions=5), row("old", active_units=7)
+    keys = lambda *rows: [column.key for column in comparison_table(rows).columns]  # noqa: E731
+    assert "active_directions" in keys(new)
+    assert "active_directions" in keys(new, row("waiting") | {"status": "waiting"})
+    assert "active_directions" not in keys(new, old)
+    half = comparison_table([new, new | {"seed": 1, "active_directions": None}])
+    assert half.lines[0].cell("active_directions").mean is None
