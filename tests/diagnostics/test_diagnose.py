@@ -186,6 +186,13 @@ def test_without_labels_and_delta_the_fields_are_none():
     assert record["nll_iw_proposal"] == "q"
 
 
+@pytest.mark.parametrize("exponent", [None, torch.ones(3)])
+def test_where_lambda_is_one_delta_implies_no_capacity(exponent):
+    record = run(bernoulli_vae(), pixels(), exponent=exponent, delta=1.01).to_record()
+    assert record["snr_capacity_predicted"] is None
+    assert record["dimensions"]["snr_capacity_predicted"] is None
+
+
 def test_model_is_left_as_it_was_found():
     vae = bernoulli_vae().train()
     vae.decoder.eval()

@@ -7,6 +7,7 @@ from fake_records import write_comparison, write_run
 
 from lambda_vae.errors import InputError
 from lambda_vae.reports import load_comparison, load_record, load_run
+from lambda_vae.reports.records import scalars
 
 
 def test_run_comes_back_whole(tmp_path: Path) -> None:
@@ -46,6 +47,12 @@ def test_dimensions_near_the_prior_are_counted_where_an_older_record_does_not(tm
     metrics["dimensions"]["std_mean"][7] = None
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     assert "near_prior" not in load_run(tmp_path).row
+
+
+def test_a_capacity_predicted_where_lambda_is_one_is_left_out() -> None:
+    metrics = {"snr_capacity_predicted": 4.3, "dimensions": {}}
+    assert "snr_capacity_predicted" not in scalars({**metrics, "mean_exponent": 1.0})
+    assert scalars({**metrics, "mean_exponent": 5.0})["snr_capacity_predicted"] == 4.3
 
 
 def test_null_becomes_nan(tmp_path: Path) -> None:

@@ -263,6 +263,7 @@ def _too_few(moments: Moments | None) -> InputError:
 
 def _read(moments: Moments, exponent: Tensor | None, delta: float | None, limits: Thresholds) -> DimensionReadings:
     power = signal_power(moments)
+    equalized = exponent is not None and bool((exponent != 1.0).any())  # where lambda is 1, delta implies nothing
     return DimensionReadings(
         kl=kl_per_dimension(moments),
         std_mean=std_mean(moments),
@@ -273,7 +274,7 @@ def _read(moments: Moments, exponent: Tensor | None, delta: float | None, limits
         reconstruction_gradient=reconstruction_gradient(moments),
         gradient_ratio=gradient_ratio(moments),
         snr_capacity=snr_capacity(moments),
-        snr_capacity_predicted=None if delta is None else predicted_snr_capacity(moments, delta),
+        snr_capacity_predicted=predicted_snr_capacity(moments, delta) if delta is not None and equalized else None,
         decoder_capacity=decoder_capacity(moments),
         capacity_lost=capacity_lost(moments, limits.reference_std),
         exponent=torch.ones_like(power.value) if exponent is None else exponent.double(),

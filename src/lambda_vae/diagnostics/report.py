@@ -41,7 +41,7 @@ class DimensionReadings:
         reconstruction_gradient: g.
         gradient_ratio: rho with its noise floor.
         snr_capacity: Nats.
-        snr_capacity_predicted: What delta implies, nats; None without delta.
+        snr_capacity_predicted: What delta implies, nats; None without delta and where every lambda is 1.
         decoder_capacity: C^dec.
         capacity_lost: To sampling noise, nats.
         exponent: lambda.

@@ -140,7 +140,7 @@ COLUMNS: tuple[Column, ...] = (
         "snr_capacity_predicted",
         "SNR capacity, predicted",
         1,
-        "What δ alone predicts for the SNR capacity, nats.",
+        "What δ implies for the SNR capacity at the measured signal, nats; none where λ is 1.",
         "",
         6,
         narrow="capacity,\npredicted",

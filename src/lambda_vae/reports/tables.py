@@ -267,8 +267,7 @@ def _cell(done: Sequence[Row], column: Column) -> Cell:
     note = ""
     if key == "nll_iw":
         note = ", ".join(sorted({_proposal(row) for row in done if row.get("nll_iw_proposal")}))
-    # The prediction follows from δ alone: a spread of nought would look like a measurement.
-    spread = len(values) > 1 and key != "snr_capacity_predicted" and all(map(math.isfinite, values))
+    spread = len(values) > 1 and all(map(math.isfinite, values))
     return Cell(statistics.fmean(values), statistics.stdev(values) if spread else None, note)
 
 
