@@ -41,7 +41,7 @@ class _Contender:
     def epoch(self) -> float:
         """Train an epoch; CPU seconds a step."""
         before = time.process_time()
-        self.trainer._run_epoch(StopRequest())
+        self.trainer.run_epoch(StopRequest())
         return (time.process_time() - before) / self.trainer.steps
 
 

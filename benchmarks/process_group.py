@@ -117,7 +117,7 @@ def main() -> None:
         if line not in trainers:
             trainers[line] = make_trainer(*parts_of(task, world), None, [])
         cpu, wall = time.process_time(), time.perf_counter()
-        trainers[line]._run_epoch(StopRequest())
+        trainers[line].run_epoch(StopRequest())
         taken = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
         os.write(answers, (json.dumps({name: value / task["steps"] for name, value in taken.items()}) + "\n").encode())
     if world > 1:

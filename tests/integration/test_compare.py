@@ -76,7 +76,9 @@ def test_compare_leaves_a_table_with_every_measure(whole):
     assert [row["run"] for row in rows] == list(RUNS)
     for row in rows:
         metrics = json.loads((whole / row["path"] / "metrics.json").read_text())
-        assert row == {**{k: v for k, v in metrics.items() if k != "dimensions"}, "path": f"runs/{row['run']}"}
+        here = {"path": f"runs/{row['run']}", "step_cost": row["step_cost"]}
+        assert row == {**{k: v for k, v in metrics.items() if k != "dimensions"}, **here}
+        assert row["step_cost"] > 0.0
         assert row["status"] == "done"
     assert [row["delta"] for row in rows] == [None, 1.5, 1.5]
     assert (whole / "report.html").exists()

@@ -25,11 +25,12 @@ from lambda_vae.experiments.provenance import command_line, provenance
 from lambda_vae.experiments.results import describe_data, identity, run_name
 from lambda_vae.experiments.run import last_shared_epoch, make_trainer
 from lambda_vae.experiments.specs import configured
+from lambda_vae.experiments.step_cost import kept_costs, setting_of, time_steps
 from lambda_vae.files import read_json, write_atomic, write_json
 from lambda_vae.reports.records import scalars
 from lambda_vae.training.checkpoints import path_of
 
-__all__ = ["VARIED", "CompareConfig", "compare", "jobs_of", "plan", "progress", "rows_of"]
+__all__ = ["VARIED", "CompareConfig", "compare", "jobs_of", "plan", "progress", "rows_of", "time_finished"]
 
 #: Fields of a run that a comparison varies; the others are the same for all its runs.
 VARIED = frozenset({"method", "delta", "release_epochs"})
@@ -153,16 +154,22 @@ def compare(
     for config in {replace(config, seed=0): config for config in configs}.values():
         make_trainer(config, dataset, None, [])  # refuses what does not fit before anything is written
     _check_folder(out, base, configs, resume=resume)
+
+    def record() -> None:
+        rows = rows_of(out, configs)
+        write_json(out / "table.json", rows)
+        write_json(out / "provenance.json", _provenance(base, configs, dataset, rows, started))
+
     with engine.ready() as run, locked(out):
         _write_configs(out, base, choice, configs)
         with Live(console=console or Console(quiet=True), refresh_per_second=2, transient=True) as live:
             try:
                 run(jobs_of(configs, out), choice.workers, lambda jobs: live.update(progress(jobs)))
             finally:  # what is done can be read and reported, also after an interruption
-                rows = rows_of(out, configs)
-                write_json(out / "table.json", rows)
-                write_json(out / "provenance.json", _provenance(base, configs, dataset, rows, started))
-    return rows
+                record()
+        time_finished(out, configs, dataset)
+        record()
+    return rows_of(out, configs)
 
 
 def _provenance(
@@ -222,14 +229,31 @@ def rows_of(
         configs: Its runs.
         name_of: What a run's folder is called.
     """
-    rows = []
+    rows, costs = [], kept_costs(out)
     for config in configs:
         name = name_of(config)
         sources = (out / "runs" / name / "metrics.json", out / "runs" / f"{name}.failure.json")
         source = next((path for path in sources if path.exists()), None)
         record = read_json(source) if source else {**identity(config), "status": "waiting"}
-        rows.append({**scalars(record), "run": name, "path": f"runs/{name}"})
+        rows.append(
+            {**scalars(record), "run": name, "path": f"runs/{name}", "step_cost": costs.get(setting_of(config))}
+        )
     return rows
+
+
+def time_finished(
+    out: Path, configs: Sequence[RunConfig], dataset: Dataset, name_of: Callable[[RunConfig], str] = run_name
+) -> None:
+    """Time a step of every setting that came to its end, so that `rows_of` can tell what it costs.
+
+    Args:
+        out: Folder of the comparison.
+        configs: Its runs.
+        dataset: Their data.
+        name_of: What a run's folder is called.
+    """
+    rows = rows_of(out, configs, name_of)
+    time_steps(out, [config for config, row in zip(configs, rows, strict=True) if row["status"] == "done"], dataset)
 
 
 def progress(jobs: Sequence[Job]) -> Group:

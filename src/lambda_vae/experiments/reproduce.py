@@ -1,6 +1,5 @@
 """`reproduce`: a published table row by row, on the same network and under the same measurements, resumable."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from rich.live import Live
 from lambda_vae.data import Dataset
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import load_data
-from lambda_vae.experiments.compare import jobs_of, progress, rows_of
+from lambda_vae.experiments.compare import jobs_of, progress, rows_of, time_finished
 from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig, read_config, to_yaml, write_config
 from lambda_vae.experiments.cost import cost_of, cost_table
@@ -209,6 +208,9 @@ def _run(
             run(jobs_of(wanted, out, run_name_of, kept), choice.workers, lambda jobs: live.update(progress(jobs)))
         finally:
             record()
+    if not choice.how_much.here:  # a run of a second has no figures, and no cost
+        time_finished(out, list(of_run), dataset, run_name_of)
+        record()
 
 
 def _run_here(jobs: Sequence[Job], _workers: int | None, show: Show) -> None:
@@ -263,11 +265,9 @@ def _write_subset(path: Path, dataset: Dataset, counts: tuple[int, int]) -> None
 
 
 def _rows(out: Path, of_run: Mapping[RunConfig, Recipe]) -> list[dict[str, Any]]:
-    """The rows of table.json: all of a comparison's, with the row of the table they belong to and what they cost."""
+    """The rows of table.json: all of a comparison's, with the row of the table they belong to."""
     rows = []
     for row, (config, recipe) in zip(rows_of(out, list(of_run), run_name_of), of_run.items(), strict=True):
-        path = out / row["path"] / "provenance.json"
-        made = read_json(path) if path.exists() else {}
         title = method_named(config.method).label(config)
         extra = {
             "label": f"{title}, {training_length(config.epochs)}",
@@ -277,22 +277,10 @@ def _rows(out: Path, of_run: Mapping[RunConfig, Recipe]) -> list[dict[str, Any]]
             "paper": recipe.paper,
             "elsewhere": [dict(figure) for figure in recipe.elsewhere],
             "note": recipe.note,
-            "cpu": (made.get("machine") or {}).get("cpu"),
         }
         rows.append({**row, **extra})
     rows.sort(key=lambda row: -row["epochs"])  # stable: within a block the order is that of the runs
-    return [{**row, "step_cost": _step_cost(row, rows)} for row in rows]
-
-
-def _step_cost(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> float | None:
-    """Time per step, of the plain VAE's of the same length on the same kind of machine."""
-    plain = [
-        other["ms_per_step"]
-        for other in rows
-        if other["method"] == "vae" and (other["block"], other["cpu"]) == (row["block"], row["cpu"])
-        if other.get("ms_per_step")
-    ]
-    return row["ms_per_step"] / statistics.fmean(plain) if plain and row.get("ms_per_step") else None
+    return rows
 
 
 def _provenance(

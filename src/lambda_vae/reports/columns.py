@@ -181,7 +181,7 @@ COLUMNS: tuple[Column, ...] = (
         "step_cost",
         "step's cost",
         2,
-        "Time per training step, of the plain VAE's of the same length on the same machine.",
+        "Time per training step, of the plain VAE's, both timed side by side when the runs were done.",
         "lower",
         19,
     ),

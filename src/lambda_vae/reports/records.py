@@ -175,7 +175,7 @@ def scalars(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Return what metrics.json holds beside its dimensions, as it is measured today.
 
     What older records do not count is counted from their dimensions; the capacity that they predict where lambda is 1,
-    so that delta implies nothing, is left out.
+    so that delta implies nothing, is None.
 
     Args:
         metrics: Its content.
@@ -183,8 +183,8 @@ def scalars(metrics: Mapping[str, Any]) -> dict[str, Any]:
     std = (metrics.get("dimensions") or {}).get("std_mean") or ()
     whole = bool(std) and None not in std
     counted = {"near_prior": sum(value > NEAR_PRIOR_STD for value in std)} if whole else {}
-    left_out = {"dimensions"} | ({"snr_capacity_predicted"} if metrics.get("mean_exponent") == 1.0 else set())
-    return counted | {key: value for key, value in metrics.items() if key not in left_out}
+    corrected = {"snr_capacity_predicted": None} if metrics.get("mean_exponent") == 1.0 else {}
+    return counted | {key: value for key, value in metrics.items() if key != "dimensions"} | corrected
 
 
 def _optional(path: Path) -> Mapping[str, Any]:

@@ -200,8 +200,8 @@ class Table:
             notes.append(_SURROGATE_NOTE)
         if "step_cost" in keys:
             notes.append(
-                "Step's cost: time per training step, of the plain VAE's in the same block on the same kind of "
-                "machine; what else ran there is in it."
+                "Step's cost: time per training step, of the plain VAE's, both timed side by side when the runs were "
+                "done; the seconds of a run count whatever else the machine did."
             )
         if any(key.startswith("paper:") for key in keys):
             notes.append(f"Paper's figures: {published_source()}.")

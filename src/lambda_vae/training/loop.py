@@ -153,12 +153,21 @@ class Trainer:
         """
         with stop_requests() as request, advise_on_memory(self.options, self.device):
             while self.epoch < self.options.epochs:
-                self._run_epoch(request)
+                self.run_epoch(request)
                 if self.epoch < self.options.epochs and self._should_stop(request):
                     self._interrupt(request)
         return self.history
 
-    def _run_epoch(self, request: StopRequest) -> None:
+    def run_epoch(self, request: StopRequest) -> None:
+        """Train to the end of the present epoch; `fit` does so until the last.
+
+        Args:
+            request: Whether to stop before it.
+
+        Raises:
+            Diverged: A loss was not finite.
+            Interrupted: It was asked to stop; a checkpoint of this very step is saved.
+        """
         started = time.perf_counter()
         self.model.train()
         order = self.places(epoch_order(self.examples, seed=self.options.seed, epoch=self.epoch))

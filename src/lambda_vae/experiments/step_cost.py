@@ -1,0 +1,124 @@
+"""What a training step costs beside the plain VAE's.
+
+The clock of a long run counts whatever else the machine did meanwhile. So the settings of a table are timed side by
+side, for a moment, once its runs are done, and the ratios are kept beside it.
+"""
+
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from lambda_vae.data import Dataset, Split
+from lambda_vae.experiments.composing import method_named
+from lambda_vae.experiments.config import RunConfig
+from lambda_vae.experiments.run import make_trainer
+from lambda_vae.files import read_json, write_json
+from lambda_vae.training.interruption import StopRequest
+
+__all__ = ["Contender", "kept_costs", "setting_of", "time_steps"]
+
+_ROUNDS = 3
+_MOST_STEPS = 30
+_TURN = 0.5  # seconds that a turn of the plain VAE may take, as far as whole steps allow
+
+#: Settings without which a method would be timed at something that lasts for an epoch or two.
+_WORDS = {"lagging": {"aggressive_steps": 0}}
+
+
+class Contender:
+    """A run that trains a few steps whenever its turn comes; nothing of it is kept.
+
+    Args:
+        config: The run.
+        dataset: Its data.
+        steps: Of a turn.
+    """
+
+    def __init__(self, config: RunConfig, dataset: Dataset, steps: int) -> None:
+        few = Split(dataset.train.x, None, dataset.train.index()[: config.batch_size * steps].numpy())
+        endless = {"epochs": 10**6, "checkpoint_every": 10**6, "evaluate_every": 0, "trackers": (), "compile": False}
+        config = replace(config, **endless, **_WORDS.get(config.method, {}))  # type: ignore[arg-type]
+        self._trainer = make_trainer(config, replace(dataset, train=few), None, [])
+
+    def turn(self) -> float:
+        """Train and return the seconds of a step: the processor's where it does the work, else the clock's."""
+        before = self._now()
+        self._trainer.run_epoch(StopRequest())
+        seconds: float = (self._now() - before) / self._trainer.steps
+        return seconds
+
+    def _now(self) -> float:
+        if self._trainer.device.type == "cpu":
+            return time.process_time()
+        torch.accelerator.synchronize()
+        return time.perf_counter()
+
+
+def setting_of(config: RunConfig) -> str:
+    """Return what is timed once for all runs of a method that differ in nothing but seed and length.
+
+    Args:
+        config: Any of them.
+
+    Example:
+        >>> setting_of(RunConfig(method="lambda-vae", delta=1.19, seed=2, epochs=200))
+        'lambda-vae-delta1.19'
+    """
+    return method_named(config.method).stem(config)
+
+
+def kept_costs(out: Path) -> dict[str, float]:
+    """Return the costs that were found so far, by setting.
+
+    Args:
+        out: Folder of the comparison.
+    """
+    path = out / "step_costs.json"
+    return dict(read_json(path)) if path.exists() else {}
+
+
+def time_steps(out: Path, configs: Sequence[RunConfig], dataset: Dataset) -> None:
+    """Time a step of every setting that has no cost yet beside one of the plain VAE, and keep the ratios.
+
+    Without a plain VAE among the runs there is nothing to compare with, and nothing is done.
+
+    Args:
+        out: Folder of the comparison.
+        configs: Its finished runs.
+        dataset: Their data.
+    """
+    settings = {setting_of(config): config for config in configs}
+    found = kept_costs(out)
+    if "vae" not in settings or settings.keys() <= found.keys():
+        return
+    with _one_thread():
+        one = Contender(settings["vae"], dataset, 1)
+        one.turn()
+        steps = max(1, min(_MOST_STEPS, int(_TURN / one.turn())))
+        plain = Contender(settings["vae"], dataset, steps)
+        others = {name: Contender(config, dataset, steps) for name, config in settings.items() if name not in found}
+        ratios: dict[str, list[float]] = {name: [] for name in others}
+        for turn in range(_ROUNDS + 1):  # the first warms up
+            unit = plain.turn()
+            for name, contender in others.items():
+                seconds = contender.turn()
+                if turn:
+                    ratios[name].append(seconds / unit)
+    costs = found | {name: statistics.median(values) for name, values in ratios.items()} | {"vae": 1.0}
+    write_json(out / "step_costs.json", costs)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Runs have a core each; a second thread would wait for the first and count as work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,61 @@
+"""Steps are timed in turns beside the plain VAE's. The seconds are planted: no test depends on a clock."""
+
+import math
+
+import pytest
+
+from lambda_vae.data import load
+from lambda_vae.experiments import METHODS, RunConfig
+from lambda_vae.experiments import step_cost as module
+from lambda_vae.experiments.step_cost import Contender, kept_costs, time_steps
+
+SMALL = {"data": "digits", "hidden": (8,), "latent_dim": 3, "batch_size": 20}
+VAE, WARM, IWAE = (RunConfig(method=name, **SMALL) for name in ("vae", "warm-up", "iwae"))
+
+
+@pytest.fixture
+def turns(monkeypatch):
+    """Contenders whose turns take what is planted; the list says whose turn it was, and of how many steps."""
+    seen = []
+
+    class Planted:
+        def __init__(self, config, _dataset, steps):
+            self.config, self.steps, self.first = config, steps, True
+
+        def turn(self):
+            seen.append((self.config.method, self.steps))
+            cold, self.first = 100.0 * self.first, False
+            return cold + {"vae": 0.01, "warm-up": 0.02, "iwae": 0.5}[self.config.method]
+
+    monkeypatch.setattr(module, "Contender", Planted)
+    return seen
+
+
+def test_ratios_are_kept_without_the_first_turn(turns, tmp_path):
+    time_steps(tmp_path, [VAE, WARM, IWAE], load("digits"))
+    assert kept_costs(tmp_path) == pytest.approx({"vae": 1.0, "warm-up": 2.0, "iwae": 50.0})
+    assert turns[:2] == [("vae", 1)] * 2  # tells how many steps a turn has room for
+    assert {steps for _, steps in turns[2:]} == {30}
+
+
+def test_settings_are_timed_once_whatever_their_seed_and_length(turns, tmp_path):
+    time_steps(tmp_path, [VAE, WARM], load("digits"))
+    done = len(turns)
+    time_steps(tmp_path, [VAE, RunConfig(method="warm-up", seed=3, epochs=7, **SMALL)], load("digits"))
+    assert len(turns) == done
+    time_steps(tmp_path, [VAE, WARM, IWAE], load("digits"))
+    assert {method for method, _ in turns[done:]} == {"vae", "iwae"}
+    assert kept_costs(tmp_path)["warm-up"] == pytest.approx(2.0)
+
+
+def test_without_a_plain_vae_nothing_is_timed(turns, tmp_path):
+    time_steps(tmp_path, [WARM], load("digits"))
+    assert not turns
+    assert kept_costs(tmp_path) == {}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_can_take_its_turn(method):
+    contender = Contender(RunConfig(method=method, **SMALL), load("digits"), 2)
+    contender.turn()
+    assert math.isfinite(contender.turn())
