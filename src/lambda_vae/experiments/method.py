@@ -26,13 +26,28 @@ __all__ = ["PARTS", "Method"]
 PARTS = ("objective", "schedule", "equalizer", "sampling", "posterior", "prior", "strategy")
 
 #: How a setting is written in tables; all others by their name.
-_SIGNS = {
-    "delta": "δ=",
-    "beta": "β=",
-    "release_epochs": "released ",
-    "settle_epochs": "settled ",
-    "release_path": "by ",
-    "release_capacity": "held below ",
+_WORDS = {
+    "delta": "δ={}",
+    "beta": "β={}",
+    "release_epochs": "released {}",
+    "settle_epochs": "settled {}",
+    "release_path": "by {}",
+    "release_capacity": "held below {}",
+    "warm_up_epochs": "over {} epochs",
+    "cycles": "{} cycles",
+    "free_bits": "of {} nats",
+    "free_bits_group": "for each {} dimensions",
+    "target_rate": "{} nats",
+    "target_gamma": "γ={}",
+    "committed_rate": "{} nats",
+    "committed_form": "{}",
+    "flow_kind": "{}",
+    "pseudo_inputs": "{} pseudo-inputs",
+    "kernel": "{}",
+    "info_lambda": "weight {}",
+    "wae_weight": "weight {}",
+    "adversary_weight": "weight {}",
+    "samples": "K={}",
 }
 #: And in the names of folders.
 _STEMS = {"release_epochs": "release", "settle_epochs": "settle", "release_path": "by"}
@@ -103,7 +118,8 @@ class Method:
             config: The run.
         """
         shown = self.shown(config)
-        parts = [_SIGNS.get(name, f"{name.replace('_', ' ')}=") + _text(value) for name, value in shown.items()]
+        words = {name: _WORDS.get(name, f"{name.replace('_', ' ')}={{}}") for name in shown}
+        parts = [words[name].format(_text(value)) for name, value in shown.items()]
         return " ".join([self.title, *parts])
 
     def stem(self, config: RunConfig) -> str:
