@@ -6,60 +6,36 @@ results/methods.md.
 
 import argparse
 import statistics
-import time
 from pathlib import Path
 
 from facts import facts, facts_lines
-from lambda_vae.data import Dataset, Split, load
+from lambda_vae.data import load
 from lambda_vae.experiments import METHODS, RunConfig
-from lambda_vae.experiments.run import make_trainer
+from lambda_vae.experiments.step_cost import Contender
 from lambda_vae.files import write_atomic
-from lambda_vae.training import Trainer
-from lambda_vae.training.interruption import StopRequest
 from single_core import on_one_core
 
 __all__ = ["page"]
 
-#: Settings without which a method would be timed at something that nobody trains.
-_WORDS = {"lagging": {"aggressive_steps": 0}}
 _NOTES = {
     "lagging": "its steps after the aggressive phase; before, up to `aggressive_steps` of the encoder come with each",
     "iwae": "50 samples for each example",
 }
 
 
-class _Contender:
-    """One method's trainer, an epoch at a time."""
-
-    def __init__(self, name: str, dataset: Dataset) -> None:
-        config = RunConfig(
-            data=dataset.name, method=name, epochs=10**6, checkpoint_every=10**6, evaluate_every=0, trackers=(),
-            **_WORDS.get(name, {}),
-        )  # fmt: skip
-        self.trainer: Trainer = make_trainer(config, dataset, None, [])
-
-    def epoch(self) -> float:
-        """Train an epoch; CPU seconds a step."""
-        before = time.process_time()
-        self.trainer.run_epoch(StopRequest())
-        return (time.process_time() - before) / self.trainer.steps
-
-
-def page(examples: int, rounds: int) -> str:
+def page(steps: int, rounds: int) -> str:
     """Return a Markdown table of all methods.
 
     Args:
-        examples: Images an epoch.
-        rounds: Epochs of each method, after one to warm up.
+        steps: Of a turn.
+        rounds: Turns of each method, after one to warm up.
     """
     mnist = load("mnist")
-    part = Split(mnist.train.x[:examples], None)
-    dataset = Dataset("mnist", "image", mnist.shape, part, part, mnist.sha256, mnist.source, None)
-    contenders = {name: _Contender(name, dataset) for name in METHODS}
+    contenders = {name: Contender(RunConfig(data="mnist", method=name), mnist, steps) for name in METHODS}
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(rounds + 1):
         for name, contender in contenders.items():
-            seconds = contender.epoch()
+            seconds = contender.turn()
             if turn:
                 times[name].append(seconds)
         print(f"round {turn} of {rounds}", flush=True)
@@ -72,7 +48,7 @@ def page(examples: int, rounds: int) -> str:
         rows.append(f"| `{name}` | {own} | {spread} | {note} |")
     head = "| method | CPU, ms a step | beside the plain VAE | least to most | what it does more |"
     line = "| --- | ---: | ---: | ---: | --- |"
-    said = f"MNIST, batch 100, {examples:,} images an epoch, {rounds} rounds; medians, ratios within a round."
+    said = f"MNIST, batch 100, {steps} steps a turn, {rounds} rounds; medians, ratios within a round."
     return (
         "\n".join(["# What a step of every method costs", "", *facts_lines(facts()), "", said, "", head, line, *rows])
         + "\n"
@@ -81,11 +57,11 @@ def page(examples: int, rounds: int) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--examples", type=int, default=2000)
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("results"))
     chosen = parser.parse_args()
     on_one_core()
-    text = page(chosen.examples, chosen.rounds)
+    text = page(chosen.steps, chosen.rounds)
     write_atomic(chosen.out / "methods.md", text)
     print(text)

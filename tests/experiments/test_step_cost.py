@@ -59,3 +59,12 @@ def test_every_method_can_take_its_turn(method):
     contender = Contender(RunConfig(method=method, **SMALL), load("digits"), 2)
     contender.turn()
     assert math.isfinite(contender.turn())
+
+
+def test_a_turn_goes_on_where_the_last_one_ended():
+    contender = Contender(VAE, load("digits"), 50)
+    trainer = contender._trainer
+    assert trainer.steps == 72
+    for turn in range(1, 4):
+        contender.turn()
+        assert trainer.epoch * trainer.steps + trainer.step == 50 * turn

@@ -64,6 +64,11 @@ def test_empty_columns_are_left_out() -> None:
     assert [column.key for column in table.columns] == ["nll_bound"]
 
 
+def test_a_cost_timed_once_for_all_seeds_has_no_spread() -> None:
+    table = comparison_table([row(seed=s, step_cost=1.5) for s in range(2)])
+    assert table.text(table.lines[0], table.columns[0]) == "1.50"
+
+
 def test_a_prediction_has_the_spread_of_the_signal_it_is_made_for() -> None:
     table = comparison_table([row(seed=s, snr_capacity_predicted=69.4 + s) for s in range(2)])
     assert table.text(table.lines[0], table.columns[0]) == "69.9 ± 0.7"

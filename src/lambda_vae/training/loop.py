@@ -158,11 +158,12 @@ class Trainer:
                     self._interrupt(request)
         return self.history
 
-    def run_epoch(self, request: StopRequest) -> None:
+    def run_epoch(self, request: StopRequest, most: int | None = None) -> None:
         """Train to the end of the present epoch; `fit` does so until the last.
 
         Args:
             request: Whether to stop before it.
+            most: Steps after which to return all the same; the next call goes on from there.
 
         Raises:
             Diverged: A loss was not finite.
@@ -172,8 +173,8 @@ class Trainer:
         self.model.train()
         order = self.places(epoch_order(self.examples, seed=self.options.seed, epoch=self.epoch))
         exponent = self.equalizer.exponent.clone() if self.equalizer is not None else None
-        kl_weight = 0.0
-        while self.step < self.steps:
+        kl_weight, last = 0.0, self.steps if most is None else min(self.steps, self.step + most)
+        while self.step < last:
             kl_weight = self.schedule(self.epoch + self.step / self.steps)
             rows = order[self.step * self.joint_batch : (self.step + 1) * self.joint_batch]
             self._train_step(rows, exponent, kl_weight)
@@ -181,7 +182,9 @@ class Trainer:
             if self.step < self.steps and self._may_stop_here() and self._should_stop(request):
                 self.seconds += time.perf_counter() - started
                 self._interrupt(request)
-        self._finish_epoch(exponent, kl_weight, self.seconds + time.perf_counter() - started)
+        self.seconds += time.perf_counter() - started
+        if self.step == self.steps:
+            self._finish_epoch(exponent, kl_weight, self.seconds)
 
     def _train_step(self, rows: Tensor, exponent: Tensor | None, kl_weight: float) -> None:
         if not self.learning_rate.still:
