@@ -5,12 +5,13 @@ import math
 import pytest
 
 from lambda_vae.data import load
-from lambda_vae.experiments import METHODS, RunConfig
+from lambda_vae.experiments import METHODS, RunConfig, train
 from lambda_vae.experiments import step_cost as module
-from lambda_vae.experiments.step_cost import Contender, kept_costs, time_steps
+from lambda_vae.experiments.step_cost import Contender, kept_costs, step_cost, time_steps
 
 SMALL = {"data": "digits", "hidden": (8,), "latent_dim": 3, "batch_size": 20}
 VAE, WARM, IWAE = (RunConfig(method=name, **SMALL) for name in ("vae", "warm-up", "iwae"))
+VAE_ONCE = RunConfig(method="vae", epochs=1, **SMALL)
 
 
 @pytest.fixture
@@ -68,3 +69,12 @@ def test_a_turn_goes_on_where_the_last_one_ended():
     for turn in range(1, 4):
         contender.turn()
         assert trainer.epoch * trainer.steps + trainer.step == 50 * turn
+
+
+def test_steps_of_a_leading_encoder_are_counted(tmp_path):
+    run = RunConfig(method="lagging", epochs=1, aggressive_steps=20, **SMALL)
+    metrics, costs = train(run, tmp_path / "run"), {"lagging-aggressivesteps20": 2.0}
+    assert metrics["inner_steps"] == 20.0  # two windows of ten before the first comparison
+    assert step_cost(costs, run, metrics) == 2.0 * 21.0
+    assert step_cost(costs, run, {}) is None
+    assert "inner_steps" not in train(VAE_ONCE, tmp_path / "plain")

@@ -69,6 +69,9 @@ def test_a_row_s_own_line_of_the_paper_decides_where_it_has_one() -> None:
     assert published_figures({**values, "paper": None}, "mnist") == {}
     assert published_figures({**values, "paper": "β=2"}, "mnist")["active_units"] == 11
     assert published_figures({**values, "paper": "β=2", "latent_dim": 4}, "mnist") == {}
+    assert published_figures({**values, "epochs": 100}, "mnist")["active_units"] == 14
+    assert published_figures({**values, "epochs": 99}, "mnist") == {}
+    assert published_figures({**values, "measured_on": "validation"}, "mnist") == {}
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from lambda_vae.experiments.provenance import command_line, provenance
 from lambda_vae.experiments.results import describe_data, identity, run_name
 from lambda_vae.experiments.run import last_shared_epoch, make_trainer
 from lambda_vae.experiments.specs import configured
-from lambda_vae.experiments.step_cost import kept_costs, setting_of, time_steps
+from lambda_vae.experiments.step_cost import kept_costs, step_cost, time_steps
 from lambda_vae.files import read_json, write_atomic, write_json
 from lambda_vae.reports.records import scalars
 from lambda_vae.training.checkpoints import path_of
@@ -236,7 +236,7 @@ def rows_of(
         source = next((path for path in sources if path.exists()), None)
         record = read_json(source) if source else {**identity(config), "status": "waiting"}
         rows.append(
-            {**scalars(record), "run": name, "path": f"runs/{name}", "step_cost": costs.get(setting_of(config))}
+            {**scalars(record), "run": name, "path": f"runs/{name}", "step_cost": step_cost(costs, config, record)}
         )
     return rows
 

@@ -154,7 +154,10 @@ def record_result(
     data = describe_data(config, dataset)
     write_json(folder.provenance, provenance(command_line(), [config.seed], data, _options(config, trainer), started))
     seconds = sum(history["seconds"])
-    times = {"seconds": seconds, "ms_per_step": 1e3 * seconds / (trainer.steps * config.epochs)}
+    steps = trainer.steps * config.epochs
+    times = {"seconds": seconds, "ms_per_step": 1e3 * seconds / steps}
+    if "inner_steps" in history:  # of the encoder alone, for each step of the whole model
+        times["inner_steps"] = sum(history["inner_steps"]) / steps
     metrics = {**identity(config), **times, **report, **bits_per_dimension(config, dataset, report)}
     write_json(folder.metrics, metrics)
     return metrics

@@ -6,10 +6,11 @@ side, for a moment, once its runs are done, and the ratios are kept beside it.
 
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,14 +21,14 @@ from lambda_vae.experiments.run import make_trainer
 from lambda_vae.files import read_json, write_json
 from lambda_vae.training.interruption import StopRequest
 
-__all__ = ["Contender", "kept_costs", "setting_of", "time_steps"]
+__all__ = ["Contender", "kept_costs", "step_cost", "time_steps"]
 
 _ROUNDS = 3
 _MOST_STEPS = 30
 _TURN = 0.5  # seconds that a turn of the plain VAE may take, as far as whole steps allow
 
-#: Settings without which a method would be timed at something that lasts for an epoch or two.
-_WORDS = {"lagging": {"aggressive_steps": 0}}
+#: How long an encoder leads is known after the run only: its own steps are counted there, and left out here.
+_LED = "aggressive_steps"
 
 
 class Contender:
@@ -40,8 +41,15 @@ class Contender:
     """
 
     def __init__(self, config: RunConfig, dataset: Dataset, steps: int) -> None:
-        endless = {"epochs": 10**6, "checkpoint_every": 10**6, "evaluate_every": 0, "trackers": (), "compile": False}
-        config = replace(config, **endless, **_WORDS.get(config.method, {}))  # type: ignore[arg-type]
+        endless = {
+            "epochs": 10**6,
+            "checkpoint_every": 10**6,
+            "evaluate_every": 0,
+            "trackers": (),
+            "compile": False,
+            _LED: 0,
+        }
+        config = replace(config, **endless)  # type: ignore[arg-type]
         self._trainer, self._steps = make_trainer(config, dataset, None, []), steps
 
     def turn(self) -> float:
@@ -61,17 +69,24 @@ class Contender:
         return time.perf_counter()
 
 
-def setting_of(config: RunConfig) -> str:
-    """Return what is timed once for all runs of a method that differ in nothing but seed and length.
+def step_cost(costs: Mapping[str, float], config: RunConfig, record: Mapping[str, Any]) -> float | None:
+    """Return the time of a run's step in the plain VAE's; None if it is not known.
 
     Args:
-        config: Any of them.
+        costs: From `kept_costs`.
+        config: The run.
+        record: Its metrics.
 
     Example:
-        >>> setting_of(RunConfig(method="lambda-vae", delta=1.19, seed=2, epochs=200))
-        'lambda-vae-delta1.19'
+        >>> step_cost({"iaf": 1.5}, RunConfig(method="iaf", seed=2, epochs=200), {})
+        1.5
+        >>> step_cost({"lagging": 1.0}, RunConfig(method="lagging"), {"inner_steps": 0.4})
+        1.4
     """
-    return method_named(config.method).stem(config)
+    cost = costs.get(_setting_of(config))
+    if cost is None or not method_named(config.method).uses(_LED):
+        return cost
+    return cost * (1.0 + record["inner_steps"]) if "inner_steps" in record else None
 
 
 def kept_costs(out: Path) -> dict[str, float]:
@@ -94,7 +109,7 @@ def time_steps(out: Path, configs: Sequence[RunConfig], dataset: Dataset) -> Non
         configs: Its finished runs.
         dataset: Their data.
     """
-    settings = {setting_of(config): config for config in configs}
+    settings = {_setting_of(config): config for config in configs}
     found = kept_costs(out)
     if "vae" not in settings or settings.keys() <= found.keys():
         return
@@ -113,6 +128,11 @@ def time_steps(out: Path, configs: Sequence[RunConfig], dataset: Dataset) -> Non
                     ratios[name].append(seconds / unit)
     costs = found | {name: statistics.median(values) for name, values in ratios.items()} | {"vae": 1.0}
     write_json(out / "step_costs.json", costs)
+
+
+def _setting_of(config: RunConfig) -> str:
+    """What is timed once for all runs of a method that differ in nothing but seed and length."""
+    return method_named(config.method).stem(config)
 
 
 @contextmanager

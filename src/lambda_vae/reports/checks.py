@@ -16,7 +16,7 @@ _NUMBERS = (
     "excess_kl", "nll_iw", "nll_iw_stderr", "nll_iw_samples", "nll_iw_ess", "reconstruction", "rate", "rate_q",
     "active_units", "near_prior", "active_directions", "snr_capacity", "snr_capacity_joint", "snr_capacity_predicted",
     "decoder_capacity", "mean_std", "mean_exponent", "linear_probe_accuracy", "knn_accuracy", "release_epochs",
-    "ms_per_step", "step_cost", "nll_bound_bpd", "nll_iw_bpd", "surrogate_bpd",
+    "ms_per_step", "step_cost", "inner_steps", "nll_bound_bpd", "nll_iw_bpd", "surrogate_bpd",
 )  # fmt: skip
 
 
