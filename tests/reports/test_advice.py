@@ -52,6 +52,15 @@ def test_best_representation_counts_active_units_first() -> None:
     assert "reaches 88.0%; the best, 94.0%, is that of the plain VAE." in text
 
 
+def test_directions_are_told_where_they_contradict_active_units() -> None:
+    many = [row | {"active_directions": 9} for row in runs("rotated", 20, 95.0, 90.0, 0.9)]
+    fewer = [row | {"active_directions": 12} for row in runs("plain", 12, 94.0, 89.0, 0.9)]
+    told = "It has 20 ± 0.0 active units. But its means move along 9 ± 0.0 directions; those of plain, along 12 ± 0.0."
+    assert told in starting([*many, *fewer], "Best representation")
+    level = [row | {"active_directions": 12} for row in many]
+    assert "directions" not in starting([*level, *fewer], "Best representation")
+
+
 def test_best_trade_takes_most_units_within_its_price() -> None:
     text = starting(ALL, "Best trade")
     assert "(most active units on the frontier within 1 nats of the best importance-weighted NLL): near" in text

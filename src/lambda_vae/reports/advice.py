@@ -113,12 +113,28 @@ def _representation(lines: Sequence[Line], costs: dict[str, float]) -> list[str]
     equals = [name_of(line) for line in tied if line is not best]
     even = f", as many as {_listed(equals)}; the {'probe' if probed else 'bound'} decides" if equals else ""
     units = f"{_value(best.cell('active_units'), 1)} active units"
-    text = [f"Best representation: {name_of(best)}. It has {units}{even}. {_likelihoods(best)}"]
+    text = [
+        f"Best representation: {name_of(best)}. It has {units}{even}.",
+        _directions(lines, best),
+        _likelihoods(best),
+    ]
     if not any(known(line.cell("linear_probe_accuracy")) for line in lines):
         text.append("The data have no labels, so no probe could be asked.")
     else:
         text.append(_best_probe(lines, best))
     return [" ".join([*filter(None, text), _cost(best, costs)])]
+
+
+def _directions(lines: Sequence[Line], chosen: Line) -> str:
+    """Where a rotation hides collapse from the count of active units, a word on who has more directions."""
+    seen = [line for line in lines if known(line.cell("active_directions"))]
+    if chosen not in seen:
+        return ""
+    top = max(seen, key=lambda line: _mean(line, "active_directions"))
+    if _mean(top, "active_directions") <= _mean(chosen, "active_directions"):
+        return ""
+    ours, most = (_value(line.cell("active_directions"), 1) for line in (chosen, top))
+    return f"But its means move along {ours} directions; those of {name_of(top)}, along {most}."
 
 
 def _best_probe(lines: Sequence[Line], chosen: Line) -> str:
