@@ -235,9 +235,8 @@ def rows_of(
         sources = (out / "runs" / name / "metrics.json", out / "runs" / f"{name}.failure.json")
         source = next((path for path in sources if path.exists()), None)
         record = read_json(source) if source else {**identity(config), "status": "waiting"}
-        rows.append(
-            {**scalars(record), "run": name, "path": f"runs/{name}", "step_cost": step_cost(costs, config, record)}
-        )
+        here = {"run": name, "path": f"runs/{name}", "label": method_named(config.method).label(config)}
+        rows.append({**scalars(record), **here, "step_cost": step_cost(costs, config, record)})
     return rows
 
 

@@ -44,6 +44,7 @@ _WORDS = {
     "flow_kind": "{}",
     "pseudo_inputs": "{} pseudo-inputs",
     "kernel": "{}",
+    "info_alpha": "α={}",
     "info_lambda": "weight {}",
     "wae_weight": "weight {}",
     "adversary_weight": "weight {}",
