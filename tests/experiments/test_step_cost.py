@@ -72,7 +72,7 @@ def test_a_turn_goes_on_where_the_last_one_ended():
 
 
 def test_steps_of_a_leading_encoder_are_counted(tmp_path):
-    run = RunConfig(method="lagging", epochs=1, aggressive_steps=20, **SMALL)
+    run = RunConfig(method="lagging", epochs=1, aggressive_steps=20, **{**SMALL, "batch_size": 200})
     metrics, costs = train(run, tmp_path / "run"), {"lagging-aggressivesteps20": 2.0}
     assert metrics["inner_steps"] == 20.0  # two windows of ten before the first comparison
     assert step_cost(costs, run, metrics) == 2.0 * 21.0

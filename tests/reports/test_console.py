@@ -23,7 +23,7 @@ def test_terminal_shows_table_notes_and_verdict(tmp_path: Path) -> None:
 
 
 def test_notes_speak_only_of_columns_that_are_shown(tmp_path: Path) -> None:
-    folder = write_comparison(tmp_path, seeds=1, epochs=4)
+    folder = write_comparison(tmp_path, seeds=1, epochs=100)
     assert "Table 1" not in printed(folder, 100)
     assert "Table 1" in printed(folder, 320)
 

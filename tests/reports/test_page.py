@@ -54,7 +54,7 @@ def test_page_asks_the_network_for_nothing(tmp_path: Path) -> None:
 
 
 def test_page_says_what_the_table_says(tmp_path: Path) -> None:
-    page = read(write_comparison(tmp_path, seeds=2, epochs=4))
+    page = read(write_comparison(tmp_path, seeds=2, epochs=100))
     for expected in (
         "The plain VAE uses 7.5 of 30 latent dimensions", "not a bound", "λ-VAE δ=1.01", "78.43", "97.17",
         "0123456789abcdef0123456789abcdef01234567", "lambda-vae compare", "ab" * 32, "torch 2.13.0", "4 min",
