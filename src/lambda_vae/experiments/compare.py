@@ -155,10 +155,11 @@ def compare(
         make_trainer(config, dataset, None, [])  # refuses what does not fit before anything is written
     _check_folder(out, base, configs, resume=resume)
 
-    def record() -> None:
+    def record() -> list[dict[str, Any]]:
         rows = rows_of(out, configs)
         write_json(out / "table.json", rows)
         write_json(out / "provenance.json", _provenance(base, configs, dataset, rows, started))
+        return rows
 
     with engine.ready() as run, locked(out):
         _write_configs(out, base, choice, configs)
@@ -168,8 +169,7 @@ def compare(
             finally:  # what is done can be read and reported, also after an interruption
                 record()
         time_finished(out, configs, dataset)
-        record()
-    return rows_of(out, configs)
+        return record()
 
 
 def _provenance(

@@ -118,16 +118,16 @@ def time_steps(out: Path, configs: Sequence[RunConfig], dataset: Dataset) -> Non
         one.turn()
         steps = max(1, min(_MOST_STEPS, int(_TURN / one.turn())))
         plain = Contender(settings["vae"], dataset, steps)
-        others = {name: Contender(config, dataset, steps) for name, config in settings.items() if name not in found}
-        ratios: dict[str, list[float]] = {name: [] for name in others}
-        for turn in range(_ROUNDS + 1):  # the first warms up
-            unit = plain.turn()
-            for name, contender in others.items():
-                seconds = contender.turn()
-                if turn:
-                    ratios[name].append(seconds / unit)
-    costs = found | {name: statistics.median(values) for name, values in ratios.items()} | {"vae": 1.0}
-    write_json(out / "step_costs.json", costs)
+        new = {name: config for name, config in settings.items() if name not in found | {"vae": 1.0}}
+        # One beside the plain VAE at a time: memory for two models is there, for all of a table perhaps not.
+        ratios = {name: _ratio(Contender(config, dataset, steps), plain) for name, config in new.items()}
+    write_json(out / "step_costs.json", found | {"vae": 1.0} | ratios)
+
+
+def _ratio(contender: Contender, plain: Contender) -> float:
+    """The median over rounds; the first warms up."""
+    rounds = [contender.turn() / plain.turn() for _ in range(_ROUNDS + 1)]
+    return statistics.median(rounds[1:])
 
 
 def _setting_of(config: RunConfig) -> str:

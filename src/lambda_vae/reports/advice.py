@@ -54,12 +54,11 @@ def _choices(rows: Sequence[Row], within: float) -> list[str]:
             "Some runs were measured on a validation split and others on the test set: nothing can be recommended "
             "from both; measure all on the same."
         ]
-    costs = _costs(done)
     likelihood = [key for key in _NAMES if any(known(line.cell(key)) for line in lines)]
     best = {key: _lowest(lines, key) for key in likelihood}
-    sentences = _bounds(lines, best, costs)
-    sentences += _representation(lines, costs)
-    sentences += _trade(lines, likelihood[0], best[likelihood[0]], within, costs)
+    sentences = _bounds(lines, best)
+    sentences += _representation(lines)
+    sentences += _trade(lines, likelihood[0], best[likelihood[0]], within)
     return [*sentences, _caution(done)]
 
 
@@ -67,18 +66,18 @@ def _lowest(lines: Sequence[Line], key: str) -> Line:
     return min((line for line in lines if known(line.cell(key))), key=lambda line: _mean(line, key))
 
 
-def _bounds(lines: Sequence[Line], best: dict[str, Line], costs: dict[str, float]) -> list[str]:
+def _bounds(lines: Sequence[Line], best: dict[str, Line]) -> list[str]:
     """The method with the lowest likelihoods; two where the two disagree."""
     keys = list(best)
     if len(keys) == 2 and best[keys[0]] is best[keys[1]]:
         other = _lead(lines, best[keys[1]], keys[1])
         first = _lead(lines, best[keys[0]], keys[0])
-        return [f"Best bound: {name_of(best[keys[0]])}. {first} {other} {_account(best[keys[0]], costs)}"]
+        return [f"Best bound: {name_of(best[keys[0]])}. {first} {other} {_account(best[keys[0]])}"]
     sentences = []
     for key in keys:
         title = "Best bound" if len(keys) == 1 else f"Lowest {_NAMES[key]}"
         text = _lead(lines, best[key], key)
-        sentences.append(f"{title}: {name_of(best[key])}. {text} {_account(best[key], costs)}")
+        sentences.append(f"{title}: {name_of(best[key])}. {text} {_account(best[key])}")
     return sentences
 
 
@@ -102,7 +101,7 @@ def _trust(gap: float, ours: Cell, theirs: Cell) -> str:
     return ", which is within the spread over seeds" if gap < math.hypot(ours.spread, theirs.spread) else ""
 
 
-def _representation(lines: Sequence[Line], costs: dict[str, float]) -> list[str]:
+def _representation(lines: Sequence[Line]) -> list[str]:
     counted = [line for line in lines if known(line.cell("active_units"))]
     if not counted:
         return ["Best representation: unknown, for no run has a count of its active units."]
@@ -122,7 +121,7 @@ def _representation(lines: Sequence[Line], costs: dict[str, float]) -> list[str]
         text.append("The data have no labels, so no probe could be asked.")
     else:
         text.append(_best_probe(lines, best))
-    return [" ".join([*filter(None, text), _cost(best, costs)])]
+    return [" ".join([*filter(None, text), _cost(best)])]
 
 
 def _directions(lines: Sequence[Line], chosen: Line) -> str:
@@ -147,7 +146,7 @@ def _best_probe(lines: Sequence[Line], chosen: Line) -> str:
     return f"{said}; the best, {_percent(top.cell('linear_probe_accuracy'))}, is that of {name_of(top)}."
 
 
-def _trade(lines: Sequence[Line], key: str, best: Line, within: float, costs: dict[str, float]) -> list[str]:
+def _trade(lines: Sequence[Line], key: str, best: Line, within: float) -> list[str]:
     both = [line for line in lines if known(line.cell("active_units")) and known(line.cell(key))]
     front = pareto_front([_mean(line, "active_units") for line in both], [_mean(line, key) for line in both])
     near = [both[i] for i in front if _mean(both[i], key) <= _mean(best, key) + within]
@@ -160,17 +159,17 @@ def _trade(lines: Sequence[Line], key: str, best: Line, within: float, costs: di
     more = _mean(chosen, "active_units") - (_mean(best, "active_units") if known(best.cell("active_units")) else 0.0)
     price = _mean(chosen, key) - _mean(best, key)
     head = f"Best trade ({rule}): {name_of(chosen)}, {_number(more)} more active units than {name_of(best)}"
-    return [f"{head} for {price:.2f} nats. {_likelihoods(chosen)} {_account(chosen, costs)}"]
+    return [f"{head} for {price:.2f} nats. {_likelihoods(chosen)} {_account(chosen)}"]
 
 
-def _account(line: Line, costs: dict[str, float]) -> str:
+def _account(line: Line) -> str:
     """Active units, probe and cost."""
     parts = []
     if known(line.cell("active_units")):
         parts.append(f"{_value(line.cell('active_units'), 1)} active units")
     if known(line.cell("linear_probe_accuracy")):
         parts.append(f"linear probe {_percent(line.cell('linear_probe_accuracy'))}")
-    return " ".join(filter(None, [f"{_capital(', '.join(parts))}." if parts else "", _cost(line, costs)]))
+    return " ".join(filter(None, [f"{_capital(', '.join(parts))}." if parts else "", _cost(line)]))
 
 
 def _likelihoods(line: Line) -> str:
@@ -178,17 +177,13 @@ def _likelihoods(line: Line) -> str:
     return f"{_capital(', '.join(parts))} nats."
 
 
-def _cost(line: Line, costs: dict[str, float]) -> str:
+def _cost(line: Line) -> str:
     if line.row["method"] == "vae":
         return ""
-    if line.label not in costs:
+    cost = line.cell("step_cost")
+    if not known(cost):
         return "Its cost beside the plain VAE is not known."
-    return f"A step takes {costs[line.label]:.2f} times the plain VAE's."
-
-
-def _costs(done: Sequence[Row]) -> dict[str, float]:
-    """What a training step costs by label, in that of the plain VAE."""
-    return {str(row["label"]): float(row["step_cost"]) for row in done if row.get("step_cost")}
+    return f"A step takes {cost.mean:.2f} times the plain VAE's."
 
 
 def _caution(done: Sequence[Row]) -> str:

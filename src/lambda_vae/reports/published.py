@@ -11,7 +11,7 @@ from lambda_vae.reports.records import Row
 
 __all__ = ["published_figures", "published_line", "published_source"]
 
-_HALF_AS_LONG = 100  # epochs; the paper's binary runs have 200
+_LEAST_EPOCHS = 100  # half of what the paper's binary runs have
 _FIGURES = ("active_units", "surrogate_nll", "surrogate_bpd", "snr_capacity", "decoder_capacity", "mean_exponent")
 
 
@@ -51,8 +51,8 @@ def published_figures(row: Row, data: str) -> Mapping[str, float | None]:
 
     Args:
         row: A run's scalars; the line named by its `paper`, None for no line; without such a key, method, delta, beta,
-            latent_dim and release_epochs decide, and runs shorter than half the paper's, or measured on a validation
-            split, have none.
+            latent_dim and release_epochs decide, and runs of fewer than 100 epochs, or measured on a validation split,
+            have none.
         data: Name of the data set.
 
     Returns:
@@ -73,7 +73,7 @@ def published_figures(row: Row, data: str) -> Mapping[str, float | None]:
     if "paper" in row:
         named = published_line(row["paper"]).get(data) if row["paper"] is not None else None
         return {key: named[key] for key in _FIGURES if key in named} if named else {}
-    if row.get("epochs", _HALF_AS_LONG) < _HALF_AS_LONG or row.get("measured_on") == "validation":
+    if row.get("epochs", _LEAST_EPOCHS) < _LEAST_EPOCHS or row.get("measured_on") == "validation":
         return {}
     for line in _published()["data"].get(data, ()):
         same_delta = row.get("delta") == line.get("delta")
