@@ -19,7 +19,7 @@ def turns(monkeypatch):
     """Contenders whose turns take what is planted; the list says whose turn it was, and of how many steps."""
     seen = []
 
-    class Planted:
+    class Planted(Contender):  # what `_ratio` is given is checked
         def __init__(self, config, _dataset, steps):
             self.config, self.steps, self.first = config, steps, True
 
