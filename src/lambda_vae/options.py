@@ -94,6 +94,10 @@ def _add_out(parser: ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with what lies in the folder")
 
 
+def _add_known(parser: ArgumentParser) -> None:
+    parser.add_argument("--known", type=str, nargs="+", default=[], help="results/NAME.json whose runs count as done")
+
+
 def _add_engine(parser: ArgumentParser) -> None:
     from lambda_vae.experiments.engines import ENGINES
 
@@ -131,6 +135,7 @@ def compare_parser() -> Parser:
     parser.add_argument("--delta", type=float, nargs="+", default=list(default.delta), help=per_value)
     parser.add_argument("--release_epochs", type=int, nargs="+", default=list(default.release_epochs), help=per_value)
     parser.add_argument("--seeds", type=int, default=default.seeds, help="how many seeds")
+    _add_known(parser)
     _add_engine(parser)
     parser.add_class_arguments(RunConfig, skip=set(VARIED))
     _add_out(parser)
@@ -150,7 +155,7 @@ def reproduce_parser() -> Parser:
     parser.add_argument("--only", type=str, nargs="+", default=[], help="names of rows; all but optional ones else")
     parser.add_argument("--optional", action="store_true", help="the optional rows too: compositions with λ")
     parser.add_argument("--seeds", type=int | None, default=None, help="of each row at most so many now; else all")
-    parser.add_argument("--known", type=str, nargs="+", default=[], help="results/NAME.json whose runs count as done")
+    _add_known(parser)
     _add_engine(parser)
     parser.add_argument("--out", type=str, default=None, help="folder for everything; else one in runs/")
     parser.add_argument("--resume", action="store_true", help="go on with what lies in the folder")

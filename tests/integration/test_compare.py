@@ -106,6 +106,23 @@ def test_a_released_run_forked_from_its_parent_equals_one_trained_from_scratch(w
     assert seconds[0][3:] != seconds[1][3:]
 
 
+def test_runs_of_a_results_page_count_as_done_and_the_others_are_trained(whole, cli, bars, forked, tmp_path):
+    assert cli("report", whole, "--results", tmp_path / "page.md").code == 0
+    methods = ["--methods", "vae", "lambda-vae", "--delta", 1.5, "--epochs", 6, "--seeds", 2]
+    words = ["compare", "--data", bars, *methods, *SHARED, "--workers", 2, "--out", tmp_path / "out"]
+    said = cli(*words, "--known", tmp_path / "none.json")
+    assert said.code == 2
+    assert not (tmp_path / "out").exists()
+    said = cli(*words, "--known", tmp_path / "page.json")
+    assert said.code == 0, said.err
+    rows = {row["run"]: row for row in json.loads((tmp_path / "out" / "table.json").read_text())}
+    assert len(rows) == 4
+    there = {row["run"]: row["seconds"] for row in json.loads((whole / "table.json").read_text())}
+    assert [rows[name]["seconds"] == there[name] for name in RUNS[:2]] == [True, True], "a known run was trained anew"
+    made = json.loads((tmp_path / "out" / "provenance.json").read_text())["runs"]
+    assert [name for name, record in made.items() if record.get("known")] == list(RUNS[:2])
+
+
 def test_a_fork_after_the_release_began_is_refused(whole, cli, tmp_path):
     late = sorted((whole / "runs" / RUNS[1] / "checkpoints").iterdir())[-1]
     config = whole / "configs" / f"{RELEASED}.yaml"

@@ -20,8 +20,9 @@ from lambda_vae.experiments.config import RunConfig, read_config, read_yaml, to_
 from lambda_vae.experiments.engine import LOCAL, Engine
 from lambda_vae.experiments.folder import check_room, is_empty, is_locked, locked
 from lambda_vae.experiments.job import Job
+from lambda_vae.experiments.known import read_known, take_up
 from lambda_vae.experiments.processes import check_trackers
-from lambda_vae.experiments.provenance import command_line, provenance
+from lambda_vae.experiments.provenance import command_line, provenance, provenance_of_runs
 from lambda_vae.experiments.results import describe_data, identity, run_name
 from lambda_vae.experiments.run import last_shared_epoch, make_trainer
 from lambda_vae.experiments.specs import configured
@@ -128,6 +129,7 @@ def compare(
     out: Path,
     *,
     resume: bool = False,
+    known: Sequence[Path] = (),
     console: Console | None = None,
     engine: Engine = LOCAL,
 ) -> list[dict[str, Any]]:
@@ -138,6 +140,7 @@ def compare(
         choice: What tells them apart.
         out: Folder of the comparison.
         resume: Go on with what lies there; finished runs are kept.
+        known: Archives of results pages, whose runs count as done where they are exactly the same.
         console: Where progress is shown.
         engine: Where runs are trained.
 
@@ -150,6 +153,7 @@ def compare(
     started = datetime.now(UTC)
     configs = plan(base, choice)
     check_trackers(base.trackers)
+    done = tuple(run for path in known for run in read_known(path))
     dataset = load_data(base)
     for config in {replace(config, seed=0): config for config in configs}.values():
         make_trainer(config, dataset, None, [])  # refuses what does not fit before anything is written
@@ -158,11 +162,12 @@ def compare(
     def record() -> list[dict[str, Any]]:
         rows = rows_of(out, configs)
         write_json(out / "table.json", rows)
-        write_json(out / "provenance.json", _provenance(base, configs, dataset, rows, started))
+        write_json(out / "provenance.json", _provenance(out, base, configs, dataset, rows, started))
         return rows
 
     with engine.ready() as run, locked(out):
         _write_configs(out, base, choice, configs)
+        take_up(done, {run_name(config): config for config in configs}, out, dataset.sha256)
         with Live(console=console or Console(quiet=True), refresh_per_second=2, transient=True) as live:
             try:
                 run(jobs_of(configs, out), choice.workers, lambda jobs: live.update(progress(jobs)))
@@ -173,12 +178,17 @@ def compare(
 
 
 def _provenance(
-    base: RunConfig, configs: Sequence[RunConfig], dataset: Dataset, rows: Sequence[dict[str, Any]], started: datetime
+    out: Path,
+    base: RunConfig,
+    configs: Sequence[RunConfig],
+    dataset: Dataset,
+    rows: Sequence[dict[str, Any]],
+    started: datetime,
 ) -> dict[str, Any]:
     options = {"precision": base.precision, "matmul": base.matmul, "compile": base.compile}
     seeds = sorted({config.seed for config in configs})
     record = provenance(command_line(), seeds, describe_data(base, dataset), options, started)
-    return {**record, "seconds_training": sum(row.get("seconds") or 0.0 for row in rows)}
+    return {**record, **provenance_of_runs(out, rows)}
 
 
 def _check_folder(out: Path, base: RunConfig, configs: Sequence[RunConfig], *, resume: bool) -> None:

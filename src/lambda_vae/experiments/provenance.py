@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,7 +12,17 @@ from typing import Any
 
 import torch
 
-__all__ = ["circumstances", "command_line", "machine", "provenance", "repository_state", "versions"]
+from lambda_vae.files import read_json
+
+__all__ = [
+    "circumstances",
+    "command_line",
+    "machine",
+    "provenance",
+    "provenance_of_runs",
+    "repository_state",
+    "versions",
+]
 
 _PACKAGES = {
     "lambda_vae": "lambda-vae",
@@ -98,4 +109,20 @@ def provenance(
         "seconds": (finished - started).total_seconds(),
         "machine": machine(),
         "options": options,
+    }
+
+
+def provenance_of_runs(out: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what many runs took together, and which code made each: a table's runs need not be of one day.
+
+    Args:
+        out: Folder of the table.
+        rows: Its rows, one a run.
+    """
+    made = {row["run"]: out / row["path"] / "provenance.json" for row in rows}
+    records = {name: read_json(path) for name, path in made.items() if path.exists()}
+    keys = ("commit", "dirty", "finished", "known")
+    return {
+        "seconds_training": sum(row.get("seconds") or 0.0 for row in rows),
+        "runs": {name: {key: one[key] for key in keys if key in one} for name, one in records.items()},
     }

@@ -23,7 +23,7 @@ from lambda_vae.experiments.folder import check_kept, check_room, is_locked, loc
 from lambda_vae.experiments.job import Job
 from lambda_vae.experiments.known import KnownRun, read_known, take_up
 from lambda_vae.experiments.paper_tables import PUBLISHED, Scale
-from lambda_vae.experiments.provenance import command_line, provenance
+from lambda_vae.experiments.provenance import command_line, provenance, provenance_of_runs
 from lambda_vae.experiments.recipe import Recipe, load_recipes, named, run_name_of, runs_of
 from lambda_vae.experiments.results import describe_data, training_length
 from lambda_vae.experiments.run import make_trainer, train
@@ -290,13 +290,9 @@ def _provenance(
     options = {"precision": base.precision, "matmul": base.matmul, "compile": base.compile}
     seeds = sorted({row["seed"] for row in rows})
     record = provenance(command_line(), seeds, describe_data(base, dataset), options, started)
-    made = {row["run"]: out / row["path"] / "provenance.json" for row in rows}
-    runs = {name: read_json(path) for name, path in made.items() if path.exists()}
-    keys = ("commit", "dirty", "finished", "known")
     return {
         **record,
         "title": f"{PUBLISHED[choice.table].title} on {choice.data}, made whole",
         "notes": [note for note in (choice.how_much.note, _NOTES.get(choice.data, "")) if note],
-        "seconds_training": sum(row.get("seconds") or 0.0 for row in rows),
-        "runs": {name: {key: one.get(key) for key in keys if key in one} for name, one in runs.items()},
+        **provenance_of_runs(out, rows),
     }
