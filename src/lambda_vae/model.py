@@ -1,5 +1,6 @@
 """The corridor: x -> encoder -> posterior -> z -> decoder -> likelihood, and the trace of what went by."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from jaxtyping import Float
@@ -134,6 +135,7 @@ class VAE(nn.Module):
         *,
         xi: Float[Tensor, "B X"] | None = None,
         prior_eps: Float[Tensor, "B P"] | None = None,
+        improve: Callable[[Law], Law] | None = None,
     ) -> Trace:
         """Return the trace of one pass; the same noise gives the same trace.
 
@@ -143,8 +145,28 @@ class VAE(nn.Module):
             exponent: lambda of the equalizer, one for each dimension; None is the plain VAE.
             xi: The same for an implicit posterior, which needs more.
             prior_eps: The same for an objective that looks at draws from the prior.
+            improve: What becomes of the encoder's q before z is drawn; nothing if left out.
         """
         q = self.encode(x, xi)
+        return self.onward(q if improve is None else improve(q), x, eps, exponent, prior_eps)
+
+    def onward(
+        self,
+        q: Law,
+        x: Float[Tensor, "B F"],
+        eps: Float[Tensor, "K B D"],
+        exponent: Float[Tensor, " D"] | None = None,
+        prior_eps: Float[Tensor, "B P"] | None = None,
+    ) -> Trace:
+        """Return the trace of a pass that begins at q_1(z|x), whether the encoder gave it or not.
+
+        Args:
+            q: Parameters of shape [B, D].
+            x: The data.
+            eps: As for `forward`.
+            exponent: As for `forward`.
+            prior_eps: As for `forward`.
+        """
         q_sampled = self.sampled(q, exponent)
         drawn = q_sampled.draw(eps)
         z = drawn.z.view_as(drawn.z)

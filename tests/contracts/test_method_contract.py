@@ -65,6 +65,7 @@ NEUTRAL: dict[str, dict[str, Any]] = {
     "flow-prior": {"flow_layers": 0},
     "info-vae": {"info_alpha": 0.0, "info_lambda": 1.0},
     "lagging": {"aggressive_steps": 0},
+    "semi-amortized": {"refine_steps": 0},
 }
 
 #: Methods that are the plain VAE at no setting, and why.

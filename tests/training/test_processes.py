@@ -132,9 +132,9 @@ def strategies(folder: Path, processes: ForkServerContext) -> list[dict[str, Ten
     return [torch.load(folder / f"strategies{rank}.pt", weights_only=True) for rank in range(2)]
 
 
-@pytest.mark.parametrize("name", ["aae", "lagging"])
+@pytest.mark.parametrize("name", ["aae", "lagging", "semi-amortized"])
 def test_strategies_train_on_two_processes_what_they_do_on_one(name: str, strategies: list[dict[str, Tensors]]) -> None:
-    """A discriminator, its optimiser and its losses; the encoder's further batches and when they end."""
+    """A discriminator, its optimiser and its losses; the encoder's further batches and when they end; an improved q."""
     alone = with_strategy(name, 8)
     alone.fit()
     first, second = (rank[name] for rank in strategies)

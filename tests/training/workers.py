@@ -9,7 +9,16 @@ import torch
 from small import at_step, binarised, equalizer, everything, raising, trainer
 
 from lambda_vae.objectives import BetaELBO
-from lambda_vae.training import AdversarialAutoencoder, Diverged, Interrupted, Lagging, Trainer, checkpoints, loop
+from lambda_vae.training import (
+    AdversarialAutoencoder,
+    Diverged,
+    Interrupted,
+    Lagging,
+    SemiAmortized,
+    Trainer,
+    checkpoints,
+    loop,
+)
 
 KILLED_EPOCHS = 30
 
@@ -78,14 +87,15 @@ def with_strategy(name: str, batch_size: int) -> Trainer:
     if name == "aae":
         strategy = AdversarialAutoencoder(2.0, (8,), 1e-2)
         return trainer(objective=BetaELBO(0.0), strategy=strategy, batch_size=batch_size, epochs=3)
-    return trainer(strategy=Lagging(4, 2), batch_size=batch_size, epochs=3)
+    strategy = Lagging(4, 2) if name == "lagging" else SemiAmortized(2)
+    return trainer(strategy=strategy, batch_size=batch_size, epochs=3)
 
 
 def two_strategies(rank: int, port: int, folder: str) -> None:
-    """One of two: a method with a discriminator, and one with further batches for the encoder."""
+    """One of two: methods with a discriminator, with further batches for the encoder, with steps for each q."""
     _become(rank, port)
     results = {}
-    for name in ("aae", "lagging"):
+    for name in ("aae", "lagging", "semi-amortized"):
         trained = with_strategy(name, 4)
         trained.fit()
         results[name] = everything(trained)

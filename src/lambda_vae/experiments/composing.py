@@ -47,6 +47,16 @@ _MISFITS: tuple[tuple[frozenset[str], frozenset[str], str], ...] = (
         frozenset({"iaf", "flow", "avb"}),
         "its gradient holds the parameters of a Gaussian posterior fixed; leave out iwae and compare by nll_iw",
     ),
+    (
+        frozenset({"semi-amortized"}),
+        frozenset({"delta-vae", "iaf", "flow"}),
+        "its steps move mu and sigma of a Gaussian freely; use lagging, which trains the encoder's own weights",
+    ),
+    (
+        frozenset({"semi-amortized"}),
+        frozenset({"iwae"}),
+        "the gradient of iwae goes by way of the encoder's own mu and sigma; use iwae alone, whose weights mend q too",
+    ),
 )
 
 

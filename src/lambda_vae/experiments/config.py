@@ -68,6 +68,8 @@ class RunConfig:
         mixing_dim: avb: length of the noise that the posterior's mean and std depend on.
         aggressive_steps: lagging: most steps of the encoder before one of the decoder; 0 is the plain VAE.
         aggressive_window: lagging: steps of the encoder between two looks at its loss.
+        refine_steps: semi-amortized: steps that improve q of each example for the decoder; 0 is the plain VAE.
+        refine_rate: semi-amortized: part of the way along the natural gradient, at most 1.
         committed_rate: delta-vae: least KL in nats a dimension; 0 is the plain VAE.
         committed_form: delta-vae: independent keeps the posterior away from N(0, I), ar1 the prior from all posteriors.
         flow_layers: iaf, flow, flow-prior: how many; 0 is the plain VAE.
@@ -150,6 +152,8 @@ class RunConfig:
     mixing_dim: int = 2
     aggressive_steps: int = 100
     aggressive_window: int = 10
+    refine_steps: int = 5
+    refine_rate: float = 0.1
     committed_rate: float = 0.1
     committed_form: Literal["independent", "ar1"] = "independent"
     flow_layers: int = 4

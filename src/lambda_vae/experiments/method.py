@@ -49,6 +49,8 @@ _WORDS = {
     "wae_weight": "weight {}",
     "adversary_weight": "weight {}",
     "samples": "K={}",
+    "refine_steps": "{} steps",
+    "refine_rate": "rate {}",
 }
 #: And in the names of folders.
 _STEMS = {"release_epochs": "release", "settle_epochs": "settle", "release_path": "by"}

@@ -31,6 +31,7 @@ from lambda_vae.training import (
     Lagging,
     LinearWarmUp,
     Schedule,
+    SemiAmortized,
 )
 
 __all__ = ["METHODS"]
@@ -294,6 +295,15 @@ _ROWS = (
         settings=("aggressive_steps", "aggressive_window"),
         cost="while aggressive, up to aggressive_steps steps of the encoder before each of the decoder",
         strategy=lambda config: Lagging(config.aggressive_steps, config.aggressive_window),
+    ),
+    Method(
+        "semi-amortized",
+        "VAE + refined posterior",
+        "Kim et al. 2018, arXiv:1802.02550; Hjelm et al. 2016, arXiv:1511.06382",
+        short="refined",
+        settings=("refine_steps", "refine_rate"),
+        cost="refine_steps more passes of the decoder",
+        strategy=lambda config: SemiAmortized(config.refine_steps, config.refine_rate),
     ),
 )
 

@@ -8,6 +8,7 @@ from lambda_vae.training.lagging import Lagging
 from lambda_vae.training.loop import Trainer, View
 from lambda_vae.training.options import TrainOptions
 from lambda_vae.training.schedules import Constant, Cyclical, LinearWarmUp, Schedule
+from lambda_vae.training.semi_amortized import SemiAmortized
 from lambda_vae.training.strategies import Batch, Joint, Step, Strategy
 from lambda_vae.training.watch import Diverged
 
@@ -26,6 +27,7 @@ __all__ = [
     "Lagging",
     "LinearWarmUp",
     "Schedule",
+    "SemiAmortized",
     "Step",
     "Strategy",
     "TrainOptions",

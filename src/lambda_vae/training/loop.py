@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lambda_vae.data.batches import epoch_order
 from lambda_vae.diagnostics.training_moments import TrainingMoments
+from lambda_vae.distributions import Law
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE, Trace
@@ -118,7 +119,7 @@ class Trainer:
         self.strategy.begin(self)
 
     def _check_accumulation(self) -> None:
-        whole = not isinstance(self.strategy, Joint) or getattr(self.objective, "whole_batch", False)
+        whole = type(self.strategy) is not Joint or getattr(self.objective, "whole_batch", False)
         if whole and self.options.accumulate > 1:
             raise InputError(
                 f"accumulate is {self.options.accumulate}, and this method looks at its batch as a whole; "
@@ -195,13 +196,15 @@ class Trainer:
         if self.average is not None:
             self.average.update()
 
-    def trace(self, batch: Batch) -> Trace:
+    def trace(self, batch: Batch, improve: Callable[[Law], Law] | None = None) -> Trace:
         """Return the trace of one pass in the precision of the run, for a strategy.
 
         Args:
             batch: The data and the noise.
+            improve: What becomes of the encoder's q before z is drawn.
         """
-        more = {name: noise for name in ("xi", "prior_eps") if (noise := getattr(batch, name)) is not None}
+        given = {"xi": batch.xi, "prior_eps": batch.prior_eps, "improve": improve}
+        more = {name: value for name, value in given.items() if value is not None}
         with self.autocast, self.copies or nullcontext():
             trace: Trace = self.model(batch.x, batch.eps, batch.exponent, **more)
         return trace
@@ -215,6 +218,14 @@ class Trainer:
         # With replacement: a permutation of all examples would cost more than the step.
         chosen = torch.randint(self.examples, (self.joint_batch,), generator=self.spare, device=self.device)
         return self._draw(self.places(chosen), batch.exponent, batch.kl_weight, self.spare)
+
+    def noise(self, batch: Batch) -> Tensor:
+        """Return further noise of z for a batch, [K, B, D], from the spare generator, for a strategy.
+
+        Args:
+            batch: Whose number of samples it takes.
+        """
+        return self._share(self._normal(self.spare, len(batch.eps), self.joint_batch, self.vae.latent_dim), 1)
 
     def places(self, chosen: Tensor) -> Tensor:
         """Return where in `x` examples lie, int64 [n], on the device of `x`.
