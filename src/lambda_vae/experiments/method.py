@@ -49,7 +49,7 @@ _WORDS = {
     "wae_weight": "weight {}",
     "adversary_weight": "weight {}",
     "samples": "K={}",
-    "refine_steps": "{} steps",
+    "refine_steps": "steps {}",
     "refine_rate": "rate {}",
 }
 #: And in the names of folders.

@@ -298,9 +298,9 @@ _ROWS = (
     ),
     Method(
         "semi-amortized",
-        "VAE + refined posterior",
+        "VAE + semi-amortised inference",
         "Kim et al. 2018, arXiv:1802.02550; Hjelm et al. 2016, arXiv:1511.06382",
-        short="refined",
+        short="semi-amortised",
         settings=("refine_steps", "refine_rate"),
         cost="refine_steps more passes of the decoder",
         strategy=lambda config: SemiAmortized(config.refine_steps, config.refine_rate),
