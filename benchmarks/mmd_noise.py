@@ -1,4 +1,4 @@
-"""What the InfoVAE's dimensions are lost to: its MMD, or the noise of an MMD seen through one batch.
+"""What the InfoVAE's bound and rate are lost to: its MMD, or the noise of an MMD seen through one batch.
 
 Trains the plain VAE, the InfoVAE, and a VAE whose loss has the MMD's sampling noise and no MMD: the kernel to one half
 of the draws from the prior less the kernel to the other, whose mean is 0 at every z. Measured on a validation split.
@@ -60,7 +60,7 @@ def page(base: RunConfig, weight: float, seeds: int) -> str:
 
     Args:
         base: What the runs share.
-        weight: info_lambda, on which the weight of the noise depends.
+        weight: Of the MMD, info_lambda - 1, and of the noise.
         seeds: How many.
     """
     objective: Objective = NoiseOfMMD(weight)

@@ -91,6 +91,15 @@ def differing(first: Tensors, second: Tensors) -> list[str]:
     return sorted(names | {name for name in first.keys() & second.keys() if not torch.equal(first[name], second[name])})
 
 
+def data_and_noise(trained: Trainer) -> list[Tensor]:
+    """Train to the end and return the data and the noise of every step that moved the decoder."""
+    seen: list[Tensor] = []
+    observe = trained._observe
+    trained._observe = lambda step: (seen.extend((step.trace.x, step.trace.eps)), observe(step))  # type: ignore[method-assign]
+    trained.fit()
+    return seen
+
+
 def at_step(step: int, act: Callable[[], object]) -> Callable[[Tensor, Tensor, torch.Generator], Tensor]:
     """A view that does something when it is asked for the batch of one step, counted from 0 over all epochs."""
     seen = iter(range(10**9))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import special, stats
-from small import BATCH, EPOCHS, STEPS, Tensors, at_step, differing, everything, raising, trainer
+from small import BATCH, EPOCHS, STEPS, Tensors, at_step, data_and_noise, differing, everything, raising, trainer
 from torch import Tensor
 
 from lambda_vae.distributions import DiagGaussian
@@ -104,16 +104,7 @@ def test_encoder_moves_alone_and_then_the_decoder_alone(monkeypatch: pytest.Monk
 
 
 def test_main_data_and_noise_are_those_of_every_method() -> None:
-    seen: list[list[Tensor]] = []
-    for trained in (trainer(), lagging_trainer()):
-        mine: list[Tensor] = []
-        observe = trained._observe
-        trained._observe = lambda step, mine=mine, observe=observe: (
-            mine.extend((step.trace.x, step.trace.eps)),
-            observe(step),
-        )
-        trained.fit()
-        seen.append(mine)
+    seen = [data_and_noise(trained) for trained in (trainer(), lagging_trainer())]
     assert all(map(torch.equal, *seen))
     assert len(seen[1]) == 2 * STEPS * EPOCHS
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from small import EPOCHS, LATENT, STEPS, differing, everything, trainer, vae
+from small import EPOCHS, LATENT, STEPS, data_and_noise, differing, equalizer, everything, trainer, vae
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
@@ -103,16 +103,7 @@ def test_the_decoder_learns_from_the_improved_q_and_the_encoder_from_its_own(mon
 
 
 def test_main_data_and_noise_are_those_of_every_method() -> None:
-    seen: list[list[Tensor]] = []
-    for trained in (trainer(), refining()):
-        mine: list[Tensor] = []
-        observe = trained._observe
-        trained._observe = lambda step, mine=mine, observe=observe: (
-            mine.extend((step.trace.x, step.trace.eps)),
-            observe(step),
-        )
-        trained.fit()
-        seen.append(mine)
+    seen = [data_and_noise(trained) for trained in (trainer(), refining())]
     assert all(map(torch.equal, *seen))
     assert len(seen[1]) == 2 * STEPS * EPOCHS
 
@@ -131,7 +122,6 @@ def test_the_steps_lead_to_the_best_posterior_of_a_linear_model(normal64) -> Non
     )  # fmt: skip
     laws = []
     trained._observe = lambda step: laws.append((step.trace.x, step.trace.q))
-    trained.step = 0
     trained._train_step(torch.arange(40), None, 1.0)
     seen, q = laws[0]
     with torch.no_grad():
@@ -158,6 +148,9 @@ def test_the_gain_of_an_epoch_is_recorded_and_is_one() -> None:
 def test_lambda_and_a_prior_that_looks_at_the_encoder_compose_with_it() -> None:
     for name in ("lambda-vae+semi-amortized", "vamp-prior+semi-amortized", "beta-vae+semi-amortized"):
         assert "strategy" in method_named(name).own_parts()
+    trained = refining(exponents=equalizer())
+    trained.fit()
+    assert all(bool(value.isfinite().all()) for value in everything(trained).values())
 
 
 # What is refused.
