@@ -63,7 +63,7 @@ class SemiAmortized:
     Source:
         Kim et al. 2018, arXiv:1802.02550, section 3, and Hjelm et al. 2016, arXiv:1511.06382. Deviations: the encoder
         gets no gradient through the steps (Kim et al.'s VAE+SVI, not their SA-VAE), for it would then be measured where
-        it was not trained to be good; natural gradients, whose one rate fits all models, stand for SGD with momentum.
+        it was not trained to be good; natural gradients, whose rate has no unit, stand for SGD with momentum.
     """
 
     draws_prior = False
@@ -90,18 +90,16 @@ class SemiAmortized:
             trainer: Whose model, objective and optimiser are used.
             batch: The data and the noise.
         """
-        pulls: list[Tensor] = []
-        before: list[Tensor] = []
+        of_encoder: list[tuple[Tensor, Tensor]] = []
 
         def improve(own: Law) -> Law:
             q, pull, loss = self._improved(trainer, batch, own)
-            pulls.append(pull)
-            before.append(loss)
+            of_encoder.append((pull, loss))
             return q
 
         trace = trainer.trace(batch, improve if self.steps else None)
         terms = trainer.objective(trace, batch.kl_weight)
-        for pull, loss in zip(pulls, before, strict=True):
+        for pull, loss in of_encoder:
             self.gain += loss - terms.loss.detach().mean()
             terms = replace(terms, loss=terms.loss + pull)
         return trainer.descend(trace, terms)
