@@ -110,6 +110,16 @@ def test_twenty_methods_stay_readable(labels: bool) -> None:
     assert whole.y0 <= box.y0 < box.y1 <= min(axis.get_window_extent(renderer).y0 for axis in figure.axes)
 
 
+def test_what_lies_above_a_frontier_stands_over_it_and_in_the_legend() -> None:
+    rows = crowd(True)
+    for row in rows[-2:]:
+        row |= {"nll_bound": 224.0 + rows.index(row) % 2, "nll_iw": 205.0}
+    figure = frontier_figure(rows)
+    assert [axis.get_title(loc="right") for axis in figure.axes] == ["above: 20 at 224"] * 2 + ["above: 20 at 205"] * 2
+    assert all(axis.get_ylim()[1] < 150 for axis in figure.axes)
+    assert figure.legends[0].get_texts()[-1].get_text().startswith("20 ")
+
+
 def test_runs_without_history_or_dimensions_draw_empty(tmp_path: Path) -> None:
     write_run(tmp_path, failure="the loss became NaN", images=False, epochs=3)
     (tmp_path / "history.json").unlink()

@@ -236,3 +236,25 @@ def test_twenty_methods_are_numbered_and_named(browser: Browser, tmp_path: Path)
     legend = browser.evaluate("[...document.querySelectorAll('#frontier-legend li')].map(l => l.textContent)")
     assert [line.split(maxsplit=1)[1] for line in legend] == [f"{number} method {number}" for number in range(1, 21)]
     assert quiet(browser)
+
+
+def test_a_method_far_above_the_frontiers_is_named_over_them(browser: Browser, tmp_path: Path) -> None:
+    folder = write_comparison(tmp_path, ("vae",), seeds=1, epochs=4, images=False)
+    row = read_json(folder / "table.json")[0]
+    bounds = (92.0, 95.0, 97.0, 99.0, 104.0, 224.3)
+    write_json(
+        folder / "table.json",
+        [
+            row | {"run": f"r{i}", "path": f"runs/r{i}", "label": f"method {i + 1}", "nll_bound": bound}
+            for i, bound in enumerate(bounds)
+        ],
+    )
+    visit(browser, folder)
+    assert (
+        browser.evaluate("document.getElementById('plot-frontier-0').layout.annotations[0].text") == "above: 6 at 224"
+    )
+    assert (
+        browser.evaluate("document.getElementById('plot-frontier-0').data.length") == 6
+    )  # the frontier and five points
+    assert browser.evaluate("document.querySelectorAll('#frontier-legend li').length") == 6
+    assert quiet(browser)

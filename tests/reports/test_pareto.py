@@ -61,3 +61,36 @@ def test_data_without_labels_have_no_panel_of_probes() -> None:
     rows = [row | {"linear_probe_accuracy": None} for row in ROWS]
     assert [[p.x.key for p in row] for row in frontier_panels(comparison_table(rows))] == [["active_units"]] * 2
     assert frontier_panels(comparison_table([planted("a", 7, None, None, 0.9)])) == ()
+
+
+def crowd(*bounds: float) -> list[dict]:
+    return [planted(str(i), 7 + i, bound, bound - 4, 0.9) for i, bound in enumerate(bounds)]
+
+
+def test_a_likelihood_far_above_the_others_is_named_and_not_drawn() -> None:
+    panel = frontier_panels(comparison_table(crowd(92.0, 95.0, 97.0, 99.0, 104.0, 224.3)))[0][0]
+    assert [point.index for point in panel.points] == [0, 1, 2, 3, 4]
+    assert panel.front == (0, 1, 2, 3, 4)
+    assert panel.note() == "above: 6 at 224"
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        (94.2, 94.5, 103.0, 117.0),  # one of four is no exception
+        (92.0, 95.0, 99.0, 180.0, 200.0, 220.0),  # nor is half of them
+        (92.0, 95.0, 97.0, 99.0, 104.0, 117.0),
+    ],
+)
+def test_otherwise_all_are_drawn(bounds: tuple[float, ...]) -> None:
+    panel = frontier_panels(comparison_table(crowd(*bounds)))[0][0]
+    assert (len(panel.points), panel.above, panel.note()) == (len(bounds), (), "")
+
+
+def test_panels_of_a_row_leave_out_the_same_methods() -> None:
+    rows = crowd(92.0, 95.0, 97.0, 99.0, 104.0, 224.3)
+    for row in rows[1:4]:
+        row["linear_probe_accuracy"] = None
+    units, probe = frontier_panels(comparison_table(rows))[0]
+    assert units.note() == probe.note() == "above: 6 at 224"
+    assert [point.index for point in probe.points] == [0, 4]

@@ -26,6 +26,7 @@ __all__ = [
     "theory_figure",
 ]
 
+_LONGEST = 37  # letters of a name: two columns of a legend then fit under two panels
 _SERIES = (
     ("loss", "training loss, nats"),
     ("reconstruction", "reconstruction, nats"),
@@ -125,7 +126,7 @@ def frontier_figure(rows: Iterable[Row]) -> Figure:
     """
     table = comparison_table(rows)
     panels = frontier_panels(table)
-    shown = sorted({point.index for row in panels for panel in row for point in panel.points})
+    shown = sorted({point.index for row in panels for panel in row for point in (*panel.points, *panel.above)})
     across = max(map(len, panels), default=1)
     with look():
         width = 3.6 + 1.5 * across
@@ -159,6 +160,7 @@ def _frontier_panel(axis: Axes, panel: Panel, outer: tuple[bool, bool]) -> None:
     if panel.x.scale != 1:
         axis.xaxis.set_major_formatter(lambda value, _place: f"{value * panel.x.scale:g}")
     axis.margins(0.12)
+    axis.set_title(panel.note(), loc="right", color="#555555", fontsize="small")
 
 
 def _write_numbers(figure: Figure, axis: Axes, panel: Panel) -> None:
@@ -174,7 +176,7 @@ def _named_point(axis: Axes, index: int, label: str) -> Line2D:
 
 
 def _legend_columns(labels: Sequence[str], width: float) -> int:
-    longest = max((min(len(label), 40) for label in labels), default=1)
+    longest = max((min(len(label), _LONGEST) for label in labels), default=1)
     return max(1, min(len(labels), int(14 * width) // (longest + 9)))  # 14 letters an inch, 9 for mark and number
 
 
@@ -283,7 +285,7 @@ def _dash(index: int) -> str | tuple[int, tuple[float, ...]]:
     return DASHES[index % len(DASHES)]
 
 
-def _short(label: str, most: int = 40) -> str:
+def _short(label: str, most: int = _LONGEST) -> str:
     # A dollar sign would start matplotlib's mathematics.
     return (label if len(label) <= most else f"{label[: most - 1]}…").replace("$", r"\$")
 

@@ -99,6 +99,8 @@ def _panel(panel: Panel) -> dict[str, Any]:
 
     return {
         "titles": [across, upright],
+        "note": panel.note(),
+        "above": [point.index for point in panel.above],
         "points": [
             {
                 "index": point.index,

@@ -1,7 +1,8 @@
 """Which methods nobody beats in both numbers at once: likelihood against what the code is good for."""
 
 import math
-from collections.abc import Sequence
+import statistics
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lambda_vae.reports.columns import COLUMNS, Column
@@ -41,16 +42,23 @@ class Panel:
         y: The quantity upright, in nats.
         points: The methods that have both.
         front: Which of `points` are on the frontier, from left to right.
+        above: Methods left out of `points`: so far above the others that these would lie on one line.
     """
 
     x: Column
     y: Column
     points: tuple[Point, ...]
     front: tuple[int, ...]
+    above: tuple[Point, ...] = ()
 
     def titles(self) -> tuple[str, str]:
         """Return what stands along the axes, across and upright."""
         return f"{_AXIS[self.x.key]} (more is better)", f"{_AXIS[self.y.key]}, nats (less is better)"
+
+    def note(self) -> str:
+        """Return which methods lie above the picture and where; empty if none."""
+        found = ", ".join(f"{point.index + 1} at {point.place[1]:.0f}" for point in self.above)
+        return f"above: {found}" if found else ""
 
 
 _AXIS = {
@@ -85,9 +93,26 @@ def frontier_panels(table: Table) -> tuple[tuple[Panel, ...], ...]:
 def _panel(table: Table, x: Column, y: Column) -> Panel:
     points = [Point(index, line.cell(x.key), line.cell(y.key)) for index, line in enumerate(table.lines)]
     points = [point for point in points if known(point.x) and known(point.y)]
+    # Of all methods, not of those with this x: the panels of a row share their axis.
+    cells = [line.cell(y.key) for line in table.lines]
+    ceiling = _ceiling(float(cell.mean or 0.0) for cell in cells if known(cell))
+    above = [point for point in points if point.place[1] > ceiling]
+    points = [point for point in points if point.place[1] <= ceiling]
     places = [point.place for point in points]
     front = pareto_front([place[0] for place in places], [place[1] for place in places])
-    return Panel(x, y, tuple(points), tuple(front))
+    return Panel(x, y, tuple(points), tuple(front), tuple(above))
+
+
+def _ceiling(values: Iterable[float]) -> float:
+    """How high a picture of likelihoods reaches: five times as far above the best as the median is.
+
+    If more than a fifth of the values lie higher, they are no exceptions, and the picture holds them all.
+    """
+    ranked = sorted(values)
+    if not ranked:
+        return math.inf
+    ceiling = ranked[0] + 5 * (statistics.median(ranked) - ranked[0])
+    return ceiling if 5 * sum(value > ceiling for value in ranked) <= len(ranked) else math.inf
 
 
 def pareto_front(units: Sequence[float], bounds: Sequence[float]) -> list[int]:

@@ -108,11 +108,14 @@ function frontier(panel, plot) {
   });
   const [across, upright] = panel.titles;
   // In two lines: the longer names do not fit beside so low a plot.
-  return [traces, layout(across, upright.replace(" (", "<br>("), { xaxis: { range: ranges.x }, yaxis: { range: ranges.y } })];
+  const note = { text: panel.note, xref: "paper", yref: "paper", x: 1, y: 1, xanchor: "right", yanchor: "bottom", showarrow: false };
+  return [traces, layout(across, upright.replace(" (", "<br>("), {
+    xaxis: { range: ranges.x }, yaxis: { range: ranges.y }, annotations: panel.note ? [note] : [],
+  })];
 }
 
 function frontiers() {
-  const shown = [...new Set(data.panels.flatMap((panel) => panel.points.map((p) => p.index)))].sort((a, b) => a - b);
+  const shown = [...new Set(data.panels.flatMap((panel) => [...panel.points.map((p) => p.index), ...panel.above]))].sort((a, b) => a - b);
   $("frontier-legend").replaceChildren(...shown.map((index) => {
     const item = document.createElement("li"), mark = document.createElement("span");
     mark.textContent = `${GLYPHS[symbol(index)]} ${index + 1}`;
