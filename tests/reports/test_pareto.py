@@ -67,11 +67,14 @@ def crowd(*bounds: float) -> list[dict]:
     return [planted(str(i), 7 + i, bound, bound - 4, 0.9) for i, bound in enumerate(bounds)]
 
 
+FAR = (92.0, 93.0, 94.0, 95.0, 96.0, 97.0, 98.0, 99.0, 104.0, 224.3)
+
+
 def test_a_likelihood_far_above_the_others_is_named_and_not_drawn() -> None:
-    panel = frontier_panels(comparison_table(crowd(92.0, 95.0, 97.0, 99.0, 104.0, 224.3)))[0][0]
-    assert [point.index for point in panel.points] == [0, 1, 2, 3, 4]
-    assert panel.front == (0, 1, 2, 3, 4)
-    assert panel.note() == "above: 6 at 224"
+    panel = frontier_panels(comparison_table(crowd(*FAR)))[0][0]
+    assert [point.index for point in panel.points] == list(range(9))
+    assert panel.front == tuple(range(9))
+    assert panel.note() == "above: 10 at 224"
 
 
 @pytest.mark.parametrize(
@@ -80,6 +83,7 @@ def test_a_likelihood_far_above_the_others_is_named_and_not_drawn() -> None:
         (94.2, 94.5, 103.0, 117.0),  # one of four is no exception
         (92.0, 95.0, 99.0, 180.0, 200.0, 220.0),  # nor is half of them
         (92.0, 95.0, 97.0, 99.0, 104.0, 117.0),
+        (89.0, 89.4, 89.6, 90.3, 90.6, 90.8, 91.3, 91.7, 94.7, 97.9, 110.0),  # the others fill two fifths of the height
     ],
 )
 def test_otherwise_all_are_drawn(bounds: tuple[float, ...]) -> None:
@@ -88,9 +92,9 @@ def test_otherwise_all_are_drawn(bounds: tuple[float, ...]) -> None:
 
 
 def test_panels_of_a_row_leave_out_the_same_methods() -> None:
-    rows = crowd(92.0, 95.0, 97.0, 99.0, 104.0, 224.3)
+    rows = crowd(*FAR)
     for row in rows[1:4]:
         row["linear_probe_accuracy"] = None
     units, probe = frontier_panels(comparison_table(rows))[0]
-    assert units.note() == probe.note() == "above: 6 at 224"
-    assert [point.index for point in probe.points] == [0, 4]
+    assert units.note() == probe.note() == "above: 10 at 224"
+    assert [point.index for point in probe.points] == [0, 4, 5, 6, 7, 8]

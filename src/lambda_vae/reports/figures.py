@@ -26,7 +26,7 @@ __all__ = [
     "theory_figure",
 ]
 
-_LONGEST = 37  # letters of a name: two columns of a legend then fit under two panels
+_LONGEST = 38  # letters of a name: two columns of a legend then fit under two panels
 _SERIES = (
     ("loss", "training loss, nats"),
     ("reconstruction", "reconstruction, nats"),
@@ -177,7 +177,7 @@ def _named_point(axis: Axes, index: int, label: str) -> Line2D:
 
 def _legend_columns(labels: Sequence[str], width: float) -> int:
     longest = max((min(len(label), _LONGEST) for label in labels), default=1)
-    return max(1, min(len(labels), int(14 * width) // (longest + 9)))  # 14 letters an inch, 9 for mark and number
+    return max(1, min(len(labels), int(14 * width) // (longest + 8)))  # 14 letters an inch, 8 for mark and number
 
 
 def exponent_figure(runs: Iterable[RunRecord]) -> Figure:

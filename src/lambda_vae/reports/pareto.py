@@ -106,13 +106,15 @@ def _panel(table: Table, x: Column, y: Column) -> Panel:
 def _ceiling(values: Iterable[float]) -> float:
     """How high a picture of likelihoods reaches: five times as far above the best as the median is.
 
-    If more than a fifth of the values lie higher, they are no exceptions, and the picture holds them all.
+    It holds all if that would cut off more than a tenth of them, or if the others fill two fifths of its height anyway.
     """
     ranked = sorted(values)
     if not ranked:
         return math.inf
-    ceiling = ranked[0] + 5 * (statistics.median(ranked) - ranked[0])
-    return ceiling if 5 * sum(value > ceiling for value in ranked) <= len(ranked) else math.inf
+    best, worst = ranked[0], ranked[-1]
+    ceiling = best + 5 * (statistics.median(ranked) - best)
+    kept = [value for value in ranked if value <= ceiling]
+    return ceiling if 10 * len(kept) >= 9 * len(ranked) and kept[-1] - best < 0.4 * (worst - best) else math.inf
 
 
 def pareto_front(units: Sequence[float], bounds: Sequence[float]) -> list[int]:
