@@ -76,6 +76,12 @@ def killing(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
     def die() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
+    def handed_over(tensors: Tensors, path: Path, metadata: dict[str, str]) -> None:
+        if next(calls) == 2:
+            path.with_name(".tmpAw1zFW").touch()  # safetensors' own, which it renames once whole
+            die()
+        write(tensors, path, metadata=metadata)
+
     def half_written(tensors: Tensors, path: Path, metadata: dict[str, str]) -> None:
         write(tensors, path, metadata=metadata)
         if next(calls) == 2:
@@ -89,6 +95,7 @@ def killing(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
         return lambda *arguments: (function(*arguments), die() if next(calls) == 2 else None)[0]
 
     {
+        "in safetensors": lambda: monkeypatch.setattr(checkpoints, "save_file", handed_over),
         "half written": lambda: monkeypatch.setattr(checkpoints, "save_file", half_written),
         "not flushed": lambda: monkeypatch.setattr(files.os, "fsync", before(flush)),
         "not renamed": lambda: monkeypatch.setattr(files.os, "replace", before(rename)),
@@ -102,7 +109,14 @@ def train_and_die(folder: str, moment: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("moment", "newest"), [("half written", 2), ("not flushed", 2), ("not renamed", 2), ("renamed, not pruned", 3)]
+    ("moment", "newest"),
+    [
+        ("in safetensors", 2),
+        ("half written", 2),
+        ("not flushed", 2),
+        ("not renamed", 2),
+        ("renamed, not pruned", 3),
+    ],
 )
 def test_death_while_a_checkpoint_is_written_leaves_the_one_before(
     moment: str, newest: int, undisturbed: Tensors, tmp_path: Path, processes: ForkServerContext
@@ -114,6 +128,6 @@ def test_death_while_a_checkpoint_is_written_leaves_the_one_before(
     path = checkpoints.latest(tmp_path)
     assert path == checkpoints.path_of(tmp_path, newest, 0)
     assert checkpoints.load(path).state["epoch"] == newest
-    assert len(list(tmp_path.glob(".*.tmp.safetensors"))) == (newest == 2)
+    assert len(list(tmp_path.glob(".*"))) == (newest == 2)
     assert differing(finished(tmp_path, processes), undisturbed) == []
     assert list(tmp_path.glob(".*")) == []

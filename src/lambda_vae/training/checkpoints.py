@@ -22,6 +22,8 @@ _FORMAT = "lambda-vae checkpoint 2"
 _WITHOUT_HASH = "lambda-vae checkpoint 1"
 _REMEDY = "remove it to go on from the checkpoint before it"
 _NAME = re.compile(r"epoch-(\d{5})-step-(\d{7})\.safetensors")
+# What a process killed while it writes leaves: our file before its renaming, and, from 0.8 on, safetensors' own.
+_LEFTOVERS = (".*.tmp.safetensors", ".tmp??????")
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +134,9 @@ def prune(folder: Path, keep_epochs: frozenset[int] = frozenset(), newest: int =
     for epoch, step, path in positions[:-newest]:
         if not (step == 0 and epoch in keep_epochs):
             path.unlink(missing_ok=True)
-    for leftover in folder.glob(".*.tmp.safetensors"):
-        leftover.unlink(missing_ok=True)
+    for pattern in _LEFTOVERS:
+        for leftover in folder.glob(pattern):
+            leftover.unlink(missing_ok=True)
 
 
 def flatten(prefix: str, state: Mapping[Any, Any]) -> dict[str, Tensor]:
