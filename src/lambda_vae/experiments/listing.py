@@ -28,12 +28,13 @@ def methods_table() -> Table:
 
 
 def tuned_table(found: Tuned) -> Table:
-    """Return what a search tried, by delta, the winner marked.
+    """Return what a search tried, by delta, the winner marked; if these runs do not tell one delta from another, that.
 
     Args:
         found: What it found.
     """
-    table = Table(title="Tried, measured on the validation split")
+    caption = None if found.tells_delta else "These runs do not tell one δ from another; train for more epochs."
+    table = Table(title="Tried, measured on the validation split", caption=caption)
     for heading in ("", "δ", "released", "NLL bound", "AU", "SNR capacity"):
         table.add_column(heading, justify="right")
     for point, outcome in sorted(found.outcomes.items(), key=lambda pair: (pair[0].release_epochs, pair[0].delta)):

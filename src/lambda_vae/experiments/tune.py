@@ -38,6 +38,15 @@ class Tuned:
     outcomes: dict[Point, Outcome]
     config: RunConfig
 
+    @property
+    def tells_delta(self) -> bool:
+        """Whether some delta, released like the winner, came to another outcome (two decimals); true if none was tried.
+
+        False after too few epochs, for instance: as long as λ stands at its upper limit, every delta is the same run.
+        """
+        alike = [one for point, one in self.outcomes.items() if point.release_epochs == self.point.release_epochs]
+        return len(alike) < 2 or len({tuple(round(value, 2) for value in asdict(one).values()) for one in alike}) > 1
+
 
 def tune(
     base: RunConfig,
