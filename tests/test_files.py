@@ -57,6 +57,15 @@ def test_temporary_file_is_hidden_beside_and_keeps_the_ending(tmp_path: Path) ->
         temporary.touch()
 
 
+def test_a_saver_that_renames_a_private_file_of_its_own_leaves_one_that_others_may_read(tmp_path: Path) -> None:
+    (tmp_path / "ordinary").touch()
+    with replacing(tmp_path / "weights.safetensors") as temporary:
+        own = tmp_path / "own"
+        own.touch(mode=0o600)
+        own.replace(temporary)
+    assert (tmp_path / "weights.safetensors").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
 def test_json_comes_back(tmp_path: Path) -> None:
     value = {"name": "λ-VAE", "list": [1, 2.5, None, True], "nested": {"x": []}}
     write_json(tmp_path / "a.json", value)

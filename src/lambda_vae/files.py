@@ -15,7 +15,7 @@ __all__ = ["json_text", "read_json", "replacing", "write_atomic", "write_json"]
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is flushed to disk and renamed onto `path`, else removed.
+    """Yield an empty file beside `path`; on success it is flushed to disk and renamed onto `path`, else removed.
 
     Args:
         path: The final place; its folder is made if needed.
@@ -32,7 +32,11 @@ def replacing(path: Path) -> Iterator[Path]:
     # The ending stays last: savers such as numpy's append one of their own otherwise.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         yield temporary
+        # A saver that renames a file of its own onto it, as safetensors 0.8 does, leaves one for the owner alone.
+        temporary.chmod(mode)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

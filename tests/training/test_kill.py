@@ -128,6 +128,6 @@ def test_death_while_a_checkpoint_is_written_leaves_the_one_before(
     path = checkpoints.latest(tmp_path)
     assert path == checkpoints.path_of(tmp_path, newest, 0)
     assert checkpoints.load(path).state["epoch"] == newest
-    assert len(list(tmp_path.glob(".*"))) == (newest == 2)
+    assert len(list(tmp_path.glob(".*.tmp.safetensors"))) == (newest == 2)
     assert differing(finished(tmp_path, processes), undisturbed) == []
     assert list(tmp_path.glob(".*")) == []
