@@ -89,7 +89,8 @@ def test_causes_say_what_they_could_not_be_judged_from():
         model.encode, lambda x, z: torch.distributions.Laplace(z @ model.weights.T, NOISE).log_prob(x).sum(1), model.x
     )
     assert report.residual is None
-    assert "could not be measured" in report.findings[1].explanation
+    assert report.causes[1] == "undetermined"
+    assert "was not searched" in report.findings[1].explanation
     assert any("no history" in text for text in report.caveats)
     assert all(text in str(report) for text in report.caveats)
 

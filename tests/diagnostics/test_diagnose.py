@@ -48,7 +48,7 @@ def test_more_dimensions_than_factors_is_no_signal():
     assert outcome(report) == [*HEALTHY, *[("collapsed", "no signal")] * 3]
     assert report.active_units == 3
     assert report.near_prior == 3
-    assert report.cause_counts == {"gradient imbalance": 0, "information gap": 0, "no signal": 3}
+    assert {cause: count for cause, count in report.cause_counts.items() if count} == {"no signal": 3}
 
 
 def test_factor_that_the_decoder_ignores_is_gradient_imbalance():
@@ -60,7 +60,10 @@ def test_factor_that_the_decoder_ignores_is_gradient_imbalance():
 def test_one_factor_left_for_three_silent_dimensions():
     true, used = planted([*THREE, 3.0, 0.0, 0.0]), planted([*THREE, 0.0, 0.0, 0.0])
     report = run(linear_vae(used), draw(true, 2000))
-    assert report.cause_counts == {"gradient imbalance": 1, "information gap": 0, "no signal": 2}
+    assert {cause: count for cause, count in report.cause_counts.items() if count} == {
+        "gradient imbalance": 1,
+        "no signal": 2,
+    }
 
 
 @pytest.mark.parametrize(("factor", "cause"), [(3.0, "gradient imbalance"), (0.0, "no signal")])

@@ -7,14 +7,14 @@ import torch
 from lambda_vae.diagnostics.dimension import Cause, DimensionState, Label, Thresholds, Verdict
 from lambda_vae.diagnostics.explain import summary
 from lambda_vae.diagnostics.residual import ResidualSignal
-from lambda_vae.diagnostics.sharpness import sharpness_cost
+from lambda_vae.diagnostics.sharpness import scale_cost, sharpness_cost
 from lambda_vae.diagnostics.verdict import verdicts
 
-NOTHING_LEFT = ResidualSignal(0, 1.1, 1.3)
+NOTHING_LEFT = ResidualSignal((), 1.1, 1.3)
 
 
 def room_for(directions):
-    return ResidualSignal(directions, 4.0, 1.3)
+    return ResidualSignal((4.0,) * directions, 4.0, 1.3)
 
 
 def healthy(information=8.0):
@@ -56,7 +56,7 @@ def test_threshold_itself_is_collapsed():
     [
         (dead(), NOTHING_LEFT, Cause.NO_SIGNAL),
         (dead(), room_for(1), Cause.IMBALANCE),
-        (dead(), None, Cause.NO_SIGNAL),
+        (dead(), None, Cause.UNDETERMINED),
         (OUTWEIGHED, None, Cause.IMBALANCE),
         (OUTWEIGHED, NOTHING_LEFT, Cause.IMBALANCE),
         (DROWNED, None, Cause.GAP),
@@ -112,7 +112,7 @@ def test_sentences_on_an_imbalance_fit_their_case():
 
 def test_first_epoch_is_the_random_start_and_proves_nothing():
     start = replace(healthy(), epoch=1)
-    assert one(dead(), None, [start, dead()]).cause is Cause.NO_SIGNAL
+    assert one(dead(), None, [start, dead()]).cause is Cause.UNDETERMINED
     assert one(dead(), None, [start, OUTWEIGHED, dead()]).cause is Cause.IMBALANCE
 
 
@@ -143,14 +143,85 @@ def test_nan_in_gives_no_verdict(field):
     assert "could not be measured" in summary([verdict])
 
 
-def test_over_sharp_is_flagged_for_noise_and_for_scale():
-    narrow = DimensionState(0.9, 0.1, 0.2, 2.0, gradient=-0.9)
+def test_without_gradients_a_dimension_is_judged_by_its_mean_alone():
+    silent = {"decoder_capacity": math.nan, "gradient": math.nan, "ratio": math.nan, "differentiated": False}
+    active = one(DimensionState(**{"signal_power": 0.9, "sampling_std": 0.1, **silent}), NOTHING_LEFT)
+    assert (active.label, active.cause) == (Label.ACTIVE, None)
+    assert "was not measured" in active.explanation
+    dead = one(DimensionState(**{"signal_power": 0.001, "sampling_std": 1.0, **silent}))
+    assert (dead.label, dead.cause) == (Label.COLLAPSED, Cause.UNDETERMINED)
+
+
+def test_over_sharp_is_said_of_noise_and_not_of_scale():
+    narrow = one(DimensionState(0.9, 0.1, 0.2, 2.0, gradient=-0.9))
+    assert (narrow.label, narrow.cause) == (Label.OVER_SHARP, None)
+    assert "nats" in narrow.explanation
     wide = DimensionState(9.0, 0.5, 1.0, 2.0, gradient=-1.5)
     shifted = DimensionState(0.75, 0.5, 1.0, 2.0, mean=2.0, gradient=-1.5)
-    for state in (narrow, wide, shifted):
+    fixed_noise = DimensionState(50.0, 1.0, 1.0, 2.0, gradient=-1.0)
+    for state in (wide, shifted, fixed_noise):
         verdict = one(state)
-        assert (verdict.label, verdict.cause) == (Label.OVER_SHARP, None)
-        assert f"{sharpness_cost(state):.2f} nats" in verdict.explanation
+        assert verdict.label is Label.ACTIVE
+        assert f"costs {scale_cost(state):.2f} nats" in verdict.explanation
+    assert "scale" not in one(healthy()).explanation
+
+
+@pytest.mark.parametrize(
+    ("variance", "kl_weight", "cause"),
+    [
+        (0.5, 1.0, Cause.NOISE),
+        (0.99, 3.0, Cause.NOISE),
+        (1.5, 3.0, Cause.IMBALANCE),
+        (3.5, 3.0, Cause.IMBALANCE),
+        # at a weight of 0.3 a direction of half the noise lives
+        (0.5, 0.3, Cause.IMBALANCE),
+        (0.2, 0.3, Cause.NOISE),
+    ],
+)
+def test_a_direction_below_the_assumed_noise_is_decoder_noise(variance, kl_weight, cause):
+    left = ResidualSignal((variance,), variance, 0.1, noise=0.05, noise_std=2.0)
+    verdict = one(replace(dead(), kl_weight=kl_weight), left)
+    assert verdict.cause is cause
+    if cause is Cause.NOISE:
+        assert f"has std {2 * variance**0.5:.3g}" in verdict.explanation
+        assert f"below {2 * (variance / kl_weight) ** 0.5:.3g}" in verdict.explanation
+        assert f"{2 * 0.05**0.5:.3g} fits" in verdict.explanation
+    if 1.0 < variance <= kl_weight:
+        assert "lives only at a KL weight below that" in verdict.explanation
+
+
+def test_strongest_directions_go_first_and_one_a_site():
+    left = ResidualSignal((5.0, 0.9, 0.8), 5.0, 0.1, noise=0.05)
+    assert [verdict.cause for verdict in verdicts([dead()] * 4, left)] == [
+        Cause.IMBALANCE,
+        Cause.NOISE,
+        Cause.NOISE,
+        Cause.NO_SIGNAL,
+    ]
+    assert [verdict.cause for verdict in verdicts([dead()] * 3, left, sites=2)] == [
+        Cause.IMBALANCE,
+        Cause.NOISE,
+        Cause.NO_SIGNAL,
+    ]
+
+
+def test_what_too_few_examples_could_hide_is_undetermined():
+    few = replace(NOTHING_LEFT, unseen=1.1, examples=300, features=4000)
+    verdict = one(dead(), few)
+    assert verdict.cause is Cause.UNDETERMINED
+    assert "300 examples of 4000 features one worth 1.1 nats could hide" in verdict.explanation
+    assert one(dead(), replace(few, unseen=0.4)).cause is Cause.NO_SIGNAL
+
+
+def test_a_constant_code_that_pays_is_named_with_its_nats():
+    constant = DimensionState(0.0, 0.3, 0.0, 0.5, mean=2.0, kl=5.5)
+    verdict = one(constant, NOTHING_LEFT)
+    assert verdict.cause is Cause.NO_SIGNAL
+    assert "pays 5.50 nats of KL for a code that is the same for every example" in verdict.explanation
+    assert summary([verdict], [constant]).endswith(
+        "1 collapsed (1 no signal), and 1 of these pays 5.5 nats of KL for nothing."
+    )
+    assert "pays" not in one(dead(), NOTHING_LEFT).explanation
 
 
 def test_over_sharp_gives_a_noisy_gradient_the_benefit_of_the_doubt():
@@ -194,9 +265,13 @@ def test_sharpness_of_nothing_is_infinite_and_of_nan_is_nan():
 
 
 def test_active_dimension_that_the_decoder_ignores_is_named():
-    deaf = DimensionState(0.2, 0.9, 0.0, 0.001)
-    assert "does not react" in one(deaf).explanation
+    ignored = DimensionState(0.2, 0.9, 0.0, 0.001)
+    assert "does not react" in one(ignored).explanation
+    # a curvature of 0.05 nats where the encoder sends a signal worth 0.25
+    assert "does not react" in one(replace(ignored, gradient=-0.045)).explanation
+    assert "does not react" not in one(replace(ignored, gradient=-0.18)).explanation
     assert "does not react" not in one(healthy()).explanation
+    assert "does not react" not in one(healthy(0.02)).explanation
 
 
 def test_thresholds_are_the_callers():

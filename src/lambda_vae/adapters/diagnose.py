@@ -45,6 +45,7 @@ def diagnose(
     iw_samples: int = 64,
     batch_size: int = 500,
     generator: torch.Generator | None = None,
+    kl_weight: float | None = None,
     history: Mapping[str, Any] | CollapseMonitor | None = None,
     thresholds: Thresholds | None = None,
 ) -> CollapseReport: ...
@@ -65,7 +66,8 @@ def diagnose(*given: Any, **options: Any) -> CollapseReport:
         options: Those of `lambda_vae.diagnostics.diagnose`; with two callables: `dim`, what a dimension is ("channel":
             the last axis of [B, D] and [B, T, D], the first of maps; "site": every number; or an axis); `exponent`,
             lambda of each dimension, or the `equalizer` itself; `delta`; `iw_samples`; `batch_size` of a tensor;
-            `generator`; `history` of the training, such as a `CollapseMonitor`; `thresholds`.
+            `generator`; `kl_weight` of the training's loss; `history` of the training, such as a `CollapseMonitor`;
+            `thresholds`.
 
     Raises:
         InputError: Whatever would make the report wrong, in one sentence with the line to change.
@@ -108,6 +110,7 @@ def _diagnose_foreign(
     iw_samples: int = 64,
     batch_size: int = 500,
     generator: torch.Generator | None = None,
+    kl_weight: float | None = None,
     history: Mapping[str, Any] | CollapseMonitor | None = None,
     thresholds: Thresholds | None = None,
 ) -> CollapseReport:
@@ -132,11 +135,12 @@ def _diagnose_foreign(
             exponent=_over_sites(exponent, vae),
             delta=delta,
             iw_samples=iw_samples,
+            kl_weight=kl_weight,
             history=history.history if isinstance(history, CollapseMonitor) else history,
             thresholds=thresholds,
             sites=vae.latents.sites,
         )
-    return replace(report, notes=_notes(vae))
+    return replace(report, notes=(*report.notes, *_notes(vae)))
 
 
 def _first(batches: Iterable[Tensor]) -> Tensor:

@@ -29,6 +29,7 @@ from lambda_vae.diagnostics.gradients import (
     reconstruction_gradient,
 )
 from lambda_vae.diagnostics.information import capacity_lost, predicted_snr_capacity, snr_capacity
+from lambda_vae.diagnostics.kl_weight import kl_weight_of
 from lambda_vae.diagnostics.likelihood import importance_estimates, likelihood_features, likelihood_readings
 from lambda_vae.diagnostics.measurable import Measurable
 from lambda_vae.diagnostics.moments import Moments, moments_of
@@ -36,7 +37,7 @@ from lambda_vae.diagnostics.pooling import pooled, with_sums
 from lambda_vae.diagnostics.report import CollapseReport, DimensionReadings
 from lambda_vae.diagnostics.representation import Accuracy, Codes, knn_accuracy, linear_probe_accuracy
 from lambda_vae.diagnostics.residual import residual_signal
-from lambda_vae.diagnostics.states import history_states, states_of
+from lambda_vae.diagnostics.states import history_states, states_of, strongest_sites
 from lambda_vae.diagnostics.sweep import Batches, Data, as_found
 from lambda_vae.diagnostics.verdict import verdicts
 from lambda_vae.errors import InputError
@@ -66,6 +67,7 @@ def diagnose(
     iw_samples: int = 64,
     batch_size: int = 500,
     generator: torch.Generator | None = None,
+    kl_weight: float | None = None,
     history: Mapping[str, Any] | None = None,
     test_labels: Labels | None = None,
     train_x: Data | None = None,
@@ -84,6 +86,8 @@ def diagnose(
         iw_samples: K of the importance-weighted estimate, and samples behind the reconstruction.
         batch_size: Examples at a time, for a tensor.
         generator: The source of chance; without one, a fresh one with seed 0.
+        kl_weight: What the training objective multiplied the KL term by; None for what the history or the gradients
+            say.
         history: `history.json` of the training, which tells causes best.
         test_labels: With `train_x` and `train_labels`, for the accuracy of probes; a row of labels for every row of
             data.
@@ -109,6 +113,7 @@ def diagnose(
             exponent=lambda_,
             delta=delta,
             iw_samples=iw_samples,
+            kl_weight=kl_weight,
             history=history,
             thresholds=limits,
             codes=codes,
@@ -127,6 +132,7 @@ def examine(
     exponent: Float[Tensor, " D"] | None = None,
     delta: float | None = None,
     iw_samples: int = 64,
+    kl_weight: float | None = None,
     history: Mapping[str, Any] | None = None,
     thresholds: Thresholds | None = None,
     sites: int = 1,
@@ -141,6 +147,8 @@ def examine(
         exponent: lambda; None for the plain VAE.
         delta: Of the run, for the predicted capacity.
         iw_samples: K.
+        kl_weight: What the training objective multiplied the KL term by; None for what the history or, clearly not 1,
+            the gradients of the dimensions in use say.
         history: Of the training.
         thresholds: Of the verdicts.
         sites: Neighbours in the code that make up one dimension of the report.
@@ -155,23 +163,35 @@ def examine(
     each = _read(seen.dimensions, exponent, delta, limits)
     resting = seen.dimensions.mean["mu"]
     residual = residual_signal(
-        vae, batches, each.active, resting, exponent, margin=limits.residual_margin, generator=generator
+        vae,
+        batches,
+        each.active,
+        resting,
+        exponent,
+        margin=limits.residual_margin,
+        examples=seen.dimensions.count,
+        generator=generator,
     )
-    readings, mean = each, resting
+    ratio = each.gradient_ratio.ratio
+    weight = kl_weight_of(ratio.value, ratio.stderr, each.active, each.std_mean.value, kl_weight, history)
+    readings, states = each, states_of(each, resting, weight.judged)
     if sites > 1:
         typical = pooled(seen.dimensions, sites)
         lambda_ = None if exponent is None else exponent[::sites]
-        readings, mean = with_sums(_read(typical, lambda_, delta, limits), each, sites), typical.mean["mu"]
-    past = history_states(history, len(mean))
+        readings = with_sums(_read(typical, lambda_, delta, limits), each, sites)
+        states = strongest_sites(states_of(readings, typical.mean["mu"], weight.judged), states, limits.active)
+        readings = replace(readings, active=readings.active | each.active.view(-1, sites).any(1))
+    past = history_states(history, len(states))
     return CollapseReport(
         examples=seen.dimensions.count,
         likelihood=likelihood_readings(seen.likelihood),
         importance=importance_estimates(seen.likelihood, iw_samples),
         dimensions=readings,
-        findings=verdicts(states_of(readings, mean, history), residual, past, limits, sites),
+        findings=verdicts(states, residual, past, limits, sites),
         residual=residual,
         directions=_directions(seen, limits),
         judged_from_history=past is not None,
+        notes=() if weight.note is None else (weight.note,),
     )
 
 

@@ -25,7 +25,9 @@ class Cause(StrEnum):
 
     IMBALANCE = "gradient imbalance"
     GAP = "information gap"
+    NOISE = "decoder noise"
     NO_SIGNAL = "no signal"
+    UNDETERMINED = "undetermined"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,9 @@ class Thresholds:
         sharpness: Nats of the valid bound that make a dimension over-sharp.
         errors: Standard errors given in a dimension's favour.
         residual_margin: How far above chance a direction of the residual must be.
+        unseen: Nats that a direction of the data may be worth and go unseen among so few examples before "no signal"
+            becomes "undetermined".
+        idle_kl: Nats of KL from which a dimension whose mean does not move is said to pay for nothing.
     """
 
     active: float = ACTIVE_THRESHOLD
@@ -53,6 +58,8 @@ class Thresholds:
     sharpness: float = 0.25
     errors: float = 2.0
     residual_margin: float = 1.2
+    unseen: float = 0.5
+    idle_kl: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,10 @@ class DimensionState:
         gradient_stderr: Its standard error.
         ratio_stderr: Of rho.
         kl_weight: What the training objective multiplied the KL term by.
+        kl: KL(q || p) of the dimension, nats.
+        differentiated: Whether the likelihood gave gradients; without, a dimension is judged by its mean alone.
+        sites: Of the dimension, and
+        sites_in_use: those whose own S is above the threshold, where the typical one's is not.
         epoch: Of the history; None is the finished model.
     """
 
@@ -81,6 +92,10 @@ class DimensionState:
     gradient_stderr: float = 0.0
     ratio_stderr: float = 0.0
     kl_weight: float = 1.0
+    kl: float = 0.0
+    differentiated: bool = True
+    sites: int = 1
+    sites_in_use: int = 0
     epoch: int | None = None
 
     def at_work(self, thresholds: Thresholds) -> bool:
@@ -101,11 +116,21 @@ class DimensionState:
         """H = max(0, -g)/s: the signal-to-noise ratio that the decoder's reaction would be worth."""
         return max(0.0, -self.gradient) / self.sampling_std
 
+    def ignored(self, thresholds: "Thresholds") -> bool:
+        """Return whether the decoder reacts to it by far less than the encoder sends.
+
+        Args:
+            thresholds: Of a decoder at work, and of what is far less.
+        """
+        few = min(thresholds.decoder, thresholds.supply * self.supply)
+        return math.isfinite(self.gradient) and self.demand <= few
+
     @property
     def measured(self) -> bool:
-        """Whether all numbers that a verdict needs are there. The ratio may be undefined: at sigma = 1 it is 0/0."""
+        """Whether all numbers that a label needs are there. The ratio may be undefined: at sigma = 1 it is 0/0."""
+        needed = (self.signal_power, self.sampling_std, self.mean)
         return all(
-            map(math.isfinite, (self.signal_power, self.sampling_std, self.decoder_capacity, self.mean, self.gradient))
+            map(math.isfinite, (*needed, self.decoder_capacity, self.gradient) if self.differentiated else needed)
         )
 
 

@@ -3,14 +3,21 @@
 import math
 from collections.abc import Sequence
 
-from lambda_vae.diagnostics.dimension import Cause, Judgement, Label, Thresholds, Verdict
-from lambda_vae.diagnostics.sharpness import sharpness_cost
+from lambda_vae.diagnostics.dimension import Cause, DimensionState, Judgement, Label, Thresholds, Verdict
+from lambda_vae.diagnostics.residual import ResidualSignal
+from lambda_vae.diagnostics.sharpness import scale_cost, sharpness_cost
 
 __all__ = ["explain", "summary"]
 
 
 def explain(
-    label: Label, cause: Cause | None, judgement: Judgement, limits: Thresholds, *, searched: bool = True
+    label: Label,
+    cause: Cause | None,
+    judgement: Judgement,
+    limits: Thresholds,
+    *,
+    residual: ResidualSignal | None = None,
+    claim: float | None = None,
 ) -> str:
     """Return one sentence on a dimension.
 
@@ -19,13 +26,14 @@ def explain(
         cause: Of a collapse, else None.
         judgement: Its numbers.
         limits: The thresholds in use.
-        searched: Whether the data were searched for what the other dimensions leave.
+        residual: What the other dimensions leave in the data; None where that was not searched.
+        claim: Variance of the direction that it could carry, in units of the noise that the likelihood assumes.
     """
     now = judgement.now
     if label is Label.NOT_MEASURED:
         return "Not measured: at least one of its numbers is not finite."
     if cause is not None:
-        return _explain_collapse(cause, judgement, limits, searched)
+        return f"Collapsed, {cause}: {_why(cause, judgement, limits, residual, claim)}{_idle(now, limits)}."
     capacity = 0.5 * math.log1p(now.signal_power / now.sampling_std**2)
     if label is Label.OVER_SHARP:
         cost = sharpness_cost(now, limits.errors)
@@ -33,60 +41,105 @@ def explain(
             f"Over-sharp: it carries {capacity:.2f} nats at a noise of {now.sampling_std:.3f}; its best scale "
             f"and noise would lower the valid bound by about {cost:.2f} nats."
         )
-    deaf = "" if now.demand > limits.encoder else "; but the decoder does not react to it"
+    if math.isnan(now.gradient):
+        ignored = "; how the decoder reacts was not measured"
+    else:
+        ignored = "; but the decoder does not react to it" if now.ignored(limits) else ""
+    where = f"at {now.sites_in_use} of its {now.sites} sites " if now.sites_in_use else ""
+    stray = scale_cost(now)
+    scale = (
+        f"; its codes, of mean {now.mean:.2f} and variance {now.signal_power + now.sampling_std**2:.3g}, do not fit "
+        f"the prior's scale, which costs {stray:.2f} nats"
+        if stray > limits.sharpness
+        else ""
+    )
     return (
-        f"Active: its mean varies with the input (S = {now.signal_power:.3f}) and reaches the decoder with noise "
-        f"{now.sampling_std:.3f}, {capacity:.2f} nats of capacity{deaf}."
+        f"Active: {where}its mean varies with the input (S = {now.signal_power:.3f}) and reaches the decoder with "
+        f"noise {now.sampling_std:.3f}, {capacity:.2f} nats of capacity{ignored}{scale}."
     )
 
 
-def _explain_collapse(cause: Cause, judgement: Judgement, limits: Thresholds, searched: bool) -> str:
+def _why(
+    cause: Cause, judgement: Judgement, limits: Thresholds, residual: ResidualSignal | None, claim: float | None
+) -> str:
     now, state = judgement.now, judgement.decisive(limits)
-    if cause is Cause.NO_SIGNAL and not searched:
+    numbers = f"S = {max(now.signal_power, 0.0):.5f}, decoder capacity {now.decoder_capacity:.2f}"
+    if cause is Cause.UNDETERMINED and residual is None:
         return (
-            "Collapsed, no signal: neither encoder nor decoder is at work "
-            f"(S = {now.signal_power:.5f}, decoder capacity {now.decoder_capacity:.2f}); whether the data still hold "
-            "something for it could not be measured."
+            f"neither encoder nor decoder is at work ({numbers}), and whether the data hold something for it was not "
+            "searched"
+        )
+    assert residual is not None or cause not in (Cause.UNDETERMINED, Cause.NO_SIGNAL, Cause.NOISE)
+    if residual is not None and cause is Cause.UNDETERMINED:
+        return (
+            f"no direction stands out, but among {residual.examples} examples of {residual.features} features one "
+            f"worth {residual.unseen:.1f} nats could hide"
         )
     if cause is Cause.NO_SIGNAL:
+        return f"what the other dimensions leave in the data does not stand out from its noise ({numbers})"
+    if residual is not None and claim is not None and cause is Cause.NOISE:
+        return _noise(residual, claim, now.kl_weight)
+    if state is now and claim is not None and claim <= now.kl_weight:
         return (
-            "Collapsed, no signal: what the other dimensions leave in the data does not stand out from "
-            f"chance (S = {now.signal_power:.5f}, decoder capacity {now.decoder_capacity:.2f})."
+            f"the data hold a direction of {claim:.3g} times the noise that the likelihood assumes, which lives only "
+            f"at a KL weight below that; it is {now.kl_weight:.3g}"
         )
     if not state.at_work(limits):
-        held = "the data still hold something for it" if searched else "one side is still at work"
+        held = "the data still hold something for it" if claim is not None else "one side is still at work"
+        return f"{held}, but the reconstruction gradient has vanished ({now.gradient:.3f}; {numbers})"
+    return _lost(cause, state, limits, claim is not None)
+
+
+def _noise(residual: ResidualSignal, claim: float, kl_weight: float) -> str:
+    """What the likelihood assumes, what the data hold, and the noise at which the dimension would live."""
+    lives = claim / kl_weight if kl_weight > 0.0 else math.inf
+    if residual.noise_std is None:
         return (
-            f"Collapsed, gradient imbalance: {held}, but the reconstruction gradient has "
-            f"vanished ({now.gradient:.3f}; S = {now.signal_power:.5f}, decoder capacity {now.decoder_capacity:.2f})."
+            f"the likelihood assumes a noise variance that exceeds what it could explain: the data hold a direction of "
+            f"{claim:.3g} times that variance, where their own noise is {residual.noise:.3g} times it"
         )
+    std = residual.noise_std
+    return (
+        f"the likelihood assumes a noise of std {std:.3g}, and the strongest direction left for it has std "
+        f"{std * math.sqrt(claim):.3g}; it would live at a noise below {std * math.sqrt(lives):.3g}, and "
+        f"{std * math.sqrt(residual.noise):.3g} fits the data"
+    )
+
+
+def _lost(cause: Cause, state: DimensionState, limits: Thresholds, held: bool) -> str:
+    """Of a dimension that could live: how training lost it."""
     when = "" if state.epoch is None else f"at epoch {state.epoch}, when it last carried something, "
     if cause is Cause.GAP:
         return (
-            f"Collapsed, information gap: {when}sampling noise {state.sampling_std:.3f} left it a signal-to-noise "
-            f"ratio of {state.supply:.3f} (S = {state.signal_power:.4f}), where the decoder's reaction was worth "
-            f"{state.demand:.2f}."
+            f"{when}sampling noise {state.sampling_std:.3f} left it a signal-to-noise ratio of {state.supply:.3f} "
+            f"(S = {state.signal_power:.4f}), where the decoder's reaction was worth {state.demand:.2f}"
         )
     ratio = state.ratio / state.kl_weight if state.kl_weight else math.inf
     numbers = f"(S = {state.signal_power:.4f}, noise {state.sampling_std:.3f})"
     if ratio < limits.critical_ratio:
-        return (
-            f"Collapsed, gradient imbalance: {when}the reconstruction pulled {ratio:.2f} times as hard as the KL term "
-            f"{numbers}."
-        )
+        return f"{when}the reconstruction pulled {ratio:.2f} times as hard as the KL term {numbers}"
     if state.epoch is None:
-        return f"Collapsed, gradient imbalance: it is still at work, but too weakly against the KL term {numbers}."
+        return f"it is still at work, but too weakly against the KL term {numbers}"
     return (
-        f"Collapsed, gradient imbalance: up to epoch {state.epoch} it carried something {numbers}; since then signal "
-        "and reconstruction gradient have faded together under the KL term"
-        f"{', while the data still hold something for it' if searched else ''}."
+        f"up to epoch {state.epoch} it carried something {numbers}; since then signal and reconstruction gradient have "
+        f"faded together under the KL term{', while the data still hold something for it' if held else ''}"
     )
 
 
-def summary(results: Sequence[Verdict]) -> str:
+def _idle(now: DimensionState, limits: Thresholds) -> str:
+    """A code that is the same for every example carries nothing, whatever it costs."""
+    if not now.kl > limits.idle_kl:
+        return ""
+    return f"; it pays {now.kl:.2f} nats of KL for a code that is the same for every example"
+
+
+def summary(results: Sequence[Verdict], states: Sequence[DimensionState] = (), limits: Thresholds | None = None) -> str:
     """Return the outcome for all dimensions in one plain sentence.
 
     Args:
         results: One a dimension.
+        states: What they were judged by, for what a label does not say: collapsed ones that pay KL.
+        limits: The thresholds in use.
 
     Example:
         >>> summary([Verdict(Label.ACTIVE, None, ""), Verdict(Label.COLLAPSED, Cause.NO_SIGNAL, "")])
@@ -104,4 +157,13 @@ def summary(results: Sequence[Verdict]) -> str:
         text += f"; {count[Label.COLLAPSED]} collapsed ({reasons})"
     if count[Label.NOT_MEASURED]:
         text += f"; {count[Label.NOT_MEASURED]} could not be measured"
+    idle = [
+        state.kl
+        for result, state in zip(results, states, strict=False)
+        if result.label is Label.COLLAPSED and state.kl > (limits or Thresholds()).idle_kl
+    ]
+    if idle:
+        text += (
+            f", and {len(idle)} of these {'pays' if len(idle) == 1 else 'pay'} {sum(idle):.1f} nats of KL for nothing"
+        )
     return f"{text}."

@@ -1,36 +1,48 @@
-"""Is anything left in the data for one more dimension to carry?
+r"""What do the dimensions in use leave in the data for one more dimension to carry?
 
-The score of the decoder's output, d log p(x|theta)/d theta by the location of each feature, is pure noise with a
-diagonal covariance (the Fisher information) if the latent explains everything that the features share. A direction in
-which the scores of real data vary together by more than that is something an additional dimension could encode:
-whitened by the Fisher information, an eigenvalue l > 1 is worth (l - 1 - ln l)/2 nats after paying its KL (exact for a
-linear-Gaussian decoder). Chance produces eigenvalues above 1 too; how large ones, data drawn from the model itself
-show, since there is nothing left in them.
+With z at the posterior mean, the score of the decoder's output, d log p(x|theta)/d theta, whitened by the information
+of each feature, is what one example has beyond the code; for a Gaussian it is (x - dec(z)) / s. Its covariance over the
+data has one eigenvalue a direction, in units of the noise that the likelihood assumes: a linear decoder gains from a
+dimension in a direction of eigenvalue e iff e exceeds the KL weight (for a Gaussian: iff the variance e s^2 of the data
+exceeds beta s^2).
+
+**What the used dimensions carry is not counted**, even where they leave part of it behind, as they do at a KL weight or
+a noise that does not fit (a linear VAE at weight beta leaves beta s^2 in each of its own directions). Each example's
+score is projected off the decoder's tangent space at its code: off what changes when a used dimension moves,
+
+.. math:: T_i = s(x', z - \sigma_i e_i) - s(x', z + \sigma_i e_i), \qquad x' \sim p(x|z).
+
+**Noise is the data's own.** The eigenvalues that noise produces among n examples of F features end near
+v (1 + sqrt(F/n))^2, with v the mean of what is left when the directions above that are taken away (`spectrum.py`). A
+likelihood without a noise of its own to be wrong (a Bernoulli, a count) is also asked what it produces: draws from the
+model pass through the same steps, and a direction must exceed theirs.
 
 This holds for likelihoods whose features are independent given z. An autoregressive decoder explains the rest by
 itself.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from lambda_vae.diagnostics.chance import normal, observed
-from lambda_vae.diagnostics.covariance import StreamedCovariance
 from lambda_vae.diagnostics.measurable import Measurable
-from lambda_vae.distributions.likelihood import Likelihood, Observation
+from lambda_vae.diagnostics.residual_scores import ResidualScores
+from lambda_vae.diagnostics.spectrum import StreamedSpectrum, debiased, fit_noise
 
 __all__ = ["ResidualSignal", "residual_signal"]
 
-#: Features beyond these are left out, a random choice staying in: the covariance grows with their square.
-_FEATURES = 1024
+#: Decoder passes (rows of z) that the tangents may take altogether.
+_ROWS = 400_000
 
-#: Added to every feature's Fisher information before whitening, as a share of the mean: a feature that hardly ever
-#: varies would otherwise count as much as the others, and its rare events drown what the rest share.
-_RIDGE = 0.1
+#: Wider codes are not projected off: every dimension in use takes two decoder passes.
+_MOST_TANGENTS = 256
+
+#: How far above the edge of white noise an eigenvalue must be; the edge itself trembles by less (Tracy and Widom 1994).
+_EDGE_MARGIN = 1.05
 
 #: Draws from the model that show what chance alone produces.
 _REPLICATES = 2
@@ -41,14 +53,31 @@ class ResidualSignal:
     """What the used dimensions leave in the data.
 
     Args:
-        directions: Directions in which the residual varies by more than `floor`: room for so many more dimensions.
-        strongest: The largest whitened eigenvalue; 1 would be pure noise without end of data. No unit.
-        floor: What an eigenvalue must exceed: the largest one that chance produced, times the margin.
+        variances: Of each direction that stands out from noise, the strongest first, in units of the noise variance
+            that the likelihood assumes; corrected for what noise adds to them among few examples.
+        strongest: The largest eigenvalue as it was measured, same unit. NaN where the scores are not finite.
+        floor: What an eigenvalue must exceed.
+        noise: The noise variance that fits the data when as many directions as there are collapsed dimensions are
+            carried as well, same unit: 1 where the likelihood's own fits.
+        noise_std: What the likelihood assumes, units of x; None where its features differ or it is no Gaussian.
+        unseen: What a direction may be worth and go unseen among so few examples, nats.
+        examples: That were looked at.
+        features: Of each, less what the used dimensions carry.
     """
 
-    directions: int
+    variances: tuple[float, ...]
     strongest: float
     floor: float
+    noise: float = 1.0
+    noise_std: float | None = None
+    unseen: float = 0.0
+    examples: int = 0
+    features: int = 0
+
+    @property
+    def directions(self) -> int:
+        """How many stand out."""
+        return len(self.variances)
 
 
 def residual_signal(
@@ -59,6 +88,7 @@ def residual_signal(
     exponent: Float[Tensor, " D"] | None = None,
     *,
     margin: float = 1.2,
+    examples: int | None = None,
     generator: torch.Generator | None = None,
 ) -> ResidualSignal | None:
     """Return what the dimensions in use leave unexplained, or None where the likelihood cannot be drawn from.
@@ -66,78 +96,83 @@ def residual_signal(
     Args:
         vae: The model.
         batches: Data on the model's device.
-        carried: Which dimensions are in use; the others rest, so that their noise is not taken for signal.
+        carried: Which dimensions are in use; the others rest.
         resting: Where they rest: E_x[mu].
         exponent: lambda; None for the plain VAE.
-        margin: How far above chance an eigenvalue must be; at 1.2 it is worth 0.01 nats.
+        margin: How far above chance an eigenvalue must be.
+        examples: How many the data are, so that some can be left out evenly where all would take too long; None looks
+            at all.
         generator: The source of chance.
 
     Source:
-        Ours. For what an eigenvalue is worth: Lucas et al. 2019, arXiv:1911.02469 (linear VAE); for the comparison
-        with data that hold
-        nothing: Horn 1965, "A rationale and test for the number of factors in factor analysis".
+        Ours. That a direction lives iff its eigenvalue exceeds the noise: Lucas et al. 2019, arXiv:1911.02469. For the
+        comparison with data that hold nothing: Horn 1965, "A rationale and test for the number of factors in factor
+        analysis".
     """
-    sums: list[StreamedCovariance] = []
-    chosen: Int[Tensor, " f"] | None = None
-    for x in batches:
-        if chosen is None:
-            order = torch.randperm(x[0].numel(), generator=torch.Generator().manual_seed(0))
-            chosen = order[:_FEATURES].to(x.device)
-            sums = [StreamedCovariance(len(chosen), x.device) for _ in range(1 + _REPLICATES)]
-        parts = _batch_scores(vae, x, carried, resting, exponent, generator)
-        if parts is None:
-            return None
-        for total, scores in zip(sums, parts, strict=True):
-            total.add(scores.index_select(1, chosen))
-    return _compare(sums, margin) if sums and sums[0].count > 1 else None
-
-
-def _batch_scores(
-    vae: Measurable,
-    x: Tensor,
-    carried: Tensor,
-    resting: Tensor,
-    exponent: Tensor | None,
-    generator: torch.Generator | None,
-) -> list[Tensor] | None:
-    """Scores of the data, then of draws from the model, each [B, F]."""
     if vae.likelihood is None:
         return None
-    with torch.no_grad():
-        q = vae.sampled(vae.encode(x), exponent)
-        z = q.rsample(normal((len(x), q.noise_dim), generator, x.device))
-        z = torch.where(carried, z, resting.to(z.dtype))
-        theta = vae.decoder(z)
-    with torch.enable_grad():
-        leaf = theta.detach().requires_grad_()
-        p_x: Observation = vae.likelihood(leaf)
-        draws = [observed(p_x, generator) for _ in range(_REPLICATES)]
-        if any(draw is None for draw in draws):
+    used = int(carried.sum())
+    project = used <= _MOST_TANGENTS
+    scores = ResidualScores(vae, carried, resting, exponent, generator, replicates=_REPLICATES, project=project)
+    most = _ROWS / max(1, 2 * used) if project else math.inf
+    spectra: list[StreamedSpectrum] = []
+    tangents, seen = 0.0, 0
+    for batch in batches:
+        if not spectra:
+            most = min(most, StreamedSpectrum(batch[0].numel()).most_examples)
+        x = batch[_evenly(seen, len(batch), examples, most)]
+        seen += len(batch)
+        if not len(x):
+            continue
+        rows = scores.rows(x)
+        if rows is None:
             return None
-        seen = [x.flatten(1), *(draw for draw in draws if draw is not None)]
-        gradients = (torch.autograd.grad(p_x.log_prob(points).sum(), leaf, retain_graph=True)[0] for points in seen)
-        ours = vae.likelihood if isinstance(vae.likelihood, Likelihood) else None  # theta of foreign ones has x's shape
-        return [gradient if ours is None else ours.by_feature(gradient) for gradient in gradients]
+        parts = (rows.data, *rows.chance)
+        spectra = spectra or [StreamedSpectrum(part.shape[1], part.device) for part in parts]
+        for spectrum, part in zip(spectra, parts, strict=True):
+            spectrum.add(part)
+        tangents += rows.tangents * len(x)
+    if not spectra or spectra[0].examples < 2:
+        return None
+    return _compare(spectra, tangents / spectra[0].examples, int((~carried).sum()), scores.noise_std, margin)
 
 
-def _compare(sums: list[StreamedCovariance], margin: float) -> ResidualSignal:
-    data, *chance = [total.value for total in sums]
-    fisher = torch.stack([matrix.diagonal() for matrix in chance]).mean(0)
-    ridge = _RIDGE * fisher.mean()
-    spectra = [_eigenvalues(matrix, fisher + ridge) for matrix in chance]
-    # A feature noisier than the model says, but on its own, is not shared by others and so is no signal for a
-    # dimension.
-    spectrum = _eigenvalues(data, torch.maximum(fisher, data.diagonal()) + ridge)
-    floor = margin * max(float(values.max()) for values in spectra)
-    if not bool(torch.isfinite(spectrum).all()):
-        return ResidualSignal(0, float("nan"), float("nan"))
-    return ResidualSignal(int((spectrum > floor).sum()), float(spectrum.max()), floor)
+def _evenly(before: int, count: int, total: int | None, most: float) -> Tensor:
+    """Which of the next examples to look at, so that no more than `most` of all are."""
+    index = torch.arange(before, before + count)
+    if total is None or total <= most:
+        return index[: max(0, int(min(most - before, count)))] - before
+    kept = ((index + 1) * most / total).floor() > (index * most / total).floor()
+    return index[kept] - before
 
 
-def _eigenvalues(matrix: Tensor, scale: Tensor) -> Tensor:
-    root = scale.sqrt()
-    whitened = matrix / (root[:, None] * root)
-    if not bool(torch.isfinite(whitened).all()):
-        return torch.full_like(scale, float("nan"))
-    values: Tensor = torch.linalg.eigvalsh(whitened)
-    return values
+def _compare(
+    spectra: list[StreamedSpectrum], tangents: float, collapsed: int, noise_std: float | None, margin: float
+) -> ResidualSignal:
+    data, *chance = spectra
+    features, n = max(data.features - tangents, 1.0), data.examples
+    # A feature noisier than the model says, but on its own, is not shared by others: it is no signal where the
+    # likelihood # has no noise of its own to be wrong.
+    values = data.eigenvalues(data.diagonal().clamp(min=1.0) if chance else None)
+    if not bool(torch.isfinite(values).all()):
+        return ResidualSignal((), math.nan, math.nan)
+    by_chance = max((float(one.eigenvalues()[0]) for one in chance), default=0.0)
+    fit = fit_noise(values, features, n, margin=_EDGE_MARGIN)
+    # Data that vary less than the model's draws, such as grey values under a Bernoulli, are compared with less.
+    floor = max(fit.edge, margin * min(1.0, fit.noise_var) * by_chance)
+    above = values[values > floor]
+    real = debiased(above, fit.noise_var, features, n).clamp(max=float(values[0]))
+    fits = fit_noise(values, features, n, most=min(collapsed, len(above))).noise_var
+    hidden = (
+        float(debiased(torch.tensor([floor]), fit.noise_var, features, n)) / fit.noise_var if fit.noise_var else 1.0
+    )
+    return ResidualSignal(
+        variances=tuple(real.tolist()),
+        strongest=float(values[0]),
+        floor=floor,
+        noise=fits,
+        noise_std=noise_std,
+        unseen=0.5 * (hidden - 1.0 - math.log(hidden)),
+        examples=n,
+        features=round(features),
+    )

@@ -1,6 +1,7 @@
 """From readings and histories to what a verdict looks at."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from jaxtyping import Float
@@ -11,22 +12,26 @@ from lambda_vae.diagnostics.report import DimensionReadings
 from lambda_vae.equalization.theory import gradient_amplification, sampling_std
 from lambda_vae.errors import InputError
 
-__all__ = ["history_states", "states_of"]
+__all__ = ["history_states", "states_of", "strongest_sites"]
 
 _NEEDED = ("std_mean", "signal_power", "gradient_ratio", "decoder_capacity")
 
 
 def states_of(
-    readings: DimensionReadings, mean: Float[Tensor, " D"], history: Mapping[str, Any] | None = None
+    readings: DimensionReadings,
+    mean: Float[Tensor, " D"],
+    kl_weight: float = 1.0,
+    *,
+    differentiated: bool = True,
 ) -> list[DimensionState]:
     """Return the state of every dimension of a measured model.
 
     Args:
         readings: Of the model.
         mean: E_x[mu].
-        history: Of its training, for the KL weight it ended with; 1 without.
+        kl_weight: What the training objective multiplied the KL term by.
+        differentiated: Whether the likelihood gave gradients.
     """
-    weights = (history or {}).get("kl_weight") or [1.0]
     columns = {
         "signal_power": readings.signal_power.value,
         "sampling_std": readings.sampling_std.value,
@@ -36,9 +41,32 @@ def states_of(
         "gradient": readings.reconstruction_gradient.value,
         "gradient_stderr": readings.reconstruction_gradient.stderr,
         "ratio_stderr": readings.gradient_ratio.ratio.stderr,
+        "kl": readings.kl.value,
     }
     rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-    return [DimensionState(**dict(zip(columns, row, strict=True)), kl_weight=float(weights[-1])) for row in rows]
+    shared: dict[str, Any] = {"kl_weight": kl_weight, "differentiated": differentiated}
+    return [DimensionState(**dict(zip(columns, row, strict=True)), **shared) for row in rows]
+
+
+def strongest_sites(
+    typical: Sequence[DimensionState], each: Sequence[DimensionState], threshold: float
+) -> list[DimensionState]:
+    """Return the state of every dimension; that of its strongest site where few of its sites carry anything.
+
+    Args:
+        typical: Of a typical site of each dimension.
+        each: Of all sites, those of one dimension in a row.
+        threshold: Above it a site is active, z squared.
+    """
+    sites, states = len(each) // len(typical), []
+    for i, state in enumerate(typical):
+        own = each[i * sites : (i + 1) * sites]
+        active = sum(site.signal_power > threshold for site in own)
+        if 0 < active <= sites // 2:
+            strongest = max(own, key=lambda site: site.signal_power)
+            state = replace(strongest, kl=state.kl, sites=sites, sites_in_use=active)
+        states.append(state)
+    return states
 
 
 def history_states(history: Mapping[str, Any] | None, latent_dim: int) -> list[list[DimensionState]] | None:

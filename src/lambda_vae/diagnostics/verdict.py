@@ -6,20 +6,19 @@ The rules, in the order they are applied:
 
 **Collapsed**: S_i = Var_x[mu_i] <= 0.01 (the paper, 6.1; Burda et al. 2015).
 
-**Over-sharp**: not collapsed, and the valid bound could be lowered by more than 0.25 nats by changing this one
-dimension's scale and noise:
+**Over-sharp** (under-dispersed): not collapsed, and the valid bound could be lowered by more than 0.25 nats by widening
+this one dimension's noise:
 
-.. math:: \tfrac12 (m^2 + V - 1 - \ln V) + \tfrac12 (t - 1 - \ln t)\,[t < 1],
-          \qquad V = S + \bar s^2, \quad t = \bar s^2 / V + \bar s\,\max(0, -g)
+.. math:: \tfrac12 (t - 1 - \ln t)\,[t < 1], \qquad V = S + \bar s^2, \quad t = \bar s^2 / V + \bar s\,\max(0, -g)
 
-with m = E[mu], s the sampling noise, g the reconstruction gradient (Eq. 3). The first term is exact: rescaling z_i by
-its own mean and variance, undone in the decoder's first layer, leaves the reconstruction as it is and lowers the rate
-by just that much (it is also a lower bound on KL(q_i(z) || p), how far the aggregate strays from the prior). The
-second is what widening the noise to its best value is worth, exact for a linear-Gaussian decoder: E[-log p(x|z)] =
-const + h s^2/2 with h = -g/s (Stein), so the best noise has s^2 = 1/(1 + h), and t is the present s^2 over the best
-one. t = 1 at the optimum of the valid bound, where g + 1/s - s = 0.
+with s the sampling noise and g the reconstruction gradient (Eq. 3). This is what widening the noise to its best value
+is worth, exact for a linear-Gaussian decoder: E[-log p(x|z)] = const + h s^2/2 with h = -g/s (Stein), so the best noise
+has s^2 = 1/(1 + h), and t is the present s^2 over the best one, at the scale that suits the prior. t = 1 at the optimum
+of the valid bound, where g + 1/s - s = 0. The scale itself, m^2 + V away from 1, costs (m^2 + V - 1 - ln V)/2 nats,
+exact: rescaling z_i by its own mean and variance, undone in the decoder's first layer, leaves the reconstruction as it
+is. It is named in the explanation, and is no sharpness: a dimension of noise 1 and spread 50 is not too sharp.
 
-**Active**: everything else.
+**Active**: everything else. A dimension of many sites is active if one of its sites is.
 
 Causes of a collapse. Two numbers say whether a dimension still carries something. The encoder speaks if S_i > 0.003.
 The decoder listens if its demand h_i = max(0, -g_i)/s_i, the curvature of E[-log p(x|z)] in z_i, exceeds 0.1: a
@@ -28,14 +27,24 @@ equals the demand (on MNIST, active dimensions agree to about 15%). Both thresho
 optimiser's own jitter leaves of a dead dimension (MNIST, Adam 1e-3: S = 0.001 to 0.002, h = 0.02 to 0.03, while
 C^dec, which is an RMS, is still 0.3).
 
-**No signal** (the irreducible part of the gap, Section 3.2): nothing is left in the data for the dimension.
-`residual_signal` counts the directions that the other dimensions leave unexplained; a collapsed dimension on which both
-sides are not still at work can claim one of them, or one a site, the most demanded first, and one that finds none left
-has no signal.
-Without that count: no signal if neither side is at work, now or at any epoch of the history after the first.
+What the data hold beyond the dimensions in use is searched by `residual_signal`: the directions in which the residual
+varies by more than its own noise, each with its variance e in units of the noise variance that the likelihood assumes
+(1 = that noise). A direction lives at KL weight beta iff e > beta (linear VAE; Lucas et al. 2019, arXiv:1911.02469). A
+collapsed dimension on which both sides are still at work takes a direction first; the others claim one each, or one a
+site, the most demanded first and the strongest direction first.
 
-The others had something to carry. They are judged at the last epoch of the history (its first, random one apart) at
-which both sides were at work, else as they are now.
+**No signal** (the irreducible part of the gap, Section 3.2): no direction is left for it, and one worth more than 0.5
+nats would have been seen among so many examples.
+
+**Decoder noise**: its direction has e <= 1 and e <= beta: the likelihood assumes a noise above what the dimension could
+explain. It would live at the noise that fits the data.
+
+**Undetermined**: nothing could be searched and neither side was ever at work; or no direction was found, but there are
+so few examples for so many features that one worth more than 0.5 nats could hide.
+
+The others had something to carry: e > 1. With 1 < e <= beta it is the KL weight, a **gradient imbalance**. With e >
+beta they could live, and training lost them. They are judged at the last epoch of the history (its first, random one
+apart) at which both sides were at work, else as they are now.
 
 **Gradient imbalance** (Proposition 1): the KL term's pull exceeds the reconstruction's,
 
@@ -60,7 +69,7 @@ from itertools import islice
 from lambda_vae.diagnostics.dimension import Cause, DimensionState, Judgement, Label, Thresholds, Verdict
 from lambda_vae.diagnostics.explain import explain
 from lambda_vae.diagnostics.residual import ResidualSignal
-from lambda_vae.diagnostics.sharpness import sharpness_cost
+from lambda_vae.diagnostics.sharpness import widening_gain
 
 __all__ = ["verdicts"]
 
@@ -87,14 +96,13 @@ def verdicts(
     judged = [Judgement(now, tuple(islice(before, 1, None))) for now, before in zip(states, past, strict=True)]
     labels = [_label(state, limits) for state in states]
     collapsed = [i for i, label in enumerate(labels) if label is Label.COLLAPSED]
-    eligible = _eligible(judged, collapsed, residual, limits, sites)
-    searched = residual is not None and not math.isnan(residual.strongest)
+    searched = residual if residual is not None and not math.isnan(residual.strongest) else None
+    claims = _claims(judged, collapsed, searched, limits, sites)
     results = []
     for i, label in enumerate(labels):
-        cause = None
-        if label is Label.COLLAPSED:
-            cause = _cause(judged[i].decisive(limits), limits) if i in eligible else Cause.NO_SIGNAL
-        results.append(Verdict(label, cause, explain(label, cause, judged[i], limits, searched=searched)))
+        cause = _cause(judged[i], claims[i], searched, limits) if label is Label.COLLAPSED else None
+        text = explain(label, cause, judged[i], limits, residual=searched, claim=claims.get(i))
+        results.append(Verdict(label, cause, text))
     return results
 
 
@@ -103,23 +111,36 @@ def _label(state: DimensionState, limits: Thresholds) -> Label:
         return Label.NOT_MEASURED
     if state.signal_power <= limits.active:
         return Label.COLLAPSED
-    return Label.OVER_SHARP if sharpness_cost(state, limits.errors) > limits.sharpness else Label.ACTIVE
+    return Label.OVER_SHARP if widening_gain(state, limits.errors) > limits.sharpness else Label.ACTIVE
 
 
-def _eligible(
+def _claims(
     judged: Sequence[Judgement],
     collapsed: Sequence[int],
     residual: ResidualSignal | None,
     limits: Thresholds,
     sites: int,
-) -> set[int]:
-    """Collapsed dimensions that had something to carry."""
-    if residual is None or math.isnan(residual.strongest):
-        return {i for i in collapsed if _ever_at_work(judged[i], limits)}
-    working = {i for i in collapsed if judged[i].now.at_work(limits)}
-    silent = sorted(set(collapsed) - working, key=lambda i: (-judged[i].now.demand, -judged[i].now.signal_power, i))
-    room = math.ceil(residual.directions / sites)
-    return working | set(silent[: max(0, room - len(working))])
+) -> dict[int, float | None]:
+    """For each collapsed dimension the variance of the strongest direction that it can claim; None without one."""
+    order = sorted(
+        collapsed,
+        key=lambda i: (not judged[i].now.at_work(limits), -judged[i].now.demand, -judged[i].now.signal_power, i),
+    )
+    left = () if residual is None else residual.variances
+    return {i: left[place * sites] if place * sites < len(left) else None for place, i in enumerate(order)}
+
+
+def _cause(judgement: Judgement, claim: float | None, residual: ResidualSignal | None, limits: Thresholds) -> Cause:
+    now = judgement.now
+    if now.at_work(limits):
+        return _lost(judgement.decisive(limits), limits)
+    if residual is None:
+        return _lost(judgement.decisive(limits), limits) if _ever_at_work(judgement, limits) else Cause.UNDETERMINED
+    if claim is None:
+        return Cause.UNDETERMINED if residual.unseen > limits.unseen else Cause.NO_SIGNAL
+    if claim <= min(1.0, now.kl_weight):
+        return Cause.NOISE
+    return Cause.IMBALANCE if claim <= now.kl_weight else _lost(judgement.decisive(limits), limits)
 
 
 def _ever_at_work(judgement: Judgement, limits: Thresholds) -> bool:
@@ -130,7 +151,7 @@ def _ever_at_work(judgement: Judgement, limits: Thresholds) -> bool:
     )
 
 
-def _cause(state: DimensionState, limits: Thresholds) -> Cause:
+def _lost(state: DimensionState, limits: Thresholds) -> Cause:
     if not state.at_work(limits):
         return Cause.IMBALANCE
     # A comparison with an undefined ratio is false: at sigma = 1 the KL term pulls at nothing.
