@@ -139,7 +139,7 @@ def _projection(moved: Float[Tensor, "B A F"]) -> tuple[Callable[[Tensor], Tenso
     products = moved.double() @ moved.double().mT
     size = products.diagonal(dim1=-2, dim2=-1).amax(-1).clamp(min=1e-30)
     ridge = torch.diag_embed((1e-6 * size)[:, None].expand(products.shape[:2]))
-    inverse = torch.linalg.inv(products + ridge)
+    inverse: Tensor = torch.linalg.inv(products + ridge)
     rank = float((inverse * products).sum())
 
     def project(rows: Tensor) -> Tensor:
