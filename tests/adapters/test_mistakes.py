@@ -108,7 +108,7 @@ DATA = {
     "a generator": ((part for part in X.split(20)), "a generator, which can be gone through only once"),
     "nothing": ([], "gave no batch"),
     "no batches": (7, "data is a int; give a tensor, a DataLoader"),
-    "dicts": ([{"x": X}], r"a batch is a dict.*batch\['x'\]"),
+    "dicts": ([{"one": X, "other": X}], r"a batch is a dict of 'one', 'other', .*say x_key='one'"),
     "one example": (X[:1], "the test set has 1 examples"),
 }
 

@@ -12,14 +12,17 @@ from torch import Tensor
 from torch.distributions import Independent
 
 from lambda_vae.adapters.batches import ForeignBatches
+from lambda_vae.adapters.conditions import first_parameter
 from lambda_vae.adapters.equalized_normal import EqualizedNormal
 from lambda_vae.adapters.first_look import looked_at
 from lambda_vae.adapters.foreign import Encode, ForeignVAE, LogLikelihood
+from lambda_vae.adapters.host import with_conditions
 from lambda_vae.adapters.latents import Axis, Latents
 from lambda_vae.adapters.modes import device_of
 from lambda_vae.adapters.monitor import CollapseMonitor
 from lambda_vae.diagnostics import CollapseReport, Thresholds, examine
 from lambda_vae.diagnostics import diagnose as diagnose_own
+from lambda_vae.diagnostics.examples import Examples, conditioned
 from lambda_vae.diagnostics.sweep import Data
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.errors import InputError
@@ -44,6 +47,7 @@ def diagnose(
     delta: float | None = None,
     iw_samples: int = 64,
     batch_size: int = 500,
+    x_key: str | None = None,
     generator: torch.Generator | None = None,
     kl_weight: float | None = None,
     history: Mapping[str, Any] | CollapseMonitor | None = None,
@@ -62,12 +66,14 @@ def diagnose(*given: Any, **options: Any) -> CollapseReport:
         given: A `VAE` and its data. Or encode: x -> (mu, logvar), each [B, D], [B, T, D] or [B, C, H, W], or a torch
             Normal of that shape, alone or within Independent (the prior is N(0, I)); log_likelihood: (x, z) ->
             log p(x|z) in nats, summed over the features, one value an example; and data: a tensor [N, ...], or batches
-            that can be gone through again (DataLoader, list), each an x or a tuple whose first item is x.
+            that can be gone through again (DataLoader, list), each an x, a tuple whose first item is x, or a dict.
+            Callables that take more, encode(x, c) and log_likelihood(x, z, c), get it from the rest of the batch: of a
+            tuple in its order, of a dict by name.
         options: Those of `lambda_vae.diagnostics.diagnose`; with two callables: `dim`, what a dimension is ("channel":
             the last axis of [B, D] and [B, T, D], the first of maps; "site": every number; or an axis); `exponent`,
             lambda of each dimension, or the `equalizer` itself; `delta`; `iw_samples`; `batch_size` of a tensor;
-            `generator`; `kl_weight` of the training's loss; `history` of the training, such as a `CollapseMonitor`;
-            `thresholds`.
+            `x_key`, the name of x in batches that are dicts (encode's own name for it, "x" or "data"); `generator`;
+            `kl_weight` of the training's loss; `history` of the training, such as a `CollapseMonitor`; `thresholds`.
 
     Raises:
         InputError: Whatever would make the report wrong, in one sentence with the line to change.
@@ -109,6 +115,7 @@ def _diagnose_foreign(
     delta: float | None = None,
     iw_samples: int = 64,
     batch_size: int = 500,
+    x_key: str | None = None,
     generator: torch.Generator | None = None,
     kl_weight: float | None = None,
     history: Mapping[str, Any] | CollapseMonitor | None = None,
@@ -119,12 +126,15 @@ def _diagnose_foreign(
         raise InputError(
             f"diagnose was given {kinds}; it takes diagnose(encode, log_likelihood, data), the first two callables"
         )
-    batches = ForeignBatches(data, batch_size, device_of(encode, log_likelihood))
+    names = (x_key,) if x_key is not None else (first_parameter(encode) or "x", "x", "data")
+    batches = ForeignBatches(data, batch_size, device_of(encode, log_likelihood), names)
     with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
+        host = with_conditions(encode, log_likelihood, batches)
+        encode, log_likelihood, batches = host.encode, host.log_likelihood, host.batches
         first = _first(batches)
         vae = looked_at(encode, log_likelihood, first, dim)
         if exponent is None and equalizer is None:
-            _require_plain(encode, first)
+            _require_plain(vae, first)
         del first  # no batch is held while others are looked at
         if equalizer is not None:
             exponent, delta = _exponent_of(equalizer, vae.latents), delta or equalizer.delta
@@ -140,20 +150,22 @@ def _diagnose_foreign(
             thresholds=thresholds,
             sites=vae.latents.sites,
         )
-    return replace(report, notes=(*report.notes, *_notes(vae)))
+    return replace(report, notes=(*report.notes, *host.notes, *_notes(vae)))
 
 
-def _first(batches: Iterable[Tensor]) -> Tensor:
+def _first(batches: Iterable[Tensor | Examples]) -> Tensor | Examples:
     x = next(iter(batches), None)
     if x is None:
         raise InputError("data gave no batch; if it is an iterator that was used before, give the DataLoader itself")
     return x
 
 
-def _require_plain(encode: Encode, x: Tensor) -> None:
+def _require_plain(vae: ForeignVAE, batch: Tensor | Examples) -> None:
     """An EqualizedNormal is read as its sigma, so a report on it must be told what it is drawn with."""
+    model, x = conditioned(vae, batch)
+    assert isinstance(model, ForeignVAE)
     with torch.no_grad():
-        q = encode(x)
+        q: Any = model.encoder(x, *model.conditions)
     while isinstance(q, Independent):
         q = q.base_dist
     if isinstance(q, EqualizedNormal) and bool((q.exponent != 1.0).any()):

@@ -1,15 +1,18 @@
 """The first batch, before anything is measured: every mistake that would give a plausible wrong report is named."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lambda_vae.adapters.answers import finite_densities, finite_posterior, log_densities, posterior
+from lambda_vae.adapters.conditions import Leading
 from lambda_vae.adapters.foreign import Encode, ForeignVAE, LogLikelihood
 from lambda_vae.adapters.latents import Axis, Latents
 from lambda_vae.adapters.modes import require_eval
 from lambda_vae.adapters.recovered import recovered_law
+from lambda_vae.diagnostics.examples import Examples
 from lambda_vae.errors import InputError
 
 __all__ = ["looked_at"]
@@ -18,7 +21,7 @@ __all__ = ["looked_at"]
 _FEW = 64
 
 
-def looked_at(encode: Encode, log_likelihood: LogLikelihood, x: Tensor, dim: Axis) -> ForeignVAE:
+def looked_at(encode: Encode, log_likelihood: LogLikelihood, batch: Tensor | Examples, dim: Axis) -> ForeignVAE:
     """Return the model as the estimators need it, after every check that one batch allows.
 
     torch's global generator is left as it was, whatever the callables draw from it.
@@ -26,7 +29,7 @@ def looked_at(encode: Encode, log_likelihood: LogLikelihood, x: Tensor, dim: Axi
     Args:
         encode: x -> (mu, logvar).
         log_likelihood: (x, z) -> log p(x|z).
-        x: The first batch.
+        batch: The first one; of `Examples`, both callables take the conditions last.
         dim: What a dimension is.
 
     Raises:
@@ -35,12 +38,14 @@ def looked_at(encode: Encode, log_likelihood: LogLikelihood, x: Tensor, dim: Axi
     for name, function in (("encode", encode), ("log_likelihood", log_likelihood)):
         require_eval(name, function)
     with torch.no_grad(), torch.random.fork_rng():
-        mu = _check_encoder(encode, x)
+        x, leading_encode = _leading(encode, batch)
+        mu = _check_encoder(leading_encode, x)
         latents = Latents.of(tuple(mu.shape[1:]), dim)
 
-        def log_p(x: Tensor, z: Tensor) -> Tensor:
-            return log_densities(log_likelihood(x, z), x)
+        def conditional_log_p(x: Tensor, z: Tensor, *conditions: object) -> Tensor:
+            return log_densities(log_likelihood(x, z.to(mu.dtype), *conditions), x)
 
+        _, log_p = _leading(conditional_log_p, batch[:_FEW])
         _check_likelihood(log_p, x[:_FEW], mu[:_FEW])
         law = recovered_law(log_p, x[:_FEW], mu[:_FEW], latents.latent)
         if law is None:
@@ -50,14 +55,23 @@ def looked_at(encode: Encode, log_likelihood: LogLikelihood, x: Tensor, dim: Axi
             f"log_likelihood is averaged over the {law.averaged_over} features of an example, so the KL outweighs it "
             f"{law.averaged_over} times; sum over them: .flatten(1).sum(1) in place of .mean(1)"
         )
+    if isinstance(batch, Examples):
+        law = None  # its decoder knows no conditions but those of these few
     return ForeignVAE(
         encode,
-        log_p,
+        conditional_log_p,
         latents,
         mu.device,
         decoder=law.decoder if law is not None and law.decoder is not None else _unknown,
         likelihood=law.likelihood if law is not None else None,
     )
+
+
+def _leading(function: Callable[..., Any], batch: Tensor | Examples) -> tuple[Tensor, Callable[..., Any]]:
+    """The x of a batch, and the callable without conditions: of the first of these very examples."""
+    if isinstance(batch, Tensor):
+        return batch, function
+    return batch.x, Leading(function, batch.conditions, len(batch))
 
 
 def _unknown(z: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Anybody's VAE behind two callables, as what the estimators ask of a model."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
@@ -9,17 +9,18 @@ from torch import Tensor
 
 from lambda_vae.adapters.answers import finite_densities, finite_posterior, posterior, shape_of
 from lambda_vae.adapters.latents import Latents
+from lambda_vae.diagnostics.examples import taken
 from lambda_vae.distributions import DiagGaussian, Law, standard_normal
-from lambda_vae.distributions.likelihood import Observation
+from lambda_vae.distributions.likelihood import Observation, at_least_float32
 from lambda_vae.equalization import Equalized, Sampling
 from lambda_vae.errors import InputError
 
 __all__ = ["Encode", "ForeignVAE", "LogLikelihood"]
 
-#: x -> (mu, logvar), each [B, *latent], or a torch Normal of that shape.
-Encode = Callable[[Tensor], object]
-#: (x, z) -> log p(x|z) in nats, [B]; x as the data give it, z [B, *latent].
-LogLikelihood = Callable[[Tensor, Tensor], Tensor]
+#: x -> (mu, logvar), each [B, *latent], or a torch Normal of that shape; conditions come behind x.
+Encode = Callable[..., object]
+#: (x, z) -> log p(x|z) in nats, [B]; x as the data give it, z [B, *latent]; conditions come behind z.
+LogLikelihood = Callable[..., Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,7 @@ class _Known:
     z: Float[Tensor, "*batch D"]
     log_likelihood: LogLikelihood
     latents: Latents
+    conditions: tuple[object, ...] = ()
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Return log p(x|z) in nats, [..., B].
@@ -39,8 +41,12 @@ class _Known:
         lead = self.z.shape[:-1]
         rows = self.z.reshape(-1, self.z.shape[-1])
         copies = len(rows) // len(x)
-        repeated = x.repeat(copies, *[1] * (x.dim() - 1)) if copies > 1 else x
-        log_p = self.log_likelihood(repeated, self.latents.latent(rows))
+        repeated, conditions = x, self.conditions
+        if copies > 1:
+            repeated = x.repeat(copies, *[1] * (x.dim() - 1))
+            index = torch.arange(len(x)).repeat(copies)
+            conditions = tuple(taken(one, index) for one in conditions)
+        log_p = self.log_likelihood(repeated, self.latents.latent(rows), *conditions)
         finite_densities(log_p.detach())
         return log_p.reshape(lead)
 
@@ -56,6 +62,7 @@ class ForeignVAE:
         decoder: z [N, D * sites] -> theta, where it could be read off the log-likelihood.
         likelihood: theta -> p(x|z), likewise.
         sampling: sigma -> the std that z is sampled with.
+        conditions: None, or those of some examples; both callables are given them last.
     """
 
     encoder: Encode
@@ -65,6 +72,15 @@ class ForeignVAE:
     decoder: Callable[[Tensor], Tensor]
     likelihood: Callable[[Tensor], Observation] | None = None
     sampling: Sampling = field(default_factory=Equalized)
+    conditions: tuple[object, ...] = ()
+
+    def given(self, conditions: object) -> "ForeignVAE":
+        """Return p(x, z|c) of the examples with these conditions, in their order.
+
+        Args:
+            conditions: As `Examples` has them.
+        """
+        return replace(self, conditions=(conditions,))
 
     @property
     def latent_dim(self) -> int:
@@ -77,13 +93,14 @@ class ForeignVAE:
         Raises:
             InputError: An answer that is none, not finite, or of another shape than the first batch's.
         """
-        mu, logvar = posterior(self.encoder(x), x)
+        mu, logvar = posterior(self.encoder(x, *self.conditions), x)
         if mu.shape[1:] != self.latents.shape:
             raise InputError(
                 f"encode returned mu {shape_of(mu)} for a later batch, where the first had [B, "
                 f"{', '.join(map(str, self.latents.shape))}]; every example needs a latent of the same shape"
             )
         finite_posterior(mu.detach(), logvar.detach())
+        mu, logvar = at_least_float32(mu), at_least_float32(logvar)  # half precision would round every KL
         return DiagGaussian(self.latents.rows(mu), self.latents.rows(logvar))
 
     def sampled(self, q: Law, exponent: Float[Tensor, " D"] | None = None) -> Law:
@@ -97,4 +114,4 @@ class ForeignVAE:
 
     def decode(self, z: Float[Tensor, "*batch D"]) -> Observation:
         """Return p(x|z)."""
-        return _Known(z, self.log_likelihood, self.latents)
+        return _Known(z, self.log_likelihood, self.latents, self.conditions)

@@ -22,6 +22,7 @@ from lambda_vae.diagnostics.chance import normal
 from lambda_vae.diagnostics.covariance import StreamedCovariance
 from lambda_vae.diagnostics.dimension import Thresholds
 from lambda_vae.diagnostics.directions import MOST_DIMENSIONS, CodeDirections, code_directions
+from lambda_vae.diagnostics.examples import Examples, conditioned
 from lambda_vae.diagnostics.gradients import (
     decoder_capacity,
     gradient_features,
@@ -126,7 +127,7 @@ def diagnose(
 
 def examine(
     vae: Measurable,
-    batches: Iterable[Tensor],
+    batches: Iterable[Tensor | Examples],
     generator: torch.Generator,
     *,
     exponent: Float[Tensor, " D"] | None = None,
@@ -142,7 +143,7 @@ def examine(
 
     Args:
         vae: In evaluation mode.
-        batches: On the model's device; gone through twice.
+        batches: On the model's device; gone through twice. `Examples` are for a model that is `Conditional`.
         generator: The source of chance.
         exponent: lambda; None for the plain VAE.
         delta: Of the run, for the predicted capacity.
@@ -239,22 +240,23 @@ def quick_reading(
 
 def _measure(
     vae: Measurable,
-    batches: Iterable[Tensor],
+    batches: Iterable[Tensor | Examples],
     exponent: Tensor | None,
     samples: int,
     generator: torch.Generator,
     codes: list[Tensor] | None,
 ) -> _Pass:
     dimensions, likelihood, code = None, None, None
-    for x in batches:
+    for batch in batches:
+        model, x = conditioned(vae, batch)
         with torch.no_grad():
-            q = vae.encode(x)
-            marginals, sampled = q.marginals(), vae.sampled(q, exponent).marginals()
-            activity = activity_features(marginals, sampled, vae.p_z().marginals())
+            q = model.encode(x)
+            marginals, sampled = q.marginals(), model.sampled(q, exponent).marginals()
+            activity = activity_features(marginals, sampled, model.p_z().marginals())
         eps = normal((1, len(x), q.noise_dim), generator, x.device)
-        features = {**activity, **gradient_features(vae, x, q, eps, exponent)}
+        features = {**activity, **gradient_features(model, x, q, eps, exponent)}
         dimensions = _add(dimensions, moments_of(features))
-        likelihood = _add(likelihood, moments_of(likelihood_features(vae, x, q, exponent, samples, generator)))
+        likelihood = _add(likelihood, moments_of(likelihood_features(model, x, q, exponent, samples, generator)))
         if code is None and marginals.mu.shape[-1] <= MOST_DIMENSIONS:
             code = StreamedCovariance(marginals.mu.shape[-1], x.device)
         if code is not None:

@@ -29,6 +29,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from lambda_vae.diagnostics.examples import Examples
 from lambda_vae.diagnostics.measurable import Measurable
 from lambda_vae.diagnostics.residual_scores import ResidualScores
 from lambda_vae.diagnostics.spectrum import StreamedSpectrum, debiased, fit_noise
@@ -82,7 +83,7 @@ class ResidualSignal:
 
 def residual_signal(
     vae: Measurable,
-    batches: Iterable[Shaped[Tensor, "B ..."]],
+    batches: Iterable[Shaped[Tensor, "B ..."] | Examples],
     carried: Bool[Tensor, " D"],
     resting: Float[Tensor, " D"],
     exponent: Float[Tensor, " D"] | None = None,
@@ -116,10 +117,15 @@ def residual_signal(
     scores = ResidualScores(vae, carried, resting, exponent, generator, replicates=_REPLICATES, project=project)
     most = _ROWS / max(1, 2 * used) if project else math.inf
     spectra: list[StreamedSpectrum] = []
-    tangents, seen = 0.0, 0
+    tangents, seen, features = 0.0, 0, 0
     for batch in batches:
-        if not spectra:
-            most = min(most, StreamedSpectrum(batch[0].numel()).most_examples)
+        if isinstance(batch, Examples):
+            return None  # a decoder with conditions is not known by its parameters
+        if not seen:
+            features = batch[0].numel()
+            most = min(most, StreamedSpectrum(features).most_examples)
+        if batch[0].numel() != features:
+            return None  # series of different lengths share no directions
         x = batch[_evenly(seen, len(batch), examples, most)]
         seen += len(batch)
         if not len(x):
