@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lambda_vae.data.checks import check_source
+from lambda_vae.data.checks import check_brightness, check_source
 from lambda_vae.data.dataset import Dataset, Kind, Split
 from lambda_vae.data.source import CHUNK_BYTES, Part, Source
 from lambda_vae.errors import InputError
@@ -58,16 +58,26 @@ def _write_array(path: Path, dtype: str, shape: tuple[int, ...], chunks: Iterato
     return {"shape": list(shape), "dtype": dtype, "sha256": digest.hexdigest()}
 
 
-def _write_part(folder: Path, name: str, part: Part, source: Source) -> dict[str, dict[str, Any]]:
-    features = math.prod(source.shape)
+def _write_part(folder: Path, name: str, part: Part, source: Source, label: str) -> dict[str, dict[str, Any]]:
+    features, brightest = math.prod(source.shape), 0
+
+    def rows() -> Iterator[NDArray[Any]]:
+        nonlocal brightest
+        for chunk in part.chunks():
+            if source.kind == "image":
+                brightest = max(brightest, int(chunk.max(initial=0)))
+            yield chunk.reshape(len(chunk), features)
+
     files = {
         f"{name}_x.npy": _write_array(
             folder / f"{name}_x.npy",
             DTYPES[source.kind],
             (part.count, features),
-            (chunk.reshape(len(chunk), features) for chunk in part.chunks()),
+            rows(),
         )
     }
+    if name == "train" and source.kind == "image":
+        check_brightness(label, brightest)
     if part.labels is not None:
         y = f"{name}_y.npy"
         files[y] = _write_array(folder / y, "<i8", (part.count,), iter([part.labels]))
@@ -80,7 +90,9 @@ def content_hash(kind: Kind, shape: tuple[int, ...], files: dict[str, dict[str, 
 
 
 def _write_all(folder: Path, name: str, source: Source, raw: list[dict[str, Any]], *, own: bool = False) -> None:
-    files = _write_part(folder, "train", source.train, source) | _write_part(folder, "test", source.test, source)
+    files: dict[str, dict[str, Any]] = {}
+    for part, rows in (("train", source.train), ("test", source.test)):
+        files |= _write_part(folder, part, rows, source, name)
     meta = {
         "format": FORMAT,
         "name": name,

@@ -7,10 +7,13 @@ from lambda_vae.data.dataset import Dataset
 from lambda_vae.data.source import CHUNK_BYTES, Part, Source
 from lambda_vae.errors import InputError
 
-__all__ = ["check_batch", "check_finite", "check_likelihood", "check_range", "check_source"]
+__all__ = ["check_batch", "check_brightness", "check_finite", "check_likelihood", "check_range", "check_source"]
 
 MIN_TRAIN = 2
 MIN_TEST = 1
+
+#: A set without any brighter pixel is taken for one that was not scaled to 0..255: levels 0 to 16, or class numbers.
+DARK = 32
 
 
 def check_finite(chunk: NDArray[np.floating], first: int, where: str) -> None:
@@ -32,7 +35,7 @@ def check_finite(chunk: NDArray[np.floating], first: int, where: str) -> None:
         )
 
 
-def check_range(chunk: NDArray[np.number], low: int, high: int, first: int, where: str) -> None:
+def check_range(chunk: NDArray[np.number], low: int, high: int, first: int, where: str, *, hint: str = "") -> None:
     """Raise unless every number lies in [low, high].
 
     Args:
@@ -41,6 +44,7 @@ def check_range(chunk: NDArray[np.number], low: int, high: int, first: int, wher
         high: Largest value allowed.
         first: Number of the first row, for the message.
         where: File and array, for the message.
+        hint: What to do, for the end of the message.
 
     Raises:
         InputError: A value lies outside; the message gives it and its row.
@@ -51,6 +55,7 @@ def check_range(chunk: NDArray[np.number], low: int, high: int, first: int, wher
         row, column = np.unravel_index(int(bad.argmax()), bad.shape)
         raise InputError(
             f"{where} has {flat[row, column]:g} in row {first + int(row)}; values must lie in [{low:g}, {high:g}]"
+            + (f": {hint}" if hint else "")
         )
 
 
@@ -80,6 +85,23 @@ def check_source(name: str, source: Source) -> None:
         )
     _check_part(f"the training part of {name}", source.train, MIN_TRAIN)
     _check_part(f"the test part of {name}", source.test, MIN_TEST)
+
+
+def check_brightness(name: str, brightest: int) -> None:
+    """Raise where pixels that were never scaled to 0..255 would be read as nearly black ones.
+
+    Args:
+        name: Of the data set, for the message.
+        brightest: The largest stored value of the training part, of 255; 0 is let pass.
+
+    Raises:
+        InputError: It is below 32.
+    """
+    if 0 < brightest < DARK:
+        raise InputError(
+            f"the brightest pixel of {name} is {brightest}, where white is 255; scale the images to 0..255, such as "
+            f"(x * (255 / {brightest})).astype('uint8')"
+        )
 
 
 def check_batch(n: int, batch: int) -> None:

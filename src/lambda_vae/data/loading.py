@@ -26,6 +26,10 @@ from lambda_vae.errors import InputError
 __all__ = ["load", "own_folder", "prepare", "prepared_folder"]
 
 
+#: Which reading of own files this is: raised when the same files are read otherwise, so that no old reading is used.
+_READING = 2
+
+
 def _key(*facts: object) -> str:
     return sha256(repr((FORMAT, *facts)).encode()).hexdigest()[:12]
 
@@ -111,14 +115,14 @@ def own_folder(name_or_path: str | Path, cache: Path, images: ImageOptions | Non
     if _is_hub(name_or_path):
         name = HubName.of(str(name_or_path))
         facts = [] if name.path is None else _file_facts(name.path)
-        return cache / f"{_own_name(Path(name.name))}-{_key('hub', name, facts, *done)}"
+        return cache / f"{_own_name(Path(name.name))}-{_key('hub', _READING, name, facts, *done)}"
     path = Path(name_or_path).expanduser()
     if not path.exists():
         if isinstance(name_or_path, str) and len(path.parts) == 1 and not path.suffix:
             named(name_or_path)
         raise InputError(f"{path} does not exist; give a file, a folder or one of {', '.join(NAMED)}")
     facts = [fact for file in own_files(path) for fact in _file_facts(file)]
-    return cache / f"{_own_name(path)}-{_key('own', str(path.resolve()), facts, *done)}"
+    return cache / f"{_own_name(path)}-{_key('own', _READING, str(path.resolve()), facts, *done)}"
 
 
 def prepare(

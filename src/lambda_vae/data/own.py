@@ -3,7 +3,8 @@
 from hashlib import sha256
 from pathlib import Path
 
-from lambda_vae.data.arrays import npy_source, npz_source
+from lambda_vae.data.archives import npz_source
+from lambda_vae.data.arrays import npy_source
 from lambda_vae.data.cifar import CIFAR_BATCHES, cifar_source, is_cifar
 from lambda_vae.data.folders import SUFFIXES, folder_source
 from lambda_vae.data.idx import IDX_NAMES, idx_folder_source, idx_source, is_idx, labels_beside, named_file
@@ -65,12 +66,12 @@ def own_source(path: Path, images: ImageOptions | None = None) -> Source:
     if is_idx(path):
         return idx_source(path)
     readers = {".npz": npz_source, ".npy": npy_source, ".mat": mat_source}
-    if path.suffix not in readers:
+    if path.suffix.lower() not in readers:
         raise InputError(
             f"{path} is none of .npz, .npy, .mat, IDX (-ubyte, -ubyte.gz), cifar-10-binary.tar.gz and a folder; "
             "convert it to one"
         )
-    return readers[path.suffix](path)
+    return readers[path.suffix.lower()](path)
 
 
 def raw_sha256(path: Path) -> str:

@@ -1,6 +1,6 @@
 """The stream between a raw file and the prepared cache: every reader gives a `Source`, the cache takes one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,17 @@ from numpy.typing import NDArray
 
 from lambda_vae.data.dataset import Kind
 
-__all__ = ["CHUNK_BYTES", "SPLIT_SEED", "Part", "Source", "rows_per_chunk", "split_off_test"]
+__all__ = ["CHUNK_BYTES", "PART_WORDS", "SPLIT_SEED", "Part", "Source", "listed", "rows_per_chunk", "split_off_test"]
+
+PART_WORDS = {
+    **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "holdout"), "validation"),
+    **dict.fromkeys(("test", "testing", "tst"), "test"),
+}
+"""What a folder or an array is called, in lower case, that is one part of the data, and which part that is."""
+
+#: So many names of what was left out are said.
+_NAMED = 5
 
 CHUNK_BYTES = 8 << 20
 """About how much of a raw file is held in memory at once."""
@@ -48,6 +58,17 @@ class Source:
 def rows_per_chunk(row_bytes: int) -> int:
     """How many rows of `row_bytes` make one chunk, at least one."""
     return max(1, CHUNK_BYTES // max(1, row_bytes))
+
+
+def listed(names: Sequence[str], most: int = _NAMED) -> str:
+    """The names, separated by commas; those beyond `most` are counted.
+
+    Example:
+        >>> listed(["a", "b", "c"], 2)
+        'a, b and 1 more'
+    """
+    more = "" if len(names) <= most else f" and {len(names) - most} more"
+    return ", ".join(names[:most]) + more
 
 
 def _filtered(part: Part, keep: NDArray[np.bool_]) -> Part:
