@@ -1,6 +1,7 @@
-"""A folder of images: subfolders are labels, `train` and `test` are parts."""
+"""A folder of images: subfolders are labels; `train`, `test` and `val` are parts."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lambda_vae.data.pictures import ImageOptions, decode
-from lambda_vae.data.source import Part, Source, rows_per_chunk, split_off_test
+from lambda_vae.data.source import PART_WORDS, Part, Source, listed, rows_per_chunk, split_off_test
 from lambda_vae.errors import InputError
 
 __all__ = ["SUFFIXES", "folder_source"]
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 """Endings of the files that count as images; others are passed over."""
-
-#: So many names of files that were left out are recorded.
-_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,70 @@ class _Look:
         return pixels
 
 
-def _images_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+@dataclass(frozen=True)
+class _Found:
+    """The images below a folder, and in words what else lies there."""
+
+    images: list[Path]
+    note: str
+
+
+def _find(folder: Path) -> _Found:
+    """All images at any depth; what is hidden, as `.ipynb_checkpoints`, and other files are counted, not read."""
+    images: list[Path] = []
+    others: Counter[str] = Counter()
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            if hidden:
+                others["hidden images"] += 1
+            else:
+                images.append(path)
+        elif path.is_file() and not hidden:
+            others[path.suffix.lower() or "without ending"] += 1
+    kinds = [f"{kind} {count}" for kind, count in others.most_common()]
+    return _Found(images, f"; other files not read: {listed(kinds)}" if kinds else "")
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Which folders are the parts: `test` is None where a part is to be split off; `note` says what was decided."""
+
+    train: Path
+    test: Path | None
+    note: str
+
+
+def _layout(folder: Path, images: Sequence[Path]) -> _Layout:
+    """The parts by the names of the subfolders with images, in either case.
+
+    A folder `train` is a part if a test or validation part stands beside it, or nothing, or if it holds folders
+    itself; among other folders of images it is a class, of trains.
+    """
+    tops: dict[str, bool] = {}  # whether images lie in folders below
+    loose = False
+    for path in images:
+        top, *rest = path.relative_to(folder).parts
+        loose = loose or not rest
+        if rest:
+            tops[top] = tops.get(top, True) and len(rest) > 1
+    parts: dict[str, list[str]] = {}
+    for top in tops:
+        if part := PART_WORDS.get(top.lower()):
+            parts.setdefault(part, []).append(top)
+    train = parts.get("train", [])
+    if not train and len(parts) > 1:
+        raise InputError(f"{folder} holds the parts {' and '.join(sorted(tops))} and no train; add or rename one")
+    if not train or not (len(parts) > 1 or tops[train[0]] or (list(tops) == train and not loose)):
+        return _Layout(folder, None, "; a tenth split off as the test part")
+    held = parts.get("test") or parts.get("validation") or []
+    if len(train) > 1 or len(held) > 1:
+        raise InputError(f"{folder} holds {' and '.join(train if len(train) > 1 else held)}; leave one of them")
+    unread = [f"folder {top}" for top in sorted(tops) if top not in (*train, *held)] + ["loose images"] * loose
+    note = f"; {held[0]} is the test part" if held and held[0].lower() != "test" else ""
+    note += "" if held else "; a tenth split off as the test part"
+    note += f"; not read: {listed(unread)}" if unread else ""
+    return _Layout(folder / train[0], folder / held[0] if held else None, note)
 
 
 def _first_look(paths: Sequence[Path], options: ImageOptions) -> _Look:
@@ -68,13 +128,13 @@ def _fit(look: _Look, paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     return fit, sorted(set(paths) - set(fit))
 
 
-def _class_names(folders: Sequence[Path], listed: Sequence[Sequence[Path]]) -> tuple[str, ...] | None:
-    """Names of the subfolders that hold images, sorted; None if images lie beside them or there is only one class."""
-    paths = [(folder, path) for folder, found in zip(folders, listed, strict=True) for path in found]
-    if any(path.parent == folder for folder, path in paths):
-        return None
-    names = sorted({path.relative_to(folder).parts[0] for folder, path in paths})
-    return tuple(names) if len(names) > 1 else None
+def _class_names(listed: Mapping[Path, Sequence[Path]]) -> tuple[str, ...] | None:
+    """Names of the subfolders with images, of all parts that have no images beside these; None if it is only one."""
+    names: set[str] = set()
+    for folder, paths in listed.items():
+        if all(path.parent != folder for path in paths):
+            names |= {path.relative_to(folder).parts[0] for path in paths}
+    return tuple(sorted(names)) if len(names) > 1 else None
 
 
 def _part(folder: Path, paths: list[Path], look: _Look, classes: tuple[str, ...] | None) -> Part:
@@ -84,7 +144,7 @@ def _part(folder: Path, paths: list[Path], look: _Look, classes: tuple[str, ...]
         for start in range(0, len(paths), step):
             yield np.stack([look.pixels(path) for path in paths[start : start + step]])
 
-    if classes is None:
+    if classes is None or any(path.parent == folder for path in paths):
         return Part(len(paths), chunks, None)
     number = {name: index for index, name in enumerate(classes)}
     labels = np.array([number[path.relative_to(folder).parts[0]] for path in paths], dtype=np.int64)
@@ -92,41 +152,43 @@ def _part(folder: Path, paths: list[Path], look: _Look, classes: tuple[str, ...]
 
 
 def _skipped_note(folder: Path, skipped: Sequence[Path]) -> str:
-    if not skipped:
-        return ""
-    names = [path.relative_to(folder).as_posix() for path in skipped[:_NAMED]]
-    more = "" if len(skipped) <= _NAMED else f" and {len(skipped) - _NAMED} more"
-    return f"; {len(skipped)} unfit files left out: {', '.join(names)}{more}"
+    names = [path.relative_to(folder).as_posix() for path in skipped]
+    return f"; {len(skipped)} unfit files left out: {listed(names)}" if skipped else ""
 
 
 def folder_source(folder: Path, options: ImageOptions | None = None) -> Source:
     """All images below `folder`, in the order of their paths.
 
-    If it holds folders `train` and `test`, these are the parts; else a test part is split off. Below that, if all
-    images lie in subfolders and there is more than one, the subfolders' names are the classes.
+    If it holds folders `train` and `test`, these are the parts (`training`, `testing`, in either case); `val`,
+    `valid`, `validation`, `dev` or `holdout` stands in for a test part that is missing, else it is not read. Without
+    either a test part is split off. Below that, if all images lie in subfolders and there is more than one, the
+    subfolders' names are the classes.
 
     Args:
         folder: Where to look, at any depth.
         options: What is done to each image, and what becomes of files that will not do.
 
     Returns:
-        The source: [H, W] if the first image is grey, else [H, W, 3].
+        The source: [H, W] if the first image is grey, else [H, W, 3]; its words say what was not read.
 
     Raises:
-        InputError: There are no images, they differ in size or mode, or one is damaged.
+        InputError: There are no images, they differ in size or mode, or one is damaged; or there are two training or
+            test parts.
     """
     options = options or ImageOptions()
-    apart = (folder / "train").is_dir() and (folder / "test").is_dir()
-    folders = [folder / "train", folder / "test"] if apart else [folder]
-    listed = [_images_in(part) for part in folders]
-    if not all(listed):
-        empty = folders[listed.index([])]
-        raise InputError(f"{empty} holds no images ({', '.join(sorted(SUFFIXES))}) and no IDX files; check the path")
-    look = _first_look(listed[0], options)
-    sorted_out = [_fit(look, paths) for paths in listed]
-    listed, skipped = [fit for fit, _ in sorted_out], [path for _, unfit in sorted_out for path in unfit]
-    classes = _class_names(folders, listed)
-    parts = [_part(part, paths, look, classes) for part, paths in zip(folders, listed, strict=True)]
-    train, test = (parts[0], parts[1]) if apart else split_off_test(parts[0])
-    note = options.note + ("" if apart else "; a tenth split off as the test part") + _skipped_note(folder, skipped)
+    found = _find(folder)
+    if not found.images:
+        raise InputError(f"{folder} holds no images ({', '.join(sorted(SUFFIXES))}) and no IDX files; check the path")
+    layout = _layout(folder, found.images)
+    folders = [layout.train] if layout.test is None else [layout.train, layout.test]
+    look = _first_look([path for path in found.images if path.is_relative_to(layout.train)], options)
+    images: dict[Path, list[Path]] = {}
+    skipped: list[Path] = []
+    for part in folders:
+        images[part], unfit = _fit(look, [path for path in found.images if path.is_relative_to(part)])
+        skipped += unfit
+    classes = _class_names(images)
+    parts = [_part(part, paths, look, classes) for part, paths in images.items()]
+    train, test = (parts[0], parts[1]) if layout.test else split_off_test(parts[0])
+    note = options.note + layout.note + _skipped_note(folder, skipped) + found.note
     return Source("image", look.shape, train, test, f"folder of images {folder.name}{note}", classes)
