@@ -3,7 +3,18 @@
 from lambda_vae.adapters.diagnose import diagnose
 from lambda_vae.adapters.equalize import equalize
 from lambda_vae.adapters.equalized_normal import EqualizedNormal
-from lambda_vae.adapters.likelihoods import bernoulli, density, gaussian
+from lambda_vae.adapters.likelihoods import (
+    bernoulli,
+    categorical,
+    density,
+    gaussian,
+    laplace,
+    mixed,
+    multinomial,
+    negative_binomial,
+    poisson,
+    std_of_kl_weight,
+)
 from lambda_vae.adapters.loading import load_adapter
 from lambda_vae.adapters.monitor import CollapseMonitor, CollapseWarning
 
@@ -12,9 +23,16 @@ __all__ = [
     "CollapseWarning",
     "EqualizedNormal",
     "bernoulli",
+    "categorical",
     "density",
     "diagnose",
     "equalize",
     "gaussian",
+    "laplace",
     "load_adapter",
+    "mixed",
+    "multinomial",
+    "negative_binomial",
+    "poisson",
+    "std_of_kl_weight",
 ]

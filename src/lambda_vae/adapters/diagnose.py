@@ -193,8 +193,9 @@ def _over_sites(exponent: Tensor | None, vae: ForeignVAE) -> Tensor | None:
 
 def _notes(vae: ForeignVAE) -> tuple[str, ...]:
     if vae.latents.sites == 1:
-        return ()
+        return vae.notes
     return (
+        *vae.notes,
         f"Each dimension has {vae.latents.sites} sites: KL and capacities are sums over them, all else is that of a "
         "typical site.",
     )

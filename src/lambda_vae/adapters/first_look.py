@@ -9,9 +9,10 @@ from torch import Tensor
 from lambda_vae.adapters.answers import finite_densities, finite_posterior, log_densities, posterior
 from lambda_vae.adapters.conditions import Leading
 from lambda_vae.adapters.foreign import Encode, ForeignVAE, LogLikelihood
+from lambda_vae.adapters.known import known_likelihood
 from lambda_vae.adapters.latents import Axis, Latents
 from lambda_vae.adapters.modes import require_eval
-from lambda_vae.adapters.recovered import recovered_law
+from lambda_vae.adapters.recovered import Recovered, recovered_law
 from lambda_vae.diagnostics.examples import Examples
 from lambda_vae.errors import InputError
 
@@ -46,24 +47,23 @@ def looked_at(encode: Encode, log_likelihood: LogLikelihood, batch: Tensor | Exa
             return log_densities(log_likelihood(x, z.to(mu.dtype), *conditions), x)
 
         _, log_p = _leading(conditional_log_p, batch[:_FEW])
-        _check_likelihood(log_p, x[:_FEW], mu[:_FEW])
-        law = recovered_law(log_p, x[:_FEW], mu[:_FEW], latents.latent)
-        if law is None:
-            _check_sign(log_p, x[:_FEW], mu[:_FEW])
-    if law is not None and law.averaged_over > 1:
-        raise InputError(
-            f"log_likelihood is averaged over the {law.averaged_over} features of an example, so the KL outweighs it "
-            f"{law.averaged_over} times; sum over them: .flatten(1).sum(1) in place of .mean(1)"
-        )
-    if isinstance(batch, Examples):
-        law = None  # its decoder knows no conditions but those of these few
+        few, codes = x[:_FEW], mu[:_FEW]
+        _check_likelihood(log_p, few, codes)
+        helper = log_likelihood if isinstance(batch, Tensor) else log_p
+        known = known_likelihood(helper, log_p, few, codes, latents)
+        if known is None:
+            _check_sign(log_p, few, codes)
+            known = Recovered(None, None)
+        if isinstance(batch, Examples):
+            known = Recovered(None, None, notes=known.notes)  # its decoder knows no conditions but those of these few
     return ForeignVAE(
         encode,
         conditional_log_p,
         latents,
         mu.device,
-        decoder=law.decoder if law is not None and law.decoder is not None else _unknown,
-        likelihood=law.likelihood if law is not None else None,
+        decoder=known.decoder or _unknown,
+        likelihood=known.likelihood,
+        notes=known.notes,
     )
 
 
@@ -110,6 +110,7 @@ def _check_logvar(mu: Tensor, logvar: Tensor) -> None:
 def _check_likelihood(log_p: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor) -> None:
     own = log_p(x, z)
     finite_densities(own)
+    _check_precision(own)
     again = log_p(x, z)
     if not torch.equal(own, again):
         raise InputError(
@@ -127,6 +128,18 @@ def _check_likelihood(log_p: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: T
         raise InputError(
             f"log_likelihood gives the same number {float(own[0]):.6g} for every example; take the mean over the batch "
             "out of it and return one value an example"
+        )
+
+
+def _check_precision(log_p: Tensor) -> None:
+    """Sums over features in half precision are off by nats, and rounded to it afterwards they look like it still."""
+    low = next((kind for kind in (torch.bfloat16, torch.float16) if bool((log_p.to(kind) == log_p).all())), None)
+    whole = bool((log_p == log_p.round()).all())
+    if log_p.element_size() < 4 or (low is not None and len(log_p) >= 16 and not whole):
+        kind = str(log_p.dtype if low is None else low).removeprefix("torch.")
+        raise InputError(
+            f"log_likelihood is computed in {kind}, in which a sum over features is off by nats; compute it in "
+            "float32: `.float()` on the decoder's output"
         )
 
 

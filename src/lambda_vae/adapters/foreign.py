@@ -63,6 +63,7 @@ class ForeignVAE:
         likelihood: theta -> p(x|z), likewise.
         sampling: sigma -> the std that z is sampled with.
         conditions: None, or those of some examples; both callables are given them last.
+        notes: What to know of its log-likelihood when its numbers are read.
     """
 
     encoder: Encode
@@ -72,6 +73,7 @@ class ForeignVAE:
     decoder: Callable[[Tensor], Tensor]
     likelihood: Callable[[Tensor], Observation] | None = None
     sampling: Sampling = field(default_factory=Equalized)
+    notes: tuple[str, ...] = ()
     conditions: tuple[object, ...] = ()
 
     def given(self, conditions: object) -> "ForeignVAE":

@@ -1,0 +1,78 @@
+"""Which p(x|z) a log-likelihood is: said by a helper of ours, or read off the gradient of a hand-written one."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from lambda_vae.adapters.latents import Latents
+from lambda_vae.adapters.likelihoods import DecoderLikelihood
+from lambda_vae.adapters.likelihoods.suspicions import Given, suspicions
+from lambda_vae.adapters.recovered import Recovered, recovered_law
+from lambda_vae.distributions.likelihood import Independent
+from lambda_vae.errors import InputError
+
+__all__ = ["known_likelihood"]
+
+
+def known_likelihood(
+    log_likelihood: Callable[..., Tensor],
+    log_p: Callable[[Tensor, Tensor], Tensor],
+    x: Tensor,
+    z: Tensor,
+    latents: Latents,
+) -> Recovered | None:
+    """Return the decoder and the law behind a log-likelihood, or None where nothing is known of it.
+
+    Args:
+        log_likelihood: What the user gave.
+        log_p: The same, checked for its shape.
+        x: Examples.
+        z: Their codes, as the callable takes them.
+        latents: Rows to codes, and back.
+
+    Raises:
+        InputError: Its numbers show a mistake that would make the report wrong.
+    """
+    if isinstance(log_likelihood, DecoderLikelihood):
+        return _of_helper(log_likelihood, x, z, latents)
+    law = recovered_law(log_p, x, z, latents.latent)
+    if law is None:
+        return None
+    _require_sum(law)
+    notes = law.notes
+    if law.decoder is not None and law.likelihood is not None:
+        p_x = law.likelihood(law.decoder(latents.rows(z)))
+        if isinstance(p_x, Independent) and p_x.mean.shape == x.flatten(1).shape:
+            notes += suspicions(Given("log_likelihood", law.family, x, p_x.mean, tuple(x.shape[1:])))
+    return Recovered(law.decoder, law.likelihood, 1, law.family, notes)
+
+
+def _require_sum(law: Recovered) -> None:
+    if law.averaged_over == 1:
+        return
+    count = law.averaged_over
+    besides = ""
+    if law.family == "Gaussian":
+        besides = f"; a model that was trained so has gaussian(decode, std=std_of_kl_weight(1.0, {count}))"
+    raise InputError(
+        f"log_likelihood is averaged over the {count} features of an example, so the KL outweighs it {count} times; "
+        f"sum over them: .flatten(1).sum(1) in place of .mean(1){besides}"
+    )
+
+
+def _of_helper(helper: DecoderLikelihood, x: Tensor, z: Tensor, latents: Latents) -> Recovered:
+    notes: tuple[str, ...] = helper.notes(x)
+    for part, own, given in helper.parts(x, z):
+        if part.mean_like_x:
+            p_x = part.observation(part.parameters(own, *given))
+            answer = part.decode(*given)
+            shape = tuple(answer.shape[1:]) if isinstance(answer, Tensor) else ()
+            if isinstance(p_x, Independent):
+                notes += suspicions(Given("decode", part.family, own, p_x.mean, shape))
+
+    def decoder(rows: Tensor) -> Tensor:
+        latent = latents.latent(rows).to(z.dtype)
+        like = x[:1].expand(len(rows), *x.shape[1:])
+        return helper.parameters(like, latent).flatten(1)
+
+    return Recovered(decoder, helper.unpacked(x, z), 1, helper.family, notes)

@@ -1,0 +1,145 @@
+"""What a decoder's answers on the data themselves say of a mistake: another scale, axes in another order, a softmax."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lambda_vae.adapters.likelihoods.shapes import orders
+from lambda_vae.errors import InputError
+
+__all__ = ["Given", "suspicions"]
+
+#: Fewer features, or numbers altogether, show nothing.
+_FEATURES, _NUMBERS = 16, 256
+
+#: Numbers that the orders of axes are compared on.
+_MOST = 2_000_000
+
+#: A reordered answer is the right one when it leaves less than this share of the squared error, and is worth a note
+#: below the second.
+_RIGHT, _LIKELY = 0.5, 0.8
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What the decoder answers for some examples at their own codes.
+
+    Args:
+        name: Whose answer it is: "decode" or "log_likelihood".
+        family: Of p(x|z).
+        x: The examples.
+        mean: E[x|z], as rows.
+        shape: Of one example's answer, as the decoder gave it.
+    """
+
+    name: str
+    family: str
+    x: Tensor
+    mean: Float[Tensor, "B F"]
+    shape: tuple[int, ...]
+
+    @property
+    def rows(self) -> Float[Tensor, "B F"]:
+        """X as rows."""
+        return self.x.reshape(len(self.x), -1).to(self.mean.dtype)
+
+
+def suspicions(given: Given) -> tuple[str, ...]:
+    """Return what is likely to be wrong, as notes; what surely is raises.
+
+    Args:
+        given: Answers and data.
+
+    Raises:
+        InputError: Decisive evidence of a mistake, in one sentence.
+    """
+    if given.mean.numel() < _NUMBERS or not bool(torch.isfinite(given.mean).all()):
+        return ()
+    notes: tuple[str, ...] = ()
+    if given.family == "Bernoulli":
+        notes += _softmax(given)
+    if given.family in ("Gaussian", "Laplace"):
+        notes += _scale(given)
+    return notes + _axes(given)
+
+
+def _softmax(given: Given) -> tuple[str, ...]:
+    """Independent probabilities that sum to 1 in every row are those of a softmax."""
+    rows, p = given.rows, given.mean
+    if p.shape[1] <= 2 or float((p.sum(1) - 1.0).abs().max()) > 1e-3:
+        return ()
+    total = float(rows.sum(1).mean())
+    text = f"{given.name} gives probabilities that sum to 1 in every row, as a softmax does"
+    if bool((rows.sum(1) == 1.0).all()):
+        return (f"{text[0].upper()}{text[1:]}, and x are one-hot: `categorical` is their likelihood.",)
+    raise InputError(f"{text}, while x sums to {total:.3g} on average; take `multinomial` in place of `bernoulli`")
+
+
+def _scale(given: Given) -> tuple[str, ...]:
+    x, mean = given.rows, given.mean
+    low, high = float(x.min()), float(x.max())
+    least, most = float(mean.min()), float(mean.max())
+    ways: list[tuple[bool, Callable[[Tensor], Tensor], str]] = [
+        (low >= 0 and high > 2 and high <= 255 and most <= 1.001, lambda x: x / 255, "x / 255"),
+        (low >= 0 and high > 2 and high <= 255 and least < 0, lambda x: x / 127.5 - 1, "x / 127.5 - 1"),
+        (-1.001 <= low < -0.5 and high <= 1.001 and least >= 0, lambda x: (x + 1) / 2, "(x + 1) / 2"),
+        (low >= 0 and high <= 1.001 and least < -0.5 and most <= 1.001, lambda x: 2 * x - 1, "2 * x - 1"),
+    ]
+    for possible, scaled, text in ways:
+        if possible and _explained(scaled(x), mean) > 0.2 and _explained(x, mean) < 0.0:
+            raise InputError(
+                f"{given.name} gives means from {least:.3g} to {most:.3g} for x from {low:.3g} to {high:.3g}, and they "
+                f"fit {text} instead; scale the data so"
+            )
+    if least >= 0 and most <= 1 and most - least > 0.5 and (low < -0.5 or high > 2):
+        return (
+            f"{given.name} gives means from {least:.3g} to {most:.3g} for x from {low:.3g} to {high:.3g}: a decoder "
+            "that ends in a sigmoid cannot reach such x.",
+        )
+    return ()
+
+
+def _explained(x: Tensor, mean: Tensor) -> float:
+    """The share of the variance about one number for all that the means explain."""
+    return 1.0 - float((x - mean).square().mean() / (x - x.mean()).square().mean().clamp(min=1e-30))
+
+
+def _axes(given: Given) -> tuple[str, ...]:
+    """Whether the means fit the data better with their axes in another order, of the shape that either of them has."""
+    own, answer = tuple(given.x.shape[1:]), given.shape
+    by_x = sum(size > 1 for size in own) >= 2
+    shape = own if by_x else answer
+    if given.mean.shape[1] < _FEATURES or math.prod(shape) != given.mean.shape[1]:
+        return ()
+    kept = by_x and sum(size > 1 for size in answer) >= 2
+    few = max(1, _MOST // given.mean.shape[1])
+    x, mean = given.rows[:few], given.mean[:few]
+    whole = float((x - x.mean()).square().sum())
+    plain = float((x - mean).square().sum())
+    best, error = None, plain
+    for order in orders(shape, kept=kept):
+        sizes = [shape[axis] for axis in order]
+        back = [1 + order.index(axis) for axis in range(len(shape))]
+        # The one without a shape of its own may hold its numbers in this order.
+        loose, fixed = (mean, x) if by_x else (x, mean)
+        turned = loose.reshape(len(loose), *sizes).permute(0, *back).reshape(len(loose), -1)
+        found = float((fixed - turned).square().sum())
+        if found < error:
+            best, error = order, found
+    if best is None or error > 0.7 * whole or error > _LIKELY * plain:
+        return ()
+    sizes = [shape[axis] for axis in best]
+    turns = ", ".join(str(1 + best.index(axis)) for axis in range(len(shape)))
+    what = "decode(z)" if by_x else "x"
+    text = (
+        f"the squared error of {given.name}'s means falls from {plain / len(x):.3g} to {error / len(x):.3g} when the "
+        f"axes of {what} are read in another order, {[*sizes]} for {[*shape]}: "
+        f"{what}.reshape(-1, {', '.join(map(str, sizes))}).permute(0, {turns})"
+    )
+    if error > _RIGHT * plain:
+        return (f"{text[0].upper()}{text[1:]} may be what it should be.",)
+    raise InputError(f"{text} puts them right")

@@ -1,0 +1,140 @@
+"""What a log-likelihood answers at some x and at the same x in another order, with its gradient."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lambda_vae.distributions.likelihood import Observation
+
+__all__ = ["Probe", "Recovered", "close", "slope_of"]
+
+#: How far float32 may be off, relative to the numbers that were summed.
+_TOLERANCE = 2e-5
+
+#: Rounding of numbers near 0, nats.
+_ROUNDING = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Recovered:
+    """p(x|z) with its parameters.
+
+    Args:
+        decoder: z -> theta, [N, F]; None where only the scale of the value could be told.
+        likelihood: theta -> p(x|z), likewise.
+        averaged_over: How many numbers the callable's value was divided by; 1 is a log density.
+        family: Its name.
+        notes: What the value leaves out.
+    """
+
+    decoder: Callable[[Tensor], Tensor] | None
+    likelihood: Callable[[Tensor], Observation] | None
+    averaged_over: float = 1
+    family: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """The value and its gradient at two x of every code; the second is the data in another order.
+
+    No x but the data's own is asked for: elsewhere a column that holds the index of an embedding would be out of range.
+
+    Args:
+        function: (x, z) -> log p(x|z).
+        x: Examples.
+        z: Their codes.
+        as_latent: Rows to codes.
+        value: log p(x|z), float64 [B].
+        slope: d log p / dx, float64 [B, F].
+        elsewhere: The same at `other`.
+    """
+
+    function: Callable[[Tensor, Tensor], Tensor]
+    x: Tensor
+    z: Tensor
+    as_latent: Callable[[Tensor], Tensor]
+    value: Float[Tensor, " B"]
+    slope: Float[Tensor, "B F"]
+    elsewhere: Float[Tensor, "B F"]
+
+    @classmethod
+    def of(
+        cls,
+        function: Callable[[Tensor, Tensor], Tensor],
+        x: Tensor,
+        z: Tensor,
+        as_latent: Callable[[Tensor], Tensor],
+    ) -> "Probe | None":
+        """Return it, or None where the gradient is 0 or not finite.
+
+        Args:
+            function: (x, z) -> log p(x|z).
+            x: Examples.
+            z: Their codes.
+            as_latent: Rows to codes.
+        """
+        value, slope = slope_of(function, x, z)
+        elsewhere = slope_of(function, x.roll(1, 0), z)[1]
+        scale = float(slope.abs().mean())
+        if not math.isfinite(scale) or scale == 0.0 or not bool(torch.isfinite(elsewhere).all()):
+            return None
+        return cls(function, x, z, as_latent, value, slope, elsewhere)
+
+    @property
+    def rows(self) -> Float[Tensor, "B F"]:
+        """X as rows, float64."""
+        return self.x.flatten(1).double()
+
+    @property
+    def linear(self) -> bool:
+        """Whether the slope is the same at both x."""
+        return float((self.slope - self.elsewhere).abs().mean()) < 1e-3 * float(self.slope.abs().mean())
+
+    @property
+    def divisors(self) -> list[int]:
+        """What a mean over some of x's axes divides by, 1 first."""
+        sizes = [size for size in self.x.shape[1:] if size > 1]
+        found = {math.prod(some) for count in range(1, min(len(sizes), 4) + 1) for some in combinations(sizes, count)}
+        return [1, *sorted(found | {self.slope.shape[1]} - {1}, reverse=True)]
+
+    def slopes_at(self, rows: Float[Tensor, "N D"]) -> tuple[Float[Tensor, "N F"], Float[Tensor, "N F"]]:
+        """Return one x, again and again, and the slope there of other codes.
+
+        Args:
+            rows: The codes.
+        """
+        at = self.x[:1].expand(len(rows), *self.x.shape[1:])
+        return at.flatten(1), slope_of(self.function, at, self.as_latent(rows))[1].to(self.x.dtype)
+
+
+def slope_of(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return log p(x|z), [B], and d log p(x|z)/dx, [B, F], float64.
+
+    Args:
+        function: (x, z) -> log p(x|z).
+        x: Examples.
+        z: Their codes.
+    """
+    with torch.enable_grad():
+        leaf = x.detach().clone().requires_grad_()
+        value = function(leaf, z.detach())
+        slope: Tensor = torch.autograd.grad(value.sum(), leaf)[0]
+    return value.detach().double(), slope.flatten(1).double()
+
+
+def close(found: Float[Tensor, " B"], expected: Float[Tensor, " B"], summed: Float[Tensor, " B"]) -> bool:
+    """Whether two values are the same but for rounding.
+
+    Args:
+        found: The one.
+        expected: The other.
+        summed: The sum of the magnitudes that they were summed from.
+    """
+    error = float((found - expected).abs().mean())
+    return error <= _TOLERANCE * float(summed.mean()) + _ROUNDING * min(1.0, float(expected.abs().mean()))
