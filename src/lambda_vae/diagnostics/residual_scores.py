@@ -79,7 +79,8 @@ class ResidualScores:
         """
         q = self.vae.sampled(self.vae.encode(x), self.exponent).marginals()
         z = torch.where(self.carried, q.mu, self.resting.to(q.mu.dtype))
-        at, flat = self._observation(self.vae.decoder(z)), x.flatten(1)
+        at, flat = self._observation(self.vae.decoder(z)), x.reshape(len(x), -1)
+        flat = flat if flat.is_floating_point() else flat.float()  # classes and counts
         known = isinstance(at, DiagGaussian)
         draws = [observed(at, self.generator) for _ in range(1 if known else self.replicates)]
         points = [draw for draw in draws if draw is not None]

@@ -27,7 +27,7 @@ class Categories:
     one_hot: tuple[int, ...] | None = None
     dim: int = -1
 
-    def log_prob(self, x: Float[Tensor, "*batch F"]) -> Tensor:
+    def log_prob(self, x: Tensor) -> Tensor:
         """Return ln P(x) in nats, summed over the categories.
 
         Args:

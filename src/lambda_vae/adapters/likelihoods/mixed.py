@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -17,7 +18,7 @@ __all__ = ["Columns", "Mixed", "mixed"]
 Columns = int | slice | Sequence[int]
 
 
-def mixed(parts: Mapping[str, tuple[Columns, DecoderLikelihood]], *, decode: Decode | None = None) -> "Mixed":
+def mixed(parts: Mapping[str, Any], *, decode: Decode | None = None) -> "Mixed":
     """Return the log-likelihood of a table whose columns are of different families, independent given z.
 
     Args:
@@ -57,7 +58,7 @@ class Mixed(DecoderLikelihood):
     family = "mixed"
     mean_like_x = False
 
-    def __init__(self, parts: Mapping[str, tuple[Columns, DecoderLikelihood]], decode: Decode | None) -> None:
+    def __init__(self, parts: Mapping[str, Any], decode: Decode | None) -> None:
         if not parts:
             raise InputError("mixed was given no parts; it takes {name: (columns, likelihood)}")
         for name, part in parts.items():

@@ -1,7 +1,6 @@
 """What noise a loss assumes that is a mean or a bare squared error."""
 
 import math
-from typing import Literal
 
 from lambda_vae.errors import InputError
 
@@ -11,7 +10,7 @@ __all__ = ["std_of_kl_weight"]
 def std_of_kl_weight(
     kl_weight: float,
     features: int | None = None,
-    reduction: Literal["mean", "sum"] = "mean",
+    reduction: str = "mean",
     *,
     half: bool = False,
 ) -> float:
