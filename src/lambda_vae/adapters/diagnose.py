@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.distributions import Independent
 
 from lambda_vae.adapters.batches import ForeignBatches
+from lambda_vae.adapters.behind import device_of
 from lambda_vae.adapters.conditions import first_parameter
 from lambda_vae.adapters.equalized_normal import EqualizedNormal
 from lambda_vae.adapters.first_look import looked_at
 from lambda_vae.adapters.foreign import Encode, ForeignVAE, LogLikelihood
 from lambda_vae.adapters.host import with_conditions
 from lambda_vae.adapters.latents import Axis, Latents
-from lambda_vae.adapters.modes import device_of
 from lambda_vae.adapters.monitor import CollapseMonitor
 from lambda_vae.diagnostics import CollapseReport, Thresholds, examine
 from lambda_vae.diagnostics import diagnose as diagnose_own

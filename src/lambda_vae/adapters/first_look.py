@@ -36,10 +36,9 @@ def looked_at(encode: Encode, log_likelihood: LogLikelihood, batch: Tensor | Exa
     Raises:
         InputError: A mistake was found; one sentence with its cause and the line to change.
     """
-    for name, function in (("encode", encode), ("log_likelihood", log_likelihood)):
-        require_eval(name, function)
     with torch.no_grad(), torch.random.fork_rng():
         x, leading_encode = _leading(encode, batch)
+        require_eval("encode", encode, lambda: leading_encode(x))
         mu = _check_encoder(leading_encode, x)
         latents = Latents.of(tuple(mu.shape[1:]), dim)
 
@@ -48,6 +47,7 @@ def looked_at(encode: Encode, log_likelihood: LogLikelihood, batch: Tensor | Exa
 
         _, log_p = _leading(conditional_log_p, batch[:_FEW])
         few, codes = x[:_FEW], mu[:_FEW]
+        require_eval("log_likelihood", log_likelihood, lambda: log_p(few, codes))
         _check_likelihood(log_p, few, codes)
         helper = log_likelihood if isinstance(batch, Tensor) else log_p
         known = known_likelihood(helper, log_p, few, codes, latents)

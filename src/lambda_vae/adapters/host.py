@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 
 from lambda_vae.adapters.batches import ForeignBatches
 from lambda_vae.adapters.conditions import Asked, asked
+from lambda_vae.adapters.modes import evaluated
 from lambda_vae.diagnostics.examples import Examples
 from lambda_vae.errors import InputError
 
@@ -49,7 +50,7 @@ def with_conditions(encode: Callable[..., Any], log_likelihood: Callable[..., An
         asked("encode", encode, ("x",), beside),
         asked("log_likelihood", log_likelihood, ("x", "z"), beside),
     ]
-    with torch.no_grad(), torch.random.fork_rng():
+    with torch.no_grad(), torch.random.fork_rng(), evaluated(encode, log_likelihood):
         if beside and any(one.gathers for one in pair):
             pair = _tried(pair, batches, beside)
     notes = tuple(

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from lambda_vae.adapters.behind import device_of
 from lambda_vae.adapters.diagnose import diagnose
 from lambda_vae.adapters.equalized_normal import EqualizedNormal as TorchEqualizedNormal
-from lambda_vae.adapters.modes import device_of
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.errors import InputError
