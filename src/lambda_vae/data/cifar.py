@@ -3,7 +3,8 @@
 import lzma
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from lambda_vae.data.source import Part, Source, rows_per_chunk
 from lambda_vae.errors import InputError
 
-__all__ = ["CIFAR_BATCHES", "CIFAR_CLASSES", "cifar_source", "is_cifar"]
+__all__ = ["CIFAR_BATCHES", "CIFAR_CLASSES", "batches_sha256", "cifar_sha256", "cifar_source", "is_cifar"]
 
 _TEST = "test_batch.bin"
 
@@ -31,7 +32,27 @@ def is_cifar(path: Path) -> bool:
     """True for the archive by its name, and for a folder with the batches in it."""
     if path.is_dir():
         return all((path / name).is_file() for name in CIFAR_BATCHES)
-    return path.name.startswith("cifar-10-") and ".tar" in path.suffixes[:1] + path.suffixes[-2:]
+    return path.name.startswith("cifar-10-") and (
+        ".tar" in path.suffixes[:1] + path.suffixes[-2:] or path.suffix == ".tgz"
+    )
+
+
+def batches_sha256(hashes: Mapping[str, str]) -> str:
+    """One hash of all batches, from those of each: the same however they are packed.
+
+    Args:
+        hashes: SHA-256 by the batch's name.
+    """
+    return sha256("".join(f"{name} {hashes.get(name)}\n" for name in CIFAR_BATCHES).encode()).hexdigest()
+
+
+def cifar_sha256(path: Path) -> str:
+    """`batches_sha256` of an archive.
+
+    Raises:
+        InputError: It is missing or damaged, or holds pickles.
+    """
+    return batches_sha256({name: sha256(content).hexdigest() for name, content in _unpacked(path).items()})
 
 
 def _contents(path: Path) -> dict[str, bytes]:
@@ -50,6 +71,15 @@ def _contents(path: Path) -> dict[str, bytes]:
             if file is not None:
                 found[name] = file.read()
     return found
+
+
+def _unpacked(path: Path) -> dict[str, bytes]:
+    try:
+        return _contents(path)
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except _DAMAGE as error:
+        raise InputError(f"{path} is truncated or corrupt ({error}); fetch it again") from None
 
 
 def _records(where: str, content: bytes) -> NDArray[np.uint8]:
@@ -89,12 +119,7 @@ def cifar_source(path: Path, source: str = "") -> Source:
     Raises:
         InputError: A batch is missing, or something is damaged, or it is the version that holds pickles.
     """
-    try:
-        contents = _contents(path)
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist") from None
-    except _DAMAGE as error:
-        raise InputError(f"{path} is truncated or corrupt ({error}); fetch it again") from None
+    contents = _unpacked(path)
     if missing := [name for name in CIFAR_BATCHES if name not in contents]:
         raise InputError(f"{path} has no {', '.join(missing)}; fetch cifar-10-binary.tar.gz again")
     batches = [_records(f"{path}, {name},", contents[name]) for name in CIFAR_BATCHES]

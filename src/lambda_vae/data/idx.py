@@ -1,13 +1,14 @@
-"""IDX files, the format of MNIST, plain or gzipped, read as a stream."""
+"""IDX files, the format of MNIST, plain or compressed, read as a stream."""
 
+import bz2
 import gzip
+import lzma
 import math
 import struct
 import zlib
 from collections.abc import Iterator
-from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,27 +35,37 @@ IDX_NAMES = {
 }
 """File names of MNIST's images and labels; `.gz` may follow."""
 
-DAMAGE = (EOFError, OSError, zlib.error)
-"""What reading a damaged gzip stream raises."""
+DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError)
+"""What reading a damaged compressed stream raises."""
+
+#: What each kind of compressed file begins with, the ending it bears, and what opens it.
+_PACKED = ((b"\x1f\x8b", ".gz", gzip.open), (b"\xfd7zXZ\0", ".xz", lzma.open), (b"BZh", ".bz2", bz2.open))
+
+_ENDINGS = ("", *(ending for _, ending, _ in _PACKED))
 
 
-def open_raw(path: Path) -> gzip.GzipFile | BufferedReader:
-    """`path` opened for reading its uncompressed content, whether gzipped or not (told by its first two bytes)."""
+def open_raw(path: Path) -> IO[bytes]:
+    """`path` opened for reading its uncompressed content; gzip, xz and bzip2 are told by the first bytes."""
     with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path, "rb") if zipped else path.open("rb")
+        start = file.read(6)
+    opener = next((opener for magic, _, opener in _PACKED if start.startswith(magic)), None)
+    return path.open("rb") if opener is None else cast(IO[bytes], opener(path, "rb"))
+
+
+def _unpacked_name(path: Path) -> str:
+    return path.stem if path.suffix in _ENDINGS else path.name
 
 
 def is_idx(path: Path) -> bool:
-    """True for the names IDX files bear: `...-idx3-ubyte`, `....idx3-ubyte`, either with `.gz` or not."""
-    return path.name.removesuffix(".gz").endswith("-ubyte")
+    """True for the names IDX files bear: `...-idx3-ubyte`, `....idx3-ubyte`, either compressed or not."""
+    return _unpacked_name(path).endswith("-ubyte")
 
 
 def _damaged(path: Path, what: str) -> InputError:
     return InputError(f"{path} is {what}; fetch or export it again")
 
 
-def _read_header(file: gzip.GzipFile | BufferedReader, path: Path) -> tuple[int, ...]:
+def _read_header(file: IO[bytes], path: Path) -> tuple[int, ...]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[3] == 0:
         raise _damaged(path, "not an IDX file (it must start with two zero bytes, a type and a number of axes)")
@@ -133,8 +144,8 @@ def _part(images: Path, labels: Path | None) -> tuple[Part, tuple[int, ...]]:
 def labels_beside(images: Path) -> Path | None:
     """The labels that belong to an images file, by name, if they are there."""
     name = images.name.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1")
-    stem = name.removesuffix(".gz")
-    found = [path for path in (images.with_name(stem), images.with_name(f"{stem}.gz")) if path.exists()]
+    stem = _unpacked_name(Path(name))
+    found = [path for ending in _ENDINGS if (path := images.with_name(f"{stem}{ending}")).exists()]
     return found[0] if found and found[0] != images else None
 
 
@@ -153,10 +164,10 @@ def idx_source(images: Path) -> Source:
 
 
 def named_file(folder: Path, stem: str) -> Path | None:
-    """`stem` or `stem.gz` in `folder`, also under the older spelling with a dot before `idx`; None if absent."""
+    """`stem`, plain or compressed, in `folder`, also spelt with a dot before `idx`, as once; None if absent."""
     for name in (stem, stem.replace("-idx", ".idx")):
-        for path in (folder / name, folder / f"{name}.gz"):
-            if path.is_file():
+        for ending in _ENDINGS:
+            if (path := folder / f"{name}{ending}").is_file():
                 return path
     return None
 

@@ -1,5 +1,6 @@
 """Burda et al.'s MATLAB layout of OMNIGLOT: one image a column, each column-major."""
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from lambda_vae.data.source import Part, Source
 from lambda_vae.errors import InputError
 
-__all__ = ["mat_source"]
+__all__ = ["mat_sha256", "mat_source"]
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -64,3 +65,17 @@ def mat_source(path: Path, source: str = "") -> Source:
     content = _load(path)
     train, test = _part(path, "", content), _part(path, "test", content)
     return Source("image", (28, 28), train, test, source or f"MATLAB file {path.name}, rounded to k/255")
+
+
+def mat_sha256(path: Path) -> str:
+    """SHA-256 of the images and labels in the file, whoever wrote it, and compressed or not.
+
+    Raises:
+        InputError: As `mat_source`.
+    """
+    source, digest = mat_source(path), sha256()
+    for part in (source.train, source.test):
+        for chunk in part.chunks():
+            digest.update(chunk.data)
+        digest.update(b"" if part.labels is None else part.labels.astype("<i8").data)
+    return digest.hexdigest()

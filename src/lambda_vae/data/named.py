@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from lambda_vae.data.celeba import CELEBA_FILES
-from lambda_vae.data.cifar import CIFAR_BATCHES, CIFAR_CLASSES
+from lambda_vae.data.cifar import CIFAR_BATCHES, CIFAR_CLASSES, batches_sha256
 from lambda_vae.data.dataset import Kind
 from lambda_vae.data.idx import IDX_NAMES
 from lambda_vae.data.mixtures import MIXTURES, TEST, TRAIN
@@ -19,8 +19,9 @@ class RawFile:
 
     Attributes:
         name: Its name, below a folder of its own if it has one; for IDX files the one to download, which ends in `.gz`.
-        sha256: Of the content, uncompressed if it is gzipped: mirrors recompress. Empty if only `md5` is known.
-        md5: Of the file as its authors publish it; looked at only where `sha256` is empty.
+        sha256: Of the content, as `content_sha256` gives it: mirrors recompress. Empty if only `md5` is known.
+        md5: Of the file as its authors publish it, or of another that is known to hold the same. Where both are given,
+            either will do, and this one, which needs no unpacking, is looked at first.
     """
 
     name: str
@@ -135,9 +136,17 @@ _FASHION = NamedDataset(
     renditions=(
         Rendition(
             files=_idx(
-                RawFile("", md5="8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+                RawFile(
+                    "",
+                    "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+                    md5="8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+                ),
                 RawFile("", "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"),
-                RawFile("", md5="bef4ecab320f06d8554ea6380940ec79"),
+                RawFile(
+                    "",
+                    "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+                    md5="bef4ecab320f06d8554ea6380940ec79",
+                ),
                 RawFile("", "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
             ),
             mirrors=(
@@ -183,7 +192,9 @@ _OMNIGLOT = NamedDataset(
         Rendition(
             files=(
                 RawFile(
-                    "omniglot28_burda_layout.mat", "090e605b6811df8f34ccb226176c3def6ede12051436322812e99ac41723feb1"
+                    "omniglot28_burda_layout.mat",
+                    "f8b3325eb0f549fc24e1a1db73f6cd77d581b530a802549d254b2e74828b9304",
+                    md5="d0e7534df10d2ede637ea9d65bf1d378",
                 ),
             ),
             mirrors=(),
@@ -212,6 +223,21 @@ _MIXTURES = tuple(
     for name, mixture in MIXTURES.items()
 )
 
+_CIFAR_HASHES = dict(
+    zip(
+        CIFAR_BATCHES,
+        (
+            "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+            "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+            "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+            "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+            "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+            "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+        ),
+        strict=True,
+    )
+)
+
 _CIFAR10 = NamedDataset(
     name="cifar10",
     title="colour photographs of ten classes, 32x32",
@@ -222,32 +248,26 @@ _CIFAR10 = NamedDataset(
     layout="cifar",
     renditions=(
         Rendition(
-            files=(RawFile("cifar-10-binary.tar.gz", md5="c32a1d4ab5d03f1284b67883e8d87530"),),
+            files=(
+                RawFile(
+                    "cifar-10-binary.tar.gz",
+                    batches_sha256(_CIFAR_HASHES),
+                    md5="c32a1d4ab5d03f1284b67883e8d87530",
+                ),
+            ),
             mirrors=("https://www.cs.toronto.edu/~kriz/",),
-            source="CIFAR-10, the official binary version (MD5 checked)",
+            source="CIFAR-10, the official binary version (hash checked)",
         ),
         Rendition(
-            files=tuple(
-                RawFile(f"cifar-10-batches-bin/{name}", sha256)
-                for name, sha256 in zip(
-                    CIFAR_BATCHES,
-                    (
-                        "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
-                        "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
-                        "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
-                        "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
-                        "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
-                        "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
-                    ),
-                    strict=True,
-                )
-            ),
+            files=tuple(RawFile(f"cifar-10-batches-bin/{name}", sha256) for name, sha256 in _CIFAR_HASHES.items()),
             mirrors=(),
             source="CIFAR-10, the batches of the official binary version (hashes checked)",
         ),
         Rendition(
             files=(
-                RawFile("cifar-10-binary.tar.xz", "6842a7742bea1fdf6aabc0a446e1b6eed536d2cc304e5ff890a64edcdf6b107d"),
+                RawFile(
+                    "cifar-10-binary.tar.xz", batches_sha256(_CIFAR_HASHES), md5="26ce8dd550e83df9a050a029613aad87"
+                ),
             ),
             mirrors=(),
             source="CIFAR-10, the official batches packed anew (hash checked)",

@@ -3,11 +3,13 @@
 import os
 from collections.abc import Sequence
 from hashlib import md5, sha256
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
+from lambda_vae.data.cifar import cifar_sha256, is_cifar
 from lambda_vae.data.fetch import FETCH_ERRORS, fetch
 from lambda_vae.data.idx import DAMAGE, named_file, open_raw
+from lambda_vae.data.mat import mat_sha256
 from lambda_vae.data.named import NamedDataset, RawFile, Rendition
 from lambda_vae.data.source import CHUNK_BYTES
 from lambda_vae.errors import InputError
@@ -15,16 +17,28 @@ from lambda_vae.errors import InputError
 __all__ = ["content_sha256", "find_rendition", "hash_fault", "raw_folders", "require"]
 
 
+#: Where torchvision puts its raw copies, below the folder that it is given.
+_TORCHVISION = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw"}
+
+#: Other wrappings of the same archive; a name that is listed by itself is not among them.
+_TAR = (".tar.gz", ".tgz", ".tar.bz2", ".tar")
+
+
 def raw_folders(name: str, cache: Path) -> list[Path]:
     """Where raw files of a named set are looked for, in this order; a download goes to the last one."""
     folders = []
     if given := os.environ.get("LAMBDA_VAE_DATA"):
-        folders = [Path(given) / name, Path(given)]
+        below = (name, *([_TORCHVISION[name]] if name in _TORCHVISION else []), "")
+        folders = [Path(given) / folder for folder in below]
     return [*folders, cache / "raw" / name]
 
 
 def _find(folder: Path, file: RawFile) -> Path | None:
-    return named_file(folder, file.name.removesuffix(".gz"))
+    if file.name.endswith(_TAR[0]):
+        paths = (folder / f"{file.name.removesuffix(_TAR[0])}{ending}" for ending in _TAR)
+        return next((path for path in paths if path.is_file()), None)
+    name = file.name.removesuffix(".gz")
+    return named_file(folder, name) or named_file(folder, PurePath(name).name)
 
 
 def find_rendition(row: NamedDataset, cache: Path) -> tuple[Rendition, list[Path]] | None:
@@ -51,11 +65,15 @@ def _digest(path: Path, algorithm: Any, *, uncompressed: bool) -> str:  # noqa: 
 
 
 def content_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, decompressed if it is gzipped.
+    """SHA-256 of a file's content: uncompressed, or of what is packed in an archive or a MATLAB file.
 
     Raises:
         InputError: The file is missing, truncated or corrupt.
     """
+    if is_cifar(path):
+        return cifar_sha256(path)
+    if path.suffix == ".mat":
+        return mat_sha256(path)
     try:
         return _digest(path, sha256, uncompressed=True)
     except FileNotFoundError:
@@ -65,15 +83,17 @@ def content_sha256(path: Path) -> str:
 
 
 def hash_fault(path: Path, file: RawFile) -> str | None:
-    """None if `path` has the content that `file` promises, else what is wrong with it, in words."""
+    """None if `path` is what `file` promises, as a whole or by its content; else what is wrong with it, in words."""
     try:
-        if file.sha256:
-            found, expected = content_sha256(path), file.sha256
-        else:
-            found, expected = _digest(path, lambda: md5(usedforsecurity=False), uncompressed=False), file.md5
+        found = _digest(path, lambda: md5(usedforsecurity=False), uncompressed=False) if file.md5 else ""
+        if file.sha256 and (found != file.md5 or not file.md5):
+            found = content_sha256(path)
     except InputError as error:
         return str(error)
-    return None if found == expected else f"{path} has the hash {found[:12]}..., not {expected[:12]}..."
+    except OSError as error:
+        return f"{path} cannot be read ({error.strerror})"
+    expected = file.sha256 or file.md5
+    return None if found in (file.sha256, file.md5) else f"{path} has the hash {found[:12]}..., not {expected[:12]}..."
 
 
 def require(row: NamedDataset, cache: Path, *, download: bool, mirrors: Sequence[str]) -> tuple[Rendition, list[Path]]:
