@@ -43,7 +43,7 @@ def known_likelihood(
     if law.decoder is not None and law.likelihood is not None:
         p_x = law.likelihood(law.decoder(latents.rows(z)))
         if isinstance(p_x, Independent) and p_x.mean.shape == x.flatten(1).shape:
-            notes += suspicions(Given("log_likelihood", law.family, x, p_x.mean, tuple(x.shape[1:])))
+            notes += suspicions(Given("log_likelihood", law.family, x, p_x.mean, (p_x.mean.shape[1],)))
     return Recovered(law.decoder, law.likelihood, 1, law.family, notes)
 
 

@@ -17,7 +17,7 @@ Source:
 
 from collections.abc import Callable
 
-from jaxtyping import Float
+from jaxtyping import Shaped
 from torch import Tensor
 
 from lambda_vae.adapters.recovered.linear import counts, linear
@@ -29,7 +29,7 @@ __all__ = ["Recovered", "recovered_law"]
 
 def recovered_law(
     log_likelihood: Callable[[Tensor, Tensor], Tensor],
-    x: Float[Tensor, "B ..."],
+    x: Shaped[Tensor, "B ..."],
     z: Tensor,
     as_latent: Callable[[Tensor], Tensor],
 ) -> Recovered | None:

@@ -1,0 +1,210 @@
+"""What a decoder's answers on the data say of a mistake, and that they say nothing of a right one."""
+
+import re
+
+import pytest
+import torch
+from torch import distributions as td
+from torch import nn
+
+from lambda_vae.adapters import bernoulli, categorical, diagnose, gaussian, laplace, mixed, multinomial, poisson
+from lambda_vae.adapters.first_look import looked_at
+from lambda_vae.errors import InputError
+
+DRAW = torch.Generator().manual_seed(5)
+CODES = torch.randn(200, 3, generator=DRAW)
+
+
+def pictures(*shape):
+    """Examples and the decoder that made them."""
+    weights = torch.randn(3, *shape, generator=DRAW)
+
+    def decode(z):
+        return torch.tensordot(z, weights.to(z.dtype), 1)
+
+    return decode, decode(CODES) + 0.3 * torch.randn(200, *shape, generator=DRAW)
+
+
+def said(log_likelihood, x, codes=CODES):
+    """The sentence that refuses it, or its notes."""
+    where = torch.arange(len(x))
+
+    def encode(batch):
+        index = where[: len(batch)]
+        return codes[index], torch.full((len(batch), codes.shape[1]), -3.0)
+
+    try:
+        vae = looked_at(encode, log_likelihood, x[:64], "channel")
+    except InputError as error:
+        return str(error)
+    return "NOTES " + " ".join(vae.notes)
+
+
+IMAGE, IMAGES = pictures(2, 4, 5)
+SQUARE, SQUARES = pictures(1, 6, 6)
+SERIES, SEQUENCES = pictures(7, 3)
+GREY = lambda z: IMAGE(z).sigmoid()  # noqa: E731
+UNIT = (GREY(CODES) + 0.05 * torch.randn(200, 2, 4, 5, generator=DRAW)).clamp(0, 1)
+SIGNED = 2 * UNIT - 1
+
+
+def channels_last(z):
+    return IMAGE(z).permute(0, 2, 3, 1)
+
+
+def by_hand(decode):
+    return lambda x, z: td.Normal(decode(z).flatten(1), 0.3).log_prob(x.flatten(1)).sum(1)
+
+
+BITS = torch.bernoulli(SQUARE(CODES).mul(3).sigmoid(), generator=DRAW)
+ITEMS = nn.Linear(3, 50).eval().requires_grad_(False)
+CLICKS = (torch.rand(200, 50, generator=DRAW) < 0.1).float()
+HOT = nn.functional.one_hot(torch.randint(0, 50, (200,), generator=DRAW), 50).float()
+
+REFUSED = {
+    "channels last": (
+        gaussian(channels_last),
+        IMAGES,
+        r"gave \[B, 4, 5, 2\] for x of \[B, 2, 4, 5\].*permute\(0, 3, 1, 2\)",
+    ),
+    "channels last, flattened": (
+        gaussian(lambda z: channels_last(z).flatten(1)),
+        IMAGES,
+        r"decode\(z\)\.reshape\(-1, 4, 5, 2\)\.permute\(0, 3, 1, 2\)",
+    ),
+    "channels last, x flattened": (
+        gaussian(IMAGE),
+        IMAGES.permute(0, 2, 3, 1).flatten(1),
+        r"x\.reshape\(-1, 4, 5, 2\)\.permute\(0, 3, 1, 2\)",
+    ),
+    "transposed": (gaussian(lambda z: SQUARE(z).mT), SQUARES, r"\.permute\(0, 1, 3, 2\)"),
+    "transposed, laplace": (laplace(lambda z: SQUARE(z).mT), SQUARES, "another order"),
+    "transposed bits": (bernoulli(lambda z: 3 * SQUARE(z).mT, logits=True), BITS, "another order"),
+    "time and features": (
+        gaussian(lambda z: SERIES(z).mT.flatten(1)),
+        SEQUENCES,
+        r"reshape\(-1, 3, 7\)\.permute\(0, 2, 1\)",
+    ),
+    "by hand": (by_hand(channels_last), IMAGES, "log_likelihood's means .*another order"),
+    "bits by hand": (
+        lambda x, z: td.Bernoulli(logits=3 * SQUARE(z).mT).log_prob(x).flatten(1).sum(1),
+        BITS,
+        "log_likelihood's means .*another order",
+    ),
+    "bytes": (gaussian(GREY), (255 * UNIT).round(), r"from 0.* fit x / 255 instead"),
+    "bytes for tanh": (
+        gaussian(lambda z: 2 * GREY(z) - 1),
+        (255 * UNIT).round(),
+        r"fit x / 127\.5 - 1 instead",
+    ),
+    "signed x for a sigmoid": (gaussian(GREY), SIGNED, r"fit \(x \+ 1\) / 2 instead"),
+    "a tanh for x in [0, 1]": (gaussian(lambda z: 2 * GREY(z) - 1), UNIT, r"fit 2 \* x - 1 instead"),
+    "signed x by hand": (by_hand(GREY), SIGNED, "log_likelihood gives means .* instead"),
+    "a softmax for bernoulli": (
+        bernoulli(lambda z: ITEMS(z).softmax(1)),
+        CLICKS,
+        "sum to 1 in every row.*`multinomial` in place of `bernoulli`",
+    ),
+    "a softmax by hand": (
+        lambda x, z: td.Bernoulli(ITEMS(z).softmax(1)).log_prob(x).sum(1),
+        CLICKS,
+        "log_likelihood gives probabilities that sum to 1",
+    ),
+    "a softmax for columns of a table": (
+        mixed({"clicks": (slice(0, 50), bernoulli(lambda z: ITEMS(z).softmax(1)))}),
+        CLICKS,
+        "sum to 1 in every row",
+    ),
+    "bfloat16 by hand": (
+        lambda x, z: td.Normal(IMAGE(z).bfloat16(), 0.3).log_prob(x.bfloat16()).flatten(1).sum(1),
+        IMAGES,
+        r"computed in bfloat16.*\.float\(\)",
+    ),
+    "bfloat16 by hand, widened afterwards": (
+        lambda x, z: td.Normal(IMAGE(z).bfloat16(), 0.3).log_prob(x.bfloat16()).flatten(1).sum(1).float(),
+        IMAGES,
+        r"computed in bfloat16.*\.float\(\)",
+    ),
+}
+
+ANOTHER = pictures(1, 6, 6)[0]
+FINE = {
+    "images": (gaussian(IMAGE), IMAGES),
+    "images, flat answer": (gaussian(lambda z: IMAGE(z).flatten(1)), IMAGES),
+    "flat images": (gaussian(IMAGE), IMAGES.flatten(1)),
+    "squares": (gaussian(SQUARE), SQUARES),
+    "bits": (bernoulli(lambda z: 3 * SQUARE(z), logits=True), BITS),
+    "a decoder that knows nothing": (gaussian(lambda z: 0 * SQUARE(z)), SQUARES),
+    "an untrained one": (gaussian(ANOTHER), SQUARES),
+    "the wrong codes": (gaussian(lambda z: SQUARE(z.flip(1))), SQUARES),
+    "a symmetric picture": (gaussian(lambda z: SQUARE(z) + SQUARE(z).mT), SQUARES + SQUARES.mT),
+    "signed x": (gaussian(lambda z: 2 * GREY(z) - 1), SIGNED),
+    "unit x": (gaussian(GREY), UNIT),
+    "bytes": (gaussian(lambda z: 255 * GREY(z), std=10.0), (255 * UNIT).round()),
+    "standardised numbers and a narrow decoder": (gaussian(lambda z: 0.3 + 0.01 * IMAGE(z)), IMAGES),
+    "bits by hand": (lambda x, z: td.Bernoulli(logits=3 * SQUARE(z)).log_prob(x).flatten(1).sum(1), BITS),
+    "clicks": (bernoulli(lambda z: 0.1 + 0.001 * ITEMS(z)), CLICKS),
+    "float64": (gaussian(lambda z: IMAGE(z).double()), IMAGES.double()),
+    "bfloat16 answers": (gaussian(lambda z: IMAGE(z).bfloat16()), IMAGES),
+}
+OTHER = pictures(2, 4, 5)[0]
+NOTED = {
+    "a sigmoid out of reach": (gaussian(lambda z: (3 * OTHER(z)).sigmoid()), IMAGES, "in a sigmoid"),
+    "a softmax and one-hot x": (bernoulli(lambda z: ITEMS(z).softmax(1)), HOT, "`categorical` is their likelihood"),
+    "clicks": (multinomial(ITEMS, logits=True, coefficient=False), CLICKS, "coefficient is left out"),
+    "a squared error": (
+        lambda x, z: -(IMAGE(z) - x).square().flatten(1).sum(1),
+        IMAGES,
+        "leaves out the constant of its Gaussian: nll_bound is 22.89 nats too low",
+    ),
+    "a poisson loss": (
+        lambda x, z: -nn.functional.poisson_nll_loss(ITEMS(z), x, reduction="none").sum(1),
+        3 * CLICKS,
+        "leaves out the ln x! of its Poisson",
+    ),
+    "a column that no part holds": (
+        mixed({"a": (slice(1, 50), poisson(lambda z: ITEMS(z)[:, 1:], log_rates=True))}),
+        CLICKS,
+        "No part of mixed holds column 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_mistakes_are_refused(case):
+    log_likelihood, x, pattern = REFUSED[case]
+    text = said(log_likelihood, x)
+    assert re.search(pattern, text), text
+
+
+@pytest.mark.parametrize("case", FINE)
+def test_right_answers_pass_without_a_word(case):
+    assert said(*FINE[case]) == "NOTES "
+
+
+@pytest.mark.parametrize("case", NOTED)
+def test_what_is_no_mistake_but_worth_knowing_is_noted(case):
+    log_likelihood, x, pattern = NOTED[case]
+    text = said(log_likelihood, x)
+    assert text.startswith("NOTES ")
+    assert re.search(pattern, text), text
+
+
+def test_a_category_column_is_measured_by_hand_and_by_helper_alike():
+    numbers, classes = nn.Linear(3, 5).eval().requires_grad_(False), nn.Linear(3, 4).eval().requires_grad_(False)
+    x = torch.cat((numbers(CODES), td.Categorical(logits=torch.zeros(200, 4)).sample()[:, None].float()), 1)
+
+    def hand(x, z):
+        return td.Normal(numbers(z), 0.5).log_prob(x[:, :5]).sum(1) - nn.functional.cross_entropy(
+            classes(z), x[:, 5].long(), reduction="none"
+        )
+
+    helper = mixed(
+        {"numbers": (slice(0, 5), gaussian(numbers, std=0.5)), "kind": (5, categorical(classes, logits=True))}
+    )
+    reports = [
+        diagnose(lambda x: (CODES[: len(x)], torch.full((len(x), 3), -3.0)), one, x[:64], iw_samples=1)
+        for one in (hand, helper)
+    ]
+    assert reports[0].nll_bound == pytest.approx(reports[1].nll_bound, rel=1e-6)
+    assert [one.residual is not None for one in reports] == [False, True]
