@@ -2,6 +2,7 @@
 
 # ruff: noqa: F811 - fixtures come by import
 
+import json
 import subprocess
 import sys
 
@@ -16,7 +17,7 @@ from lambda_vae.experiments.config import write_config
 
 COMMANDS = (
     "compare", "train", "diagnose", "likelihood", "information", "gradients", "sample", "generation", "reconstruct",
-    "share", "export", "report", "theory", "list", "data list", "data prepare", "data verify",
+    "share", "export", "report", "predict", "theory", "list", "data list", "data prepare", "data verify",
 )  # fmt: skip
 
 
@@ -104,6 +105,17 @@ def test_theory_gives_the_paper_s_capacities(cli, tmp_path):
     assert (tmp_path / "theory.svg").read_text().startswith("<?xml")
 
 
+def test_predict_says_what_pythae_s_squared_error_leaves_of_digits(cli, tmp_path):
+    files = ("--out", tmp_path / "noise.svg", "--json", tmp_path / "numbers.json")
+    said = cli("predict", "--data", "digits", "--noise", 1, "--latent_dim", 10, *files)
+    assert said.code == 0
+    assert said.out.startswith("0 of 10 latent dimensions can survive: with noise std 1")
+    assert "10 would survive with a noise std below 0.3819" in said.out
+    assert "pixels in [0, 1]" in said.out
+    assert (tmp_path / "noise.svg").read_text().startswith("<?xml")
+    assert json.loads((tmp_path / "numbers.json").read_text())["by_noise"][-1]["survivors"] == 10
+
+
 def run_words(command):
     return [command, "--data", "digits", "--epochs", "1"]
 
@@ -121,6 +133,12 @@ BAD_OPTIONS = {
     "compare delta 1": ([*COMPARE, "--delta", "1.1", "1"], "delta is 1.0; it must be greater than 1"),
     "compare delta NaN": ([*COMPARE, "--delta", "1.1", "NaN"], "delta is nan; it must be greater than 1"),
     "compare delta text": ([*COMPARE, "--delta", "1.1", "x"], "delta is 'x'; it must be a number"),
+    "predict noise": (["predict", "--data", "digits", "--noise", "0"], "the noise std is 0.0; it must be a number"),
+    "predict noise text": (["predict", "--data", "digits", "--noise", "x"], "noise is 'x'; it must be a number or one"),
+    "predict beta": (["predict", "--data", "digits", "--beta", "0"], "the KL weight is 0.0; it must be a number"),
+    "predict reduction": (["predict", "--data", "digits", "--reduction", "men"], "the reduction is 'men'; it must be"),
+    "predict data": (["predict", "--data", "digts"], "unknown data set 'digts' (did you mean 'digits'?)"),
+    "predict ending": (["predict", "--data", "digits", "--out", "x.txt"], "cannot write a figure as '.txt'"),
     "theory delta 1": (["theory", "--delta", "1"], "delta is 1.0; it must be greater than 1"),
     "theory delta NaN": (["theory", "--delta", "nan"], "delta is nan; it must be greater than 1"),
     "theory latent_dim": (["theory", "--latent_dim", "0"], "latent_dim is 0; it must be at least 1"),

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lambda_vae.adapters import CollapseMonitor, EqualizedNormal, diagnose, equalize
+    from lambda_vae.adapters import CollapseMonitor, EqualizedNormal, diagnose, equalize, predict
     from lambda_vae.data import load
     from lambda_vae.diagnostics import CollapseReport
     from lambda_vae.equalization import VarianceEqualizer
@@ -54,6 +54,7 @@ __all__ = [
     "load",
     "load_run",
     "nll_bound",
+    "predict",
     "push_to_hub",
     "share_run",
     "surrogate_nll",
@@ -63,7 +64,7 @@ __all__ = [
 
 # Each name is fetched on first use: who wants the equalizer alone should not wait for plots and probes.
 _ROOMS = {
-    "adapters": ("CollapseMonitor", "EqualizedNormal", "diagnose", "equalize"),
+    "adapters": ("CollapseMonitor", "EqualizedNormal", "diagnose", "equalize", "predict"),
     "data": ("load",),
     "diagnostics": ("CollapseReport",),
     "equalization": ("VarianceEqualizer",),

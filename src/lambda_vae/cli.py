@@ -40,6 +40,7 @@ commands
   share        write a run as a folder to hand on, and send it to the hub
   export       write encoder and decoder as ONNX or torch.export programmes
   report       write the HTML report of a run or a comparison anew
+  predict      before training: how many latent dimensions a loss can keep alive on some data
   theory       what a δ implies: critical std, sampling noise, capacity, λ(σ)
   list         the methods
   data         list, prepare or verify data sets

@@ -8,28 +8,9 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import Namespace
 from rich.console import Console
 
+from lambda_vae import options as parsers
 from lambda_vae.errors import InputError
-from lambda_vae.options import (
-    Parser,
-    compare_parser,
-    data_parser,
-    diagnose_parser,
-    export_parser,
-    fail,
-    generation_parser,
-    gradients_parser,
-    information_parser,
-    likelihood_parser,
-    process_number,
-    reconstruct_parser,
-    report_parser,
-    reproduce_parser,
-    sample_parser,
-    share_parser,
-    theory_parser,
-    train_parser,
-    tune_parser,
-)
+from lambda_vae.options import Parser, fail, process_number
 
 if TYPE_CHECKING:
     from lambda_vae.data import ImageOptions
@@ -319,6 +300,25 @@ def _write_report(folder: Path, console: Console) -> None:
     _say(console, f"report: {write_report(folder)}")
 
 
+def _predict(options: Namespace, console: Console) -> None:
+    from lambda_vae.adapters import predict
+    from lambda_vae.files import write_json
+    from lambda_vae.reports.prediction import prediction_table
+    from lambda_vae.reports.style import check_ending
+
+    if options.out is not None:
+        check_ending(Path(options.out))
+    settings = {name: getattr(options, name) for name in ("reduction", "latent_dim", "likelihood", "binarised")}
+    found = predict(options.data, noise_std=options.noise, kl_weight=options.beta, **settings)
+    for sentence in found.sentences:
+        _say(console, sentence)
+    console.print(prediction_table(found.to_dict()))
+    if options.json is not None:
+        write_json(Path(options.json), found.to_dict())
+    if options.out is not None:
+        _say(console, f"figure: {found.plot(options.out)}")
+
+
 def _theory(options: Namespace, console: Console) -> None:
     from lambda_vae.experiments.implications import draw_theory, theory_table
 
@@ -372,23 +372,24 @@ def _data_verify(options: Namespace, console: Console) -> None:
 
 #: Every command: how to parse it, what it calls.
 COMMANDS: dict[str, tuple[Callable[[], Parser], Callable[[Namespace, Console], None]]] = {
-    "compare": (compare_parser, _compare),
-    "train": (train_parser, _train),
-    "reproduce": (reproduce_parser, _reproduce),
-    "tune": (tune_parser, _tune),
-    "diagnose": (diagnose_parser, _diagnose),
-    "information": (information_parser, _information),
-    "likelihood": (likelihood_parser, _likelihood),
-    "gradients": (gradients_parser, _gradients),
-    "sample": (sample_parser, _sample),
-    "generation": (generation_parser, _generation),
-    "reconstruct": (reconstruct_parser, _reconstruct),
-    "share": (share_parser, _share),
-    "export": (export_parser, _export),
-    "report": (report_parser, _report),
-    "theory": (theory_parser, _theory),
+    "compare": (parsers.compare_parser, _compare),
+    "train": (parsers.train_parser, _train),
+    "reproduce": (parsers.reproduce_parser, _reproduce),
+    "tune": (parsers.tune_parser, _tune),
+    "diagnose": (parsers.diagnose_parser, _diagnose),
+    "information": (parsers.information_parser, _information),
+    "likelihood": (parsers.likelihood_parser, _likelihood),
+    "gradients": (parsers.gradients_parser, _gradients),
+    "sample": (parsers.sample_parser, _sample),
+    "generation": (parsers.generation_parser, _generation),
+    "reconstruct": (parsers.reconstruct_parser, _reconstruct),
+    "share": (parsers.share_parser, _share),
+    "export": (parsers.export_parser, _export),
+    "report": (parsers.report_parser, _report),
+    "predict": (parsers.predict_parser, _predict),
+    "theory": (parsers.theory_parser, _theory),
     "list": (lambda: Parser(description="List the methods."), _list),
-    "data list": (lambda: data_parser("list"), _data_list),
-    "data prepare": (lambda: data_parser("prepare"), _data_prepare),
-    "data verify": (lambda: data_parser("verify"), _data_verify),
+    "data list": (lambda: parsers.data_parser("list"), _data_list),
+    "data prepare": (lambda: parsers.data_parser("prepare"), _data_prepare),
+    "data verify": (lambda: parsers.data_parser("verify"), _data_verify),
 }

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -19,6 +19,7 @@ __all__ = [
     "gradients_parser",
     "information_parser",
     "likelihood_parser",
+    "predict_parser",
     "process_number",
     "reconstruct_parser",
     "report_parser",
@@ -304,6 +305,28 @@ def gradients_parser() -> Parser:
     parser.add_argument("--reference_std", type=float, default=REFERENCE_STD, help="the noise c is measured against")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap behind the errors of ρ_crit")
     parser.add_argument("--out", type=str, default=None, help="write everything to this .json")
+    return parser
+
+
+def predict_parser() -> Parser:
+    """Return the options of `predict`."""
+    parser = Parser(description="Say, before any training, how many latent dimensions a loss can keep alive.")
+    parser.add_argument("--data", type=str, required=True, help="a named set, a path or hf:NAME; its training part")
+    noise = "std of the decoder's Gaussian, or learned; a bare squared error, which is 0.7071, if not given"
+    parser.add_argument("--noise", type=float | Literal["learned"] | None, default=None, help=noise)
+    parser.add_argument("--beta", type=float, default=1.0, help="weight of the KL in the loss")
+    over = "what the loss does over the features of an example: sum or mean"
+    parser.add_argument("--reduction", type=str, default="sum", help=over)
+    parser.add_argument(
+        "--latent_dim", type=int | None, default=None, help="latent dimensions; else as many as it takes"
+    )
+    parser.add_argument(
+        "--likelihood", type=str, default="gaussian", help="gaussian, or bernoulli for values in [0, 1]"
+    )
+    drawn = "bernoulli: the training draws 0 or 1 from grey values, as `lambda-vae train` does"
+    parser.add_argument("--binarised", action="store_true", help=drawn)
+    parser.add_argument("--out", type=str | None, default=None, help="draw survivors against noise: .svg, .pdf or .png")
+    parser.add_argument("--json", type=str | None, default=None, help="write all numbers there too")
     return parser
 
 

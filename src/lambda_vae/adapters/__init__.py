@@ -17,6 +17,7 @@ from lambda_vae.adapters.likelihoods import (
 )
 from lambda_vae.adapters.loading import load_adapter
 from lambda_vae.adapters.monitor import CollapseMonitor, CollapseWarning
+from lambda_vae.adapters.predict import predict
 
 __all__ = [
     "CollapseMonitor",
@@ -34,5 +35,6 @@ __all__ = [
     "multinomial",
     "negative_binomial",
     "poisson",
+    "predict",
     "std_of_kl_weight",
 ]

@@ -34,11 +34,15 @@ class StreamedSpectrum:
     Args:
         features: F.
         device: Of the batches.
+        covariance_features: Up to so many their covariance is kept; None for 2,048.
     """
 
-    def __init__(self, features: int, device: torch.device | None = None) -> None:
+    def __init__(
+        self, features: int, device: torch.device | None = None, covariance_features: int | None = None
+    ) -> None:
         self.features = features
-        self._covariance = StreamedCovariance(features, device) if features <= _COVARIANCE_FEATURES else None
+        most = _COVARIANCE_FEATURES if covariance_features is None else covariance_features
+        self._covariance = StreamedCovariance(features, device) if features <= most else None
         self._rows: list[Tensor] = []
 
     @property
@@ -69,20 +73,35 @@ class StreamedSpectrum:
         self._rows.append(rows.float())
         return None
 
+    def mean(self) -> Float[Tensor, " F"]:
+        """Return the mean of each feature."""
+        if self._covariance is not None:
+            return self._covariance.total / self._covariance.count
+        return torch.cat(self._rows).mean(0, dtype=torch.float64)
+
     def diagonal(self) -> Float[Tensor, " F"]:
         """Return the variance of each feature."""
         if self._covariance is not None:
             return self._covariance.value.diagonal().clamp(min=0.0)
         return torch.cat(self._rows).var(0, correction=0).double()
 
-    def eigenvalues(self, scale: Float[Tensor, " F"] | None = None) -> Float[Tensor, " m"]:
+    def eigenvalues(
+        self, scale: Float[Tensor, " F"] | None = None, diagonal: Float[Tensor, " F"] | None = None
+    ) -> Float[Tensor, " m"]:
         """Return the eigenvalues, from the largest to the smallest, min(F, n) of them, float64; NaN if not finite.
 
         Args:
             scale: Variances that the features are divided by first.
+            diagonal: Variances in place of the features' own, where their covariance is kept.
+
+        Raises:
+            InputError: A diagonal was given, and the covariance is not kept.
         """
+        if diagonal is not None and self._covariance is None:
+            raise InputError(f"there are {self.features} features, too many to keep their covariance")
         if self._covariance is not None:
             matrix = self._covariance.value
+            matrix = matrix if diagonal is None else matrix.diagonal_scatter(diagonal)
             root = None if scale is None else scale.rsqrt()
             matrix = matrix if root is None else root[:, None] * matrix * root
         else:

@@ -18,6 +18,7 @@ __all__ = [
     "DASHES",
     "INK",
     "MARKERS",
+    "check_ending",
     "close_rows",
     "look",
     "name_line",
@@ -39,6 +40,8 @@ _STYLE: dict[Any, Any] = {
     "axes.edgecolor": "#555555", "lines.linewidth": 1.6, "svg.hashsalt": "lambda-vae", "svg.fonttype": "path",
     "pdf.fonttype": 42, "figure.dpi": 100, "savefig.dpi": 160, "image.cmap": "Greys", "axes.unicode_minus": False,
 }  # fmt: skip
+
+_DATELESS = {".svg": {"Date": None, "Creator": None}, ".pdf": {"CreationDate": None}, ".png": {"Software": None}}
 
 
 @contextmanager
@@ -102,6 +105,19 @@ def name_line(
     )  # fmt: skip
 
 
+def check_ending(path: Path) -> None:
+    """Refuse a file that no figure can be written to.
+
+    Args:
+        path: Where to.
+
+    Raises:
+        InputError: An ending other than .svg, .pdf or .png.
+    """
+    if path.suffix not in _DATELESS:
+        raise InputError(f"cannot write a figure as {path.suffix or path.name!r}; use .svg, .pdf or .png")
+
+
 def save_figure(figure: Figure, path: Path) -> Path:
     """Write a figure as svg, pdf or png, by the ending of `path`, without dates, and return `path`.
 
@@ -112,12 +128,10 @@ def save_figure(figure: Figure, path: Path) -> Path:
     Raises:
         InputError: Another ending.
     """
-    dateless = {".svg": {"Date": None, "Creator": None}, ".pdf": {"CreationDate": None}, ".png": {"Software": None}}
-    if path.suffix not in dateless:
-        raise InputError(f"cannot write a figure as {path.suffix or path.name!r}; use .svg, .pdf or .png")
+    check_ending(path)
     with look(), replacing(path) as temporary:
         _settle(figure)
-        figure.savefig(temporary, format=path.suffix[1:], metadata=dateless[path.suffix])
+        figure.savefig(temporary, format=path.suffix[1:], metadata=_DATELESS[path.suffix])
     return path
 
 

@@ -1,0 +1,154 @@
+"""What a loss leaves alive, drawn and as a table, from the record of a prediction."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from rich.table import Table
+
+from lambda_vae.reports.style import COLORS, DASHES, INK, look, name_panel, new_figure, save_figure
+
+__all__ = ["draw_prediction", "prediction_figure", "prediction_table"]
+
+#: What becomes of a direction: its colour and mark.
+_FATES = {
+    "survives": (COLORS[0], "o"),
+    "lost to the KL weight": (COLORS[1], "s"),
+    "lost to the noise": (COLORS[4], "D"),
+    "no dimension left for it": (COLORS[5], "x"),
+    "no signal": (COLORS[7], "v"),
+}
+
+
+def draw_prediction(record: Mapping[str, Any], path: Path) -> Path:
+    """Draw a prediction and return the path.
+
+    Args:
+        record: From `Prediction.to_dict`.
+        path: .svg, .pdf or .png.
+
+    Raises:
+        InputError: Another ending.
+    """
+    return save_figure(prediction_figure(record), path)
+
+
+def prediction_figure(record: Mapping[str, Any]) -> Figure:
+    """Return survivors against noise (against the KL weight under a Bernoulli likelihood), and the data's eigenvalues.
+
+    Args:
+        record: From `Prediction.to_dict`.
+    """
+    with look():
+        figure = new_figure(7.2, 3.0)
+        survivors, spectrum = figure.subplots(1, 2)
+        _survivors_panel(survivors, record)
+        _spectrum_panel(spectrum, record)
+    return figure
+
+
+def _directions(record: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    """Eigenvalues that are more than rounding."""
+    values: np.ndarray[Any, Any] = np.array(record["eigenvalues"])
+    return values[: int((values > 1e-12 * values[0]).sum())]
+
+
+def _survivors_panel(axis: Axes, record: Mapping[str, Any]) -> None:
+    gaussian, values = record["likelihood"] == "gaussian", _directions(record)
+    needed = np.sqrt(values / record["kl_weight"]) if gaussian else values
+    needed = needed[: record["latent_dim"]]
+    asked = record["noise_std"] if gaussian else record["kl_weight"]
+    fits = record["noise_std_that_fits"] or asked
+    # Where no number of dimensions was given, directions within the data's own noise are not worth the width.
+    last = needed[min(len(needed), max(record["standing_out"], 1)) - 1]
+    left, right = min(last, asked, fits) / 1.5, max(needed[0], asked, fits) * 1.5
+    axis.step([0.1 * left, *needed[::-1], right], [*range(len(needed), -1, -1), 0], where="post", color=COLORS[0])
+    axis.set(xscale="log", xlim=(left, right), ylim=(0, 1.1 * max(int((needed > left).sum()), 1)))
+    axis.set(
+        xlabel="noise std s of the decoder" if gaussian else "KL weight β", ylabel="latent dimensions that survive"
+    )
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if right < 60 * left else (1.0,)))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    _mark(axis, asked, f"this loss: {record['survivors']}", INK, "-", 0.96)
+    if gaussian and record["noise_std_that_fits"] and not np.isclose(fits, asked):
+        _mark(axis, fits, "noise that fits", COLORS[2], DASHES[1], 0.06)
+    name_panel(axis, "a", f"survivors at KL weight {record['kl_weight']:.3g}" if gaussian else "survivors")
+
+
+def _mark(axis: Axes, place: float, text: str, color: str, dash: object, height: float) -> None:
+    """A line from floor to ceiling with its name on the side that has more room."""
+    low, high = np.log(axis.get_xlim())
+    side = "right" if np.log(place) > 0.5 * (low + high) else "left"
+    axis.axvline(place, color=color, lw=1.0, linestyle=dash)
+    axis.annotate(
+        text, (place, height), (-4 if side == "right" else 4, 0), xycoords=("data", "axes fraction"),
+        textcoords="offset points", color=color, fontsize=8, ha=side, va="center",
+    )  # fmt: skip
+
+
+def _spectrum_panel(axis: Axes, record: Mapping[str, Any]) -> None:
+    values = _directions(record)
+    rank = np.arange(1, len(values) + 1)
+    fates = _fates(values, record)
+    for name, (color, marker) in _FATES.items():
+        chosen = fates == name
+        if chosen.any():
+            axis.plot(rank[chosen], values[chosen], marker, ms=3.2, color=color, label=name, lw=0)
+    noise_var, threshold = _noise_and_threshold(record)
+    axis.axhline(threshold, color=INK, lw=1.0)
+    if threshold > noise_var:
+        axis.axhline(noise_var, color=INK, lw=1.0, linestyle=DASHES[2])
+    if record["latent_dim"] is not None and record["latent_dim"] < len(values):
+        axis.axvline(record["latent_dim"] + 0.5, color=INK, lw=0.8, linestyle=DASHES[1])
+    axis.set(xscale="log", yscale="log", xlabel="direction of the data, the strongest first", ylabel="variance")
+    axis.xaxis.set_major_formatter("{x:g}")
+    if values[0] < 100 * values[-1]:
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter(NullFormatter())
+    axis.legend(loc="lower left", handletextpad=0.3)
+    name_panel(axis, "b", f"a variance above {threshold:.3g} survives")
+
+
+def _noise_and_threshold(record: Mapping[str, Any]) -> tuple[float, float]:
+    """Return s^2 and beta s^2; the features of a Bernoulli are in units where s is 1."""
+    noise_var = record["noise_std"] ** 2 if record["likelihood"] == "gaussian" else 1.0
+    return noise_var, record["threshold"]
+
+
+def _fates(values: np.ndarray[Any, Any], record: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    noise_var, threshold = _noise_and_threshold(record)
+    fates: np.ndarray[Any, Any] = np.where(values > noise_var, "lost to the KL weight", "lost to the noise").astype(
+        object
+    )
+    fates = np.where(values > threshold, "survives", fates)
+    fates[len(values) if record["latent_dim"] is None else record["latent_dim"] :] = "no dimension left for it"
+    weak = values <= threshold
+    weak[: record["standing_out"]] = False
+    return np.where(weak, "no signal", fates)
+
+
+def prediction_table(record: Mapping[str, Any]) -> Table:
+    """Return what it takes for so many dimensions to survive, one row a number of them, for the terminal.
+
+    Args:
+        record: From `Prediction.to_dict`.
+    """
+    gaussian = record["likelihood"] == "gaussian"
+    table = Table(title="What it takes for so many latent dimensions to survive")
+    table.add_column("survivors", justify="right")
+    if gaussian:
+        table.add_column("noise std below", justify="right")
+    table.add_column("or KL weight below" if gaussian else "KL weight below", justify="right")
+    table.add_column("variance in their directions", justify="right")
+    for row in record["by_noise"]:
+        noise = [f"{row['noise_std']:.4g}"] if gaussian else []
+        style = "bold" if row["survivors"] <= record["survivors"] else ""
+        table.add_row(str(row["survivors"]), *noise, f"{row['kl_weight']:.4g}", f"{row['variance']:.1%}", style=style)
+    return table
