@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lambda_vae.adapters.batches import ForeignBatches
 from lambda_vae.data import Dataset, load
+from lambda_vae.diagnostics.examples import Examples
 from lambda_vae.diagnostics.prediction import ROUNDING, Prediction, learned_noise_var
 from lambda_vae.diagnostics.spectrum import StreamedSpectrum, fit_noise
 from lambda_vae.errors import InputError
@@ -170,7 +171,7 @@ class _Part:
             yield x / 255.0 if self.dataset.kind == "image" else x
 
 
-def _batches(data: object, batch_size: int) -> tuple[Iterable[Tensor], tuple[str, ...]]:
+def _batches(data: object, batch_size: int) -> tuple[Iterable[Tensor | Examples], tuple[str, ...]]:
     dataset = load(data) if isinstance(data, str | Path) else data
     if not isinstance(dataset, Dataset):
         return ForeignBatches(data, batch_size, torch.device("cpu")), ()
@@ -212,10 +213,11 @@ class _Seen:
             )
 
 
-def _rows(batches: Iterable[Tensor]) -> Iterator[Tensor]:
+def _rows(batches: Iterable[Tensor | Examples]) -> Iterator[Tensor]:
     """Batches as [B, F], checked."""
     features = None
-    for x in batches:
+    for batch in batches:
+        x = batch.x if isinstance(batch, Examples) else batch
         rows = x.detach().flatten(1) if x.dim() > 1 else x.detach()[:, None]
         _check_rows(rows, features)
         features = rows.shape[1]
@@ -235,7 +237,7 @@ def _check_rows(rows: Tensor, features: int | None) -> None:
         raise InputError("data hold NaN or infinite values; fill them or leave those examples out")
 
 
-def _gone_through(batches: Iterable[Tensor], likelihood: str) -> _Seen:
+def _gone_through(batches: Iterable[Tensor | Examples], likelihood: str) -> _Seen:
     first = next(_rows(batches), None)
     if first is None:
         raise InputError("data gave no batch; if it is an iterator that was used before, give the DataLoader itself")
@@ -258,7 +260,7 @@ def _gone_through(batches: Iterable[Tensor], likelihood: str) -> _Seen:
     return seen
 
 
-def _chosen(batches: Iterable[Tensor], most: float) -> Callable[[Tensor], Tensor] | None:
+def _chosen(batches: Iterable[Tensor | Examples], most: float) -> Callable[[Tensor], Tensor] | None:
     """Which examples are used, by their numbers; None for all."""
     if math.isinf(most):
         return None

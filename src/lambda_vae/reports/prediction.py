@@ -128,7 +128,8 @@ def _fates(values: np.ndarray[Any, Any], record: Mapping[str, Any]) -> np.ndarra
         object
     )
     fates = np.where(values > threshold, "survives", fates)
-    fates[len(values) if record["latent_dim"] is None else record["latent_dim"] :] = "no dimension left for it"
+    beyond = np.arange(len(values)) >= (len(values) if record["latent_dim"] is None else record["latent_dim"])
+    fates[beyond & (values > threshold)] = "no dimension left for it"
     weak = values <= threshold
     weak[: record["standing_out"]] = False
     return np.where(weak, "no signal", fates)
