@@ -42,6 +42,7 @@ def diagnose(
     data: object,
     *,
     dim: Axis = "channel",
+    takes: str | None = None,
     exponent: Float[Tensor, " D"] | None = None,
     equalizer: VarianceEqualizer | None = None,
     delta: float | None = None,
@@ -110,6 +111,7 @@ def _diagnose_foreign(
     data: object,
     *,
     dim: Axis = "channel",
+    takes: str | None = None,
     exponent: Float[Tensor, " D"] | None = None,
     equalizer: VarianceEqualizer | None = None,
     delta: float | None = None,
@@ -132,7 +134,7 @@ def _diagnose_foreign(
         host = with_conditions(encode, log_likelihood, batches)
         encode, log_likelihood, batches = host.encode, host.log_likelihood, host.batches
         first = _first(batches)
-        vae = looked_at(encode, log_likelihood, first, dim)
+        vae = looked_at(encode, log_likelihood, first, dim, takes=takes)
         if exponent is None and equalizer is None:
             _require_plain(vae, first)
         del first  # no batch is held while others are looked at
@@ -150,7 +152,7 @@ def _diagnose_foreign(
             thresholds=thresholds,
             sites=vae.latents.sites,
         )
-    return replace(report, notes=(*report.notes, *host.notes, *_notes(vae)))
+    return replace(report, notes=(*report.notes, *host.notes, *_notes(vae, report)))
 
 
 def _first(batches: Iterable[Tensor | Examples]) -> Tensor | Examples:
@@ -191,11 +193,17 @@ def _over_sites(exponent: Tensor | None, vae: ForeignVAE) -> Tensor | None:
     return exponent.detach().to(vae.device).repeat_interleave(vae.latents.sites)
 
 
-def _notes(vae: ForeignVAE) -> tuple[str, ...]:
-    if vae.latents.sites == 1:
-        return vae.notes
-    return (
-        *vae.notes,
-        f"Each dimension has {vae.latents.sites} sites: KL and capacities are sums over them, all else is that of a "
-        "typical site.",
-    )
+def _notes(vae: ForeignVAE, report: CollapseReport) -> tuple[str, ...]:
+    notes = [*vae.notes]
+    if vae.correlated:
+        shared = report.rate_q - float(report.kl.sum())
+        notes.append(
+            "The posterior has a full covariance: rate and bounds are its own; each dimension is measured by its "
+            f"marginal, and what the dimensions' noise shares adds {shared:.2f} nats to the sum of their KL."
+        )
+    if vae.latents.sites > 1:
+        notes.append(
+            f"Each dimension has {vae.latents.sites} sites: KL and capacities are sums over them, all else is that of "
+            "a typical site."
+        )
+    return tuple(notes)

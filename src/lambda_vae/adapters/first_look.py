@@ -5,14 +5,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
-from lambda_vae.adapters.answers import finite_densities, finite_posterior, log_densities, posterior
+from lambda_vae.adapters.answers import finite_densities, log_densities
 from lambda_vae.adapters.conditions import Leading
+from lambda_vae.adapters.encoder_checks import checked_posterior, independent_of_company
 from lambda_vae.adapters.foreign import Encode, ForeignVAE, LogLikelihood
 from lambda_vae.adapters.known import known_likelihood
 from lambda_vae.adapters.latents import Axis, Latents
 from lambda_vae.adapters.modes import require_eval
+from lambda_vae.adapters.posteriors import GaussianAnswer
 from lambda_vae.adapters.recovered import Recovered, recovered_law
+from lambda_vae.adapters.sigma_checks import check_sigma
+from lambda_vae.adapters.tensors import two_tensors
 from lambda_vae.diagnostics.examples import Examples
 from lambda_vae.errors import InputError
 
@@ -22,7 +27,9 @@ __all__ = ["looked_at"]
 _FEW = 64
 
 
-def looked_at(encode: Encode, log_likelihood: LogLikelihood, batch: Tensor | Examples, dim: Axis) -> ForeignVAE:
+def looked_at(
+    encode: Encode, log_likelihood: LogLikelihood, batch: Tensor | Examples, dim: Axis, *, takes: str | None = None
+) -> ForeignVAE:
     """Return the model as the estimators need it, after every check that one batch allows.
 
     torch's global generator is left as it was, whatever the callables draw from it.
@@ -32,6 +39,7 @@ def looked_at(encode: Encode, log_likelihood: LogLikelihood, batch: Tensor | Exa
         log_likelihood: (x, z) -> log p(x|z).
         batch: The first one; of `Examples`, both callables take the conditions last.
         dim: What a dimension is.
+        takes: What encode's second tensor is; None is "logvar", and looked at more closely.
 
     Raises:
         InputError: A mistake was found; one sentence with its cause and the line to change.
@@ -39,7 +47,8 @@ def looked_at(encode: Encode, log_likelihood: LogLikelihood, batch: Tensor | Exa
     with torch.no_grad(), torch.random.fork_rng():
         x, leading_encode = _leading(encode, batch)
         require_eval("encode", encode, lambda: leading_encode(x))
-        mu = _check_encoder(leading_encode, x)
+        q = checked_posterior(leading_encode, x, takes)
+        mu = q.mu
         latents = Latents.of(tuple(mu.shape[1:]), dim)
 
         def conditional_log_p(x: Tensor, z: Tensor, *conditions: object) -> Tensor:
@@ -56,6 +65,7 @@ def looked_at(encode: Encode, log_likelihood: LogLikelihood, batch: Tensor | Exa
             known = Recovered(None, None)
         if isinstance(batch, Examples):
             known = Recovered(None, None, notes=known.notes)  # its decoder knows no conditions but those of these few
+        notes = _notes_on_sigma(log_p, leading_encode, x, q, takes)
     return ForeignVAE(
         encode,
         conditional_log_p,
@@ -63,7 +73,9 @@ def looked_at(encode: Encode, log_likelihood: LogLikelihood, batch: Tensor | Exa
         mu.device,
         decoder=known.decoder or _unknown,
         likelihood=known.likelihood,
-        notes=known.notes,
+        takes=takes,
+        correlated=q.factor is not None,
+        notes=(*known.notes, *notes),
     )
 
 
@@ -74,37 +86,18 @@ def _leading(function: Callable[..., Any], batch: Tensor | Examples) -> tuple[Te
     return batch.x, Leading(function, batch.conditions, len(batch))
 
 
+def _notes_on_sigma(
+    log_p: Callable[[Tensor, Tensor], Tensor], encode: Encode, x: Tensor, q: GaussianAnswer, takes: str | None
+) -> tuple[str, ...]:
+    raw = encode(x)
+    if isinstance(raw, Distribution):
+        return ()
+    few = GaussianAnswer(q.mu[:_FEW], q.logvar[:_FEW])
+    return check_sigma(log_p, x[:_FEW], few, two_tensors(raw, x)[1][:_FEW], takes)
+
+
 def _unknown(z: Tensor) -> Tensor:
     raise NotImplementedError("the decoder's output is not known")
-
-
-def _check_encoder(encode: Encode, x: Tensor) -> Tensor:
-    mu, logvar = posterior(encode(x), x)
-    finite_posterior(mu, logvar)
-    again = posterior(encode(x), x)
-    apart = max(float((a - b).abs().max()) for a, b in zip((mu, logvar), again, strict=True))
-    if apart > 0.0:
-        raise InputError(
-            f"encode gives two answers for the same batch, {apart:.2g} apart; return mu instead of a sample, and call "
-            "model.eval() before, if it has dropout"
-        )
-    if len(x) > 1:
-        half = len(x) // 2
-        alone = posterior(encode(x[:half]), x[:half])
-        _check_independent("encode", torch.cat((mu[:half], logvar[:half])), torch.cat(alone))
-    _check_logvar(mu, logvar)
-    return mu
-
-
-def _check_logvar(mu: Tensor, logvar: Tensor) -> None:
-    """A log variance above 0 everywhere makes every posterior wider than the prior, and q(z) no fit for it."""
-    aggregate = mu.double().var(0, correction=0) + logvar.double().exp().mean(0)
-    if bool((logvar > 0.0).all()) and float(aggregate.mean()) > 1.5:
-        low, high = float(logvar.min()), float(logvar.max())
-        raise InputError(
-            f"logvar of encode lies between {low:.3g} and {high:.3g}, above 0 everywhere, as a standard deviation "
-            "would; return its logarithm: `2 * std.log()` (`var.log()` if it is a variance)"
-        )
 
 
 def _check_likelihood(log_p: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor) -> None:
@@ -121,9 +114,9 @@ def _check_likelihood(log_p: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: T
         return
     half = len(x) // 2
     # The batch twice over: each example's own value is what it was, a mean over the batch too, a sum is not.
-    _check_independent("log_likelihood", own[:half], log_p(x[:half], z[:half]))
+    independent_of_company("log_likelihood", own[:half], log_p(x[:half], z[:half]))
     doubled = log_p(torch.cat((x, x)), torch.cat((z, z)))
-    _check_independent("log_likelihood", own, doubled[: len(x)])
+    independent_of_company("log_likelihood", own, doubled[: len(x)])
     if bool((own == own[0]).all()) and not bool((x == x[0]).all()):
         raise InputError(
             f"log_likelihood gives the same number {float(own[0]):.6g} for every example; take the mean over the batch "
@@ -149,14 +142,3 @@ def _check_sign(log_p: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor)
     prefers_others = len(x) >= 8 and float(gain.mean()) < -4.0 * float(gain.std()) / len(x) ** 0.5
     if prefers_others or recovered_law(lambda x, z: -log_p(x, z), x, z, lambda rows: rows) is not None:
         raise InputError("log_likelihood falls where it should rise, as a loss does; return its negative")
-
-
-def _check_independent(what: str, together: Tensor, apart: Tensor) -> None:
-    """The same examples in other company must give the same numbers, but for rounding."""
-    scale = float(together.abs().max().clamp(min=1.0))
-    worst = float((together - apart).abs().max())
-    if worst > 1e-3 * scale:
-        raise InputError(
-            f"{what} answers differently for an example when others are in its batch ({worst:.2g} apart); take the "
-            "mean or sum over the batch out of it, and call model.eval() before, if it has batch norm"
-        )

@@ -7,17 +7,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.adapters.answers import finite_densities, finite_posterior, posterior, shape_of
+from lambda_vae.adapters.answers import finite_densities
 from lambda_vae.adapters.latents import Latents
+from lambda_vae.adapters.posteriors import finite_posterior, posterior
+from lambda_vae.adapters.tensors import shape_of
 from lambda_vae.diagnostics.examples import taken
-from lambda_vae.distributions import DiagGaussian, Law, standard_normal
-from lambda_vae.distributions.likelihood import Observation, at_least_float32
+from lambda_vae.distributions import DiagGaussian, FullGaussian, Law, standard_normal
+from lambda_vae.distributions.likelihood import Observation
 from lambda_vae.equalization import Equalized, Sampling
 from lambda_vae.errors import InputError
 
 __all__ = ["Encode", "ForeignVAE", "LogLikelihood"]
 
-#: x -> (mu, logvar), each [B, *latent], or a torch Normal of that shape; conditions come behind x.
+#: x -> mu and a second tensor, each [B, *latent], or a Gaussian of torch.distributions of that shape; conditions come
+#: behind x.
 Encode = Callable[..., object]
 #: (x, z) -> log p(x|z) in nats, [B]; x as the data give it, z [B, *latent]; conditions come behind z.
 LogLikelihood = Callable[..., Tensor]
@@ -62,8 +65,10 @@ class ForeignVAE:
         decoder: z [N, D * sites] -> theta, where it could be read off the log-likelihood.
         likelihood: theta -> p(x|z), likewise.
         sampling: sigma -> the std that z is sampled with.
+        takes: What encode's second tensor is.
+        correlated: Whether the posterior has a full covariance.
+        notes: What to know of its callables when its numbers are read.
         conditions: None, or those of some examples; both callables are given them last.
-        notes: What to know of its log-likelihood when its numbers are read.
     """
 
     encoder: Encode
@@ -73,6 +78,8 @@ class ForeignVAE:
     decoder: Callable[[Tensor], Tensor]
     likelihood: Callable[[Tensor], Observation] | None = None
     sampling: Sampling = field(default_factory=Equalized)
+    takes: str | None = None
+    correlated: bool = False
     notes: tuple[str, ...] = ()
     conditions: tuple[object, ...] = ()
 
@@ -89,21 +96,20 @@ class ForeignVAE:
         """How many numbers the code has."""
         return self.latents.dim * self.latents.sites
 
-    def encode(self, x: Tensor) -> DiagGaussian:
+    def encode(self, x: Tensor) -> DiagGaussian | FullGaussian:
         """Return q_1(z|x).
 
         Raises:
             InputError: An answer that is none, not finite, or of another shape than the first batch's.
         """
-        mu, logvar = posterior(self.encoder(x, *self.conditions), x)
-        if mu.shape[1:] != self.latents.shape:
+        q = posterior(self.encoder(x, *self.conditions), x, self.takes)
+        if q.mu.shape[1:] != self.latents.shape:
             raise InputError(
-                f"encode returned mu {shape_of(mu)} for a later batch, where the first had [B, "
+                f"encode returned mu {shape_of(q.mu)} for a later batch, where the first had [B, "
                 f"{', '.join(map(str, self.latents.shape))}]; every example needs a latent of the same shape"
             )
-        finite_posterior(mu.detach(), logvar.detach())
-        mu, logvar = at_least_float32(mu), at_least_float32(logvar)  # half precision would round every KL
-        return DiagGaussian(self.latents.rows(mu), self.latents.rows(logvar))
+        finite_posterior(q)
+        return q.over_rows(self.latents)
 
     def sampled(self, q: Law, exponent: Float[Tensor, " D"] | None = None) -> Law:
         """Return q_lambda(z|x); q itself where nothing changes."""

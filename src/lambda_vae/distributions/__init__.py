@@ -6,6 +6,7 @@ from lambda_vae.distributions.bijections import AffineFlow, PlanarFlow, SplineFl
 from lambda_vae.distributions.causal import Causal, CausalLikelihood
 from lambda_vae.distributions.draw import Draw
 from lambda_vae.distributions.flowed import Bijection, Flowed, Reversed
+from lambda_vae.distributions.full_gaussian import FullGaussian
 from lambda_vae.distributions.full_mixture import FullGaussianMixture
 from lambda_vae.distributions.gaussian import DiagGaussian, GaussianLikelihood, standard_normal
 from lambda_vae.distributions.kl import closed_form_kl, kl_or_ratio
@@ -34,6 +35,7 @@ __all__ = [
     "DiagGaussian",
     "Draw",
     "Flowed",
+    "FullGaussian",
     "FullGaussianMixture",
     "GaussianLikelihood",
     "GaussianMixture",

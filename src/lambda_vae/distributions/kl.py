@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lambda_vae.distributions.autoregressive import AutoregressiveGaussian
 from lambda_vae.distributions.draw import Draw
+from lambda_vae.distributions.full_gaussian import FullGaussian, kl_from_diagonal
 from lambda_vae.distributions.gaussian import DiagGaussian
 from lambda_vae.distributions.law import Density, Law
 
@@ -17,6 +18,9 @@ __all__ = ["closed_form_kl", "kl_or_ratio"]
 _FORMULAS: dict[tuple[type, type], Callable[[Any, Any], Tensor]] = {
     (DiagGaussian, DiagGaussian): DiagGaussian.kl,
     (DiagGaussian, AutoregressiveGaussian): lambda q, p: p.kl_from(q),
+    (DiagGaussian, FullGaussian): kl_from_diagonal,
+    (FullGaussian, DiagGaussian): FullGaussian.kl,
+    (FullGaussian, FullGaussian): FullGaussian.kl,
 }
 
 
