@@ -115,7 +115,11 @@ CORRUPT_GZ[60] ^= 255
 
 BAD = {
     "missing file": (lambda folder: folder / "no.npz", "no.npz does not exist"),
-    "unknown ending": (raw("x.csv", b"1,2"), "x.csv is none of .npz"),
+    "unknown ending": (raw("x.abc", b"1,2"), "x.abc is none of .npz, .npy, .*; convert it to one"),
+    "hdf5": (raw("x.h5", b"1"), r"x.h5 is none of .*; take the array out of it: numpy.save\('x.npy', h5py"),
+    "torch file": (raw("x.pt", b"1"), "x.pt is none of .*; it may hold code and is never loaded"),
+    "zip of images": (raw("x.zip", b"1"), "x.zip is none of .*; unpack it"),
+    "packed array": (raw("x.npy.gz", b"1"), "x.npy.gz is none of .*; unpack it"),
     "npy empty file": (raw("x.npy", b""), "x.npy is not a readable numpy array"),
     "npy of text": (raw("x.npy", b"hello world"), "x.npy is not a readable numpy array"),
     "npy is a pickle": (raw("x.npy", pickle.dumps(Bomb())), "x.npy is not a readable numpy array"),

@@ -1,5 +1,6 @@
 """The user's own data: which reader a path goes to, and which files stand behind it."""
 
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,12 +10,35 @@ from lambda_vae.data.cifar import CIFAR_BATCHES, cifar_source, is_cifar
 from lambda_vae.data.folders import SUFFIXES, folder_source
 from lambda_vae.data.idx import IDX_NAMES, idx_folder_source, idx_source, is_idx, labels_beside, named_file
 from lambda_vae.data.mat import mat_source
+from lambda_vae.data.parquet import parquet_source
 from lambda_vae.data.pictures import ImageOptions
 from lambda_vae.data.rawfiles import content_sha256
+from lambda_vae.data.separated import separated_source
 from lambda_vae.data.source import Source
 from lambda_vae.errors import InputError
 
 __all__ = ["own_files", "own_source", "raw_sha256"]
+
+
+_READERS: dict[str, Callable[[Path], Source]] = {
+    ".npz": npz_source,
+    ".npy": npy_source,
+    ".mat": mat_source,
+    ".csv": separated_source,
+    ".tsv": separated_source,
+    ".parquet": parquet_source,
+}
+
+#: Other endings, and how what bears them is brought into one that is read.
+_OTHERS = {
+    (".h5", ".hdf5", ".h5ad", ".nc"): "take the array out of it: numpy.save('x.npy', h5py.File(path)[KEY][:])",
+    (".pt", ".pth", ".pkl", ".pickle", ".joblib"): "it may hold code and is never loaded: numpy.save('x.npy', x)",
+    (".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2", ".7z"): "unpack it and give what is in it",
+    (".xlsx", ".xls", ".ods", ".feather", ".jsonl", ".json"): "save its numbers as .csv or .parquet",
+    (".arrow",): "for images hf:PATH reads it",
+    (".txt", ".dat"): "a table of numbers is read under the name .csv",
+    (".png", ".jpg", ".jpeg", ".tif", ".tiff"): "give the folder that the images are in",
+}
 
 
 def _idx_files(folder: Path) -> list[Path]:
@@ -40,7 +64,7 @@ def own_files(path: Path) -> list[Path]:
 
 
 def own_source(path: Path, images: ImageOptions | None = None) -> Source:
-    """The data at `path`: .npz, .npy, .mat (Burda's layout), IDX, CIFAR-10's binary version, or a folder of images.
+    """The data at `path`: .npz, .npy, .mat (Burda's), .csv, .tsv, .parquet, IDX, CIFAR-10, or a folder of images.
 
     Args:
         path: A file or a folder that exists.
@@ -65,13 +89,21 @@ def own_source(path: Path, images: ImageOptions | None = None) -> Source:
         return idx_folder_source(path)
     if is_idx(path):
         return idx_source(path)
-    readers = {".npz": npz_source, ".npy": npy_source, ".mat": mat_source}
-    if path.suffix.lower() not in readers:
+    suffix = _suffix(path)
+    if suffix not in _READERS:
         raise InputError(
-            f"{path} is none of .npz, .npy, .mat, IDX (-ubyte, -ubyte.gz), cifar-10-binary.tar.gz and a folder; "
-            "convert it to one"
+            f"{path} is none of {', '.join(_READERS)}, IDX (-ubyte, -ubyte.gz), cifar-10-binary.tar.gz and a folder; "
+            + next((hint for endings, hint in _OTHERS.items() if suffix in endings), "convert it to one")
         )
-    return readers[path.suffix.lower()](path)
+    return _READERS[suffix](path)
+
+
+def _suffix(path: Path) -> str:
+    """What tells the reader; a table may be compressed."""
+    names = [suffix.lower() for suffix in path.suffixes]
+    if names[-1:] and names[-1] in (".gz", ".xz", ".bz2") and names[-2:-1] and names[-2] in (".csv", ".tsv"):
+        return names[-2]
+    return names[-1] if names else ""
 
 
 def raw_sha256(path: Path) -> str:

@@ -1,0 +1,131 @@
+"""CSV and TSV files as tables: the separator, the header, and cells that are numbers, words or missing."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from lambda_vae.data.idx import DAMAGE, open_raw
+from lambda_vae.data.source import Source
+from lambda_vae.data.tables import Column, Table, table_source
+from lambda_vae.errors import InputError
+
+__all__ = ["separated_source"]
+
+_MISSING = ("", "na", "nan", "n/a", "null", "none", "?", "-", "<na>", "nat")
+
+#: Rows that are parsed at once, and that are looked at to tell a header.
+_ROWS, _LOOK = 4096, 100
+
+
+def _separator(path: Path, line: str) -> str:
+    """The one that occurs most in the first line; blanks, as numpy.savetxt writes, if there is no other."""
+    if ".tsv" in path.suffixes[-2:]:
+        return "\t"
+    best = max(",;\t|", key=line.count)
+    return best if best in line else " "
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Rows with the number of the line each ends on; empty lines are passed over."""
+    try:
+        with io.TextIOWrapper(open_raw(path), encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+            separator = _separator(path, first)
+            start = first.removeprefix("#").lstrip() if first.startswith("#") else first
+            reader = csv.reader(_from(start, file), delimiter=separator, skipinitialspace=separator in " ,;")
+            for row in reader:
+                if any(cell.strip() for cell in row) or len(row) > 1:
+                    yield reader.line_num, row
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except UnicodeError:
+        raise InputError(f"{path} is not UTF-8; save it as UTF-8") from None
+    except (csv.Error, *DAMAGE) as error:
+        raise InputError(f"{path} is truncated or no table ({error}); save it again") from None
+
+
+def _from(first: str, rest: Iterator[str]) -> Iterator[str]:
+    yield first
+    yield from rest
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return cell.strip().lower() not in _MISSING
+
+
+def _has_header(first: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row names the columns: no number in it, 0, 1, 2, ..., or a word above a column of numbers."""
+    if not any(_is_number(cell) for cell in first):
+        return True
+    rest = [cell.strip() for cell in (first if first[0].strip() else first[1:])]
+    if rest == [str(number) for number in range(len(rest))]:
+        return len(rest) > 2 or any("." in cell for row in body for cell in row)
+    columns = list(zip(*body, strict=False))
+    return any(
+        cell.strip() and not _is_number(cell) and any(map(_is_number, column)) and not set(column) - {*_numbers(column)}
+        for cell, column in zip(first, columns, strict=False)
+    )
+
+
+def _numbers(column: Sequence[str]) -> list[str]:
+    return [cell for cell in column if _is_number(cell) or cell.strip().lower() in _MISSING]
+
+
+def _column(cells: Sequence[str]) -> Column:
+    """Numbers; true and false as 1 and 0; else the words."""
+    words = np.array([cell.strip() for cell in cells])
+    lower = np.char.lower(words)
+    missing = np.isin(lower, _MISSING)
+    if np.isin(lower[~missing], ("true", "false")).all() and not missing.all():
+        return Column(np.where(lower == "true", 1.0, 0.0), missing)
+    try:
+        return Column(np.where(missing, "nan", words).astype(np.float64), missing)
+    except ValueError:
+        return Column(words, missing)
+
+
+def separated_source(path: Path) -> Source:
+    """The numbers in a CSV or TSV file as vectors, see `table_source`.
+
+    Args:
+        path: UTF-8, plain or compressed; separated by commas, semicolons, tabs, bars or blanks; with a header or not.
+
+    Raises:
+        InputError: It is damaged, or rows differ in length, or as `table_source`.
+    """
+    look = list(islice(_lines(path), _LOOK + 1))
+    if not look:
+        raise InputError(f"{path} has no rows; one example a row is needed")
+    (_, first), body = look[0], [row for _, row in look[1:]]
+    header = _has_header(first, body)
+
+    def chunks() -> Iterator[Sequence[Column]]:
+        rows = _lines(path)
+        if header:
+            next(rows)
+        while block := list(islice(rows, _ROWS)):
+            for line, row in block:
+                if len(row) != len(first):
+                    raise InputError(
+                        f"{path}, line {line}, has {len(row)} cells where the first has {len(first)}; mend it"
+                    )
+            yield [_column(cells) for cells in zip(*(row for _, row in block), strict=True)]
+
+    names = [cell.strip() for cell in first] if header else [f"column {number}" for number in range(1, len(first) + 1)]
+    remedy = (
+        "name one label to have labels, leave them out, or one-hot encode them: pandas.get_dummies(pandas.read_csv("
+        f"{path.name!r}), dtype=float).to_csv('numbers.csv', index=False)"
+    )
+    if any(re.fullmatch(r"-?\d+,\d+", cell.strip()) for row in body for cell in row):
+        remedy = f"write decimal points: pandas.read_csv({path.name!r}, sep=';', decimal=',').to_csv('points.csv')"
+    title = f"table {path.name}" + ("" if header else " without a header")
+    return table_source(Table(str(path), title, names, chunks, remedy))
