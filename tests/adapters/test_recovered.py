@@ -158,11 +158,38 @@ def test_means_are_found(name):
     assert (law.family, law.averaged_over) == (family, FEATURES)
 
 
+@pytest.mark.parametrize("weight", [0.01, 0.5, 2.0, 50.0])
+@pytest.mark.parametrize("name", [name for name in READ if READ[name][2] != "Gaussian"])
+def test_weights_are_found(name, weight):
+    each, x, family, _ = READ[name]
+    x = x.view(-1, *SHAPE) if name == "one-hot letters" else x
+    law = read(lambda x, z: weight * each(x, z).flatten(1).sum(1), x)
+    assert law.family == family
+    assert law.averaged_over == pytest.approx(1 / weight, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["cross-entropy of grey values", "multinomial without its coefficient"])
+def test_of_examples_that_are_alike_no_weight_is_claimed(name):
+    each, x, family, _ = READ[name]
+
+    def alike(x, z):
+        return each(x, Z[:1].expand(len(x), -1)).sum(1)
+
+    assert read(alike, x).family == family
+    assert read(lambda x, z: 2.0 * alike(x, z), x) is None
+
+
 @pytest.mark.parametrize("name", ["gaussian", "bernoulli", "poisson", "squared error"])
 def test_means_over_some_axes_are_found(name):
     each, x, family, _ = READ[name]
     law = read(lambda x, z: each(x.flatten(1), z).view(-1, *SHAPE).mean((2, 3)).sum(1), x.view(-1, *SHAPE))
     assert (law.family, law.averaged_over) == (family, 12)
+
+
+def test_a_mean_absolute_error_is_found_and_a_laplace_of_that_scale_is_not():
+    law = read(lambda x, z: -F.l1_loss(NET(z), x, reduction="none").mean(1), REAL)
+    assert (law.family, law.averaged_over, law.decoder) == ("Laplace", FEATURES, None)
+    assert read(lambda x, z: td.Laplace(NET(z), float(FEATURES)).log_prob(x).sum(1), REAL) is None
 
 
 TABLE = torch.cat((REAL[:, :5], torch.randint(0, 4, (32, 1), generator=DRAW).float()), 1)

@@ -128,6 +128,28 @@ REFUSED = {
 }
 
 ANOTHER = pictures(1, 6, 6)[0]
+REFUSED |= {
+    "a mean of bits": (
+        lambda x, z: td.Bernoulli(logits=3 * SQUARE(z)).log_prob(x).flatten(1).mean(1),
+        BITS,
+        r"averaged over the 36 features.*has kl_weight=36 besides",
+    ),
+    "a mean squared error": (
+        lambda x, z: -(IMAGE(z) - x).square().flatten(1).mean(1),
+        IMAGES,
+        r"averaged over the 40 features.*gaussian\(decode, std=std_of_kl_weight\(1\.0, 40\)\)",
+    ),
+    "a mean absolute error": (
+        lambda x, z: -(IMAGE(z) - x).abs().flatten(1).mean(1),
+        IMAGES,
+        r"averaged over the 40 features.*laplace\(decode, scale=40\)",
+    ),
+    "a weight": (
+        lambda x, z: 2 * td.Bernoulli(logits=3 * SQUARE(z)).log_prob(x).flatten(1).sum(1),
+        BITS,
+        r"2 times a Bernoulli's log-probability; return it without that weight, and say kl_weight=0\.5",
+    ),
+}
 FINE = {
     "images": (gaussian(IMAGE), IMAGES),
     "images, flat answer": (gaussian(lambda z: IMAGE(z).flatten(1)), IMAGES),
@@ -162,6 +184,8 @@ NOTED = {
         3 * CLICKS,
         "leaves out the ln x! of its Poisson",
     ),
+    "grey values": (bernoulli(SQUARE, logits=True), UNIT.flatten(1)[:, :36].view(-1, 1, 6, 6), "lie between 0 and 1"),
+    "probabilities in half precision": (bernoulli(lambda z: SQUARE(z).bfloat16().sigmoid()), BITS, "near 1 become 1"),
     "a column that no part holds": (
         mixed({"a": (slice(1, 50), poisson(lambda z: ITEMS(z)[:, 1:], log_rates=True))}),
         CLICKS,

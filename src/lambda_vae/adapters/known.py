@@ -8,6 +8,7 @@ from lambda_vae.adapters.latents import Latents
 from lambda_vae.adapters.likelihoods import DecoderLikelihood
 from lambda_vae.adapters.likelihoods.suspicions import Given, suspicions
 from lambda_vae.adapters.recovered import Recovered, recovered_law
+from lambda_vae.adapters.recovered.probe import means_over
 from lambda_vae.distributions.likelihood import Independent
 from lambda_vae.errors import InputError
 
@@ -38,7 +39,7 @@ def known_likelihood(
     law = recovered_law(log_p, x, z, latents.latent)
     if law is None:
         return None
-    _require_sum(law)
+    _require_sum(law, x)
     notes = law.notes
     if law.decoder is not None and law.likelihood is not None:
         p_x = law.likelihood(law.decoder(latents.rows(z)))
@@ -47,13 +48,20 @@ def known_likelihood(
     return Recovered(law.decoder, law.likelihood, 1, law.family, notes)
 
 
-def _require_sum(law: Recovered) -> None:
+def _require_sum(law: Recovered, x: Tensor) -> None:
     if law.averaged_over == 1:
         return
     count = law.averaged_over
-    besides = ""
+    if count not in means_over(x):
+        raise InputError(
+            f"log_likelihood is {1 / count:.4g} times a {law.family}'s log-probability; return it without that weight, "
+            f"and say kl_weight={count:.4g} if the model was trained with it"
+        )
+    besides = f"; a model that was trained so has kl_weight={count} besides"
     if law.family == "Gaussian":
         besides = f"; a model that was trained so has gaussian(decode, std=std_of_kl_weight(1.0, {count}))"
+    if law.family == "Laplace":
+        besides = f"; a model that was trained so has laplace(decode, scale={count})"
     raise InputError(
         f"log_likelihood is averaged over the {count} features of an example, so the KL outweighs it {count} times; "
         f"sum over them: .flatten(1).sum(1) in place of .mean(1){besides}"
@@ -67,6 +75,11 @@ def _of_helper(helper: DecoderLikelihood, x: Tensor, z: Tensor, latents: Latents
             p_x = part.observation(part.parameters(own, *given))
             answer = part.decode(*given)
             shape = tuple(answer.shape[1:]) if isinstance(answer, Tensor) else ()
+            if isinstance(answer, Tensor) and answer.element_size() < 4 and not getattr(part, "logits", True):
+                notes += (
+                    f"decode gives probabilities in {str(answer.dtype).removeprefix('torch.')}, where those near 1 "
+                    "become 1: compute its last sigmoid in float32, or return the logits.",
+                )
             if isinstance(p_x, Independent):
                 notes += suspicions(Given("decode", part.family, own, p_x.mean, shape))
 

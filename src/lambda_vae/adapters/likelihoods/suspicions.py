@@ -61,7 +61,7 @@ def suspicions(given: Given) -> tuple[str, ...]:
         return ()
     notes: tuple[str, ...] = ()
     if given.family == "Bernoulli":
-        notes += _softmax(given)
+        notes += _softmax(given) + _grey(given)
     if given.family in ("Gaussian", "Laplace"):
         notes += _scale(given)
     return notes + _axes(given)
@@ -77,6 +77,16 @@ def _softmax(given: Given) -> tuple[str, ...]:
     if bool((rows.sum(1) == 1.0).all()):
         return (f"{text[0].upper()}{text[1:]}, and x are one-hot: `categorical` is their likelihood.",)
     raise InputError(f"{text}, while x sums to {total:.3g} on average; take `multinomial` in place of `bernoulli`")
+
+
+def _grey(given: Given) -> tuple[str, ...]:
+    grey = float(((given.rows > 0.0) & (given.rows < 1.0)).float().mean())
+    if grey == 0.0:
+        return ()
+    return (
+        f"{max(grey, 0.01):.0%} of x lie between 0 and 1, where a Bernoulli has no probability: nll_bound is a "
+        "cross-entropy, comparable only with itself; binarise x, or take another likelihood.",
+    )
 
 
 def _scale(given: Given) -> tuple[str, ...]:

@@ -20,7 +20,9 @@ from collections.abc import Callable
 from jaxtyping import Shaped
 from torch import Tensor
 
-from lambda_vae.adapters.recovered.linear import counts, linear
+from lambda_vae.adapters.recovered.absolute import mean_absolute
+from lambda_vae.adapters.recovered.factorials import counts
+from lambda_vae.adapters.recovered.linear import linear
 from lambda_vae.adapters.recovered.probe import Probe, Recovered
 from lambda_vae.adapters.recovered.quadratic import quadratic
 
@@ -47,6 +49,6 @@ def recovered_law(
         probe = Probe.of(log_likelihood, x, z, as_latent)
         if probe is None:
             return None
-        return linear(probe) if probe.linear else counts(probe) or quadratic(probe)
+        return linear(probe) if probe.linear else counts(probe) or quadratic(probe) or mean_absolute(probe)
     except Exception:
         return None

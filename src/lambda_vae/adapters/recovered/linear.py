@@ -1,134 +1,127 @@
-"""Laws whose log p is linear in x: Bernoulli, Poisson, multinomial and categories; and counts with their x!."""
+"""Laws whose log p is linear in x: Bernoulli, Poisson, multinomial and one-hot categories."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae.adapters.likelihoods.count_laws import MultinomialCounts, PoissonCounts, coefficient_of
-from lambda_vae.adapters.recovered.probe import Probe, Recovered, close
+from lambda_vae.adapters.recovered.probe import Probe, Recovered, close, normalised, read
 from lambda_vae.distributions import Bernoulli
 from lambda_vae.distributions.likelihood import Observation
 
-__all__ = ["counts", "linear"]
+__all__ = ["left_out", "linear", "multinomials"]
+
+#: What -Bernoulli and -Poisson give at x = 0.
+_AT_ZERO: dict[str, Callable[[Tensor], Tensor]] = {
+    "Bernoulli": lambda logits: -F.softplus(logits).sum(1),
+    "Poisson": lambda log_rates: -log_rates.exp().sum(1),
+}
 
 
 def linear(probe: Probe) -> Recovered | None:
-    """Return the law whose intercept is the value's, or None.
+    """Return the law whose value at x = 0 is the callable's, or None.
 
     Args:
         probe: Of a value that is linear in x.
     """
-    low, high = float(probe.x.min()), float(probe.x.max())
-    if low < 0.0:
+    products = (probe.rows * probe.slope).sum(1)
+    if float(probe.x.min()) < 0.0:
         return None
-    for count in probe.divisors:
-        found = _multinomial(probe, count)
-        if found is not None:
-            return found
-    for count in probe.divisors:
-        if high <= 1.0 and _fits(probe, count, lambda logits: -F.softplus(logits).sum(1)):
-            return _read(probe, "Bernoulli", Bernoulli, count)
-        if _fits(probe, count, lambda log_rates: -log_rates.exp().sum(1)):
+    zero = probe.at_zero()
+    if not close(probe.value, zero + products, zero.abs() + (probe.rows * probe.slope).abs().sum(1)):
+        return None
+    if bool((zero == 0.0).all()):
+        return _multinomial(probe)
+    bits = float(probe.x.max()) <= 1.0
+    for family in _AT_ZERO if bits else ["Poisson"]:
+        for count in [*probe.divisors, *_weights(probe, zero, family)]:
+            if not _same(count * zero, _AT_ZERO[family](count * probe.slope), probe.slope.shape[1]):
+                continue
+            if family == "Bernoulli":
+                return read(probe, family, Bernoulli, count)
             lost = -float(torch.lgamma(probe.rows + 1.0).sum(1).mean())
-            return _read(probe, "Poisson", PoissonCounts, count, _left_out("the ln x! of its Poisson", lost))
+            return read(probe, family, PoissonCounts, count, left_out("the ln x! of its Poisson", lost))
     return None
 
 
-def counts(probe: Probe) -> Recovered | None:
-    """Return the Poisson or multinomial whose value has its factorials, or None.
+def _same(found: Tensor, expected: Tensor, features: int) -> bool:
+    # ln(1 - p) of a p in float32 is off by its rounding in every feature.
+    size = float(expected.abs().mean())
+    return math.isfinite(size) and float((found - expected).abs().mean()) <= 1e-4 * size + 1e-7 * features
+
+
+def _weights(probe: Probe, zero: Tensor, family: str) -> Iterator[float]:
+    """What the value may have been divided by, if it is a multiple of the law; examples that are alike do not tell."""
+    for count in _roots(lambda c: float((c * zero - _AT_ZERO[family](c * probe.slope)).mean())):
+        if float((count * zero).std()) > 1e-2 * float((count * zero).abs().mean()):
+            yield count
+
+
+def _roots(function: Callable[[float], float]) -> list[float]:
+    """Where a function of a positive number crosses 0."""
+    grid = torch.logspace(-4, 6, 201, dtype=torch.float64).tolist()
+    values = [function(c) for c in grid]
+    found = []
+    for place in range(len(grid) - 1):
+        low, high = grid[place], grid[place + 1]
+        if math.isfinite(values[place]) and math.isfinite(values[place + 1]) and values[place] * values[place + 1] < 0:
+            for _ in range(40):
+                middle = (low * high) ** 0.5
+                low, high = (middle, high) if function(middle) * values[place] > 0 else (low, middle)
+            found.append(low)
+    return found
+
+
+def _multinomial(probe: Probe) -> Recovered | None:
+    """Of all features together, or along one of x's axes, as one-hot sequences have it."""
+    shape = tuple(probe.x.shape[1:])
+    groupings: list[tuple[tuple[int, ...] | None, int]] = [(None, 0)]
+    groupings += [(shape, dim) for dim in range(len(shape)) if shape[dim] > 1 and len(shape) > 1]
+    slopes = [probe.slope if group is None else probe.slope.reshape(-1, *group) for group, _ in groupings]
+    for weighted in (False, True):
+        for (group, dim), slope in zip(groupings, slopes, strict=True):
+            for count in _totals(slope, dim + 1) if weighted else probe.divisors:
+                if normalised(count * slope, dim + 1):
+                    x = probe.rows if group is None else probe.x.double().movedim(dim + 1, -1)
+                    lost = coefficient_of(x).reshape(len(x), -1).sum(1)
+                    note = left_out("the multinomial coefficient", float(lost.mean()))
+                    law = multinomials(probe, coefficient=False, shape=group, dim=dim)
+                    return read(probe, "multinomial", law, count, note)
+    return None
+
+
+def _totals(slope: Tensor, dim: int) -> list[float]:
+    """Multiples of the slope whose exponentials sum to 1; those of examples that are alike say nothing."""
+    if float(slope.std(0).mean()) < 1e-2 * float(slope.abs().mean()):
+        return []
+    return _roots(lambda c: float(torch.logsumexp(c * slope, dim).mean()))
+
+
+def multinomials(
+    probe: Probe, *, coefficient: bool, shape: tuple[int, ...] | None = None, dim: int = 0
+) -> Callable[[Tensor], Observation]:
+    """Return logits -> multinomial counts whose totals are those of the data.
 
     Args:
-        probe: Of a value that is not linear in x.
+        probe: Of the data.
+        coefficient: Whether the number of orders counts.
+        shape: Of one example, where the counts have a total along an axis.
+        dim: That axis.
     """
-    rows, other = probe.rows, probe.rows.roll(1, 0)
-    if float(rows.min()) < 0.0:
-        return None
-    for count in probe.divisors:
-        here, there = count * probe.slope + _factorials(rows), count * probe.elsewhere + _factorials(other)
-        total, total_there = (torch.digamma(one.sum(1, keepdim=True) + 1.0) for one in (rows, other))
-        terms = (rows * here).abs().sum(1) + torch.lgamma(rows + 1.0).sum(1).abs()
-        if _same(here, there):
-            expected = (rows * here - here.exp() - torch.lgamma(rows + 1.0)).sum(1)
-            if close(count * probe.value, expected, terms + here.exp().sum(1)):
-                return _read(probe, "Poisson", PoissonCounts, count, factorials=_factorials)
-        if _same(here - total, there - total_there) and _normalised(here - total):
-            log_p = here - total
-            if close(count * probe.value, (rows * log_p).sum(1) + coefficient_of(rows), terms + rows.sum(1)):
-                law = _multinomials(probe, coefficient=True)
-                return _read(probe, "multinomial", law, count, factorials=_of_multinomial)
-    return None
-
-
-def _multinomial(probe: Probe, count: int) -> Recovered | None:
-    """Of all features together, or along one of x's axes, as one-hot sequences have it."""
-    logits, rows = count * probe.slope, probe.rows
-    if not close(count * probe.value, (rows * logits).sum(1), (rows * logits).abs().sum(1)):
-        return None
-    shape = tuple(probe.x.shape[1:])
-    lost = coefficient_of(rows)
-    if _normalised(logits):
-        note = _left_out("the multinomial coefficient", float(lost.mean()))
-        return _read(probe, "multinomial", _multinomials(probe, coefficient=False), count, note)
-    for dim in range(len(shape)):
-        if shape[dim] > 1 and _normalised(logits.reshape(-1, *shape), dim + 1):
-            lost = coefficient_of(probe.x.double().movedim(dim + 1, -1)).flatten(1).sum(1)
-            note = _left_out("the multinomial coefficients", float(lost.mean()))
-            law = _multinomials(probe, coefficient=False, shape=shape, dim=dim)
-            return _read(probe, "multinomial", law, count, note)
-    return None
-
-
-def _multinomials(
-    probe: Probe, *, coefficient: bool, shape: tuple[int, ...] | None = None, dim: int = -1
-) -> Callable[[Tensor], Observation]:
     totals = probe.rows.sum(1).float() if shape is None else probe.x.sum(dim + 1).float().mean().reshape(1)
     return lambda theta: MultinomialCounts(theta, coefficient, totals, shape, dim)
 
 
-def _fits(probe: Probe, count: int, intercept: Callable[[Tensor], Tensor]) -> bool:
-    theta = count * probe.slope
-    products, constant = probe.rows * theta, intercept(theta)
-    summed = products.abs().sum(1) + constant.abs()
-    return close(count * probe.value, products.sum(1) + constant, summed)
+def left_out(what: str, nats: float) -> tuple[str, ...]:
+    """Return a note on what would have to be added to the value.
 
-
-def _read(
-    probe: Probe,
-    family: str,
-    likelihood: Callable[[Tensor], Observation],
-    count: int,
-    notes: tuple[str, ...] = (),
-    factorials: Callable[[Tensor], Tensor] | None = None,
-) -> Recovered:
-    def decoder(rows: Tensor) -> Tensor:
-        at, slope = probe.slopes_at(rows)
-        return slope if factorials is None else slope + factorials(at)
-
-    return Recovered(decoder, likelihood, count, family, notes)
-
-
-def _factorials(x: Float[Tensor, "B F"]) -> Float[Tensor, "B F"]:
-    """What -ln x! takes off the slope."""
-    return torch.digamma(x + 1.0)
-
-
-def _of_multinomial(x: Float[Tensor, "B F"]) -> Float[Tensor, "B F"]:
-    return _factorials(x) - torch.digamma(x.sum(1, keepdim=True) + 1.0)
-
-
-def _same(here: Tensor, there: Tensor) -> bool:
-    return float((here - there).abs().mean()) < 1e-3 * float(here.abs().mean())
-
-
-def _normalised(logits: Tensor, dim: int = 1) -> bool:
-    return float(torch.logsumexp(logits, dim).abs().max()) < 1e-3
-
-
-def _left_out(what: str, nats: float) -> tuple[str, ...]:
-    """A note on what would have to be added to the value."""
+    Args:
+        what: Its name.
+        nats: How much it is.
+    """
     if abs(nats) < 1e-3:
         return ()
     return (

@@ -11,10 +11,13 @@ from torch import Tensor
 
 from lambda_vae.distributions.likelihood import Observation
 
-__all__ = ["Probe", "Recovered", "close", "slope_of"]
+__all__ = ["Probe", "Recovered", "close", "means_over", "normalised", "read", "slope_of"]
 
 #: How far float32 may be off, relative to the numbers that were summed.
 _TOLERANCE = 2e-5
+
+#: Axes beyond these are not averaged over.
+_AXES = 5
 
 #: Rounding of numbers near 0, nats.
 _ROUNDING = 1e-3
@@ -27,7 +30,7 @@ class Recovered:
     Args:
         decoder: z -> theta, [N, F]; None where only the scale of the value could be told.
         likelihood: theta -> p(x|z), likewise.
-        averaged_over: How many numbers the callable's value was divided by; 1 is a log density.
+        averaged_over: What the callable's value was divided by; 1 is a log density, and less a weight above 1.
         family: Its name.
         notes: What the value leaves out.
     """
@@ -99,9 +102,11 @@ class Probe:
     @property
     def divisors(self) -> list[int]:
         """What a mean over some of x's axes divides by, 1 first."""
-        sizes = [size for size in self.x.shape[1:] if size > 1]
-        found = {math.prod(some) for count in range(1, min(len(sizes), 4) + 1) for some in combinations(sizes, count)}
-        return [1, *sorted(found | {self.slope.shape[1]} - {1}, reverse=True)]
+        return [1, *sorted(means_over(self.x), reverse=True)]
+
+    def at_zero(self) -> Float[Tensor, " B"]:
+        """The value at x = 0, float64."""
+        return self.function(torch.zeros_like(self.x), self.z.detach()).detach().double()
 
     def slopes_at(self, rows: Float[Tensor, "N D"]) -> tuple[Float[Tensor, "N F"], Float[Tensor, "N F"]]:
         """Return one x, again and again, and the slope there of other codes.
@@ -111,6 +116,52 @@ class Probe:
         """
         at = self.x[:1].expand(len(rows), *self.x.shape[1:])
         return at.flatten(1), slope_of(self.function, at, self.as_latent(rows))[1].to(self.x.dtype)
+
+
+def means_over(x: Tensor) -> set[int]:
+    """Return what a mean over some of x's axes divides by.
+
+    Args:
+        x: Examples, [B, ...].
+    """
+    sizes = [size for size in x.shape[1:] if size > 1][:_AXES]
+    return {math.prod(some) for count in range(1, len(sizes) + 1) for some in combinations(sizes, count)}
+
+
+def normalised(logits: Tensor, dim: int) -> bool:
+    """Whether the exponentials along an axis sum to 1.
+
+    Args:
+        logits: ln p.
+        dim: The axis.
+    """
+    return float(torch.logsumexp(logits, dim).abs().max()) < 1e-3
+
+
+def read(
+    probe: Probe,
+    family: str,
+    likelihood: Callable[[Tensor], Observation],
+    count: float,
+    notes: tuple[str, ...] = (),
+    bend: Callable[[Tensor], Tensor] | None = None,
+) -> Recovered:
+    """Return a law whose parameters are the slope.
+
+    Args:
+        probe: What the callable answers.
+        family: Of the law.
+        likelihood: Parameters -> p(x|z).
+        count: What the value was divided by.
+        notes: What it leaves out.
+        bend: What at some x the slope lacks to be the parameters.
+    """
+
+    def decoder(rows: Tensor) -> Tensor:
+        at, slope = probe.slopes_at(rows)
+        return slope if bend is None else slope + bend(at)
+
+    return Recovered(decoder, likelihood, count, family, notes)
 
 
 def slope_of(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
