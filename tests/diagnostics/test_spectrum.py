@@ -30,7 +30,7 @@ def spectrum(x):
 def test_planted_directions_are_counted_and_measured(features, examples, noise_var):
     hidden = unseen_variance(noise_var, features, examples)
     variances = [40.0 * hidden, 20.0 * hidden, 10.0 * hidden]
-    for seed in range(4):
+    for seed in range(12 if features <= 400 else 3):
         values = spectrum(planted(features, examples, variances, noise_var, seed)).eigenvalues()
         fit = fit_noise(values, features, examples, margin=1.05)
         assert fit.directions == 3
@@ -68,6 +68,22 @@ def test_examples_beyond_the_budget_are_refused(monkeypatch):
     monkeypatch.setattr("lambda_vae.diagnostics.spectrum._KEPT_NUMBERS", 500)
     with pytest.raises(InputError, match="more than 10 examples of 50 features"):
         spectrum(torch.zeros(11, 50))
+
+
+@pytest.mark.parametrize(("features", "examples"), SIZES[1:5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_data_without_noise_have_their_directions_and_no_more(features, examples, dtype):
+    x = planted(features, examples, [9.0, 4.0, 1.0], 0.0, 0).to(dtype)
+    fit = fit_noise(spectrum(x).eigenvalues(), features, examples)
+    assert fit.directions == 3
+    assert fit.noise_var < 1e-6
+
+
+def test_features_that_never_change_are_for_the_caller_to_leave_out():
+    x = torch.nn.functional.pad(planted(40, 5000, [20.0, 10.0], 1.0, 0), (0, 60))
+    fit = fit_noise(spectrum(x).eigenvalues(), 40, 5000, margin=1.05)
+    assert fit.directions == 2
+    assert fit.noise_var == pytest.approx(1.0, rel=0.05)
 
 
 def test_constant_and_spoiled_data():

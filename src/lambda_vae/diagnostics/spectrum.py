@@ -24,6 +24,9 @@ _COVARIANCE_FEATURES = 2048
 #: Numbers of the examples that are kept, at the most: 256 MiB.
 _KEPT_NUMBERS = 2**26
 
+#: Share of the largest eigenvalue: numbers that were float32 once leave 1e-14 behind, whatever they are now.
+_ROUNDING = 1e-12
+
 #: Multiplications that the examples' products may take.
 _PRODUCTS = 10**11
 
@@ -44,6 +47,7 @@ class StreamedSpectrum:
         most = _COVARIANCE_FEATURES if covariance_features is None else covariance_features
         self._covariance = StreamedCovariance(features, device) if features <= most else None
         self._rows: list[Tensor] = []
+        self._rounding = 0.0
 
     @property
     def most_examples(self) -> float:
@@ -66,11 +70,13 @@ class StreamedSpectrum:
         Raises:
             InputError: More examples than `most_examples`.
         """
+        kept = rows if self._covariance is not None else rows.float()
+        self._rounding = max(self._rounding, torch.finfo(kept.dtype).eps)
         if self._covariance is not None:
             return self._covariance.add(rows)
         if self.examples + len(rows) > self.most_examples:
             raise InputError(f"more than {self.most_examples} examples of {self.features} features")
-        self._rows.append(rows.float())
+        self._rows.append(kept)
         return None
 
     def mean(self) -> Float[Tensor, " F"]:
@@ -89,6 +95,8 @@ class StreamedSpectrum:
         self, scale: Float[Tensor, " F"] | None = None, diagonal: Float[Tensor, " F"] | None = None
     ) -> Float[Tensor, " m"]:
         """Return the eigenvalues, from the largest to the smallest, min(F, n) of them, float64; NaN if not finite.
+
+        What cannot be told from rounding, of the numbers themselves or of products in the rows' own precision, is 0.
 
         Args:
             scale: Variances that the features are divided by first.
@@ -111,8 +119,8 @@ class StreamedSpectrum:
             matrix = ((rows @ rows.T if few else rows.T @ rows) / len(rows)).double()
         if not bool(torch.isfinite(matrix).all()):
             return torch.full((len(matrix),), math.nan, dtype=torch.float64)
-        values: Tensor = torch.linalg.eigvalsh(matrix)
-        return values.flip(0).clamp(min=0.0)
+        values: Tensor = torch.linalg.eigvalsh(matrix).flip(0)
+        return values.where(values > max(4.0 * self._rounding, _ROUNDING) * values[0], 0.0)
 
 
 @dataclass(frozen=True)
@@ -147,16 +155,15 @@ def fit_noise(
         directions as stand out; one at a time as in Dobriban and Owen 2019, "Deterministic parallel analysis".
     """
     values = eigenvalues.double().cpu()
-    total, limit = float(values.sum()), min(len(values), int(features) - 1 if most is None else most)
-    gone, found = 0.0, 0
+    limit, found = min(len(values), int(features) - 1 if most is None else most), 0
+    left = [*values.flip(0).cumsum(0).flip(0).tolist(), 0.0]
     while True:
         # n examples have no more than n - 1 directions, and each one taken away is a degree of freedom less
-        noise = max(total - gone, 0.0) / max(features - found, 1.0)
+        noise = left[found] / max(features - found, 1.0)
         noise *= examples / max(examples - 1 - found, 1)
         edge = margin * noise * (1.0 + math.sqrt(features / examples)) ** 2
         if found >= limit or not float(values[found]) > edge:
             return NoiseFit(noise, found, edge)
-        gone += float(values[found])
         found += 1
 
 
