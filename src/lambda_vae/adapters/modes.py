@@ -104,7 +104,7 @@ def _readers_of_the_mode(call: Callable[[], object], roots: dict[str, nn.Module]
 
 
 def _compiled(module: nn.Module) -> bool:
-    return isinstance(module, torch.jit.ScriptModule) or "_orig_mod" in module._modules
+    return isinstance(module, torch.jit.ScriptModule) or "_orig_mod" in vars(module).get("_modules", ())
 
 
 def _asks(code: CodeType) -> bool:

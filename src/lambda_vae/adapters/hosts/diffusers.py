@@ -3,7 +3,7 @@
 import copy
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from lambda_vae.adapters.diagnose import diagnose
 from lambda_vae.adapters.equalize import attached
+from lambda_vae.adapters.hosts.diffusers_classes import asked
 from lambda_vae.adapters.likelihoods import gaussian
+from lambda_vae.adapters.likelihoods import std_of_kl_weight as usual_std
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.errors import InputError
@@ -55,48 +57,54 @@ def diagnose_diffusers(
         InputError: The model has no such posterior, or whatever would make the report wrong.
     """
     _require_posterior(model)
-
-    def encode(x: Tensor) -> tuple[Tensor, Tensor]:
-        _require_images(model, x)
-        posterior = model.encode(x).latent_dist  # type: ignore[operator]
-        return posterior.mean, posterior.logvar
-
-    def decode(z: Tensor) -> Tensor:
-        decoded: Tensor = model.decode(z).sample  # type: ignore[operator]
-        return decoded
-
+    host = asked(model)
     if "exponent" not in options:
         options.setdefault("equalizer", getattr(model, "equalizer", None))
     if isinstance(images, Tensor) and len(images):
         options.setdefault("batch_size", max(1, min(500, _NUMBERS // images[0].numel())))
     if options.get("dim", "channel") == "channel":
         options["dim"] = 1  # of sound as well, [B, C, L]
-    report = diagnose(encode, gaussian(decode, std=std), images, **options)
-    return replace(report, notes=(*report.notes, *_prior_notes(report)))
+    data = host.data(images, options.get("batch_size", 500))
+    report = diagnose(host.encode, gaussian(host.decode, std=std), data, **options)
+    return replace(report, notes=(*report.notes, *host.notes(), *_prior_notes(report)))
 
 
-def std_of_kl_weight(kl_weight: float, averaged_over: int = 1) -> float:
+def std_of_kl_weight(kl_weight: float, averaged_over: int = 1, *, latent: Sequence[int] | None = None) -> float:
     """Return the std for which squared error + kl_weight * KL is an ELBO, up to a factor and a constant.
 
     −ln p(x|z) of a Gaussian is squared error / (2 std²); times 2 std², the KL stands there with the weight 2 std². A
     weight of 1e-6 on the summed squared error is a noise of 0.0007; on the error averaged over 3 x 256 x 256 numbers,
     one of 0.31. Of a loss with L1 or perceptual terms it is the nearest Gaussian's at best.
 
+    `latent_dist.kl()` sums three axes, which of a video's latents [B, C, T, H, W] leaves W: its mean is a KL divided by
+    W, so that a loss with `kl_weight * latent_dist.kl().mean()` weighs the KL by kl_weight / W. Say `latent` there.
+
     Args:
-        kl_weight: Of the KL that is summed over the latents, as `latent_dist.kl()` gives it.
+        kl_weight: Of the KL that is summed over the latents, as `latent_dist.kl()` gives it for images.
         averaged_over: Numbers of an image that the squared error is averaged over, as `mse_loss` does; 1 for a sum.
+        latent: Shape of `latent_dist.mean`, where the loss takes the mean of `latent_dist.kl()`.
 
     Raises:
-        InputError: One of them is not greater than 0.
+        InputError: One of them is not greater than 0, or `kl()` has no value for such latents.
+
+    Source:
+        diffusers 0.42.1, models/autoencoders/vae.py, `DiagonalGaussianDistribution.kl`.
 
     Example:
         >>> std_of_kl_weight(1e-6), round(std_of_kl_weight(1e-6, averaged_over=3 * 256 * 256), 2)
         (0.0007071067811865475, 0.31)
+        >>> std_of_kl_weight(2.0 * 32, latent=(1, 16, 5, 32, 32))
+        1.0
     """
-    for name, value in (("kl_weight", kl_weight), ("averaged_over", averaged_over)):
-        if not value > 0:
-            raise InputError(f"{name} is {value}; it must be greater than 0")
-    return math.sqrt(kl_weight * averaged_over / 2.0)
+    if not averaged_over > 0:
+        raise InputError(f"averaged_over is {averaged_over}; it must be greater than 0")
+    if latent is not None and len(latent) < 4:
+        raise InputError(
+            f"latent is {list(latent)}, for which latent_dist.kl() has no value: it sums the axes 1, 2 and 3; sum the "
+            "KL over all axes but the first, and leave latent out"
+        )
+    left = math.prod(latent[4:]) if latent is not None else 1
+    return usual_std(kl_weight / left, averaged_over)
 
 
 def equalize_diffusers(
@@ -126,6 +134,11 @@ def equalize_diffusers(
         The paper, Eq. 9 and 16.
     """
     _require_posterior(model)
+    if any(kind.__name__ == "AutoencoderKLKVAEVideo" for kind in type(model).__mro__):
+        raise InputError(
+            f"{type(model).__name__} gives every code the noise 1, as its encoder has no log variance, and 1 to the "
+            "power of lambda is 1; diagnose_diffusers takes it"
+        )
     config: Any = model.config
     channels = latent_channels or next((config[name] for name in _CHANNELS if name in config), None)
     if channels is None:
@@ -205,16 +218,6 @@ def _require_posterior(model: nn.Module) -> None:
     regularizer = getattr(getattr(model, "config", None), "regularizer", "kl")
     if regularizer != "kl":
         raise InputError(f"{name} has the regularizer {regularizer!r}, which makes no Gaussian posterior; use 'kl'")
-
-
-def _require_images(model: nn.Module, x: Tensor) -> None:
-    channels = getattr(model.config, "in_channels", None)
-    if not x.is_floating_point():
-        raise InputError(f"images are {x.dtype}; give floats as the model sees them, usually x / 127.5 - 1")
-    if channels is not None and (x.dim() < 3 or x.shape[1] != channels):
-        raise InputError(
-            f"images have shape {list(x.shape)}; {type(model).__name__} takes [B, {channels}, ...], by its in_channels"
-        )
 
 
 def _prior_notes(report: CollapseReport) -> tuple[str, ...]:
