@@ -219,6 +219,15 @@ BAD = {
     "mat empty": (raw("x.mat", b""), "x.mat is not a readable MATLAB v5 file"),
     "mat without test": (mat(testdata=None), "'testdata' is absent"),
     "mat of another shape": (mat(data=np.zeros((5, 784))), r"'data' is float64 \(5, 784\)"),
+    "mat of another layout": (
+        lambda f: savemat(f / "x.mat", {"X": np.zeros((3, 4)), "y": np.ones(3)}) or f / "x.mat",
+        r"'data' is absent; .* the file holds X \(3, 4\), y \(1, 3\): .*scipy.io.loadmat",
+    ),
+    "mat of MATLAB 7.3": (
+        raw("x.mat", b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(400)),
+        "is of MATLAB 7.3; save it again with save",
+    ),
+    "mat labels of words": (mat(target=np.array([["a"] * 5], dtype=object)), "target is .*; it must be one-hot"),
     "mat out of range": (mat(data=np.full((784, 5), 2.0)), r"'data' has values outside \[0, 1\]"),
     "mat with NaN": (mat(data=np.full((784, 5), np.nan)), r"'data' has values outside \[0, 1\]"),
     "mat labels too few": (mat(target=np.zeros((50, 3))), r"target is \(50, 3\); it must be one-hot"),

@@ -69,3 +69,13 @@ def test_a_set_without_images_is_refused(datasets, cache, tmp_path):
     datasets.Dataset.from_dict({"text": ["a", "b"]}).save_to_disk(tmp_path / "set")
     with pytest.raises(InputError, match=r"has the columns text \(Value\); it needs one of images"):
         load(f"hf:{tmp_path / 'set'}", cache=cache)
+
+
+def test_what_is_not_read_is_named(datasets, cache, tmp_path):
+    parts = {"train": PIXELS[:6], "validation": PIXELS[6:9], "test": PIXELS[9:]}
+    splits = datasets.DatasetDict({name: table(datasets, pixels) for name, pixels in parts.items()})
+    splits = splits.map(lambda row: {"caption": "x"})
+    splits.save_to_disk(tmp_path / "set")
+    data = load(f"hf:{tmp_path / 'set'}", cache=cache)
+    assert (len(data.train), len(data.test)) == (6, 3)
+    assert data.source.endswith("; not read: split validation, column caption")

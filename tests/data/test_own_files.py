@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 from scipy.io import savemat
+from scipy.sparse import csc_matrix
 
 from lambda_vae.data import describe, load, source, verify
 
@@ -176,11 +177,13 @@ def test_matlab_layout_is_read_column_major(tmp_path, cache):
     images = RNG.randint(0, 256, (9, 28, 28))
     data = images.transpose(2, 1, 0).reshape(784, 9) / 255
     target = np.eye(3)[np.arange(9) % 3].T
-    content = {"data": data, "testdata": data[:, :4], "target": target, "testtarget": target[:, :4]}
-    savemat(tmp_path / "mine.mat", content, do_compression=True)
+    content = {"data": data, "testdata": data[:, :4], "target": csc_matrix(target), "testtarget": target[:, :4]}
+    savemat(tmp_path / "mine.mat", content | {"more": np.ones((1, 9))}, do_compression=True)
     loaded = load(tmp_path / "mine.mat", cache=cache)
     assert np.array_equal(loaded.train.x.reshape(-1, 28, 28), images)
     assert loaded.test.y.tolist() == [0, 1, 2, 0]
+    assert loaded.train.y[:3].tolist() == [0, 1, 2]
+    assert loaded.source.endswith("; not read: more (1, 9)")
 
 
 def test_name_of_a_set_wins_over_a_file_and_a_path_reaches_the_file(tmp_path, cache, monkeypatch):

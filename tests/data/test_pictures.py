@@ -188,3 +188,62 @@ def test_options_for_files_do_not_act_on_arrays_and_named_sets(cache, tmp_path, 
         load("digits", cache=cache, images=ImageOptions(4))
     with pytest.raises(InputError, match="image_size is 0; it must be at least 1"):
         ImageOptions(0)
+
+
+def test_a_photograph_is_turned_as_its_camera_noted(tmp_path, cache):
+    pixels = np.zeros((8, 16), np.uint8)
+    pixels[:, :8] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise to show
+    for name in "abc":
+        Image.fromarray(pixels).save(tmp_path / f"{name}.jpg", exif=exif, quality=100)
+    shown = np.rot90(pixels, -1)
+    data = load(tmp_path, cache=cache)
+    assert data.shape == (16, 8)
+    assert np.abs(data.test.x[0].reshape(16, 8).astype(int) - shown).max() < 4
+
+
+@pytest.mark.parametrize("suffix", ["gif", "tif", "webp", "png"])
+def test_several_images_in_one_file_are_no_example(tmp_path, cache, suffix):
+    frames = [Image.fromarray(RANDOM.randint(0, 256, (8, 8), dtype=np.uint8)) for _ in range(3)]
+    for name in "bcd":
+        frames[0].save(tmp_path / f"{name}.{suffix}")
+    frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])
+    with pytest.raises(InputError, match=rf"a\.{suffix} holds 3 images, an animation or pages; .*--unfit_images skip"):
+        load(tmp_path, cache=cache)
+    data = load(tmp_path, cache=cache, images=ImageOptions(unfit="skip"))
+    assert len(data.train) + len(data.test) == 3
+    assert f"1 unfit files left out: a.{suffix}" in data.source
+
+
+#: What is saved, and the pixel that must come back, within what.
+MODES = {
+    "palette": ("P", "png", (255, 0, 0), 0),
+    "CMYK": ("CMYK", "jpg", (254, 0, 0), 3),
+    "RGBA": ("RGBA", "png", (255, 0, 0), 0),
+    "one bit": ("1", "png", (0,), 0),
+    "grey and alpha": ("LA", "png", (76,), 0),
+    "YCbCr": ("YCbCr", "jpg", (254, 0, 0), 3),
+}
+
+
+@pytest.mark.parametrize(("mode", "suffix", "expected", "near"), MODES.values(), ids=MODES.keys())
+def test_every_mode_keeps_its_colours(tmp_path, cache, mode, suffix, expected, near):
+    for name in "abc":
+        image = Image.new("RGB", (8, 8), (255, 0, 0)).convert(mode, dither=Image.Dither.NONE)
+        image.putpixel((0, 0), image.getpixel((1, 1)))
+        image.save(tmp_path / f"{name}.{suffix}", quality=100)
+    if mode == "1":
+        Image.new("1", (8, 8), 1).save(tmp_path / "white.png")
+    pixels = np.stack([*load(tmp_path, cache=cache).train.x, *load(tmp_path, cache=cache).test.x])[0]
+    assert np.abs(pixels.reshape(8, 8, -1)[4, 4].astype(int) - expected).max() <= near
+
+
+def test_sixteen_bits_and_floats_are_refused(tmp_path, cache):
+    Image.fromarray(np.zeros((8, 8), np.uint16)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"a.png has I;16 pixels; .* scale them to it and save PNG"):
+        load(tmp_path, cache=cache)
+    (tmp_path / "a.png").unlink()
+    Image.fromarray(np.zeros((8, 8), np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(InputError, match=r"a\.tif has F pixels"):
+        load(tmp_path, cache=cache)

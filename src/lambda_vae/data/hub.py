@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lambda_vae.data.pictures import ImageOptions, decode
-from lambda_vae.data.source import Part, Source, rows_per_chunk, split_off_test
+from lambda_vae.data.source import Part, Source, listed, rows_per_chunk, split_off_test
 from lambda_vae.errors import InputError
 
 __all__ = ["HUB", "HubName", "hub_source"]
@@ -150,7 +150,8 @@ class _Table:
         return np.array([index for index, pixels in self.images() if pixels.shape == shape], dtype=np.int64)
 
 
-def _tables(typed: str, options: ImageOptions) -> tuple[list[_Table], tuple[str, ...] | None]:
+def _tables(typed: str, options: ImageOptions) -> tuple[list[_Table], tuple[str, ...] | None, str]:
+    """Training and test part, the classes, and in words what was not read."""
     found = _open(HubName.of(typed))
     import datasets  # it is there: `_open` has used it
 
@@ -161,7 +162,11 @@ def _tables(typed: str, options: ImageOptions) -> tuple[list[_Table], tuple[str,
     image, label = _columns(splits[train].features, typed)
     classes = None if label is None else tuple(map(str, splits[train].features[label].names))
     undecoded = {name: splits[name].cast_column(image, datasets.Image(decode=False)) for name in names if name}
-    return [_Table(f"{typed}, {name}", rows, image, label, options) for name, rows in undecoded.items()], classes
+    unread = [f"split {name}" for name in splits if name not in names]
+    unread += [f"column {column}" for column in splits[train].features if column not in (image, label)]
+    note = f"; {test} is the test part" if len(names) > 1 and test != "test" else ""
+    note += f"; not read: {listed(unread, 12)}" if unread else ""
+    return [_Table(f"{typed}, {name}", rows, image, label, options) for name, rows in undecoded.items()], classes, note
 
 
 def hub_source(typed: str, options: ImageOptions | None = None) -> Source:
@@ -181,12 +186,13 @@ def hub_source(typed: str, options: ImageOptions | None = None) -> Source:
         InputError: The package is not installed, the set cannot be loaded or has no images, or a row will not do.
     """
     options = options or ImageOptions()
-    tables, classes = _tables(typed, options)
+    tables, classes, unread = _tables(typed, options)
     first = next(tables[0].images(), None)
     if first is None:
         raise InputError(f"{tables[0].where} has no row that can be read; check the name")
     parts, skipped = zip(*(table.part(first[1].shape) for table in tables), strict=True)
     train, test = parts if len(parts) == 2 else split_off_test(parts[0])
     note = options.note + ("" if len(parts) == 2 else "; a tenth split off as the test part")
+    note += unread
     note += f"; {sum(skipped)} unfit rows left out" if sum(skipped) else ""
     return Source("image", first[1].shape, train, test, f"Hugging Face data set {typed}{note}", classes)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lambda_vae.errors import InputError
 
@@ -69,7 +69,7 @@ def centre_square(image: Image.Image, size: int, side: int | None = None) -> Ima
 
 
 def decode(data: Path | bytes, where: str, options: ImageOptions) -> NDArray[np.uint8]:
-    """Pixels [H, W] or [H, W, 3]; what is transparent is laid on white.
+    """Pixels [H, W] or [H, W, 3], turned upright as a camera noted it; what is transparent is laid on white.
 
     Args:
         data: A file, or its content.
@@ -77,7 +77,7 @@ def decode(data: Path | bytes, where: str, options: ImageOptions) -> NDArray[np.
         options: What is done to it.
 
     Raises:
-        InputError: It is no image, or damaged, or has more than 8 bits a channel.
+        InputError: It is no image, or damaged, or has more than 8 bits a channel, or is several images.
     """
     try:
         with Image.open(BytesIO(data) if isinstance(data, bytes) else data) as image:
@@ -90,7 +90,16 @@ def decode(data: Path | bytes, where: str, options: ImageOptions) -> NDArray[np.
 
 def _fitted(image: Image.Image, where: str, options: ImageOptions) -> Image.Image:
     if image.mode.startswith(("I", "F")):
-        raise InputError(f"{where} has {image.mode} pixels; only images of 8 bits a channel are read")
+        raise InputError(
+            f"{where} has {image.mode} pixels; only images of 8 bits a channel are read: scale them to it and save PNG"
+        )
+    # A camera's JPEG may bring small copies of itself along, as frames.
+    if image.format != "MPO" and (frames := getattr(image, "n_frames", 1)) > 1:
+        raise InputError(
+            f"{where} holds {frames} images, an animation or pages; save each as a file, or leave it out with "
+            "--unfit_images skip"
+        )
+    image = ImageOps.exif_transpose(image)
     kept = "L" if image.mode in ("1", "L", "LA") else "RGB"
     mode = {"kept": kept, "grey": "L", "rgb": "RGB"}[options.colour]
     if image.has_transparency_data:
