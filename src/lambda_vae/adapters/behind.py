@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lambda_vae.adapters.conditions import Asked
+from lambda_vae.adapters.precision import Cast
 
 __all__ = ["device_of", "dtype_of", "modules_behind"]
 
@@ -37,8 +38,9 @@ def modules_behind(function: Callable[..., Any]) -> dict[str, nn.Module]:
         ['net']
     """
     found: dict[str, nn.Module] = {}
-    own = function.function if isinstance(function, Asked) else function
-    for name, thing in _reached("", own, _DEPTH):
+    while isinstance(function, Asked | Cast):
+        function = function.function
+    for name, thing in _reached("", function, _DEPTH):
         if isinstance(thing, nn.Module) and not any(thing is known for known in found.values()):
             found[name or type(thing).__name__] = thing
     return found

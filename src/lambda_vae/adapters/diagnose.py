@@ -1,6 +1,6 @@
 """Diagnose anybody's VAE: two callables and some data."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from inspect import signature
 from pathlib import Path
@@ -17,9 +17,10 @@ from lambda_vae.adapters.conditions import first_parameter
 from lambda_vae.adapters.equalized_normal import EqualizedNormal
 from lambda_vae.adapters.first_look import looked_at
 from lambda_vae.adapters.foreign import Encode, ForeignVAE, LogLikelihood
-from lambda_vae.adapters.host import with_conditions
+from lambda_vae.adapters.host import brought_together
 from lambda_vae.adapters.latents import Axis, Latents
 from lambda_vae.adapters.monitor import CollapseMonitor
+from lambda_vae.adapters.opening import opened
 from lambda_vae.diagnostics import CollapseReport, Thresholds, examine
 from lambda_vae.diagnostics import diagnose as diagnose_own
 from lambda_vae.diagnostics.examples import Examples, conditioned
@@ -129,11 +130,11 @@ def _diagnose_foreign(
             f"diagnose was given {kinds}; it takes diagnose(encode, log_likelihood, data), the first two callables"
         )
     names = (x_key,) if x_key is not None else (first_parameter(encode) or "x", "x", "data")
-    batches = ForeignBatches(data, batch_size, device_of(encode, log_likelihood), names)
+    batches = ForeignBatches(opened(data, batch_size), device_of(encode, log_likelihood), names)
     with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
-        host = with_conditions(encode, log_likelihood, batches)
+        host = brought_together(encode, log_likelihood, batches)
         encode, log_likelihood, batches = host.encode, host.log_likelihood, host.batches
-        first = _first(batches)
+        first = next(iter(batches))
         vae = looked_at(encode, log_likelihood, first, dim, takes=takes)
         if exponent is None and equalizer is None:
             _require_plain(vae, first)
@@ -153,13 +154,6 @@ def _diagnose_foreign(
             sites=vae.latents.sites,
         )
     return replace(report, notes=(*report.notes, *host.notes, *_notes(vae, report)))
-
-
-def _first(batches: Iterable[Tensor | Examples]) -> Tensor | Examples:
-    x = next(iter(batches), None)
-    if x is None:
-        raise InputError("data gave no batch; if it is an iterator that was used before, give the DataLoader itself")
-    return x
 
 
 def _require_plain(vae: ForeignVAE, batch: Tensor | Examples) -> None:

@@ -1,7 +1,7 @@
-"""The two callables and the data, brought together: who gets which part of a batch."""
+"""The two callables and the data, brought together: who gets which part of a batch, and in which precision."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -9,12 +9,15 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from lambda_vae.adapters.batches import ForeignBatches
+from lambda_vae.adapters.behind import dtype_of
+from lambda_vae.adapters.beside import Beside
 from lambda_vae.adapters.conditions import Asked, asked
 from lambda_vae.adapters.modes import evaluated
+from lambda_vae.adapters.precision import Cast, Precision, precisions
 from lambda_vae.diagnostics.examples import Examples
 from lambda_vae.errors import InputError
 
-__all__ = ["Host", "with_conditions"]
+__all__ = ["Host", "brought_together"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,65 +36,86 @@ class Host:
     batches: ForeignBatches
     notes: tuple[str, ...] = ()
 
+    def in_precision(self, one: Precision) -> "Host":
+        """Return it with x and z in another precision.
 
-def with_conditions(encode: Callable[..., Any], log_likelihood: Callable[..., Any], batches: ForeignBatches) -> Host:
+        Args:
+            one: For whom.
+        """
+        encode = self.encode if one.encode is None else Cast(self.encode, (one.encode,))
+        likelihood = self.log_likelihood if one.z is None else Cast(self.log_likelihood, (None, one.z))
+        return Host(encode, likelihood, replace(self.batches, dtype=one.x), self.notes)
+
+    def runs(self) -> bool:
+        """Return whether both callables answer the first batch."""
+        code = self.code()
+        return code is not None and _runs(self.log_likelihood, *_arguments(self.batches, code))
+
+    def code(self) -> Tensor | None:
+        """Return the mean or location of the first batch's codes, if `encode` answers."""
+        try:
+            answer = self.encode(*_arguments(self.batches))
+        except Exception:  # it is the first look that tells
+            return None
+        first = answer.mean if isinstance(answer, Distribution) else answer
+        first = first[0] if isinstance(first, tuple | list) and first else first
+        return first if isinstance(first, Tensor) else None
+
+
+def brought_together(encode: Callable[..., Any], log_likelihood: Callable[..., Any], batches: ForeignBatches) -> Host:
     """Return the callables and batches as the estimators need them; unchanged where nothing but x is wanted.
+
+    What a signature or the modules' precision leaves open is tried on the first batch, in eval mode.
 
     Args:
         encode: The user's.
         log_likelihood: The user's.
-        batches: Of the user's data, x alone.
+        batches: Of the user's data, x alone, as the data give it.
 
     Raises:
-        InputError: A callable wants more than a batch holds.
+        InputError: A callable wants more than a batch holds, or there is no batch.
     """
-    beside = batches.first_conditions()
-    pair = [
-        asked("encode", encode, ("x",), beside),
-        asked("log_likelihood", log_likelihood, ("x", "z"), beside),
-    ]
     with torch.no_grad(), torch.random.fork_rng(), evaluated(encode, log_likelihood):
-        if beside and any(one.gathers for one in pair):
-            pair = _tried(pair, batches, beside)
+        first = next(iter(batches), None)
+        if first is None:
+            raise InputError(
+                "data gave no batch; if it is an iterator that was used before, give the DataLoader itself"
+            )
+        assert isinstance(first, Tensor)
+        kinds = precisions(first, dtype_of(encode), dtype_of(log_likelihood))
+        beside = batches.first_conditions()
+        hosts = [
+            _host(one, other, batches)
+            for one in _readings("encode", encode, ("x",), beside)
+            for other in _readings("log_likelihood", log_likelihood, ("x", "z"), beside)
+        ]
+        candidates = [host.in_precision(kind) for kind in kinds for host in hosts]
+        if len(candidates) == 1:
+            return candidates[0]
+        return next((one for one in candidates if one.runs()), candidates[0])
+
+
+def _readings(what: str, function: Callable[..., Any], before: tuple[str, ...], beside: Beside) -> list[Asked]:
+    own = asked(what, function, before, beside)
+    return [own, own.with_all(beside)] if own.gathers and beside else [own]
+
+
+def _host(encode: Asked, log_likelihood: Asked, batches: ForeignBatches) -> Host:
     notes = tuple(
         f"{what}'s optional {one.left_out!r} was not given what batches hold besides x; if it should be, give them as "
         f"{{'x': x, {one.left_out!r}: ...}}."
-        for what, one in zip(("encode", "log_likelihood"), pair, strict=True)
+        for what, one in (("encode", encode), ("log_likelihood", log_likelihood))
         if one.left_out is not None
     )
-    if not any(one.keys for one in pair):
-        return Host(encode, log_likelihood, batches, notes)
-    return Host(pair[0], pair[1], batches.with_conditions(key for one in pair for key in one.keys), notes)
+    keys = (*encode.keys, *log_likelihood.keys)
+    if not keys:
+        return Host(encode.function, log_likelihood.function, batches, notes)
+    return Host(encode, log_likelihood, batches.with_conditions(keys), notes)
 
 
-def _tried(pair: list[Asked], batches: ForeignBatches, beside: Any) -> list[Asked]:  # noqa: ANN401 - tuple or dict
-    """Callables whose signature says nothing are given the conditions where they fail without, and not with them."""
-    encode, log_likelihood = pair
-    x = next(iter(batches))
-    assert not isinstance(x, Examples)
-    if encode.gathers and not _runs(encode.function, x) and _works(encode.with_all(beside), batches):
-        encode = encode.with_all(beside)
-    if log_likelihood.gathers:
-        wider = log_likelihood.with_all(beside)
-        code = _code(encode, batches)
-        if code is not None and not _runs(log_likelihood.function, x, code) and _works(wider, batches, code):
-            log_likelihood = wider
-    return [encode, log_likelihood]
-
-
-def _code(encode: Asked, batches: ForeignBatches) -> Any:  # noqa: ANN401 - what the user's encode gives, if anything
-    first = next(iter(batches.with_conditions(encode.keys)))
-    try:
-        answer = encode(first.x, first.conditions) if isinstance(first, Examples) else encode.function(first)
-    except Exception:  # it is the first look that tells
-        return None
-    return answer.mean if isinstance(answer, Distribution) else answer[0] if isinstance(answer, tuple | list) else None
-
-
-def _works(function: Asked, batches: ForeignBatches, *code: Tensor) -> bool:
-    first = next(iter(batches.with_conditions(function.keys)))
-    assert isinstance(first, Examples)
-    return _runs(function, first.x, *code, first.conditions)
+def _arguments(batches: ForeignBatches, *code: Tensor) -> tuple[object, ...]:
+    first = next(iter(batches))
+    return (first.x, *code, first.conditions) if isinstance(first, Examples) else (first, *code)
 
 
 def _runs(function: Callable[..., Any], *given: object) -> bool:
