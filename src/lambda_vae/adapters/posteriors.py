@@ -37,7 +37,7 @@ class GaussianAnswer:
         Args:
             latents: How the latent is cut into dimensions.
         """
-        mu = latents.rows(self.mu)
+        mu = latents.rows(at_least_float32(self.mu))
         if self.factor is None:
             return DiagGaussian(mu, latents.rows(self.logvar))
         return FullGaussian(mu, as_rows(self.factor, latents))
