@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lambda_vae.adapters.beside import Beside, settled
 from lambda_vae.adapters.containers import dense, is_named
+from lambda_vae.adapters.opening import opened
 from lambda_vae.diagnostics.examples import Examples
 from lambda_vae.errors import InputError
 
@@ -21,20 +22,31 @@ class ForeignBatches:
     """The x of each batch, on the model's device, in the shape that the data give it.
 
     Args:
-        parts: Batches that can be gone through again, each an x [B, ...] in any container, a tuple whose first item is
-            x, or a dict.
+        data: In one piece, examples along the first axis; or batches that can be gone through again, each an x [B, ...]
+            in any container, a tuple whose first item is x, or a dict.
+        batch_size: Where the data are no batches yet.
         device: Where the model is.
         x_names: Under which a dict may hold x; the first that it has is taken.
         wanted: What is of interest of the rest of a batch, places in a tuple or names in a dict, and comes as
             `Examples`; empty is x alone.
         dtype: Of x, and of conditions that are floats; None leaves them as the data give them.
+        parts: The data as batches; left out, they are opened.
+
+    Raises:
+        InputError: The data can be gone through only once, or are no such thing.
     """
 
-    parts: Iterable[object]
+    data: object
+    batch_size: int
     device: torch.device
     x_names: tuple[str, ...] = ("x", "data")
     wanted: frozenset[int | str] = frozenset()
     dtype: torch.dtype | None = None
+    parts: Iterable[object] = ()
+
+    def __post_init__(self) -> None:
+        if self.parts == ():
+            object.__setattr__(self, "parts", opened(self.data, self.batch_size))
 
     def with_conditions(self, wanted: Iterable[int | str]) -> "ForeignBatches":
         """Return the same data with what comes beside x.

@@ -20,7 +20,6 @@ from lambda_vae.adapters.foreign import Encode, ForeignVAE, LogLikelihood
 from lambda_vae.adapters.host import brought_together
 from lambda_vae.adapters.latents import Axis, Latents
 from lambda_vae.adapters.monitor import CollapseMonitor
-from lambda_vae.adapters.opening import opened
 from lambda_vae.diagnostics import CollapseReport, Thresholds, examine
 from lambda_vae.diagnostics import diagnose as diagnose_own
 from lambda_vae.diagnostics.examples import Examples, conditioned
@@ -130,7 +129,7 @@ def _diagnose_foreign(
             f"diagnose was given {kinds}; it takes diagnose(encode, log_likelihood, data), the first two callables"
         )
     names = (x_key,) if x_key is not None else (first_parameter(encode) or "x", "x", "data")
-    batches = ForeignBatches(opened(data, batch_size), device_of(encode, log_likelihood), names)
+    batches = ForeignBatches(data, batch_size, device_of(encode, log_likelihood), names)
     with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
         host = brought_together(encode, log_likelihood, batches)
         encode, log_likelihood, batches = host.encode, host.log_likelihood, host.batches

@@ -11,7 +11,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae.adapters.batches import ForeignBatches
-from lambda_vae.adapters.opening import opened
 from lambda_vae.data import Dataset, load
 from lambda_vae.diagnostics.examples import Examples
 from lambda_vae.diagnostics.prediction import ROUNDING, Prediction, learned_noise_var
@@ -175,7 +174,7 @@ class _Part:
 def _batches(data: object, batch_size: int) -> tuple[Iterable[Tensor | Examples], tuple[str, ...]]:
     dataset = load(data) if isinstance(data, str | Path) else data
     if not isinstance(dataset, Dataset):
-        return ForeignBatches(opened(data, batch_size), torch.device("cpu")), ()
+        return ForeignBatches(data, batch_size, torch.device("cpu")), ()
     of = f"the {len(dataset.train)} training examples of {dataset.name}"
     return _Part(dataset, batch_size), (f"Measured on {of}{', pixels in [0, 1]' if dataset.kind == 'image' else ''}.",)
 
