@@ -109,7 +109,7 @@ def test_predict_says_what_pythae_s_squared_error_leaves_of_digits(cli, tmp_path
     files = ("--out", tmp_path / "noise.svg", "--json", tmp_path / "numbers.json")
     said = cli("predict", "--data", "digits", "--noise", 1, "--latent_dim", 10, *files)
     assert said.code == 0
-    assert said.out.startswith("0 of 10 latent dimensions can survive: with noise std 1")
+    assert said.out.startswith("A linear VAE keeps 0 of 10 latent dimensions: with noise std 1 and KL weight 1")
     assert "10 would survive with a noise std below 0.3819" in said.out
     assert "pixels in [0, 1]" in said.out
     assert (tmp_path / "noise.svg").read_text().startswith("<?xml")

@@ -25,13 +25,15 @@ ROUNDING = 1e-12
 
 _NOISE_OF = {"gaussian": "the decoder's noise", "bernoulli": "the noise of a Bernoulli itself"}
 
-_NONLINEAR = (
-    "with nonlinear networks it says whether the collapsed state is stable: one dimension may carry several directions "
-    "there, and training may stop short."
-)
 _CAVEATS = {
-    "gaussian": f"Exact for a linear VAE at its optimum; {_NONLINEAR}",
-    "bernoulli": "Exact for whether the collapsed state is stable; how many survive away from it is an estimate.",
+    "gaussian": (
+        "Exact for a linear VAE at its optimum. Of nonlinear networks it says whether training can leave the collapsed "
+        "state; beyond that one dimension may carry several directions, and a code of separate clusters may pay at "
+        "more noise, once it is found at less."
+    ),
+    "bernoulli": (
+        "Exact for whether training can leave the collapsed state; how many survive away from it is an estimate."
+    ),
 }
 
 
@@ -239,19 +241,19 @@ class Prediction:
     @property
     def verdict(self) -> str:
         """The outcome in one sentence."""
-        of = f" of {self.latent_dim} latent dimensions" if self.latent_dim is not None else " dimensions"
-        number = "No" if self.survivors == 0 and self.latent_dim is None else f"{self.survivors}"
-        above = int((self.eigenvalues > self.threshold).sum())
-        have = f"{above} of the data's {self.directions} have it"
+        above, count = int((self.eigenvalues > self.threshold).sum()), self.survivors
+        kept = f"{count} of {self.latent_dim} latent dimensions"
+        if self.latent_dim is None:
+            kept = f"{count or 'no'} direction{'' if count == 1 else 's'} of the data"
+        have = f"{above} of the data's {self.directions} {'has' if above == 1 else 'have'} more"
         if above == 0:
             have = f"the largest of the data is {float(self.eigenvalues[0]):.4g}"
         if self.likelihood == "bernoulli":
-            need = f"under a Bernoulli likelihood with KL weight {self.kl_weight:.4g} a direction needs an eigenvalue"
+            start = f"Training can make {kept} leave the collapsed state: a direction needs an eigenvalue"
         else:
-            need = (
-                f"with noise std {self.noise_std:.4g} and KL weight {self.kl_weight:.4g} a direction needs a variance"
-            )
-        return f"{number}{of} can survive: {need} above {self.threshold:.4g}, and {have}."
+            start = f"A linear VAE keeps {kept}: with noise std {self.noise_std:.4g} and KL weight {self.kl_weight:.4g}"
+            start += " a direction needs a variance"
+        return f"{start} above {self.threshold:.4g}, and {have}."
 
     @property
     def sentences(self) -> list[str]:
