@@ -29,7 +29,7 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from lambda_vae.diagnostics.examples import Examples
+from lambda_vae.diagnostics.examples import Examples, conditioned
 from lambda_vae.diagnostics.measurable import Measurable
 from lambda_vae.diagnostics.residual_scores import ResidualScores
 from lambda_vae.diagnostics.spectrum import StreamedSpectrum, debiased, fit_noise
@@ -110,34 +110,31 @@ def residual_signal(
         comparison with data that hold nothing: Horn 1965, "A rationale and test for the number of factors in factor
         analysis".
     """
-    if vae.likelihood is None:
-        return None
     used = int(carried.sum())
     project = used <= _MOST_TANGENTS
-    scores = ResidualScores(vae, carried, resting, exponent, generator, replicates=_REPLICATES, project=project)
+    scores = ResidualScores(carried, resting, exponent, generator, replicates=_REPLICATES, project=project)
     most = _ROWS / max(1, 2 * used) if project else math.inf
     spectra: list[StreamedSpectrum] = []
     tangents, seen, features = 0.0, 0, 0
     for batch in batches:
-        if isinstance(batch, Examples):
-            return None  # a decoder with conditions is not known by its parameters
+        numbers = (batch.x if isinstance(batch, Examples) else batch)[0].numel()
         if not seen:
-            features = batch[0].numel()
-            most = min(most, StreamedSpectrum(features).most_examples)
-        if batch[0].numel() != features:
+            model, x = conditioned(vae, batch)
+            if model.likelihood is None or not scores.look(model, x):
+                return None
+            features, most = numbers, min(most, StreamedSpectrum(scores.features).most_examples)
+        if numbers != features:
             return None  # series of different lengths share no directions
-        x = batch[_evenly(seen, len(batch), examples, most)]
+        few = batch[_evenly(seen, len(batch), examples, most).to(batch.device)]
         seen += len(batch)
-        if not len(x):
-            continue
-        rows = scores.rows(x)
-        if rows is None:
-            return None
-        parts = (rows.data, *rows.chance)
-        spectra = spectra or [StreamedSpectrum(part.shape[1], part.device) for part in parts]
-        for spectrum, part in zip(spectra, parts, strict=True):
-            spectrum.add(part)
-        tangents += rows.tangents * len(x)
+        for start in range(0, len(few), scores.at_once):
+            model, x = conditioned(vae, few[start : start + scores.at_once])
+            rows = scores.rows(model, x)
+            parts = (rows.data, *rows.chance)
+            spectra = spectra or [StreamedSpectrum(part.shape[1], part.device) for part in parts]
+            for spectrum, part in zip(spectra, parts, strict=True):
+                spectrum.add(part)
+            tangents += rows.tangents * len(x)
     if not spectra or spectra[0].examples < 2:
         return None
     return _compare(spectra, tangents / spectra[0].examples, int((~carried).sum()), scores.noise_std, margin)

@@ -44,7 +44,6 @@ class ResidualScores:
     """The scores of one model's residuals, batch by batch.
 
     Args:
-        vae: The model; its likelihood is known.
         carried: Which dimensions are in use, [D]; the others rest, so that their noise is not taken for signal.
         resting: Where they rest: E_x[mu], [D].
         exponent: lambda; None for the plain VAE.
@@ -55,7 +54,6 @@ class ResidualScores:
 
     def __init__(
         self,
-        vae: Measurable,
         carried: Bool[Tensor, " D"],
         resting: Float[Tensor, " D"],
         exponent: Float[Tensor, " D"] | None,
@@ -64,75 +62,104 @@ class ResidualScores:
         replicates: int,
         project: bool,
     ) -> None:
-        self.vae, self.carried, self.resting, self.exponent = vae, carried, resting, exponent
+        self.carried, self.resting, self.exponent = carried, resting, exponent
         self.generator, self.replicates = generator, replicates
         self.tangents = carried.nonzero().flatten().tolist() if project else []
-        self._whiten: Tensor | None = None
+        self.whiten, self._gaussian = torch.ones(()), False
         self.noise_std: float | None = None
 
+    @property
+    def features(self) -> int:
+        """How many scores an example has; known after the first look."""
+        return self.whiten.shape[-1]
+
+    @property
+    def at_once(self) -> int:
+        """How many examples may go through `rows` together."""
+        return max(1, _NUMBERS // (max(1, len(self.tangents)) * self.features))
+
     @torch.no_grad()
-    def rows(self, x: Shaped[Tensor, "B ..."]) -> Rows | None:
-        """Return the scores of a batch; None where the likelihood cannot be drawn from.
+    def look(self, vae: Measurable, x: Shaped[Tensor, "B ..."]) -> bool:
+        """Take the information of every feature from the first batch; return whether the likelihood can be drawn from.
 
         Args:
+            vae: The model; its likelihood is known.
             x: The data.
         """
-        q = self.vae.sampled(self.vae.encode(x), self.exponent).marginals()
-        z = torch.where(self.carried, q.mu, self.resting.to(q.mu.dtype))
-        at, flat = self._observation(self.vae.decoder(z)), x.reshape(len(x), -1)
-        flat = flat if flat.is_floating_point() else flat.float()  # classes and counts
-        known = isinstance(at, DiagGaussian)
-        draws = [observed(at, self.generator) for _ in range(1 if known else self.replicates)]
-        points = [draw for draw in draws if draw is not None]
-        if len(points) < len(draws):
-            return None
-        scores = [self._score(z, one) for one in (flat, *([] if known else points))]
-        whiten = self._whitening(at, scores[1:])
-        scores = [one * whiten for one in scores]
-        if not self.tangents:
-            return Rows(scores[0], tuple(scores[1:]), 0.0)
-        width = q.std.clamp(min=_NARROWEST)
-        few = max(1, _NUMBERS // (len(self.tangents) * scores[0].shape[1]))
-        off, used = [], 0.0
-        for part in torch.split(torch.arange(len(x), device=z.device), few):
-            moved = torch.stack([self._moved(z[part], width[part], points[0][part], i) for i in self.tangents], 1)
-            project, rank = _projection(moved * whiten)
-            off.append([one[part] - project(one[part]) for one in scores])
-            used += rank
-        joined = [torch.cat(parts) for parts in zip(*off, strict=True)]
-        return Rows(joined[0], tuple(joined[1:]), used / len(x))
-
-    def _observation(self, theta: Tensor) -> Observation:
-        assert self.vae.likelihood is not None
-        return self.vae.likelihood(theta)
-
-    def _score(self, z: Tensor, points: Tensor) -> Tensor:
-        """The gradient of log p(points|z) by the location of each feature, [B, F]."""
-        theta = self.vae.decoder(z)
-        with torch.enable_grad():
-            leaf = theta.detach().requires_grad_()
-            gradient: Tensor = torch.autograd.grad(self._observation(leaf).log_prob(points).sum(), leaf)[0]
-        ours = self.vae.likelihood if isinstance(self.vae.likelihood, Likelihood) else None
-        shifts = gradient if ours is None else ours.by_feature(gradient)  # a foreign theta has x's shape
-        return torch.flatten(shifts, 1)
-
-    def _moved(self, z: Tensor, width: Tensor, points: Tensor, i: int) -> Tensor:
-        """How the scores change with dimension i, [B, F]."""
-        step = torch.zeros_like(z)
-        step[:, i] = width[:, i]
-        return self._score(z - step, points) - self._score(z + step, points)
-
-    def _whitening(self, at: Observation, chance: list[Tensor]) -> Tensor:
-        """One over the root of every feature's information: exact for a Gaussian, else that of the first batch."""
+        z = self._codes(vae, x)[0]
+        at = _observation(vae, vae.decoder(z))
+        self._gaussian = isinstance(at, DiagGaussian)
+        draws = self._draws(at)
+        if draws is None:
+            return False
         if isinstance(at, DiagGaussian):
             std = at.std.double().flatten()
             shared = bool((std - std.mean()).abs().max() < 1e-3 * std.mean())
             self.noise_std = float(std.mean()) if shared else None
-            return at.std
-        if self._whiten is None:
-            information = torch.stack([one.double().square().mean(0) for one in chance]).mean(0)
-            self._whiten = (information + _RIDGE * information.mean()).rsqrt().to(chance[0].dtype)
-        return self._whiten
+            self.whiten = at.std
+            return True
+        information = torch.stack([_score(vae, z, one).double().square().mean(0) for one in draws]).mean(0)
+        self.whiten = (information + _RIDGE * information.mean()).rsqrt().to(z.dtype)
+        return True
+
+    @torch.no_grad()
+    def rows(self, vae: Measurable, x: Shaped[Tensor, "B ..."]) -> Rows:
+        """Return the scores of some examples.
+
+        Args:
+            vae: The model; its likelihood is known.
+            x: The data.
+        """
+        z, width = self._codes(vae, x)
+        draws = self._draws(_observation(vae, vae.decoder(z)))
+        assert draws is not None
+        scores = [_score(vae, z, one) * self.whiten for one in (_numbers(x), *([] if self._gaussian else draws))]
+        if not self.tangents:
+            return Rows(scores[0], tuple(scores[1:]), 0.0)
+        moved = torch.stack([_moved(vae, z, width, draws[0], i) for i in self.tangents], 1)
+        project, rank = _projection(moved * self.whiten)
+        off = [one - project(one) for one in scores]
+        return Rows(off[0], tuple(off[1:]), rank / len(x))
+
+    def _codes(self, vae: Measurable, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The posterior means, at rest where a dimension is not in use, and the widths of the secants, [B, D]."""
+        q = vae.sampled(vae.encode(x), self.exponent).marginals()
+        return torch.where(self.carried, q.mu, self.resting.to(q.mu.dtype)), q.std.clamp(min=_NARROWEST)
+
+    def _draws(self, at: Observation) -> list[Tensor] | None:
+        # what a Gaussian produces is known; one draw is where its tangents are looked at
+        draws = [observed(at, self.generator) for _ in range(1 if self._gaussian else self.replicates)]
+        found = [draw for draw in draws if draw is not None]
+        return found if len(found) == len(draws) else None
+
+
+def _numbers(x: Tensor) -> Float[Tensor, "B F"]:
+    """Examples as rows, classes and counts as numbers."""
+    rows = x.reshape(len(x), -1)
+    return rows if rows.is_floating_point() else rows.float()
+
+
+def _observation(vae: Measurable, theta: Tensor) -> Observation:
+    assert vae.likelihood is not None
+    return vae.likelihood(theta)
+
+
+def _score(vae: Measurable, z: Tensor, points: Tensor) -> Float[Tensor, "B F"]:
+    """The gradient of log p(points|z) by the location of each feature."""
+    theta = vae.decoder(z)
+    with torch.enable_grad():
+        leaf = theta.detach().requires_grad_()
+        gradient: Tensor = torch.autograd.grad(_observation(vae, leaf).log_prob(points).sum(), leaf)[0]
+    # a foreign theta has the shape of x
+    shifts = vae.likelihood.by_feature(gradient) if isinstance(vae.likelihood, Likelihood) else gradient
+    return torch.flatten(shifts, 1)
+
+
+def _moved(vae: Measurable, z: Tensor, width: Tensor, points: Tensor, i: int) -> Float[Tensor, "B F"]:
+    """How the scores change with dimension i."""
+    step = torch.zeros_like(z)
+    step[:, i] = width[:, i]
+    return _score(vae, z - step, points) - _score(vae, z + step, points)
 
 
 def _projection(moved: Float[Tensor, "B A F"]) -> tuple[Callable[[Tensor], Tensor], float]:

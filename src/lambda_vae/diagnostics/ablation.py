@@ -1,0 +1,116 @@
+r"""What each dimension is worth on these data: the nats that the bound loses without it.
+
+Without it means either of two models of one dimension less, whichever is better: the dimension's posterior replaced by
+the prior, or the decoder given the dimension's mean over the data. Neither pays its KL any longer, so that the loss is
+
+.. math:: E[\log p(x|z)] - E[\log p(x|z_{\setminus i})] - E[\mathrm{KL}_i]
+
+on the same draws of the other dimensions. A code that was learnt by heart is worth less than nothing on data that the
+training has not seen.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from lambda_vae.diagnostics.chance import normal
+from lambda_vae.diagnostics.examples import Examples, conditioned
+from lambda_vae.diagnostics.measurable import Measurable
+from lambda_vae.diagnostics.moments import Moments, Reading, moments_of
+from lambda_vae.distributions import DiagGaussian
+
+__all__ = ["ablation"]
+
+#: Decoder passes (rows of z) that it may take altogether.
+_ROWS = 100_000
+
+_UNIT = "nats per example"
+
+#: Examples that are looked at, however many dimensions there are.
+_FEWEST = 50
+
+
+@torch.no_grad()
+def ablation(
+    vae: Measurable,
+    batches: Iterable[Shaped[Tensor, "B ..."] | Examples],
+    groups: Sequence[Tensor],
+    resting: Float[Tensor, " D"],
+    exponent: Float[Tensor, " D"] | None = None,
+    *,
+    generator: torch.Generator | None = None,
+) -> Reading | None:
+    """Return the nats that the bound loses without each group of dimensions, [G], with standard errors.
+
+    Args:
+        vae: The model.
+        batches: The data.
+        groups: Indices of the numbers that are taken away together.
+        resting: E_x[mu].
+        exponent: lambda; None for the plain VAE.
+        generator: The source of chance.
+
+    Returns:
+        None where the KL is no sum over the dimensions: posterior or prior is no diagonal Gaussian.
+
+    Source:
+        Ours.
+    """
+    budget, total = max(_FEWEST, _ROWS // (2 * max(1, len(groups)))), None
+    for batch in batches:
+        left = budget - (0 if total is None else total.count)
+        if left <= 0:
+            break
+        features = _features(vae, batch[: min(left, len(batch))], groups, resting, exponent, generator)
+        if features is None:
+            return None
+        total = features if total is None else total + features
+    if total is None or total.count < 2:
+        return None
+    swapped, rested = (total.read(lambda m: m["prior"], _UNIT), total.read(lambda m: m["rest"], _UNIT))
+    better = swapped.value <= rested.value
+    value, stderr = (
+        torch.where(better, *pair) for pair in ((swapped.value, rested.value), (swapped.stderr, rested.stderr))
+    )
+    return Reading(value, stderr, _UNIT)
+
+
+def _features(
+    vae: Measurable,
+    batch: Tensor | Examples,
+    groups: Sequence[Tensor],
+    resting: Tensor,
+    exponent: Tensor | None,
+    generator: torch.Generator | None,
+) -> Moments | None:
+    model, x = conditioned(vae, batch)
+    q, prior = model.sampled(model.encode(x), exponent), model.p_z()
+    if not isinstance(q, DiagGaussian) or not isinstance(prior, DiagGaussian):
+        return None
+    z = q.rsample(normal((1, len(x), q.noise_dim), generator, x.device))
+    drawn = prior.rsample(normal((1, len(x), q.noise_dim), generator, x.device))
+    kl = DiagGaussian(q.mu.double(), q.logvar.double()).kl_per_dim(
+        DiagGaussian(prior.mu.double(), prior.logvar.double())
+    )
+    whole = model.decode(z).log_prob(x)[0].double()
+
+    def lost(instead: Callable[[Tensor], Tensor]) -> Tensor:
+        return torch.stack(
+            [
+                whole
+                - model.decode(z.index_copy(-1, group, instead(group))).log_prob(x)[0].double()
+                - kl[:, group].sum(1)
+                for group in groups
+            ],
+            1,
+        )
+
+    at_rest = resting.to(z.dtype)
+    return moments_of(
+        {
+            "prior": lost(lambda group: drawn[..., group].expand(1, len(x), -1)),
+            "rest": lost(lambda group: at_rest[group].expand(1, len(x), -1)),
+        }
+    )
