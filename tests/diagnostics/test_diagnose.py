@@ -168,7 +168,7 @@ def test_record_holds_the_fields_of_metrics_json(tmp_path):
             "reconstruction_gradient",
         ),
         *("gradient_ratio", "gradient_ratio_stderr", "snr_capacity", "snr_capacity_predicted", "decoder_capacity"),
-        *("capacity_lost", "verdict", "cause"),
+        *("capacity_lost", "bound_gain", "bound_gain_stderr", "verdict", "cause"),
     }
     assert columns == set(record["dimensions"])
     assert all(len(values) == 3 for values in record["dimensions"].values())

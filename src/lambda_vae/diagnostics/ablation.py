@@ -10,6 +10,7 @@ training has not seen.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Shaped
@@ -21,7 +22,7 @@ from lambda_vae.diagnostics.measurable import Measurable
 from lambda_vae.diagnostics.moments import Moments, Reading, moments_of
 from lambda_vae.distributions import DiagGaussian
 
-__all__ = ["ablation"]
+__all__ = ["Ablation", "ablated", "ablation"]
 
 #: Decoder passes (rows of z) that it may take altogether.
 _ROWS = 100_000
@@ -30,6 +31,71 @@ _UNIT = "nats per example"
 
 #: Examples that are looked at, however many dimensions there are.
 _FEWEST = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Ablation:
+    """What the dimensions in use are worth on these data.
+
+    Args:
+        bound_gain: Nats that the bound loses without each dimension, [D]; NaN where that was not asked.
+        worthless: Dimensions without which the bound is better, beyond two standard errors.
+        saved: Nats by which it would be better without all of these.
+        saved_stderr: Its standard error over the examples.
+    """
+
+    bound_gain: Reading
+    worthless: tuple[int, ...] = ()
+    saved: float = 0.0
+    saved_stderr: float = 0.0
+
+    def __str__(self) -> str:
+        if not self.worthless:
+            return ""
+        count, them = len(self.worthless), "it" if len(self.worthless) == 1 else "them"
+        return (
+            f"On these data {count} of these {'is' if count == 1 else 'are'} worth less than nothing: without {them} "
+            f"the bound would be {self.saved:.1f} ± {self.saved_stderr:.1f} nats better."
+        )
+
+
+def ablated(
+    vae: Measurable,
+    batches: Iterable[Shaped[Tensor, "B ..."] | Examples],
+    in_use: Sequence[int],
+    sites: int,
+    resting: Float[Tensor, " D"],
+    exponent: Float[Tensor, " D"] | None = None,
+    *,
+    errors: float = 2.0,
+    generator: torch.Generator | None = None,
+) -> Ablation | None:
+    """Return what each of these dimensions is worth, and all worthless ones together; None as `ablation`.
+
+    Args:
+        vae: The model.
+        batches: The data.
+        in_use: Dimensions to take away, one at a time.
+        sites: Numbers of the code that make up a dimension, in a row.
+        resting: E_x[mu] of every number.
+        exponent: lambda; None for the plain VAE.
+        errors: Standard errors that a loss must be below 0.
+        generator: The source of chance.
+    """
+    numbers = torch.arange(len(resting), device=resting.device).view(-1, sites)
+    groups = [numbers[i] for i in in_use]
+    each = ablation(vae, batches, groups, resting, exponent, generator=generator) if groups else None
+    if each is None:
+        return None
+    at = torch.tensor(in_use, device=each.value.device)
+    blank = torch.full((len(numbers),), torch.nan, dtype=each.value.dtype, device=each.value.device)
+    gain = Reading(blank.index_copy(0, at, each.value), blank.index_copy(0, at, each.stderr), each.unit)
+    worthless = at[each.value + errors * each.stderr < 0.0]
+    if not len(worthless):
+        return Ablation(gain)
+    together = ablation(vae, batches, [numbers[worthless].flatten()], resting, exponent, generator=generator)
+    assert together is not None
+    return Ablation(gain, tuple(worthless.tolist()), -float(together.value), float(together.stderr))
 
 
 @torch.no_grad()
@@ -100,17 +166,16 @@ def _features(
         return torch.stack(
             [
                 whole
-                - model.decode(z.index_copy(-1, group, instead(group))).log_prob(x)[0].double()
+                - model.decode(z.index_copy(-1, group, instead(group).to(z.dtype))).log_prob(x)[0].double()
                 - kl[:, group].sum(1)
                 for group in groups
             ],
             1,
         )
 
-    at_rest = resting.to(z.dtype)
     return moments_of(
         {
             "prior": lost(lambda group: drawn[..., group].expand(1, len(x), -1)),
-            "rest": lost(lambda group: at_rest[group].expand(1, len(x), -1)),
+            "rest": lost(lambda group: resting[group].expand(1, len(x), -1)),
         }
     )

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from lambda_vae.diagnostics.ablation import ablated
 from lambda_vae.diagnostics.activity import (
     active,
     activity_features,
@@ -183,15 +184,18 @@ def examine(
         states = strongest_sites(states_of(readings, typical.mean["mu"], weight.judged), states, limits.active)
         readings = replace(readings, active=readings.active | each.active.view(-1, sites).any(1))
     past = history_states(history, len(states))
+    in_use = readings.active.nonzero().flatten().tolist()
+    worth = ablated(vae, batches, in_use, sites, resting, exponent, errors=limits.errors, generator=generator)
     return CollapseReport(
         examples=seen.dimensions.count,
         likelihood=likelihood_readings(seen.likelihood),
         importance=importance_estimates(seen.likelihood, iw_samples),
-        dimensions=readings,
+        dimensions=readings if worth is None else replace(readings, bound_gain=worth.bound_gain),
         findings=verdicts(states, residual, past, limits, sites),
         residual=residual,
         directions=_directions(seen, limits),
         judged_from_history=past is not None,
+        ablation=worth,
         notes=() if weight.note is None else (weight.note,),
     )
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from lambda_vae.diagnostics.ablation import Ablation
 from lambda_vae.diagnostics.dimension import Cause, Label, Verdict
 from lambda_vae.diagnostics.directions import CodeDirections
 from lambda_vae.diagnostics.explain import summary
@@ -46,6 +47,8 @@ class DimensionReadings:
         capacity_lost: To sampling noise, nats.
         exponent: lambda.
         active: S above the threshold.
+        bound_gain: Nats that the bound loses without the dimension; NaN for one that is not in use, None where that was
+            not measured.
     """
 
     kl: Reading
@@ -62,6 +65,7 @@ class DimensionReadings:
     capacity_lost: Reading
     exponent: Float[Tensor, " D"]
     active: Bool[Tensor, " D"]
+    bound_gain: Reading | None = None
 
     def to_record(self) -> dict[str, list[Any] | None]:
         """Return lists by the names of metrics.json."""
@@ -77,6 +81,8 @@ class DimensionReadings:
             "snr_capacity_predicted": None if predicted is None else predicted.value.tolist(),
             "decoder_capacity": self.decoder_capacity.value.tolist(),
             "capacity_lost": self.capacity_lost.value.tolist(),
+            "bound_gain": None if self.bound_gain is None else self.bound_gain.value.tolist(),
+            "bound_gain_stderr": None if self.bound_gain is None else self.bound_gain.stderr.tolist(),
         }
 
 
@@ -122,6 +128,7 @@ class CollapseReport:
             examples.
         linear_probe: Accuracy on labels; None without labels.
         knn: Likewise.
+        ablation: What the dimensions in use are worth on these data; None where that was not measured.
         judged_from_history: Whether the training's history was there to judge causes from.
         notes: What a reader must know of how this was measured.
         write_page: What `to_html` calls, (record, path) -> path; who makes a report for a user hands it in.
@@ -137,6 +144,7 @@ class CollapseReport:
     linear_probe: Accuracy | None = None
     knn: Accuracy | None = None
     judged_from_history: bool = False
+    ablation: Ablation | None = None
     notes: Sequence[str] = ()
     write_page: Callable[[Mapping[str, Any], Path], Path] | None = None
 
@@ -160,6 +168,7 @@ class CollapseReport:
     snr_capacity_predicted = _Column()
     decoder_capacity = _Column()
     capacity_lost = _Column()
+    bound_gain = _Column()
 
     @property
     def verdicts(self) -> list[Label]:
@@ -191,11 +200,12 @@ class CollapseReport:
 
     @property
     def verdict(self) -> str:
-        """The outcome in one sentence, and a second one where a rotation hides collapse from the axes."""
+        """The outcome in one sentence, and what that hides: a rotation, dimensions that are worth nothing."""
         used, moving = self.verdicts.count(Label.ACTIVE) + self.verdicts.count(Label.OVER_SHARP), self.active_directions
-        if moving is None or not moving < _HIDDEN * used:
-            return summary(self.findings)
-        return f"{summary(self.findings)} But their means move along {moving} directions only: the rest repeats these."
+        sentences = [summary(self.findings), "" if self.ablation is None else str(self.ablation)]
+        if moving is not None and moving < _HIDDEN * used:
+            sentences.append(f"But their means move along {moving} directions only: the rest repeats these.")
+        return " ".join(filter(None, sentences))
 
     @property
     def best_importance(self) -> ImportanceEstimate:

@@ -111,13 +111,14 @@ class ResidualScores:
             x: The data.
         """
         z, width = self._codes(vae, x)
-        draws = self._draws(_observation(vae, vae.decoder(z)))
+        at = _observation(vae, vae.decoder(z))
+        draws, whiten = self._draws(at), at.std if isinstance(at, DiagGaussian) else self.whiten
         assert draws is not None
-        scores = [_score(vae, z, one) * self.whiten for one in (_numbers(x), *([] if self._gaussian else draws))]
+        scores = [_score(vae, z, one) * whiten for one in (_numbers(x), *([] if self._gaussian else draws))]
         if not self.tangents:
             return Rows(scores[0], tuple(scores[1:]), 0.0)
         moved = torch.stack([_moved(vae, z, width, draws[0], i) for i in self.tangents], 1)
-        project, rank = _projection(moved * self.whiten)
+        project, rank = _projection(moved * (whiten[:, None] if whiten.dim() > 1 else whiten))
         off = [one - project(one) for one in scores]
         return Rows(off[0], tuple(off[1:]), rank / len(x))
 
