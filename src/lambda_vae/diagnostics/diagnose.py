@@ -21,7 +21,7 @@ from lambda_vae.diagnostics.activity import (
 )
 from lambda_vae.diagnostics.chance import normal
 from lambda_vae.diagnostics.covariance import StreamedCovariance
-from lambda_vae.diagnostics.dimension import Thresholds
+from lambda_vae.diagnostics.dimension import DimensionState, Thresholds
 from lambda_vae.diagnostics.directions import MOST_DIMENSIONS, CodeDirections, code_directions
 from lambda_vae.diagnostics.examples import Examples, conditioned
 from lambda_vae.diagnostics.gradients import (
@@ -174,15 +174,8 @@ def examine(
         examples=seen.dimensions.count,
         generator=generator,
     )
-    ratio = each.gradient_ratio.ratio
-    weight = kl_weight_of(ratio.value, ratio.stderr, each.active, each.std_mean.value, kl_weight, history)
-    readings, states = each, states_of(each, resting, weight.judged)
-    if sites > 1:
-        typical = pooled(seen.dimensions, sites)
-        lambda_ = None if exponent is None else exponent[::sites]
-        readings = with_sums(_read(typical, lambda_, delta, limits), each, sites)
-        states = strongest_sites(states_of(readings, typical.mean["mu"], weight.judged), states, limits.active)
-        readings = replace(readings, active=readings.active | each.active.view(-1, sites).any(1))
+    weight = kl_weight_of(each, kl_weight, history)
+    readings, states = _by_dimension(seen.dimensions, each, exponent, delta, limits, weight.judged, sites)
     past = history_states(history, len(states))
     in_use = readings.active.nonzero().flatten().tolist()
     worth = ablated(vae, batches, in_use, sites, resting, exponent, errors=limits.errors, generator=generator)
@@ -198,6 +191,25 @@ def examine(
         ablation=worth,
         notes=() if weight.note is None else (weight.note,),
     )
+
+
+def _by_dimension(
+    moments: Moments,
+    each: DimensionReadings,
+    exponent: Tensor | None,
+    delta: float | None,
+    limits: Thresholds,
+    kl_weight: float,
+    sites: int,
+) -> tuple[DimensionReadings, list[DimensionState]]:
+    """Readings and states of dimensions that are made up of so many sites, in a row."""
+    own = states_of(each, moments.mean["mu"], kl_weight)
+    if sites == 1:
+        return each, own
+    typical = pooled(moments, sites)
+    readings = with_sums(_read(typical, None if exponent is None else exponent[::sites], delta, limits), each, sites)
+    states = strongest_sites(states_of(readings, typical.mean["mu"], kl_weight), own, limits.active)
+    return replace(readings, active=readings.active | each.active.view(-1, sites).any(1)), states
 
 
 def quick_reading(

@@ -70,6 +70,11 @@ def _why(
             "searched"
         )
     assert residual is not None or cause not in (Cause.UNDETERMINED, Cause.NO_SIGNAL, Cause.NOISE)
+    if claim is not None and math.isnan(claim):
+        return (
+            "the data vary together by more than their own noise, but by less than the model's, and features of "
+            f"several kinds do not tell whether another noise would let it live ({numbers})"
+        )
     if residual is not None and cause is Cause.UNDETERMINED:
         return (
             f"no direction stands out, but among {residual.examples} examples of {residual.features} features one "

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
+from lambda_vae.diagnostics.report import DimensionReadings
 from lambda_vae.equalization import NEAR_PRIOR_STD
 from lambda_vae.errors import InputError
 
@@ -49,7 +48,8 @@ class KLWeight:
         expected = 1.0 if self.told is None else self.told
         if self.measured is None or not self._apart(expected) or (self.told is not None and not self.by_caller):
             return None
-        found = f"about {self.measured:.2g} (rho mostly from {self.low:.2g} to {self.high:.2g})"
+        spread = f"rho mostly from {self.low:.2g} to {self.high:.2g}"
+        found = f"about {self.measured:.2g} ({spread})" if self.measured >= 0.001 else "0 (rho is below 0.001)"
         if self.told is None:
             return (
                 f"The gradients of the dimensions in use balance at a KL weight of {found}, not 1: the loss weighs the "
@@ -68,10 +68,7 @@ class KLWeight:
 
 
 def kl_weight_of(
-    ratio: Float[Tensor, " D"],
-    ratio_stderr: Float[Tensor, " D"],
-    in_use: Tensor,
-    std: Float[Tensor, " D"],
+    readings: DimensionReadings,
     given: float | None = None,
     history: Mapping[str, Any] | None = None,
 ) -> KLWeight:
@@ -81,10 +78,7 @@ def kl_weight_of(
     the prior do not tell: both forces vanish there.
 
     Args:
-        ratio: rho.
-        ratio_stderr: Its standard error.
-        in_use: Which dimensions are active, [D].
-        std: E[sigma], [D].
+        readings: Of every number of the code.
         given: What the caller says.
         history: Of the training, which ends with its weight.
 
@@ -95,7 +89,9 @@ def kl_weight_of(
         raise InputError(f"kl_weight is {given}; it must be at least 0")
     weights = (history or {}).get("kl_weight")
     told = given if given is not None else float(weights[-1]) if weights else None
-    telling = in_use & (std < NEAR_PRIOR_STD) & torch.isfinite(ratio) & (ratio_stderr < 0.1 + 0.2 * ratio)
+    ratio, stderr = readings.gradient_ratio.ratio.value, readings.gradient_ratio.ratio.stderr
+    away = readings.active & (readings.std_mean.value < NEAR_PRIOR_STD)
+    telling = away & torch.isfinite(ratio) & (stderr < 0.1 + 0.2 * ratio)
     if not bool(telling.any()):
         return KLWeight(told, None, by_caller=given is not None)
     low, middle, high = torch.quantile(

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from lambda_vae.diagnostics.examples import Examples, conditioned
 from lambda_vae.diagnostics.measurable import Measurable
-from lambda_vae.diagnostics.residual_scores import ResidualScores
+from lambda_vae.diagnostics.residual_scores import Noise, ResidualScores
 from lambda_vae.diagnostics.spectrum import StreamedSpectrum, debiased, fit_noise
 
 __all__ = ["ResidualSignal", "residual_signal"]
@@ -58,6 +58,8 @@ class ResidualSignal:
             that the likelihood assumes; corrected for what noise adds to them among few examples.
         strongest: The largest eigenvalue as it was measured, same unit. NaN where the scores are not finite.
         floor: What an eigenvalue must exceed.
+        doubtful: Further directions that stand out from the data's own noise but not from the model's, of which cannot
+            be told whether another noise would make them live: features of several kinds.
         noise: The noise variance that fits the data when as many directions as there are collapsed dimensions are
             carried as well, same unit: 1 where the likelihood's own fits.
         noise_std: What the likelihood assumes, units of x; None where its features differ or it is no Gaussian.
@@ -69,6 +71,7 @@ class ResidualSignal:
     variances: tuple[float, ...]
     strongest: float
     floor: float
+    doubtful: int = 0
     noise: float = 1.0
     noise_std: float | None = None
     unseen: float = 0.0
@@ -137,7 +140,7 @@ def residual_signal(
             tangents += rows.tangents * len(x)
     if not spectra or spectra[0].examples < 2:
         return None
-    return _compare(spectra, tangents / spectra[0].examples, int((~carried).sum()), scores.noise_std, margin)
+    return _compare(spectra, tangents / spectra[0].examples, int((~carried).sum()), scores, margin)
 
 
 def _evenly(before: int, count: int, total: int | None, most: float) -> Tensor:
@@ -150,7 +153,7 @@ def _evenly(before: int, count: int, total: int | None, most: float) -> Tensor:
 
 
 def _compare(
-    spectra: list[StreamedSpectrum], tangents: float, collapsed: int, noise_std: float | None, margin: float
+    spectra: list[StreamedSpectrum], tangents: float, collapsed: int, scores: ResidualScores, margin: float
 ) -> ResidualSignal:
     data, *chance = spectra
     features, n = max(data.features - tangents, 1.0), data.examples
@@ -159,11 +162,15 @@ def _compare(
     values = data.eigenvalues(data.diagonal().clamp(min=1.0) if chance else None)
     if not bool(torch.isfinite(values).all()):
         return ResidualSignal((), math.nan, math.nan)
-    by_chance = max((float(one.eigenvalues()[0]) for one in chance), default=0.0)
+    drawn = [one.eigenvalues() for one in chance]
+    by_chance, level = max((float(one[0]) for one in drawn), default=0.0), sum(float(one.sum()) for one in drawn)
     fit = fit_noise(values, features, n, margin=_EDGE_MARGIN)
-    # Data that vary less than the model's draws, such as grey values under a Bernoulli, are compared with less.
-    floor = max(fit.edge, margin * min(1.0, fit.noise_var) * by_chance)
+    # Numbers that vary less than the model's draws, such as grey values under a Bernoulli, are compared with less;
+    # classes # and counts have no other noise than the model's.
+    less = min(1.0, fit.noise_var * features * len(chance) / level) if scores.noise is Noise.FREE and level else 1.0
+    floor = max(fit.edge, margin * by_chance * less)
     above = values[values > floor]
+    doubtful = int((values > fit.edge).sum()) - len(above) if scores.noise is Noise.SEVERAL else 0
     real = debiased(above, fit.noise_var, features, n).clamp(max=float(values[0]))
     fits = fit_noise(values, features, n, most=min(collapsed, len(above))).noise_var
     hidden = (
@@ -173,8 +180,9 @@ def _compare(
         variances=tuple(real.tolist()),
         strongest=float(values[0]),
         floor=floor,
+        doubtful=doubtful,
         noise=fits,
-        noise_std=noise_std,
+        noise_std=scores.noise_std,
         unseen=0.5 * (hidden - 1.0 - math.log(hidden)),
         examples=n,
         features=round(features),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -12,7 +13,7 @@ from lambda_vae.diagnostics.measurable import Measurable
 from lambda_vae.distributions import DiagGaussian
 from lambda_vae.distributions.likelihood import Likelihood, Observation
 
-__all__ = ["ResidualScores", "Rows"]
+__all__ = ["Noise", "ResidualScores", "Rows"]
 
 #: Added to every feature's information before whitening, as a share of the mean: a feature that hardly ever varies
 #: would #: otherwise count as much as the others, and its rare events drown what the rest share.
@@ -23,6 +24,15 @@ _NUMBERS = 2**24
 
 #: The tangents are secants over the posterior's own width, but no narrower than float32 can tell apart.
 _NARROWEST = 0.05
+
+
+class Noise(Enum):
+    """Whether a likelihood has a noise of its own that may not be the data's."""
+
+    KNOWN = "a Gaussian's"
+    FREE = "numbers under another likelihood"
+    NONE = "classes or counts"
+    SEVERAL = "features of several kinds"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +75,7 @@ class ResidualScores:
         self.carried, self.resting, self.exponent = carried, resting, exponent
         self.generator, self.replicates = generator, replicates
         self.tangents = carried.nonzero().flatten().tolist() if project else []
-        self.whiten, self._gaussian = torch.ones(()), False
+        self.whiten, self.noise = torch.ones(()), Noise.NONE
         self.noise_std: float | None = None
 
     @property
@@ -88,7 +98,7 @@ class ResidualScores:
         """
         z = self._codes(vae, x)[0]
         at = _observation(vae, vae.decoder(z))
-        self._gaussian = isinstance(at, DiagGaussian)
+        self.noise = _noise(at, x)
         draws = self._draws(at)
         if draws is None:
             return False
@@ -99,6 +109,8 @@ class ResidualScores:
             self.whiten = at.std
             return True
         information = torch.stack([_score(vae, z, one).double().square().mean(0) for one in draws]).mean(0)
+        if self.noise is Noise.FREE and not isinstance(vae.likelihood, Likelihood):
+            information = _observed_information(vae, z, _numbers(x), information)
         self.whiten = (information + _RIDGE * information.mean()).rsqrt().to(z.dtype)
         return True
 
@@ -114,7 +126,7 @@ class ResidualScores:
         at = _observation(vae, vae.decoder(z))
         draws, whiten = self._draws(at), at.std if isinstance(at, DiagGaussian) else self.whiten
         assert draws is not None
-        scores = [_score(vae, z, one) * whiten for one in (_numbers(x), *([] if self._gaussian else draws))]
+        scores = [_score(vae, z, one) * whiten for one in (_numbers(x), *([] if self.noise is Noise.KNOWN else draws))]
         if not self.tangents:
             return Rows(scores[0], tuple(scores[1:]), 0.0)
         moved = torch.stack([_moved(vae, z, width, draws[0], i) for i in self.tangents], 1)
@@ -129,9 +141,17 @@ class ResidualScores:
 
     def _draws(self, at: Observation) -> list[Tensor] | None:
         # what a Gaussian produces is known; one draw is where its tangents are looked at
-        draws = [observed(at, self.generator) for _ in range(1 if self._gaussian else self.replicates)]
+        draws = [observed(at, self.generator) for _ in range(1 if self.noise is Noise.KNOWN else self.replicates)]
         found = [draw for draw in draws if draw is not None]
         return found if len(found) == len(draws) else None
+
+
+def _noise(at: Observation, x: Tensor) -> Noise:
+    if isinstance(at, DiagGaussian):
+        return Noise.KNOWN
+    if getattr(at, "several_kinds", False):
+        return Noise.SEVERAL
+    return Noise.FREE if x.is_floating_point() and bool((x != x.round()).any()) else Noise.NONE
 
 
 def _numbers(x: Tensor) -> Float[Tensor, "B F"]:
@@ -147,13 +167,28 @@ def _observation(vae: Measurable, theta: Tensor) -> Observation:
 
 def _score(vae: Measurable, z: Tensor, points: Tensor) -> Float[Tensor, "B F"]:
     """The gradient of log p(points|z) by the location of each feature."""
-    theta = vae.decoder(z)
+    return _score_at(vae, vae.decoder(z), points)
+
+
+def _score_at(vae: Measurable, theta: Tensor, points: Tensor) -> Float[Tensor, "B F"]:
     with torch.enable_grad():
         leaf = theta.detach().requires_grad_()
         gradient: Tensor = torch.autograd.grad(_observation(vae, leaf).log_prob(points).sum(), leaf)[0]
     # a foreign theta has the shape of x
     shifts = vae.likelihood.by_feature(gradient) if isinstance(vae.likelihood, Likelihood) else gradient
     return torch.flatten(shifts, 1)
+
+
+def _observed_information(vae: Measurable, z: Tensor, x: Tensor, expected: Tensor) -> Float[Tensor, " F"]:
+    """What the scores of the data themselves lose as the location moves towards them; `expected` where that is nothing.
+
+    For a Bernoulli or a count the two are the same. A Laplace's score is a sign, whatever its scale: how far the scale
+    is from the data's shows in how many of them a small step turns.
+    """
+    theta, step = vae.decoder(z), 0.25 * float((x - x.mean(0)).abs().median().clamp(min=1e-6))
+    before, after = (_score_at(vae, theta + shift, x).double() for shift in (-step, step))
+    observed_information = (before - after).mean(0) / (2.0 * step)
+    return torch.where(observed_information > 0.0, observed_information, expected)
 
 
 def _moved(vae: Measurable, z: Tensor, width: Tensor, points: Tensor, i: int) -> Float[Tensor, "B F"]:

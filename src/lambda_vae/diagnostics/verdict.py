@@ -121,12 +121,12 @@ def _claims(
     limits: Thresholds,
     sites: int,
 ) -> dict[int, float | None]:
-    """For each collapsed dimension the variance of the strongest direction that it can claim; None without one."""
+    """For each collapsed dimension the variance of the strongest direction that it can claim; NaN of a doubtful one."""
     order = sorted(
         collapsed,
         key=lambda i: (not judged[i].now.at_work(limits), -judged[i].now.demand, -judged[i].now.signal_power, i),
     )
-    left = () if residual is None else residual.variances
+    left = () if residual is None else (*residual.variances, *[math.nan] * residual.doubtful)
     return {i: left[place * sites] if place * sites < len(left) else None for place, i in enumerate(order)}
 
 
@@ -136,6 +136,8 @@ def _cause(judgement: Judgement, claim: float | None, residual: ResidualSignal |
         return _lost(judgement.decisive(limits), limits)
     if residual is None:
         return _lost(judgement.decisive(limits), limits) if _ever_at_work(judgement, limits) else Cause.UNDETERMINED
+    if claim is not None and math.isnan(claim):
+        return Cause.UNDETERMINED
     if claim is None:
         return Cause.UNDETERMINED if residual.unseen > limits.unseen else Cause.NO_SIGNAL
     if claim <= min(1.0, now.kl_weight):

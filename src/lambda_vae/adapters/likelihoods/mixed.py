@@ -155,6 +155,11 @@ class MixedObservation:
     places: list[list[int]]
     features: int
 
+    @property
+    def several_kinds(self) -> bool:
+        """Whether some columns have another kind of noise than others."""
+        return len({type(part) for part in self.parts}) > 1
+
     def log_prob(self, x: Tensor) -> Tensor:
         """Return ln p(x) in nats.
 
