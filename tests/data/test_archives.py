@@ -94,13 +94,15 @@ def test_a_sparse_matrix_too_large_or_damaged_is_refused(tmp_path, cache, monkey
         load(path, cache=cache)
 
 
-def test_scaled_series_are_vectors_and_never_binarised(tmp_path, cache):
-    series = (0.5 + 0.03 * np.sin(np.linspace(0, 6, 32) + RNG.rand(50, 1)))[:, :, None].astype(np.float32)
-    np.save(tmp_path / "series.npy", series)
+@pytest.mark.parametrize("shape", [(50, 32, 1), (50, 1, 32)])
+@pytest.mark.parametrize("scale", [1, 40])
+def test_series_are_vectors_and_never_binarised(tmp_path, cache, shape, scale):
+    series = (scale * (0.5 + 0.03 * np.sin(np.linspace(0, 6, 32) + RNG.rand(50, 1)))).astype(np.float32)
+    np.save(tmp_path / "series.npy", series.reshape(shape))
     data = load(tmp_path / "series.npy", cache=cache)
     assert (data.kind, data.shape) == ("vector", (32,))
-    assert sorted(map(bytes, [*data.train.x, *data.test.x])) == sorted(map(bytes, series[..., 0]))
-    assert "series [N, 32, 1] as vectors" in data.source
+    assert sorted(map(bytes, [*data.train.x, *data.test.x])) == sorted(map(bytes, series))
+    assert f"series [N, {shape[1]}, {shape[2]}] as vectors" in data.source
     check_likelihood(data, "gaussian")
 
 

@@ -202,6 +202,10 @@ BAD = {
     "idx folder of two shapes": (idx_folder(t10k_im=np.zeros((6, 2, 2))), r"train images are \(5, 4\) and test"),
     "idx labels too few": (idx_folder(train_l=np.zeros(3)), r"has shape \(3,\); 12 images need labels"),
     "folder empty": (lambda folder: folder, "holds no images"),
+    "folder of arrays": (
+        lambda folder: npy(GREY)(folder).parent,
+        r"holds no images .* other files not read: .npy 1; give the path of a file",
+    ),
     "folder of two sizes": (
         images(GREY[0], GREY[1], GREY[2, :2]),
         r"2.png has shape \(2, 3\) .* all images must have one",

@@ -63,6 +63,13 @@ LAYOUTS = {
         {**classed("train", TRAIN, 10), "unlabelled": (OTHER, 5)}, [18, 0, 0], [2, 0, 0], CAT_DOG,
         f"{ALONE}; not read: folder unlabelled",
     ),
+    "inside another folder": (
+        {**classed("pets/train", TRAIN, 10), **classed("pets/val", HELD, 4)}, [20, 0, 0], [0, 8, 0], CAT_DOG,
+        "; val is the test part",
+    ),
+    "inside two": (
+        {"a/b/train": (TRAIN, 10), "a/b/test": (HELD, 4)}, [10, 0, 0], [0, 4, 0], None, "",
+    ),
     "trains among vehicles": (
         {"bus": (TRAIN, 5), "train": (TRAIN + 5, 5)}, [9, 0, 0], [1, 0, 0], ("bus", "train"), ALONE,
     ),
@@ -78,7 +85,9 @@ def test_no_held_out_image_is_trained_on_and_the_rest_is_named(tmp_path, cache, 
     lay_out(tmp_path / "pets", layout)
     data = load(tmp_path / "pets", cache=cache)
     assert (levels(data.train), levels(data.test), data.classes) == (train, test, classes)
-    assert data.source == f"folder of images pets{said}"
+    named = f"; 2 classes: {', '.join(classes)}" if classes else ""
+    assert data.source.replace(named, "") == f"folder of images pets{said}"
+    assert named in data.source
     assert (data.train.y is None) == (classes is None)
     assert (data.test.y is None) == (classes is None or layout.keys() >= {"test"})
 
@@ -95,6 +104,10 @@ def test_files_of_other_kinds_are_counted(tmp_path, cache):
 @pytest.mark.parametrize(
     ("layout", "message"),
     [
+        (
+            {"cat/train": (TRAIN, 3), "cat/val": (HELD, 3), "dog/train": (TRAIN, 3), "dog/val": (HELD, 3)},
+            "holds parts below other folders, cat/train and cat/val; give one of these folders",
+        ),
         ({"test": (TRAIN, 3), "val": (TRAIN, 3)}, "holds the parts test and val and no train; add or rename one"),
         ({"train": (TRAIN, 3), "test": (TRAIN, 3), "Test": (HELD, 3)}, "holds Test and test; leave one of them"),
         ({"train": (TRAIN, 3), "val": (TRAIN, 3), "valid": (HELD, 3)}, "holds val and valid; leave one of them"),

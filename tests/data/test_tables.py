@@ -89,6 +89,15 @@ def test_truth_values_are_numbers_and_scales_are_said(tmp_path, cache):
     assert set(np.unique(data.train.x[:, 1])) == {0, 1}
 
 
+def test_pixels_in_columns_are_said_to_be_no_image(tmp_path, cache):
+    pixels = np.random.RandomState(0).randint(0, 256, (20, 64))
+    rows = ([i % 10, *row] for i, row in enumerate(pixels))
+    (tmp_path / "x.csv").write_text(lines(rows, header=["label", *(f"pixel{i}" for i in range(64))]))
+    data = load(tmp_path / "x.csv", cache=cache)
+    assert (data.kind, data.shape, sorted(set(data.train.y))) == ("vector", (64,), list(range(10)))
+    assert data.source.endswith("; whole numbers up to 255, as vectors: save images as [N, H, W] of uint8 in an .npy")
+
+
 def edited(row, column, cell, width=3):
     table = [[str(v) for v in r[:width]] for r in X]
     table[row][column] = cell

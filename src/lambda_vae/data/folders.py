@@ -71,6 +71,34 @@ class _Layout:
     note: str
 
 
+def _holder(folder: Path, images: Sequence[Path]) -> Path:
+    """Where the parts lie: `folder`, or the only folder of images in it if that holds parts, as an unpacked archive."""
+    inner = folder
+    while len(tops := {path.relative_to(inner).parts[0] for path in images}) == 1:
+        (top,) = tops
+        if top.lower() in PART_WORDS:
+            return inner
+        inner = inner / top
+        if inner in images:
+            return folder
+    return inner if any(top.lower() in PART_WORDS for top in tops) else folder
+
+
+def _refuse_parts_below(folder: Path, images: Sequence[Path]) -> None:
+    """Raise where the folders in the folder hold parts each, which would be trained on together."""
+    below: dict[str, str] = {}
+    for path in images:
+        places = path.relative_to(folder).parts[:-1]
+        for depth, name in enumerate(places[1:], 2):
+            if part := PART_WORDS.get(name.lower()):
+                below.setdefault(part, "/".join(places[:depth]))
+    if len(below) > 1:
+        raise InputError(
+            f"{folder} holds parts below other folders, {' and '.join(sorted(below.values()))}; give one of these "
+            "folders, or put the parts on top, as train/CLASS and test/CLASS"
+        )
+
+
 def _layout(folder: Path, images: Sequence[Path]) -> _Layout:
     """The parts by the names of the subfolders with images, in either case.
 
@@ -92,6 +120,7 @@ def _layout(folder: Path, images: Sequence[Path]) -> _Layout:
     if not train and len(parts) > 1:
         raise InputError(f"{folder} holds the parts {' and '.join(sorted(tops))} and no train; add or rename one")
     if not train or not (len(parts) > 1 or tops[train[0]] or (list(tops) == train and not loose)):
+        _refuse_parts_below(folder, images)
         return _Layout(folder, None, "; a tenth split off as the test part")
     held = parts.get("test") or parts.get("validation") or []
     if len(train) > 1 or len(held) > 1:
@@ -178,8 +207,11 @@ def folder_source(folder: Path, options: ImageOptions | None = None) -> Source:
     options = options or ImageOptions()
     found = _find(folder)
     if not found.images:
-        raise InputError(f"{folder} holds no images ({', '.join(sorted(SUFFIXES))}) and no IDX files; check the path")
-    layout = _layout(folder, found.images)
+        raise InputError(
+            f"{folder} holds no images ({', '.join(sorted(SUFFIXES))}) and no IDX files of MNIST's names{found.note}; "
+            "give the path of a file, or check it"
+        )
+    layout = _layout(_holder(folder, found.images), found.images)
     folders = [layout.train] if layout.test is None else [layout.train, layout.test]
     look = _first_look([path for path in found.images if path.is_relative_to(layout.train)], options)
     images: dict[Path, list[Path]] = {}
@@ -190,5 +222,11 @@ def folder_source(folder: Path, options: ImageOptions | None = None) -> Source:
     classes = _class_names(images)
     parts = [_part(part, paths, look, classes) for part, paths in images.items()]
     train, test = (parts[0], parts[1]) if layout.test else split_off_test(parts[0])
-    note = options.note + layout.note + _skipped_note(folder, skipped) + found.note
+    note = (
+        options.note
+        + layout.note
+        + (f"; {len(classes)} classes: {listed(classes)}" if classes else "")
+        + _skipped_note(folder, skipped)
+        + found.note
+    )
     return Source("image", look.shape, train, test, f"folder of images {folder.name}{note}", classes)

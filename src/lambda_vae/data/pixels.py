@@ -92,12 +92,12 @@ def _image(shape: tuple[int, ...], dtype: np.dtype[Any], rows: Callable[[], NDAr
 def _three_axes(shape: tuple[int, ...], dtype: np.dtype[Any], where: str, rows: Callable[[], NDArray[Any]]) -> Reading:
     """Images [N, H, W]; or series [N, T, F], which floats may as well be: only 8-bit levels tell images from them."""
     said = f"{where} is {dtype} {shape}"
-    if shape[2] == 1 and dtype.kind == "f":
+    if 1 in shape[1:] and dtype.kind == "f":
 
         def flat(chunk: NDArray[Any], first: int, where: str) -> NDArray[Any]:
             return _to_float32(chunk.reshape(len(chunk), -1), first, where)
 
-        return Reading("vector", shape[1:2], flat, f", series [N, {shape[1]}, 1] as vectors")
+        return Reading("vector", (shape[1] * shape[2],), flat, f", series [N, {shape[1]}, {shape[2]}] as vectors")
     if shape[2] == 1 and dtype.kind in "iu":
         raise InputError(f"{said}; save series as floats [N, F], x.reshape(len(x), -1).astype('float32')")
     if dtype.kind == "f" and not _of_pixels(first := rows()):
@@ -129,8 +129,8 @@ def _four_axes(shape: tuple[int, ...], dtype: np.dtype[Any], where: str, rows: C
 def reading_of(shape: tuple[int, ...], dtype: np.dtype[Any], where: str, rows: Callable[[], NDArray[Any]]) -> Reading:
     """How an array of this shape and type is read.
 
-    Float [N, F] is vectors, stored as float32, and so are float series [N, T, 1]. [N, H, W], [N, H, W, 1] and
-    [N, H, W, 3] are images, stored as uint8: integers must lie in 0..255 (0 and 1 alone are bits), floats in [0, 1]
+    Float [N, F] is vectors, stored as float32, and so are float series [N, T, 1] and [N, 1, T]. [N, H, W],
+    [N, H, W, 1] and [N, H, W, 3] are images, stored as uint8: integers must lie in 0..255 (0 and 1 alone are bits), floats in [0, 1]
     (they are rounded), booleans become 0 and 255. Channels that stand first are moved last.
 
     Args:

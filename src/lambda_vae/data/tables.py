@@ -20,6 +20,10 @@ _LABELS = ("label", "labels", "class")
 _SCALES = 10
 
 
+#: So many columns of whole numbers up to white are the pixels of images, most likely.
+_PIXELS, _WHITE = 64, 255
+
+
 @dataclass(frozen=True)
 class Column:
     """Some rows of one column.
@@ -72,6 +76,8 @@ class _Summary:
     shown: str = ""
     numeric: bool = True
     whole: bool = True
+    low: float = np.inf
+    high: float = -np.inf
     counts_from: set[int] = field(default_factory=lambda: {0, 1})
     deviation: float = 0.0
     rows: int = 0
@@ -96,6 +102,7 @@ class _Summary:
         index, n = np.arange(self.rows, self.rows + len(values)), len(values)
         self.whole = self.whole and bool((values == np.rint(values)).all())
         self.counts_from = {start for start in self.counts_from if (values == index + start).all()}
+        self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
         with np.errstate(over="ignore", invalid="ignore"):
             apart = values.mean() - self._mean
             self._square += float(((values - values.mean()) ** 2).sum() + apart**2 * self.rows * n / (self.rows + n))
@@ -131,6 +138,8 @@ def _refuse_unfit(table: Table, columns: Sequence[_Summary]) -> None:
 
 
 def _said_of_scales(columns: Sequence[_Summary]) -> str:
+    if len(columns) >= _PIXELS and all(c.whole and c.low >= 0 and c.high <= _WHITE for c in columns):
+        return "; whole numbers up to 255, as vectors: save images as [N, H, W] of uint8 in an .npy"
     constant = [column.name for column in columns if column.deviation == 0]
     note = f"; constant: {listed(constant)}" if constant else ""
     varying = sorted((column for column in columns if column.deviation > 0), key=lambda column: column.deviation)
