@@ -1,14 +1,13 @@
-"""scvi-tools: SCVI diagnosed on its own batches, and equalized and watched while its own trainer trains it."""
+"""scvi-tools: SCVI and its kind diagnosed on their own batches, equalized and watched while their trainer trains."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Normal, kl_divergence
+from torch.distributions import Normal
 from torch.utils.hooks import RemovableHandle
 
 from lambda_vae.adapters.diagnose import diagnose
@@ -19,36 +18,43 @@ from lambda_vae.errors import InputError
 
 try:
     from lightning.pytorch import Callback, LightningModule, Trainer
-    from scvi import REGISTRY_KEYS
     from scvi import model as models
+
+    from lambda_vae.adapters.hosts.scvi_cells import Cells, Disentangled, Peaks, Rows, columns_of
 except ModuleNotFoundError as error:
     raise InputError("scvi-tools is not installed; pip install 'lambda-vae[scvi]'") from error
 
 __all__ = ["CollapseCallback", "diagnose_scvi", "equalize_scvi"]
 
-#: The models whose one Gaussian latent is drawn in scvi's own Encoder and has its KL in closed form.
-_TAKEN = (models.SCVI, models.LinearSCVI)
+#: The models whose one Gaussian latent is drawn in scvi's own Encoder and has its KL to N(0, I) in closed form, and
+#: how their cells are read; by the exact class, as one that inherits may lose or add what it likes.
+_TAKEN: dict[str, type[Cells]] = {
+    "scvi.model._scvi.SCVI": Cells,
+    "scvi.model._linear_scvi.LinearSCVI": Cells,
+    "scvi.model._peakvi.PEAKVI": Peaks,
+    "drvi.scvi_tools_based.model._drvi.DRVI": Disentangled,
+}
 
 #: Why not.
 _REFUSED: dict[type, str] = {
     models.TOTALVI: "its EncoderTOTALVI draws z inside, beside a library size, and hands out no (q, z) to take hold of",
     models.MULTIVI: "it draws z from a mixture of several encoders' posteriors, and no encoder's own draw is used",
-    models.SCANVI: "its loss holds the density of q at the drawn z, an estimate from samples and no KL in closed form",
+    models.SCANVI: "its prior of z is learned, of labels and a second latent, and its KL is an estimate from samples",
 }
-
-#: Where the density of a latent library size is looked at, and with what weight: exact for polynomials of degree 9.
-_NODES = tuple(zip(*np.polynomial.hermite_e.hermegauss(5), strict=True))
 
 
 def diagnose_scvi(
     model: Any,  # noqa: ANN401 - scvi has no types
     adata: Any = None,  # noqa: ANN401
     *,
-    indices: Sequence[int] | None = None,
+    indices: Sequence[int] | str | None = None,
     batch_size: int | None = None,
     **options: Any,  # noqa: ANN401 - diagnose's
 ) -> CollapseReport:
     """Return every measure of an SCVI model on some cells, and a verdict on each latent dimension with its cause.
+
+    Of the cells that the model was made with, those are measured that it was not trained on, where it has any: a code
+    may be worth nothing on unseen cells, and only they tell. The report says which were measured.
 
     The cells come through scvi's own data loader and log p(x|z) is that of the model's own `gene_likelihood`, with the
     batch, covariates and library size (observed, or a size factor) of each cell, so that `nll_bound` is what scvi calls
@@ -57,9 +63,10 @@ def diagnose_scvi(
     as `get_elbo` does. Causes are judged against the KL weight that the training ended with.
 
     Args:
-        model: SCVI or LinearSCVI, trained or loaded.
+        model: SCVI, LinearSCVI, PEAKVI or drvi-py's DRVI, trained or loaded.
         adata: Cells; those the model was made with if left out.
-        indices: Of the cells to look at, such as `model.validation_indices`; all if left out.
+        indices: Of the cells to look at, or "all"; if left out, `model.validation_indices` of the model's own cells,
+            and all of others.
         batch_size: Of scvi's loader.
         options: Of `lambda_vae.adapters.diagnose`, such as history=callback.history or iw_samples.
 
@@ -74,14 +81,17 @@ def diagnose_scvi(
         raise InputError("the model's adata is minified and its counts are gone; give a model of the full adata")
     if adata is None and model.adata is None:
         raise InputError("the model was loaded without cells; give diagnose_scvi(model, adata)")
-    loader = model._make_data_loader(model._validate_anndata(adata), indices=indices, batch_size=batch_size)
-    columns = _columns(loader)
-    cells = _Cells(module, columns)
+    chosen, which = _chosen(model, adata, indices)
+    loader = model._make_data_loader(model._validate_anndata(adata), indices=chosen, batch_size=batch_size)
+    columns = columns_of(loader)
+    cells, rows = _TAKEN[_path(type(model))](module, columns), Rows(loader, columns)
+    with torch.random.fork_rng():
+        cells.require_the_loss(next(iter(rows)))
     weight = _last_kl_weight(model)
     options.setdefault("equalizer", getattr(module, "equalizer", None))
     options.setdefault("history", None if weight is None else {"kl_weight": [weight]})
-    report = diagnose(cells.encode, cells.log_likelihood, _Rows(loader, columns), **options)
-    return replace(report, notes=(*report.notes, *_notes(module, weight)))
+    report = diagnose(cells.encode, cells.log_likelihood, rows, **options)
+    return replace(report, notes=(*report.notes, which, *_notes(model, weight)))
 
 
 def equalize_scvi(model: Any, delta: float, **settings: Any) -> VarianceEqualizer:  # noqa: ANN401
@@ -93,10 +103,10 @@ def equalize_scvi(model: Any, delta: float, **settings: Any) -> VarianceEqualize
     `SCVI.load` gives an ordinary model; the equalizer's own state is `equalizer.state_dict()`.
 
     scvi adds `var_eps` = 1e-4 to every variance, so sigma never falls below 0.01. A delta that asks for narrower noise
-    than that, below 1.0001, is refused.
+    than that, below 1.0001, is refused; PEAKVI has no such floor.
 
     Args:
-        model: SCVI or LinearSCVI with a normal latent.
+        model: SCVI, LinearSCVI, PEAKVI or drvi-py's DRVI, with a normal latent.
         delta: The trade-off, > 1; inf is the model as it was, bit for bit.
         settings: Of `VarianceEqualizer`, such as release_epochs with total_epochs (the max_epochs of `model.train`).
 
@@ -140,6 +150,7 @@ class CollapseCallback(Callback):
         self.settings = settings
         self.monitor: CollapseMonitor | None = None
         self._handle: RemovableHandle | None = None
+        self._batch = 1
 
     @property
     def history(self) -> dict[str, Any]:
@@ -157,10 +168,15 @@ class CollapseCallback(Callback):
             InputError: The model's latent cannot be watched.
         """
         module = _drawing(_module(getattr(trainer, "_model", None), "watched"))
+        peaks = _TAKEN[_path(type(trainer._model))] is Peaks  # type: ignore[attr-defined]
         self.monitor = CollapseMonitor(
-            int(module.n_latent), reduction="mean", device=trainer.strategy.root_device, **self.settings
+            int(module.n_latent),
+            reduction="sum" if peaks else "mean",
+            device=trainer.strategy.root_device,
+            **self.settings,
         )
-        self._handle = module.z_encoder.register_forward_hook(_Watched(module, self.monitor))
+        self._batch = _batch_size(trainer) if peaks else 1
+        self._handle = module.z_encoder.register_forward_hook(_Watched(module, self.monitor, peaks))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End the epoch at the KL weight it was trained with.
@@ -171,7 +187,7 @@ class CollapseCallback(Callback):
         """
         assert self.monitor is not None
         plan: Any = pl_module
-        for warning in self.monitor.end_epoch(float(plan.kl_weight)):
+        for warning in self.monitor.end_epoch(float(plan.kl_weight) / self._batch):
             logging.getLogger(__name__).warning(str(warning))
         pl_module.log_dict(self.monitor.metrics())
 
@@ -196,75 +212,21 @@ class CollapseCallback(Callback):
         self.on_fit_end(trainer, pl_module)
 
 
-#: The name, width and type of everything that is registered of a cell.
-_Columns = tuple[tuple[str, int, torch.dtype], ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """scvi's batches as rows that carry all that the model wants to know of a cell."""
-
-    loader: Any
-    columns: _Columns
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for tensors in self.loader:
-            yield torch.cat([tensors[name].float() for name, _, _ in self.columns], 1)
-
-
-@dataclass(frozen=True, eq=False)
-class _Cells:
-    """The two callables, of rows."""
-
-    module: Any
-    columns: _Columns
-
-    def _tensors(self, rows: Tensor) -> dict[str, Tensor]:
-        parts = torch.split(rows.detach(), [width for _, width, _ in self.columns], 1)
-        return {name: part.to(dtype) for (name, _, dtype), part in zip(self.columns, parts, strict=True)}
-
-    def _inferred(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
-        inferred: dict[str, Any] = self.module.inference(**self.module._get_inference_input(tensors))
-        return inferred
-
-    def encode(self, rows: Tensor) -> Distribution:
-        q: Distribution = self._inferred(self._tensors(rows))["qz"]
-        return q
-
-    def log_likelihood(self, rows: Tensor, z: Tensor) -> Tensor:
-        tensors = self._tensors(rows)
-        with torch.no_grad():
-            inferred = self._inferred(tensors)
-        inferred["z"] = self.module.z_encoder.z_transformation(z)
-        if inferred["ql"] is None:
-            return self._log_p(tensors, inferred)[0]
-        # ln p(x|z) of a latent library size l, from below: E_q(l|x)[ln p(x|z,l)] - KL(q(l|x) || p(l))
-        total, q = torch.zeros_like(z[:, 0]), inferred["ql"]
-        for node, weight in _NODES:
-            inferred["library"] = q.loc + float(node) * q.scale
-            log_p, p_l = self._log_p(tensors, inferred)
-            total = total + float(weight / np.sqrt(2.0 * np.pi)) * log_p
-        return total - kl_divergence(q, p_l).sum(1)
-
-    def _log_p(self, tensors: dict[str, Tensor], inferred: dict[str, Any]) -> tuple[Tensor, Any]:
-        made = self.module.generative(**self.module._get_generative_input(tensors, inferred))
-        return made["px"].log_prob(tensors[REGISTRY_KEYS.X_KEY]).sum(-1), made["pl"]
-
-
 @dataclass(eq=False)
 class _Narrowed:
     """What scvi's encoder drew, with the noise of sigma^lambda; an object, so that a copy of the model has its own."""
 
     equalizer: VarianceEqualizer
 
-    def __call__(self, encoder: nn.Module, given: object, drawn: tuple[Normal, Tensor]) -> tuple[Normal, Tensor] | None:
-        q, z = drawn
+    def __call__(self, encoder: nn.Module, given: object, drawn: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        q, z = _drawn(drawn)
         if not self.equalizer.training:
             return None
         self.equalizer.observe(q.scale, q.loc)
         eps = ((z - q.loc) / q.scale).detach()
         narrowed = (q.loc + self.equalizer.sampling_std(q.scale) * eps).to(z.dtype)
-        return q, torch.where(self.equalizer.exponent == 1.0, z, narrowed)  # at lambda = 1 the host's z, bit for bit
+        # at lambda = 1 the host's z, bit for bit
+        return (*drawn[:-1], torch.where(self.equalizer.exponent == 1.0, z, narrowed))
 
 
 @dataclass(eq=False)
@@ -273,11 +235,21 @@ class _Watched:
 
     module: Any
     monitor: CollapseMonitor
+    over_batch: bool = False
 
-    def __call__(self, encoder: nn.Module, given: object, drawn: tuple[Normal, Tensor]) -> tuple[Normal, Tensor]:
-        q, z = drawn
+    def __call__(self, encoder: nn.Module, given: object, drawn: tuple[Any, ...]) -> tuple[Any, ...]:
+        q, z = _drawn(drawn)
         equalizer = getattr(self.module, "equalizer", None)
-        return q, self.monitor(q.loc, 2.0 * q.scale.log(), z, None if equalizer is None else equalizer.exponent)
+        exponent = None if equalizer is None else equalizer.exponent
+        if self.over_batch:
+            self.monitor.loss_scale = float(len(z))
+        return *drawn[:-1], self.monitor(q.loc, 2.0 * q.scale.log(), z, exponent)
+
+
+def _drawn(answer: tuple[Any, ...]) -> tuple[Normal, Tensor]:
+    """Q and z of what an encoder answers, (q, z) or (mean, variance, z)."""
+    *law, z = answer
+    return (law[0] if len(law) == 1 else Normal(law[0], law[1].sqrt())), z
 
 
 @dataclass(eq=False)
@@ -309,50 +281,102 @@ class _Refresh(Callback):
         self.equalizer.end_epoch()
 
 
+def _path(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
 def _module(model: Any, wanted: str) -> Any:  # noqa: ANN401 - scvi's
     name = type(model).__name__
-    if not isinstance(model, _TAKEN):
+    if _path(type(model)) not in _TAKEN:
         reason = _REFUSED.get(type(model), "its sampling is not known to be that of SCVI")
-        raise InputError(f"{name} cannot be {wanted}: {reason}; use SCVI or LinearSCVI")
+        base = next((kind.__name__ for kind in type(model).__mro__ if _path(kind) in _TAKEN), None)
+        if base is not None:
+            reason = f"it inherits from {base}, and what it changes of the draw and the loss is not known"
+        raise InputError(f"{name} cannot be {wanted}: {reason}; use SCVI, LinearSCVI or PEAKVI")
     if model.module is None:
         raise InputError(f"{name} has no module before it is trained without adata; give {name}(adata)")
     return model.module
 
 
 def _drawing(module: Any) -> Any:  # noqa: ANN401 - scvi's
-    if module.latent_distribution != "normal":
+    law = getattr(module, "latent_distribution", "normal")
+    if law != "normal" or isinstance(getattr(module.z_encoder, "z_transformation", None), nn.Softmax):
         raise InputError(
-            f"latent_distribution is {module.latent_distribution!r}: a softmax over all dimensions follows the draw, "
+            f"latent_distribution is {law!r}: a softmax over all dimensions follows the draw, "
             "so that no dimension's noise is its own; use latent_distribution='normal'"
         )
     return module
 
 
-def _columns(loader: Any) -> _Columns:  # noqa: ANN401 - scvi's
-    with torch.random.fork_rng():  # a loader draws its seed from the global generator
-        tensors: Mapping[str, Tensor] = next(iter(loader))
-    return tuple((name, tensor.shape[1], tensor.dtype) for name, tensor in tensors.items())
+def _chosen(model: Any, adata: Any, indices: Sequence[int] | str | None) -> tuple[Sequence[int] | None, str]:  # noqa: ANN401
+    """The cells to measure, and a sentence on which they are."""
+    if isinstance(indices, str):
+        if indices != "all":
+            raise InputError(f"indices is {indices!r}; give the numbers of cells, or 'all'")
+        return None, "Measured are all cells, those that the model was trained on among them."
+    if indices is not None:
+        return indices, f"Measured are the {len(indices)} cells of indices=."
+    unseen = getattr(model, "validation_indices", None)
+    if adata is not None:
+        return None, "Measured are all cells of the adata that was given."
+    if unseen is None or not len(unseen):
+        return None, "Measured are all cells: the model has no validation_indices, so nothing here is of unseen cells."
+    return unseen, (
+        f"Measured are {len(unseen)} cells that the model was not trained on (model.validation_indices); indices='all' "
+        "measures every cell."
+    )
+
+
+def _batch_size(trainer: Any) -> int:  # noqa: ANN401 - scvi's
+    """How many cells a step of a training had; scvi's default where that cannot be seen."""
+    splitter = getattr(trainer, "datamodule", None)
+    size = getattr(splitter, "data_loader_kwargs", {}).get("batch_size") or _BATCH_SIZE
+    return max(1, min(int(size), int(getattr(splitter, "n_train", None) or size)))
+
+
+#: Of scvi's `train`.
+_BATCH_SIZE = 128
 
 
 def _last_kl_weight(model: Any) -> float | None:  # noqa: ANN401 - scvi's
-    """What the KL was multiplied by when scvi last logged it; None of an untrained model or another logger."""
+    """What the KL was multiplied by in the last step that scvi logged or knows; None of an untrained model.
+
+    PEAKVI adds the reconstruction of the whole batch to the KL of each of its cells, which is a weight of 1 / batch.
+    """
+    trainer = getattr(model, "trainer", None)
     logged = model.history_.get("kl_weight") if isinstance(model.history_, Mapping) else None
-    return None if logged is None or not len(logged) else float(logged["kl_weight"].iloc[-1])
+    if logged is not None and len(logged):
+        weight = float(logged["kl_weight"].iloc[-1])
+    else:  # scvi logs every tenth step, and short trainings have none
+        plan = getattr(trainer, "lightning_module", None)
+        known = getattr(plan, "kl_weight", None)
+        if known is None:
+            return None
+        weight = float(known)
+    return weight / _batch_size(trainer) if _TAKEN[_path(type(model))] is Peaks else weight
 
 
-def _notes(module: Any, weight: float | None) -> tuple[str, ...]:  # noqa: ANN401 - scvi's
-    notes = []
+def _notes(model: Any, weight: float | None) -> tuple[str, ...]:  # noqa: ANN401 - scvi's
+    notes, module = [], model.module
+    if _TAKEN[_path(type(model))] is Peaks:
+        batch = _batch_size(getattr(model, "trainer", None))
+        notes.append(
+            "PEAKVI's loss adds the reconstruction of the whole batch to the KL of each of its cells, and so weighs "
+            f"the KL by 1/{batch}, its batch size: few dimensions can collapse, and codes need not fit N(0, I)."
+        )
+        if weight is None:
+            return tuple(notes)
     if weight is not None and weight != 1.0:
         notes.append(
             f"scvi's training ended at a KL weight of {weight:.3g}, by which causes are judged; every likelihood here "
             "counts the KL in full, as get_elbo does."
         )
-        if weight < 1.0:
+        if weight < 1.0 and _TAKEN[_path(type(model))] is not Peaks:
             notes.append(
                 "If that was a warm-up (n_epochs_kl_warmup, 400 by default), it was not over: dimensions in use now "
                 "may still collapse in a longer training."
             )
-    if not module.use_observed_lib_size:
+    if not getattr(module, "use_observed_lib_size", True):
         notes.append("The library size is latent too: its KL is counted with the reconstruction, not with a dimension.")
     return tuple(notes)
 
