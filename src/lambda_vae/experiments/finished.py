@@ -9,9 +9,9 @@ from lambda_vae.data import Dataset
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import build_vae, likelihood_of, load_data
+from lambda_vae.experiments.composing import method_named
 from lambda_vae.experiments.config import RunConfig, read_config
 from lambda_vae.experiments.folder import RunFolder
-from lambda_vae.experiments.methods import METHODS
 from lambda_vae.experiments.model_record import is_shared, read_record
 from lambda_vae.experiments.results import measure, training_length
 from lambda_vae.experiments.weights import load_model
@@ -44,7 +44,7 @@ class LoadedRun:
     @property
     def title(self) -> str:
         """Its method with the settings that matter, and its length."""
-        return f"{METHODS[self.config.method].label(self.config)}, {training_length(self.config.epochs)}"
+        return f"{method_named(self.config.method).label(self.config)}, {training_length(self.config.epochs)}"
 
 
 def load_run(path: Path, data: str | None = None) -> LoadedRun:
