@@ -30,7 +30,10 @@ def test_the_paper_s_nll_of_a_lambda_run_is_put_beside_the_surrogate_and_the_bou
     assert 'the paper\'s "NLL" 78.43 is its surrogate, and only our surrogate, 76.00, may stand beside it' in text
     assert "(2.4 nats lower)" in text
     assert "the valid bound of the same runs is 115.00, higher by the 39.0 nats" in text
-    assert "Active units: 25 here, 29 in the paper; here the others collapsed, mostly because the data leave" in text
+    assert (
+        "Active units: 25 here, 29 in the paper; here the others collapsed, mostly because the dimensions in use leave"
+        in text
+    )
     assert "the paper's 69.4 nats is what δ alone predicts" in text
 
 

@@ -1,5 +1,9 @@
 from typing import Any
 
+import pytest
+
+from lambda_vae.diagnostics.dimension import Cause
+from lambda_vae.reports.causes import CAUSES
 from lambda_vae.reports.verdict import comparison_verdict, run_verdict
 
 
@@ -10,8 +14,9 @@ def row(label: str, active: int | None, bound: float | None, seed: int = 0, **va
     } | values  # fmt: skip
 
 
-CAUSES = {"gradient imbalance": 20, "information gap": 2, "no signal": 1}
-VAE = row("VAE", 7, 104.60, method="vae", verdict_counts={"collapsed": 23}, cause_counts=CAUSES)
+COUNTS = {"gradient imbalance": 20, "information gap": 2, "no signal": 1}
+CAUSES_IN_WORDS = CAUSES["gradient imbalance"]
+VAE = row("VAE", 7, 104.60, method="vae", verdict_counts={"collapsed": 23}, cause_counts=COUNTS)
 SHARP = row("λ-VAE δ=1.01", 27, 123.78)
 WARM = row("VAE + warm-up", 19, 94.67)
 
@@ -19,7 +24,61 @@ WARM = row("VAE + warm-up", 19, 94.67)
 def test_plain_vae_comes_first_with_its_cause() -> None:
     first = comparison_verdict([SHARP, VAE])[0]
     assert first.startswith("The plain VAE uses 7 of 30 latent dimensions; 23 collapsed, mostly because")
-    assert "(gradient imbalance)" in first
+    assert first.endswith("(20 gradient imbalance, 2 information gap, 1 no signal).")
+    alike = VAE | {"cause_counts": {"gradient imbalance": 23}}
+    assert comparison_verdict([SHARP, alike])[0].endswith(f", all because {CAUSES_IN_WORDS} (gradient imbalance).")
+    even = VAE | {"cause_counts": {"gradient imbalance": 11, "no signal": 11, "information gap": 1}}
+    assert comparison_verdict([SHARP, even])[0].endswith(
+        "; 23 collapsed (11 gradient imbalance, 11 no signal, 1 information gap)."
+    )
+
+
+def test_every_cause_of_the_diagnosis_has_its_meaning_and_one_without_is_named_as_it_is() -> None:
+    assert set(CAUSES) == {str(cause) for cause in Cause}
+    other = VAE | {"cause_counts": {"a newer one": 23}}
+    assert comparison_verdict([SHARP, other])[0].endswith("; 23 collapsed (23 a newer one).")
+
+
+# label, active units, bound, standard error of the bound, more of the row
+BETTER = {
+    "more dimensions at a better bound": ((9, 104.0, 0.3, {}), "VAE + x uses 9 at a better valid bound, 104.00 nats"),
+    "of several, whoever has most": ((9, 104.0, 0.3, {}), "uses 9 at a better"),
+    "within the errors of the two": ((9, 104.3, 0.3, {}), None),
+    "better, but no more dimensions": ((7, 90.0, 0.3, {}), None),
+    "more dimensions at a worse bound": ((27, 123.8, 0.3, {}), None),
+    "an error that nobody recorded": ((9, 104.0, None, {}), None),
+    "more units, no more directions": ((9, 104.0, 0.3, {"active_directions": 7}), None),
+    "more directions than the units were": ((30, 104.0, 0.3, {"active_directions": 9}), "VAE + x uses 9 directions at"),
+    "a run that failed": ((9, 104.0, 0.3, {"status": "failed"}), None),
+}
+
+
+@pytest.mark.parametrize("case", BETTER)
+def test_no_signal_is_not_said_of_data_on_which_another_method_keeps_more_at_a_better_bound(case: str) -> None:
+    (active, bound, error, more), shows = BETTER[case]
+    blind = VAE | {"nll_bound_stderr": 0.3, "cause_counts": {"no signal": 20, "gradient imbalance": 3}}
+    rows = [blind, row("VAE + x", active, bound, nll_bound_stderr=error, **more)]
+    if case == "of several, whoever has most":
+        rows.insert(1, row("VAE + y", 8, 90.0, nll_bound_stderr=0.3))
+    first, second, *_ = comparison_verdict(rows)
+    assert ("because" in first) == (shows is None) == ("no signal" in first)
+    if shows is not None:
+        assert "; 23 collapsed, but the data hold more for them: " in first
+        assert shows in first
+        assert second == (
+            "Judged from that run alone: 3 gradient imbalance; for 20 it found nothing more in the data, which the "
+            "other method puts in doubt."
+        )
+        assert "no signal" not in " ".join(comparison_verdict(rows))
+
+
+def test_bounds_of_several_seeds_are_told_apart_by_their_spread() -> None:
+    def two(base: dict[str, Any], *bounds: float) -> list[dict[str, Any]]:
+        return [base | {"seed": s, "nll_bound": b, "nll_bound_stderr": 0.01} for s, b in enumerate(bounds)]
+
+    more = row("VAE + x", 9, 0.0)
+    assert "because" in comparison_verdict([*two(VAE, 104.0, 105.0), *two(more, 103.8, 104.6)])[0]
+    assert "hold more" in comparison_verdict([*two(VAE, 104.0, 105.0), *two(more, 102.0, 102.1)])[0]
 
 
 def test_most_active_and_best_bound_are_named_with_their_gaps() -> None:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lambda_vae.equalization.theory import predicted_capacity
+from lambda_vae.reports.causes import because, cause_counts
 from lambda_vae.reports.records import Row
 from lambda_vae.reports.tables import Cell, Line, comparison_table
-from lambda_vae.reports.verdict import CAUSES
 
 __all__ = ["UNSTATED", "differences"]
 
@@ -71,10 +71,9 @@ def _units(line: Line, group: Sequence[Row]) -> list[str]:
         return []
     ours, theirs, _ = gap
     text = f"Active units: {ours:.1f} here, {theirs:.0f} in the paper".replace(".0 here", " here")
-    counts = {cause: sum((row.get("cause_counts") or {}).get(cause) or 0 for row in group) for cause in CAUSES}
-    cause = max(counts, key=lambda key: counts[key])
-    if ours < theirs and counts[cause]:
-        text += f"; here the others collapsed, mostly because {CAUSES[cause]} ({cause})"
+    why = because(cause_counts(group))
+    if ours < theirs and why:
+        text += f"; here the others collapsed{why}"
     return [f"{text}."]
 
 

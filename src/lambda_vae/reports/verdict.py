@@ -1,19 +1,14 @@
 """The verdict in plain sentences, worked out from the records alone."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from lambda_vae.reports.causes import because, cause_counts, listed_causes
 from lambda_vae.reports.records import Row
 from lambda_vae.reports.tables import WAITING, Cell, Line, comparison_table
+from lambda_vae.reports.witness import dimensions_used, witness
 
-__all__ = ["CAUSES", "comparison_verdict", "run_verdict"]
-
-CAUSES = {
-    "gradient imbalance": "the KL term pushes them to the prior harder than the reconstruction holds them back",
-    "information gap": "their sampling noise drowns the signal before the decoder sees it",
-    "no signal": "the data leave nothing for them to encode",
-}
-"""Why a dimension collapsed, by the name the diagnosis gives it, in plain words."""
+__all__ = ["comparison_verdict", "run_verdict"]
 
 #: Below this share of the active units, active directions are worth a sentence, as in a run's own verdict.
 _HIDDEN = 0.9
@@ -26,8 +21,9 @@ def comparison_verdict(rows: Sequence[Row]) -> tuple[str, ...]:
         rows: One a run; the plain VAE is the yardstick where it is among them, else the first method.
 
     Returns:
-        What the yardstick uses and why the rest collapsed, whether a rotation hides more of it, which method keeps most
-        dimensions and at what valid bound, which has the best valid bound, how many runs failed.
+        What the yardstick uses and why the rest collapsed, whether another method shows that the data hold more for
+        them, whether a rotation hides more of it, which method keeps most dimensions and at what valid bound, which has
+        the best valid bound, how many runs failed.
 
     Example:
         >>> rows = [{"label": "VAE", "method": "vae", "run": "a", "status": "done", "active_units": 7,
@@ -40,9 +36,14 @@ def comparison_verdict(rows: Sequence[Row]) -> tuple[str, ...]:
     sentences: list[str] = []
     if done:
         base = next((line for line in done if line.row["method"] == "vae"), done[0])
-        sentences.append(_usage(base, [row for row in rows if row["label"] == base.label]))
-        sentences += _hidden(base, [line for line in done if line is not base])
-        sentences += _against(base, [line for line in done if line is not base])
+        others = [line for line in done if line is not base]
+        runs = {
+            line.label: [row for row in rows if row["label"] == line.label and row["status"] == "done"] for line in done
+        }
+        shows = witness(base, others, lambda line: runs[line.label])
+        sentences += _usage(base, runs[base.label], shows)
+        sentences += _hidden(base, others)
+        sentences += _against(base, others, shows)
         if len(done) > 1 and all(line.runs == 1 for line in done):
             sentences.append("Every method ran with one seed only, so the spread of these differences is unknown.")
     waiting = sum(row["status"] == WAITING for row in rows)
@@ -75,29 +76,47 @@ def name_of(line: Line) -> str:
     return "the plain VAE" if line.row["method"] == "vae" else line.label
 
 
-def _usage(line: Line, rows: Sequence[Row]) -> str:
+def _usage(line: Line, rows: Sequence[Row], shows: Line | None) -> list[str]:
     active = line.cell("active_units").mean
     total = line.row.get("latent_dim")
     if active is None:
-        return f"{_sentence(name_of(line))} has no count of its latent dimensions."
+        return [f"{_sentence(name_of(line))} has no count of its latent dimensions."]
     seeds = f" (mean of {line.runs} seeds)" if line.runs > 1 else ""
     collapsed = _mean_count(rows, "verdict_counts", "collapsed")
     sharp = _mean_count(rows, "verdict_counts", "over-sharp")
+    counts = cause_counts(rows)
     text = f"{_sentence(name_of(line))} uses {_count(active)} of {total} latent dimensions{seeds}"
-    if collapsed:
-        text += f"; {_count(collapsed)} collapsed{_cause(rows)}"
     if sharp:
-        text += f"; {_count(sharp)} {'is' if sharp == 1 else 'are'} over-sharp"
-    return f"{text}."
+        text += f", {_count(sharp)} of them under-dispersed"
+    if collapsed:
+        text += f"; {_count(collapsed)} collapsed"
+    if shows is None or not collapsed:
+        return [f"{text}{because(counts) if collapsed else ''}."]
+    text += f", but the data hold more for them: {name_of(shows)} uses {_used(shows)} at a better valid bound"
+    return [f"{text}, {_gap(shows, line)}.", *_alone(counts)]
 
 
-def _cause(rows: Sequence[Row]) -> str:
-    counts = {cause: _mean_count(rows, "cause_counts", cause) for cause in CAUSES}
-    cause = max(counts, key=lambda key: counts[key])
-    if not counts[cause]:
-        return ""
-    share = "all" if counts[cause] >= sum(counts.values()) else "mostly"
-    return f", {share} because {CAUSES[cause]} ({cause})"
+def _used(line: Line) -> str:
+    """How many dimensions a method uses; directions where a rotation makes the units more than these."""
+    used = dimensions_used(line)
+    assert used is not None, "a witness has more of them than another method"
+    units = line.cell("active_units").mean
+    return _count(used) if units == used else f"{_count(used)} directions"
+
+
+def _gap(ours: Line, theirs: Line) -> str:
+    lower, higher = _mean(ours, "nll_bound"), _mean(theirs, "nll_bound")
+    return f"{lower:.2f} nats against {higher:.2f}"
+
+
+def _alone(counts: Mapping[str, float]) -> list[str]:
+    """The causes that the run names by itself, where another one has shown more than it could see."""
+    seen = {name: number for name, number in counts.items() if name != "no signal"}
+    parts = [listed_causes(seen)] if seen else []
+    if counts.get("no signal"):
+        blind = f"for {_count(counts['no signal'])} it found nothing more in the data"
+        parts.append(f"{blind}, which the other method puts in doubt")
+    return [f"Judged from that run alone: {'; '.join(parts)}."] if parts else []
 
 
 def _hidden(base: Line, others: Sequence[Line]) -> list[str]:
@@ -112,14 +131,14 @@ def _hidden(base: Line, others: Sequence[Line]) -> list[str]:
     return [f"{text}."]
 
 
-def _against(base: Line, others: Sequence[Line]) -> list[str]:
+def _against(base: Line, others: Sequence[Line], shows: Line | None) -> list[str]:
     widest = _best(others, "active_units", -1)
     lowest = _best([base, *others], "nll_bound", 1)
     sentences = []
-    if widest is not None and _mean(widest, "active_units") > _mean(base, "active_units"):
+    if widest is not None and widest is not shows and _mean(widest, "active_units") > _mean(base, "active_units"):
         keeps = f"{_sentence(widest.label)} keeps {_count(_mean(widest, 'active_units'))} in use"
         sentences.append(f"{keeps}{_bound(widest, base)}.")
-    if lowest is not None and lowest is not widest and others:
+    if lowest is not None and lowest is not widest and lowest is not shows and others:
         best = f"The best valid bound belongs to {name_of(lowest)}: {_mean(lowest, 'nll_bound'):.2f} nats"
         active = lowest.cell("active_units").mean
         used = f", with {_count(active)} dimensions in use" if active is not None and lowest is not base else ""

@@ -1,0 +1,59 @@
+"""Why dimensions collapse, in plain words: what the diagnosis's names mean, and how a sentence counts them."""
+
+from collections.abc import Mapping, Sequence
+
+from lambda_vae.reports.records import Row
+
+__all__ = ["CAUSES", "because", "cause_counts", "listed_causes"]
+
+CAUSES = {
+    "gradient imbalance": "the KL term pushes them to the prior harder than the reconstruction holds them back",
+    "information gap": "their sampling noise drowns the signal before the decoder sees it",
+    "decoder noise": "the likelihood assumes more noise than they could explain of the data",
+    "no signal": "the dimensions in use leave nothing in the data for them to encode",
+    "undetermined": "what was measured does not tell",
+}
+"""Why a dimension collapsed, by the name that the diagnosis gives it; what follows "because"."""
+
+
+def cause_counts(rows: Sequence[Row]) -> dict[str, float]:
+    """Return how many dimensions collapsed for each cause, the mean over the runs that say; the most frequent first.
+
+    Args:
+        rows: Runs of one method.
+    """
+    known = [row["cause_counts"] for row in rows if isinstance(row.get("cause_counts"), Mapping)]
+    names = dict.fromkeys([*CAUSES, *(name for counts in known for name in counts)])
+    means = {name: sum(counts.get(name) or 0 for counts in known) / len(known) for name in names} if known else {}
+    return dict(sorted(((name, mean) for name, mean in means.items() if mean), key=lambda item: -item[1]))
+
+
+def because(counts: Mapping[str, float]) -> str:
+    """Return the end of a sentence on collapsed dimensions: the reason of most, and the count of every cause.
+
+    Args:
+        counts: From `cause_counts`.
+
+    Example:
+        >>> because({"gradient imbalance": 9, "no signal": 2})
+        ', mostly because the KL term pushes them to the prior harder than the reconstruction holds them back \
+(9 gradient imbalance, 2 no signal)'
+        >>> because({"gradient imbalance": 1, "no signal": 1})
+        ' (1 gradient imbalance, 1 no signal)'
+    """
+    if not counts:
+        return ""
+    cause = next(iter(counts))
+    if cause not in CAUSES or 2 * counts[cause] <= sum(counts.values()):
+        return f" ({listed_causes(counts)})"
+    named = cause if len(counts) == 1 else listed_causes(counts)
+    return f", {'all' if len(counts) == 1 else 'mostly'} because {CAUSES[cause]} ({named})"
+
+
+def listed_causes(counts: Mapping[str, float]) -> str:
+    """Return "9 gradient imbalance, 2 no signal".
+
+    Args:
+        counts: From `cause_counts`.
+    """
+    return ", ".join(f"{f'{number:.1f}'.removesuffix('.0')} {name}" for name, number in counts.items())
