@@ -7,6 +7,7 @@ from lambda_vae.equalization.theory import predicted_capacity
 from lambda_vae.reports.causes import because, cause_counts
 from lambda_vae.reports.records import Row
 from lambda_vae.reports.tables import Cell, Line, comparison_table
+from lambda_vae.reports.witness import witness
 
 __all__ = ["UNSTATED", "differences"]
 
@@ -32,10 +33,15 @@ def differences(rows: Sequence[Row], data: str) -> tuple[str, ...]:
         For a line of the paper: what its "NLL" is beside which quantity of ours, and the reason where active units or
         capacity are far apart; for a figure published elsewhere, how far ours is from it.
     """
-    found = []
-    for line in comparison_table(rows, data).lines:
-        group = [row for row in rows if row["label"] == line.label and row["status"] == "done"]
-        sentences = [*_likelihood(line), *_units(line, group), *_capacity(line), *_elsewhere(line, data)]
+    found, lines = [], comparison_table(rows, data).lines
+    runs = {
+        line.label: [row for row in rows if row["label"] == line.label and row["status"] == "done"] for line in lines
+    }
+    for line in lines:
+        group = runs[line.label]
+        others = [other for other in lines if other is not line and runs[other.label]]
+        shows = witness(line, others, lambda other: runs[other.label])
+        sentences = [*_likelihood(line), *_units(line, group, shows), *_capacity(line), *_elsewhere(line, data)]
         if group and sentences:
             found.append(f"{line.row.get('title') or line.label}: {' '.join(sentences)}")
     return tuple(found)
@@ -65,13 +71,15 @@ def _likelihood(line: Line) -> list[str]:
     ]
 
 
-def _units(line: Line, group: Sequence[Row]) -> list[str]:
+def _units(line: Line, group: Sequence[Row], shows: Line | None) -> list[str]:
     gap = _gap(line, "active_units")
     if gap is None or not gap[2]:
         return []
     ours, theirs, _ = gap
     text = f"Active units: {ours:.1f} here, {theirs:.0f} in the paper".replace(".0 here", " here")
-    why = because(cause_counts(group))
+    why = (
+        because(cause_counts(group)) if shows is None else f", but {shows.label} shows that the data hold more for them"
+    )
     if ours < theirs and why:
         text += f"; here the others collapsed{why}"
     return [f"{text}."]
