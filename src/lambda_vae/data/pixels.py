@@ -53,7 +53,9 @@ def _unit_to_bytes(chunk: NDArray[Any], first: int, where: str) -> NDArray[np.ui
 
 
 def _integers_to_bytes(chunk: NDArray[Any], first: int, where: str) -> NDArray[np.uint8]:
-    check_range(chunk, 0, 255, first, where, hint="save images so, or x.astype('float32') flat, [N, F], for vectors")
+    check_range(
+        chunk, 0, 255, first, where, hint="save images scaled to it, or vectors flat, [N, F], as x.astype('float32')"
+    )
     return chunk.astype(np.uint8)
 
 
@@ -130,8 +132,8 @@ def reading_of(shape: tuple[int, ...], dtype: np.dtype[Any], where: str, rows: C
     """How an array of this shape and type is read.
 
     Float [N, F] is vectors, stored as float32, and so are float series [N, T, 1] and [N, 1, T]. [N, H, W],
-    [N, H, W, 1] and [N, H, W, 3] are images, stored as uint8: integers must lie in 0..255 (0 and 1 alone are bits), floats in [0, 1]
-    (they are rounded), booleans become 0 and 255. Channels that stand first are moved last.
+    [N, H, W, 1] and [N, H, W, 3] are images, stored as uint8: integers must lie in 0..255 (0 and 1 alone are bits),
+    floats in [0, 1] (they are rounded), booleans become 0 and 255. Channels that stand first are moved last.
 
     Args:
         shape: Of the whole array.
