@@ -57,6 +57,9 @@ def test_threshold_itself_is_collapsed():
         (dead(), NOTHING_LEFT, Cause.NO_SIGNAL),
         (dead(), room_for(1), Cause.IMBALANCE),
         (dead(), None, Cause.UNDETERMINED),
+        # one side alone is no evidence of anything in the data
+        (replace(dead(), signal_power=0.008), None, Cause.UNDETERMINED),
+        (dead(gradient=-0.5), None, Cause.UNDETERMINED),
         (OUTWEIGHED, None, Cause.IMBALANCE),
         (OUTWEIGHED, NOTHING_LEFT, Cause.IMBALANCE),
         (DROWNED, None, Cause.GAP),

@@ -277,8 +277,8 @@ class CollapseReport:
         missing = []
         if self.residual is None:
             missing.append(
-                "Whether the data hold anything more could not be measured, so no signal means only that neither "
-                "encoder nor decoder is at work."
+                "What the data hold beyond the dimensions in use was not searched, so that the cause of a dimension on "
+                "which nothing is at work is undetermined."
             )
         if not self.judged_from_history:
             missing.append("Causes are judged from the finished model, for no history of its training was given.")

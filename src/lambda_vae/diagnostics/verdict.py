@@ -39,7 +39,7 @@ nats would have been seen among so many examples.
 **Decoder noise**: its direction has e <= 1 and e <= beta: the likelihood assumes a noise above what the dimension could
 explain. It would live at the noise that fits the data.
 
-**Undetermined**: nothing could be searched and neither side was ever at work; or no direction was found, but there are
+**Undetermined**: nothing could be searched and the two sides were never at work together; or no direction was found, but there are
 so few examples for so many features that one worth more than 0.5 nats could hide.
 
 The others had something to carry: e > 1. With 1 < e <= beta it is the KL weight, a **gradient imbalance**. With e >
@@ -135,7 +135,8 @@ def _cause(judgement: Judgement, claim: float | None, residual: ResidualSignal |
     if now.at_work(limits):
         return _lost(judgement.decisive(limits), limits)
     if residual is None:
-        return _lost(judgement.decisive(limits), limits) if _ever_at_work(judgement, limits) else Cause.UNDETERMINED
+        state = judgement.decisive(limits)
+        return _lost(state, limits) if state.at_work(limits) else Cause.UNDETERMINED
     if claim is not None and math.isnan(claim):
         return Cause.UNDETERMINED
     if claim is None:
@@ -143,14 +144,6 @@ def _cause(judgement: Judgement, claim: float | None, residual: ResidualSignal |
     if claim <= min(1.0, now.kl_weight):
         return Cause.NOISE
     return Cause.IMBALANCE if claim <= now.kl_weight else _lost(judgement.decisive(limits), limits)
-
-
-def _ever_at_work(judgement: Judgement, limits: Thresholds) -> bool:
-    """Without a look at the residual, one side at work is all there is to go by."""
-    return any(
-        state.signal_power > limits.encoder or state.demand > limits.decoder
-        for state in (*judgement.past, judgement.now)
-    )
 
 
 def _lost(state: DimensionState, limits: Thresholds) -> Cause:
