@@ -9,7 +9,7 @@ from torch import nn
 from torch.distributions import MultivariateNormal, Normal
 from torch.utils.data import DataLoader, TensorDataset
 
-from lambda_vae.adapters import diagnose
+from lambda_vae.adapters import diagnose, gaussian
 from lambda_vae.errors import InputError
 
 NOISE, CLASSES = 0.5, 3
@@ -206,3 +206,25 @@ class Handing:
 @pytest.mark.parametrize("data", [[(X, Y, object())], [{"y": Y, "other": 3, "x": X}]])
 def test_a_likelihood_that_hands_conditions_on_takes_those_of_its_decoder(data):
     assert run(log_likelihood=Handing(MODEL.decode), data=data).nll_bound == pytest.approx(TRUE, abs=0.02)
+
+
+def test_causes_are_judged_given_the_conditions():
+    """What a condition explains is no signal that a dimension leaves: a third of these dimensions has nothing to do."""
+
+    def encode(x, y):
+        mu, logvar = MODEL.encode(x, y)
+        return torch.cat((mu, torch.zeros(len(x), 1)), 1), torch.cat((logvar, torch.zeros(len(x), 1)), 1)
+
+    helper = gaussian(lambda z, y: MODEL.decode(z[:, :2], y), std=NOISE)
+    for data in ([(X[:700], Y[:700], object()), (X[700:], Y[700:], object())], by_name()):
+        report = run(encode, helper, data)
+        assert report.nll_bound == pytest.approx(TRUE, abs=0.02)
+        assert report.causes == [None, None, "no signal"]
+    deaf = gaussian(lambda z, y: MODEL.decode(z[:, :2], torch.zeros_like(y)), std=NOISE)
+    assert run(encode, deaf).causes[2] not in (None, "no signal")
+
+
+def test_a_callable_that_hands_no_condition_on_is_told_how():
+    pattern = r"decode\(\) missing 1 required positional argument: 'y'; what stands beside x .*`lambda x, z, y: \.\.\.`"
+    with pytest.raises(InputError, match=pattern):
+        run(log_likelihood=lambda x, z: gaussian(MODEL.decode)(x, z))

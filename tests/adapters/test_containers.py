@@ -278,6 +278,29 @@ def test_an_encoder_that_casts_for_itself_is_left_alone():
     assert report.nll_bound == pytest.approx(DENSE, abs=0.05)
 
 
+EDGES = (torch.rand(90, 90, generator=torch.Generator().manual_seed(2)) < 0.1).float()
+
+
+def graph_encode(x):
+    return [EDGES @ one / 9 for one in NET.encode(x)]
+
+
+def test_the_nodes_of_one_graph_are_measured_together():
+    report = diagnose(graph_encode, gaussian(NET.decoder), [X], iw_samples=2)
+    assert any("as a graph's does" in note for note in report.notes)
+    mu, logvar = (one.detach() for one in graph_encode(X))
+    expected = 0.5 * (mu.square() + logvar.exp() - logvar - 1).sum(1).mean()
+    assert report.rate == pytest.approx(float(expected), rel=1e-5)
+    assert not any("graph" in note for note in run([X]).notes)
+
+
+def test_a_graph_that_was_cut_is_told_so():
+    with pytest.raises(InputError, match=r"the first 30 examples \(.*\), and not for all 90 at once; .*batch_size=90"):
+        diagnose(graph_encode, gaussian(NET.decoder), X, batch_size=30)
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):  # its own fault, whatever the batch
+        diagnose(lambda x: (EDGES @ x[:30], x[:30]), gaussian(NET.decoder), X, batch_size=30)
+
+
 MASKED = np.ma.masked_array(ARRAY, ARRAY > 3)
 
 REFUSED = {

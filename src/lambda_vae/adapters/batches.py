@@ -10,8 +10,8 @@ from torch import Tensor
 
 from lambda_vae.adapters.beside import Beside, settled
 from lambda_vae.adapters.containers import dense, is_named
-from lambda_vae.adapters.opening import opened
-from lambda_vae.diagnostics.examples import Examples
+from lambda_vae.adapters.opening import Cut, opened
+from lambda_vae.diagnostics.examples import Examples, x_of
 from lambda_vae.errors import InputError
 
 __all__ = ["ForeignBatches"]
@@ -61,6 +61,13 @@ class ForeignBatches:
         for part in self.parts:
             return self._cut(part)[1]
         return ()
+
+    def entire(self) -> Tensor | None:
+        """Return the x of data in one piece that had to be cut; None of any other."""
+        if not isinstance(self.parts, Cut) or self.parts.data.length <= self.batch_size:
+            return None
+        whole = replace(self, parts=Cut(self.parts.data, self.parts.data.length), wanted=frozenset())
+        return x_of(next(iter(whole)))
 
     @property
     def single(self) -> bool:

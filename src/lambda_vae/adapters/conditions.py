@@ -60,14 +60,25 @@ class Asked:
             InputError: The batch lacks one.
         """
         *arguments, conditions = given
+        by_place = self.by_place(conditions)
+        return self.function(*arguments, *by_place, **{name: conditions[name] for name in self.names})
+
+    def by_place(self, conditions: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a tuple, or a dict
+        """Return those conditions that it takes by place.
+
+        Args:
+            conditions: All of the batch.
+
+        Raises:
+            InputError: The batch lacks one, also of those that are taken by name.
+        """
         if isinstance(conditions, Mapping):
             gone = [name for name in self.keys if name not in conditions]
             if gone:
                 raise InputError(f"a later batch has no {gone[0]!r}, which the first one had")
         elif len(conditions) <= max(self.places, default=-1):
             raise InputError(f"a later batch holds {1 + len(conditions)} things, and the first one held more")
-        by_place = [conditions[place] for place in self.places]
-        return self.function(*arguments, *by_place, **{name: conditions[name] for name in self.names})
+        return tuple(conditions[place] for place in self.places)
 
 
 @dataclass(frozen=True, eq=False)

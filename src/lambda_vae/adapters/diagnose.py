@@ -15,6 +15,7 @@ from lambda_vae.adapters.batches import ForeignBatches
 from lambda_vae.adapters.behind import device_of
 from lambda_vae.adapters.conditions import first_parameter
 from lambda_vae.adapters.equalized_normal import EqualizedNormal
+from lambda_vae.adapters.failures import told
 from lambda_vae.adapters.first_look import looked_at
 from lambda_vae.adapters.foreign import Encode, ForeignVAE, LogLikelihood
 from lambda_vae.adapters.host import brought_together
@@ -134,7 +135,8 @@ def _diagnose_foreign(
         host = brought_together(encode, log_likelihood, batches)
         encode, log_likelihood, batches = host.encode, host.log_likelihood, host.batches
         first = next(iter(batches))
-        vae = looked_at(encode, log_likelihood, first, dim, takes=takes)
+        with told(encode, batches):
+            vae = looked_at(encode, log_likelihood, first, dim, takes=takes, single=batches.single)
         if exponent is None and equalizer is None:
             _require_plain(vae, first)
         del first  # no batch is held while others are looked at

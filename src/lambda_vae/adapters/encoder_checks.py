@@ -11,19 +11,22 @@ from lambda_vae.adapters.posteriors import GaussianAnswer, finite_posterior, pos
 from lambda_vae.adapters.tensors import two_tensors
 from lambda_vae.errors import InputError
 
-__all__ = ["checked_posterior", "independent_of_company"]
+__all__ = ["answers", "checked_posterior", "independent_of_company"]
 
 #: Of the spread of the first tensor, what a second one may be away from it and still be a copy with losses.
 _COPY = 0.5
 
 
-def checked_posterior(encode: Callable[[Tensor], object], x: Tensor, takes: str | None) -> GaussianAnswer:
+def checked_posterior(
+    encode: Callable[[Tensor], object], x: Tensor, takes: str | None, *, entire: bool = False
+) -> GaussianAnswer:
     """Return q(z|x) of the first batch, after every check that needs no likelihood.
 
     Args:
         encode: x -> mu and a second tensor, or a Gaussian.
         x: The first batch.
         takes: What the second tensor is; None is "logvar", and looked at more closely.
+        entire: Whether encode answers this batch as a whole alone.
 
     Raises:
         InputError: A mistake was found.
@@ -39,7 +42,7 @@ def checked_posterior(encode: Callable[[Tensor], object], x: Tensor, takes: str 
             f"encode gives two answers for the same batch, {apart:.2g} apart; return mu instead of a sample, and call "
             "model.eval() before, if it has dropout"
         )
-    if len(x) > 1:
+    if len(x) > 1 and not entire:
         half = len(x) // 2
         alone = posterior(encode(x[:half]), x[:half], takes)
         independent_of_company("encode", torch.cat([part[:half] for part in _parts(q)]), torch.cat(_parts(alone)))
@@ -48,6 +51,22 @@ def checked_posterior(encode: Callable[[Tensor], object], x: Tensor, takes: str 
         if takes is None:
             _check_wide(q.mu, q.logvar)
     return q
+
+
+def answers(encode: Callable[[Tensor], object], x: Tensor) -> bool:
+    """Return whether an encoder answers these examples at all.
+
+    Args:
+        encode: x -> mu and a second tensor, or a Gaussian.
+        x: Examples; none are answered.
+    """
+    try:
+        encode(x)
+    except InputError:
+        return True
+    except Exception:
+        return not len(x)
+    return True
 
 
 def _parts(q: GaussianAnswer) -> list[Tensor]:

@@ -9,9 +9,9 @@ from torch.distributions import Distribution
 
 from lambda_vae.adapters.answers import finite_densities, log_densities
 from lambda_vae.adapters.conditions import Leading
-from lambda_vae.adapters.encoder_checks import checked_posterior, independent_of_company
+from lambda_vae.adapters.encoder_checks import answers, checked_posterior, independent_of_company
 from lambda_vae.adapters.foreign import Encode, ForeignVAE, LogLikelihood
-from lambda_vae.adapters.known import known_likelihood
+from lambda_vae.adapters.known import helper_of, known_likelihood
 from lambda_vae.adapters.latents import Axis, Latents
 from lambda_vae.adapters.modes import require_eval
 from lambda_vae.adapters.posteriors import GaussianAnswer
@@ -27,8 +27,21 @@ __all__ = ["looked_at"]
 _FEW = 64
 
 
+#: Of a graph's encoder.
+_ENTIRE = (
+    "encode answers its one batch as a whole alone, as a graph's does, so whether its examples depend on one another "
+    "was not looked at; standard errors take them for independent."
+)
+
+
 def looked_at(
-    encode: Encode, log_likelihood: LogLikelihood, batch: Tensor | Examples, dim: Axis, *, takes: str | None = None
+    encode: Encode,
+    log_likelihood: LogLikelihood,
+    batch: Tensor | Examples,
+    dim: Axis,
+    *,
+    takes: str | None = None,
+    single: bool = False,
 ) -> ForeignVAE:
     """Return the model as the estimators need it, after every check that one batch allows.
 
@@ -40,6 +53,7 @@ def looked_at(
         batch: The first one; of `Examples`, both callables take the conditions last.
         dim: What a dimension is.
         takes: What encode's second tensor is; None is "logvar", and looked at more closely.
+        single: Whether it is the only batch, which an encoder may need whole.
 
     Raises:
         InputError: A mistake was found; one sentence with its cause and the line to change.
@@ -47,24 +61,26 @@ def looked_at(
     with torch.no_grad(), torch.random.fork_rng():
         x, leading_encode = _leading(encode, batch)
         require_eval("encode", encode, lambda: leading_encode(x))
-        q = checked_posterior(leading_encode, x, takes)
+        entire = single and not answers(leading_encode, x[: len(x) // 2])
+        q = checked_posterior(leading_encode, x, takes, entire=entire)
         mu = q.mu
         latents = Latents.of(tuple(mu.shape[1:]), dim)
 
         def conditional_log_p(x: Tensor, z: Tensor, *conditions: object) -> Tensor:
             return log_densities(log_likelihood(x, z.to(mu.dtype), *conditions), x)
 
-        _, log_p = _leading(conditional_log_p, batch[:_FEW])
+        head = batch[:_FEW]
+        _, log_p = _leading(conditional_log_p, head)
         few, codes = x[:_FEW], mu[:_FEW]
         require_eval("log_likelihood", log_likelihood, lambda: log_p(few, codes))
         _check_likelihood(log_p, few, codes)
-        helper = log_likelihood if isinstance(batch, Tensor) else log_p
-        known = known_likelihood(helper, log_p, few, codes, latents)
+        conditions = head.conditions if isinstance(head, Examples) else None
+        known = known_likelihood(log_likelihood, log_p, few, codes, latents, conditions)
         if known is None:
             _check_sign(log_p, few, codes)
             known = Recovered(None, None)
-        if isinstance(batch, Examples):
-            known = Recovered(None, None, notes=known.notes)  # its decoder knows no conditions but those of these few
+        if conditions is not None and helper_of(log_likelihood) is None:
+            known = Recovered(None, None, notes=known.notes)  # read off with the conditions of these few
         notes = _notes_on_sigma(log_p, leading_encode, x, q, takes)
     return ForeignVAE(
         encode,
@@ -75,7 +91,7 @@ def looked_at(
         likelihood=known.likelihood,
         takes=takes,
         correlated=q.factor is not None,
-        notes=(*known.notes, *notes),
+        notes=(*known.notes, *notes, *([_ENTIRE] if entire else [])),
     )
 
 

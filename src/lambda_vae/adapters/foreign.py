@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -62,7 +63,7 @@ class ForeignVAE:
         encoder: x -> q(z|x).
         log_likelihood: (x, z) -> log p(x|z).
         latents: The shape of its code.
-        decoder: z [N, D * sites] -> theta, where it could be read off the log-likelihood.
+        decoder: z [N, D * sites] -> theta, where it is known; conditions come behind z.
         likelihood: theta -> p(x|z), likewise.
         sampling: sigma -> the std that z is sampled with.
         takes: What encode's second tensor is.
@@ -75,7 +76,7 @@ class ForeignVAE:
     log_likelihood: LogLikelihood
     latents: Latents
     device: torch.device
-    decoder: Callable[[Tensor], Tensor]
+    decoder: Callable[..., Tensor]
     likelihood: Callable[[Tensor], Observation] | None = None
     sampling: Sampling = field(default_factory=Equalized)
     takes: str | None = None
@@ -89,7 +90,10 @@ class ForeignVAE:
         Args:
             conditions: As `Examples` has them.
         """
-        return replace(self, conditions=(conditions,))
+        return replace(self, conditions=(conditions,), decoder=partial(self._decoder_given, conditions))
+
+    def _decoder_given(self, conditions: object, rows: Tensor) -> Tensor:
+        return self.decoder(rows, conditions)
 
     @property
     def latent_dim(self) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from lambda_vae.adapters.conditions import Asked
 from lambda_vae.adapters.latents import Latents
 from lambda_vae.adapters.likelihoods import DecoderLikelihood
 from lambda_vae.adapters.likelihoods.suspicions import Given, suspicions
@@ -12,7 +13,17 @@ from lambda_vae.adapters.recovered.probe import means_over
 from lambda_vae.distributions.likelihood import Independent
 from lambda_vae.errors import InputError
 
-__all__ = ["known_likelihood"]
+__all__ = ["helper_of", "known_likelihood"]
+
+
+def helper_of(log_likelihood: Callable[..., Tensor]) -> DecoderLikelihood | None:
+    """Return the helper that a log-likelihood is, or None: it is known with any conditions, not with these few alone.
+
+    Args:
+        log_likelihood: What the user gave, with or without what it wants of a batch.
+    """
+    function = log_likelihood.function if isinstance(log_likelihood, Asked) else log_likelihood
+    return function if isinstance(function, DecoderLikelihood) else None
 
 
 def known_likelihood(
@@ -21,6 +32,7 @@ def known_likelihood(
     x: Tensor,
     z: Tensor,
     latents: Latents,
+    conditions: object = None,
 ) -> Recovered | None:
     """Return the decoder and the law behind a log-likelihood, or None where nothing is known of it.
 
@@ -30,12 +42,15 @@ def known_likelihood(
         x: Examples.
         z: Their codes, as the callable takes them.
         latents: Rows to codes, and back.
+        conditions: Of these examples; the decoder of what comes back then takes such behind its rows.
 
     Raises:
         InputError: Its numbers show a mistake that would make the report wrong.
     """
-    if isinstance(log_likelihood, DecoderLikelihood):
-        return _of_helper(log_likelihood, x, z, latents)
+    helper = helper_of(log_likelihood)
+    if helper is not None:
+        asked = log_likelihood if isinstance(log_likelihood, Asked) else None
+        return _of_helper(helper, x, z, latents, asked, conditions)
     law = recovered_law(log_p, x, z, latents.latent)
     if law is None:
         return None
@@ -68,9 +83,17 @@ def _require_sum(law: Recovered, x: Tensor) -> None:
     )
 
 
-def _of_helper(helper: DecoderLikelihood, x: Tensor, z: Tensor, latents: Latents) -> Recovered:
+def _of_helper(
+    helper: DecoderLikelihood,
+    x: Tensor,
+    z: Tensor,
+    latents: Latents,
+    asked: Asked | None = None,
+    conditions: object = None,
+) -> Recovered:
     notes: tuple[str, ...] = helper.notes(x)
-    for part, own, given in helper.parts(x, z):
+    beside = () if asked is None else asked.by_place(conditions)
+    for part, own, given in helper.parts(x, z, *beside):
         if part.mean_like_x:
             p_x = part.observation(part.parameters(own, *given))
             answer = part.decode(*given)
@@ -83,9 +106,9 @@ def _of_helper(helper: DecoderLikelihood, x: Tensor, z: Tensor, latents: Latents
             if isinstance(p_x, Independent):
                 notes += suspicions(Given("decode", part.family, own, p_x.mean, shape))
 
-    def decoder(rows: Tensor) -> Tensor:
+    def decoder(rows: Tensor, *conditions: object) -> Tensor:
         latent = latents.latent(rows).to(z.dtype)
         like = x[:1].expand(len(rows), *x.shape[1:])
-        return helper.parameters(like, latent).flatten(1)
+        return helper.parameters(like, latent, *(asked.by_place(*conditions) if asked is not None else ())).flatten(1)
 
-    return Recovered(decoder, helper.unpacked(x, z), 1, helper.family, notes)
+    return Recovered(decoder, helper.unpacked(x, z, *beside), 1, helper.family, notes)

@@ -13,12 +13,17 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from lambda_vae.adapters.containers import Whole, dense, is_named, package_of, whole
 from lambda_vae.errors import InputError
 
-__all__ = ["opened"]
+__all__ = ["Cut", "opened"]
 
 
 @dataclass(frozen=True, eq=False)
-class _Cut:
-    """A data set in one piece, cut into batches."""
+class Cut:
+    """A data set in one piece, cut into batches.
+
+    Args:
+        data: It.
+        batch_size: Examples at a time.
+    """
 
     data: Whole
     batch_size: int
@@ -47,7 +52,7 @@ def opened(data: Any, batch_size: int) -> Iterable[object]:  # noqa: ANN401 - wh
         )
     pieces = whole(data)
     if pieces is not None:
-        return _Cut(pieces, batch_size)
+        return Cut(pieces, batch_size)
     if isinstance(data, IterableDataset):
         raise InputError(
             f"data is a {type(data).__name__}, which may give examples or batches; give "

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lambda_vae.diagnostics.measurable import Measurable
 
-__all__ = ["Conditional", "Examples", "conditioned", "taken"]
+__all__ = ["Conditional", "Examples", "conditioned", "taken", "x_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +62,15 @@ def conditioned(vae: Measurable, batch: Tensor | Examples) -> tuple[Measurable, 
         return vae, batch
     assert isinstance(vae, Conditional)
     return vae.given(batch.conditions), batch.x
+
+
+def x_of(batch: Tensor | Examples) -> Tensor:
+    """Return the data of a batch.
+
+    Args:
+        batch: With conditions or without.
+    """
+    return batch if isinstance(batch, Tensor) else batch.x
 
 
 def taken(conditions: object, index: slice | Tensor) -> object:
