@@ -102,6 +102,13 @@ READ = {
         "Bernoulli",
         0.0,
     ),
+    "bernoulli by probability, some of them 1": (
+        lambda x, z: -F.binary_cross_entropy((12 * NET(z)).sigmoid(), x, reduction="none"),
+        BITS,
+        "Bernoulli",
+        0.0,
+    ),
+    "bernoulli of a half": (lambda x, z: bernoulli(x, z) * 0 - math.log(2), BITS, "Bernoulli", 0.0),
     "cross-entropy of grey values": (bernoulli, GREY, "Bernoulli", 0.0),
     "poisson": (poisson, COUNTS, "Poisson", 0.0),
     "poisson_nll_loss": (poisson_loss, COUNTS, "Poisson", -float(torch.lgamma(COUNTS + 1).sum(1).mean())),
@@ -158,7 +165,7 @@ def test_means_are_found(name):
     assert (law.family, law.averaged_over) == (family, FEATURES)
 
 
-@pytest.mark.parametrize("weight", [0.01, 0.5, 2.0, 50.0])
+@pytest.mark.parametrize("weight", [0.1, 0.5, 2.0, 20.0])
 @pytest.mark.parametrize("name", [name for name in READ if READ[name][2] != "Gaussian"])
 def test_weights_are_found(name, weight):
     each, x, family, _ = READ[name]
@@ -176,7 +183,8 @@ def test_of_examples_that_are_alike_no_weight_is_claimed(name):
         return each(x, Z[:1].expand(len(x), -1)).sum(1)
 
     assert read(alike, x).family == family
-    assert read(lambda x, z: 2.0 * alike(x, z), x) is None
+    assert read(lambda x, z: 2.345 * alike(x, z), x) is None
+    assert read(lambda x, z: 2.0 * alike(x, z), x).averaged_over == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("name", ["gaussian", "bernoulli", "poisson", "squared error"])
@@ -186,10 +194,24 @@ def test_means_over_some_axes_are_found(name):
     assert (law.family, law.averaged_over) == (family, 12)
 
 
-def test_a_mean_absolute_error_is_found_and_a_laplace_of_that_scale_is_not():
+def laplace(x, z, scale=0.5):
+    return td.Laplace(NET(z), scale).log_prob(x)
+
+
+@pytest.mark.parametrize("scale", [0.01, 0.5, 1.0, float(FEATURES), torch.linspace(0.2, 3.0, FEATURES)])
+def test_a_laplace_is_told_by_what_it_is_far_out(scale):
+    law = read(lambda x, z: laplace(x, z, scale).sum(1), REAL)
+    assert (law.family, law.averaged_over, law.decoder, law.notes) == ("Laplace", 1, None, ())
+    assert read(lambda x, z: laplace(x, z, scale).mean(1), REAL).averaged_over == FEATURES
+
+
+def test_absolute_errors_have_no_constant():
     law = read(lambda x, z: -F.l1_loss(NET(z), x, reduction="none").mean(1), REAL)
-    assert (law.family, law.averaged_over, law.decoder) == ("Laplace", FEATURES, None)
-    assert read(lambda x, z: td.Laplace(NET(z), float(FEATURES)).log_prob(x).sum(1), REAL) is None
+    assert (law.family, law.averaged_over) == ("Laplace", FEATURES)
+    law = read(lambda x, z: -3 * F.l1_loss(NET(z), x, reduction="none").sum(1), REAL)
+    assert law.averaged_over == 1
+    assert f"{FEATURES * math.log(1.5):.4g} nats too high" in law.notes[0]
+    assert "laplace(decode, scale=0.333)" in law.notes[0]
 
 
 TABLE = torch.cat((REAL[:, :5], torch.randint(0, 4, (32, 1), generator=DRAW).float()), 1)
@@ -203,7 +225,10 @@ def only_these(x, z):
 
 
 ALONE = {
-    "laplace": (lambda x, z: td.Laplace(NET(z), 0.5).log_prob(x).sum(1), REAL),
+    "a laplace of some columns": (
+        lambda x, z: td.Laplace(NET(z)[:, :5], 0.5).log_prob(x[:, :5]).sum(1) + EMBED(x[:, 5].long()).sum(1),
+        TABLE,
+    ),
     "student": (lambda x, z: td.StudentT(4.0, NET(z)).log_prob(x).sum(1), REAL),
     "a full covariance": (
         lambda x, z: td.MultivariateNormal(NET(z), 0.3 * torch.eye(FEATURES) + 0.2).log_prob(x),
@@ -242,6 +267,8 @@ def test_a_noise_that_hangs_on_z_is_read_for_its_scale_alone():
     assert read(lambda x, z: each(x, z).sum(1), REAL).averaged_over == 1
     assert read(lambda x, z: each(x, z).mean(1), REAL).averaged_over == FEATURES
     assert read(lambda x, z: each(x, z).sum(1), REAL).decoder is None
+    for weight in (0.1, 2.0):
+        assert read(lambda x, z, w=weight: w * each(x, z).sum(1), REAL).averaged_over == pytest.approx(1 / weight)
 
 
 @pytest.mark.parametrize(("features", "ones"), [(50, 5), (200, 5), (1000, 80), (1656, 85), (20000, 50)])

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from jaxtyping import Shaped
 from torch import Tensor
 
-from lambda_vae.adapters.recovered.absolute import mean_absolute
+from lambda_vae.adapters.recovered.absolute import absolute
 from lambda_vae.adapters.recovered.factorials import counts
 from lambda_vae.adapters.recovered.linear import linear
 from lambda_vae.adapters.recovered.probe import Probe, Recovered
@@ -49,6 +49,8 @@ def recovered_law(
         probe = Probe.of(log_likelihood, x, z, as_latent)
         if probe is None:
             return None
-        return linear(probe) if probe.linear else counts(probe) or quadratic(probe) or mean_absolute(probe)
+        if probe.linear:
+            return linear(probe)
+        return counts(probe) or quadratic(probe) or absolute(probe) if probe.finite else None
     except Exception:
         return None

@@ -27,18 +27,20 @@ def linear(probe: Probe) -> Recovered | None:
     Args:
         probe: Of a value that is linear in x.
     """
-    products = (probe.rows * probe.slope).sum(1)
     if float(probe.x.min()) < 0.0:
         return None
     zero = probe.at_zero()
-    if not close(probe.value, zero + products, zero.abs() + (probe.rows * probe.slope).abs().sum(1)):
-        return None
-    if bool((zero == 0.0).all()):
+    if bool((zero == 0.0).all()) and probe.finite:
         return _multinomial(probe)
     bits = float(probe.x.max()) <= 1.0
     for family in _AT_ZERO if bits else ["Poisson"]:
         for count in [*probe.divisors, *_weights(probe, zero, family)]:
-            if not _same(count * zero, _AT_ZERO[family](count * probe.slope), probe.slope.shape[1]):
+            theta = probe.scaled(count)
+            products = probe.rows * theta
+            summed = (count * zero).abs() + products.abs().sum(1)
+            if not _same(count * zero, _AT_ZERO[family](theta), probe.slope.shape[1]):
+                continue
+            if not close(count * probe.value, count * zero + products.sum(1), summed):
                 continue
             if family == "Bernoulli":
                 return read(probe, family, Bernoulli, count)
@@ -54,10 +56,15 @@ def _same(found: Tensor, expected: Tensor, features: int) -> bool:
 
 
 def _weights(probe: Probe, zero: Tensor, family: str) -> Iterator[float]:
-    """What the value may have been divided by, if it is a multiple of the law; examples that are alike do not tell."""
-    for count in _roots(lambda c: float((c * zero - _AT_ZERO[family](c * probe.slope)).mean())):
-        if float((count * zero).std()) > 1e-2 * float((count * zero).abs().mean()):
+    """What the value may have been divided by, if it is a multiple of the law; alike examples tell round ones alone."""
+    differ = float(zero.std()) > 1e-2 * float(zero.abs().mean())
+    for count in _roots(lambda c: float((c * zero - _AT_ZERO[family](probe.scaled(c))).mean())):
+        if differ or _round(count):
             yield count
+
+
+def _round(count: float) -> bool:
+    return any(abs(one - round(one)) < 1e-5 * one and 2 <= round(one) <= 20 for one in (count, 1.0 / count))
 
 
 def _roots(function: Callable[[float], float]) -> list[float]:
@@ -80,6 +87,9 @@ def _multinomial(probe: Probe) -> Recovered | None:
     shape = tuple(probe.x.shape[1:])
     groupings: list[tuple[tuple[int, ...] | None, int]] = [(None, 0)]
     groupings += [(shape, dim) for dim in range(len(shape)) if shape[dim] > 1 and len(shape) > 1]
+    products = probe.rows * probe.slope
+    if not close(probe.value, products.sum(1), products.abs().sum(1)):
+        return None
     slopes = [probe.slope if group is None else probe.slope.reshape(-1, *group) for group, _ in groupings]
     for weighted in (False, True):
         for (group, dim), slope in zip(groupings, slopes, strict=True):
@@ -94,10 +104,10 @@ def _multinomial(probe: Probe) -> Recovered | None:
 
 
 def _totals(slope: Tensor, dim: int) -> list[float]:
-    """Multiples of the slope whose exponentials sum to 1; those of examples that are alike say nothing."""
-    if float(slope.std(0).mean()) < 1e-2 * float(slope.abs().mean()):
-        return []
-    return _roots(lambda c: float(torch.logsumexp(c * slope, dim).mean()))
+    """Multiples of the slope whose exponentials sum to 1; of examples that are alike round ones alone."""
+    differ = float(slope.std(0).mean()) > 1e-2 * float(slope.abs().mean())
+    roots = _roots(lambda c: float(torch.logsumexp(c * slope, dim).mean()))
+    return [count for count in roots if differ or _round(count)]
 
 
 def multinomials(

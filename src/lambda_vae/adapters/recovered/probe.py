@@ -19,6 +19,9 @@ _TOLERANCE = 2e-5
 #: Axes beyond these are not averaged over.
 _AXES = 5
 
+#: Logits of a probability of 0 or 1 in torch's cross-entropy.
+_FARTHEST = 100.0
+
 #: Rounding of numbers near 0, nats.
 _ROUNDING = 1e-3
 
@@ -74,7 +77,7 @@ class Probe:
         z: Tensor,
         as_latent: Callable[[Tensor], Tensor],
     ) -> "Probe | None":
-        """Return it, or None where the gradient is 0 or not finite.
+        """Return it, or None where there is no gradient.
 
         Args:
             function: (x, z) -> log p(x|z).
@@ -84,8 +87,8 @@ class Probe:
         """
         value, slope = slope_of(function, x, z)
         elsewhere = slope_of(function, x.roll(1, 0), z)[1]
-        scale = float(slope.abs().mean())
-        if not math.isfinite(scale) or scale == 0.0 or not bool(torch.isfinite(elsewhere).all()):
+        bits = bool(((x >= 0) & (x <= 1)).all())  # whose logits may be 0
+        if bool(torch.isnan(slope + elsewhere.sign()).any()) or not (bits or bool((slope != 0.0).any())):
             return None
         return cls(function, x, z, as_latent, value, slope, elsewhere)
 
@@ -97,7 +100,21 @@ class Probe:
     @property
     def linear(self) -> bool:
         """Whether the slope is the same at both x."""
-        return float((self.slope - self.elsewhere).abs().mean()) < 1e-3 * float(self.slope.abs().mean())
+        here, there = _finite(self.slope), _finite(self.elsewhere)
+        return float((here - there).abs().mean()) <= 1e-3 * float(here.abs().mean())
+
+    @property
+    def finite(self) -> bool:
+        """Whether the slope is, as it is not where a probability is 0 or 1."""
+        return bool(torch.isfinite(self.slope).all() and torch.isfinite(self.elsewhere).all())
+
+    def scaled(self, count: float) -> Float[Tensor, "B F"]:
+        """Return the slope of `count` times the value, that of a certain feature as far as torch's losses go.
+
+        Args:
+            count: What the value may have been divided by.
+        """
+        return torch.where(torch.isinf(self.slope), _finite(self.slope), count * self.slope)
 
     @property
     def divisors(self) -> list[int]:
@@ -115,7 +132,12 @@ class Probe:
             rows: The codes.
         """
         at = self.x[:1].expand(len(rows), *self.x.shape[1:])
-        return at.flatten(1), slope_of(self.function, at, self.as_latent(rows))[1].to(self.x.dtype)
+        slope = _finite(slope_of(self.function, at, self.as_latent(rows))[1])
+        return at.flatten(1), slope.to(self.x.dtype)
+
+
+def _finite(slope: Tensor) -> Tensor:
+    return slope.nan_to_num(posinf=_FARTHEST, neginf=-_FARTHEST)
 
 
 def means_over(x: Tensor) -> set[int]:

@@ -32,7 +32,7 @@ def quadratic(probe: Probe) -> Recovered | None:
     if count is None:
         lost = _normaliser(curvature) - (probe.value - squares)
         if not close(lost, lost.mean().expand_as(lost), probe.value.abs() + squares.abs() + lost.abs()):
-            return None
+            return _weighted(probe, squares, curvature)
         count, notes = 1, _note(lost, curvature)
     precision = curvature.mean(0)
     if float((curvature - precision).abs().max()) > 1e-2 * float(precision.min()):
@@ -62,13 +62,25 @@ def _normaliser(curvature: Float[Tensor, "B F"]) -> Float[Tensor, " B"]:
     return 0.5 * (curvature.log() - math.log(2.0 * math.pi)).sum(1)
 
 
+def _fits(probe: Probe, count: float, squares: Float[Tensor, " B"], curvature: Float[Tensor, "B F"]) -> bool:
+    normaliser = _normaliser(curvature)
+    expected = count * squares + normaliser + 0.5 * curvature.shape[1] * math.log(count)
+    return close(count * probe.value, expected, count * squares.abs() + normaliser.abs())
+
+
+def _weighted(probe: Probe, squares: Float[Tensor, " B"], curvature: Float[Tensor, "B F"]) -> Recovered | None:
+    """A multiple of Gaussians of different noise, whose normalisers tell by how much they differ which one."""
+    spread, normaliser = probe.value - squares, _normaliser(curvature)
+    apart = spread - spread.mean()
+    count = float((apart * normaliser).sum() / apart.square().sum().clamp(min=1e-30))
+    known = count > 0.0 and math.isfinite(count) and _fits(probe, count, squares, curvature)
+    return Recovered(None, None, count, "Gaussian") if known else None
+
+
 def _count(probe: Probe, squares: Float[Tensor, " B"], curvature: Float[Tensor, "B F"]) -> int | None:
     """What the value was divided by; None for a Gaussian without its constants."""
-    features = curvature.shape[1]
     for count in probe.divisors:
-        expected = count * squares + _normaliser(curvature) + 0.5 * features * math.log(count)
-        summed = count * squares.abs() + _normaliser(curvature).abs()
-        if close(count * probe.value, expected, summed):
+        if _fits(probe, count, squares, curvature):
             return count
     if close(probe.value, squares, squares.abs()):
         weight = float(curvature.mean())
