@@ -13,6 +13,7 @@ import pyro
 from adapters.hosts.pyro_digits import built, digits, trained
 from pyro import distributions as dist
 from pyro import poutine
+from pyro.infer import TraceMeanField_ELBO
 
 from lambda_vae.adapters.hosts import pyro as adapter
 from lambda_vae.adapters.hosts.pyro import diagnose_pyro
@@ -119,3 +120,50 @@ def test_what_cannot_be_diagnosed_is_refused():
         diagnose_pyro(vae.train().model, vae.guide, x)
     with pytest.raises(InputError, match="the guide's 'latent' is a LogNormal"):
         diagnose_pyro(vae.eval().model, lambda x: pyro.sample("latent", dist.LogNormal(x, 1.0)), x)
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.25, 3.0])
+@pytest.mark.parametrize("both", [True, False], ids=["guide and model", "guide alone"])
+def test_causes_are_judged_by_what_pyros_own_elbo_weighs_the_kl(weight, both, monkeypatch):
+    w = torch.tensor([[1.0, 0.5, -1.0], [0.2, 1.0, 0.3]])
+
+    def model(x):
+        with pyro.plate("data", len(x), subsample_size=len(x)):
+            with poutine.scale(scale=weight if both else 1.0):
+                z = pyro.sample("latent", dist.Normal(torch.zeros(2), 1.0).to_event(1))
+            pyro.sample("obs", dist.Normal(z @ w, 0.5).to_event(1), obs=x)
+
+    def guide(x):
+        with pyro.plate("data", len(x), subsample_size=len(x)), poutine.scale(scale=weight):
+            pyro.sample("latent", dist.Normal(0.5 * x @ w.T, 0.3).to_event(1))
+
+    x = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
+    told = []
+
+    def spied(*given, **options):
+        told.append(options["kl_weight"])
+        return diagnose(*given, **options)
+
+    monkeypatch.setattr(adapter, "diagnose", spied)
+    report = diagnose_pyro(model, guide, x, iw_samples=64)
+    torch.manual_seed(0)
+    elbo = TraceMeanField_ELBO(num_particles=200).loss(model, guide, x) / len(x)
+    assert told == [pytest.approx(weight)]
+    expected = report.reconstruction + weight * float(report.kl.sum())
+    assert elbo == pytest.approx(expected, rel=1e-2)
+
+
+def test_the_noise_of_a_normal_is_read_off_the_model():
+    def model(x):
+        with pyro.plate("data", len(x)):
+            z = pyro.sample("latent", dist.Normal(torch.zeros(2), 1.0).to_event(1))
+            pyro.sample("obs", dist.Normal(0.0 * z.sum(-1, keepdim=True), 2.0).expand([len(x), 4]).to_event(1), obs=x)
+
+    def guide(x):
+        with pyro.plate("data", len(x)):
+            pyro.sample("latent", dist.Normal(torch.zeros(len(x), 2), 1.0).to_event(1))
+
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(500, 1, generator=generator) * torch.ones(4) * 0.7 + 0.1 * torch.randn(500, 4, generator=generator)
+    report = diagnose_pyro(model, guide, x, iw_samples=2)  # the strongest direction has std 1.4, below the noise of 2
+    assert report.causes[0] == "decoder noise"

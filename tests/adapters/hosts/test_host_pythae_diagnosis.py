@@ -10,10 +10,12 @@ from lambda_vae.errors import InputError
 
 pytest.importorskip("pythae")
 
-from adapters.hosts.pythae_digits import SAFE, built, dataset, planted_model
+from adapters.hosts.pythae_digits import SAFE, SHAPE, built, dataset, planted_model
 from pythae import models
 from pythae.data.datasets import DatasetOutput, collate_dataset_output
 
+from lambda_vae.adapters import diagnose
+from lambda_vae.adapters.hosts import pythae as adapter
 from lambda_vae.adapters.hosts.pythae import diagnose_pythae, equalize_pythae
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -55,6 +57,10 @@ def test_data_are_a_tensor_a_dataset_or_a_loader(digits):
     assert bounds[0] == bounds[1] == bounds[2]
     with pytest.raises(InputError, match="gone through only once"):
         diagnose_pythae(model, iter(loader))
+    in_train_mode = diagnose_pythae(model.train(), data, iw_samples=1, batch_size=25)
+    assert in_train_mode.nll_bound == bounds[0]  # nothing in it asks for its mode
+    model.encoder.layers.append(torch.nn.Sequential(torch.nn.Dropout(0.5)))
+    model.encoder.depth += 1
     with pytest.raises(InputError, match=r"in train mode.*model\.eval\(\)"):
         diagnose_pythae(model.train(), data)
 
@@ -66,3 +72,42 @@ def test_of_an_equalized_model_the_noise_it_was_trained_with_is_measured(digits)
     assert bool((report.exponent == 3).all())
     assert report.excess_kl > 0
     assert diagnose_pythae(model, digits[:100], iw_samples=1, equalizer=None).excess_kl == 0
+
+
+WEIGHTS = {
+    "VAE": ({}, 1.0),
+    "BetaVAE": ({"beta": 0.25}, 0.25),
+    "INFOVAE_MMD": ({"alpha": 0.4}, 0.6),
+    "FactorVAE": ({}, 1.0),
+    "BetaTCVAE": ({"alpha": 2.0, "beta": 2.0, "gamma": 2.0}, 2.0),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_causes_are_judged_by_the_kl_weight_of_the_models_config(name, digits, monkeypatch):
+    config, weight = WEIGHTS[name]
+    kind = getattr(models, name)
+    model = kind(getattr(models, f"{name}_Config" if "INFO" in name else f"{name}Config")(SHAPE, 4, **config)).eval()
+    told = []
+
+    def spied(*given, **options):
+        told.append(options.get("kl_weight"))
+        return diagnose(*given, **options)
+
+    monkeypatch.setattr(adapter, "diagnose", spied)
+    diagnose_pythae(model, digits[:50], iw_samples=1)
+    diagnose_pythae(model, digits[:50], iw_samples=1, kl_weight=0.7)
+    diagnose_pythae(model, digits[:50], iw_samples=1, history={"kl_weight": [0.1]})
+    assert told == [pytest.approx(weight), 0.7, None]
+
+
+def test_the_noise_of_mse_on_pixels_is_the_cause_and_the_noise_that_would_do_is_named(digits):
+    x = digits.flatten(1)
+    model = built(reconstruction_loss="mse").eval()
+    with torch.no_grad():
+        model.encoder.embedding.weight.zero_(), model.encoder.embedding.bias.zero_()
+        model.encoder.log_var.weight.zero_(), model.encoder.log_var.bias.zero_()
+    report = diagnose_pythae(model, digits[:1000] * 0.5, iw_samples=1)
+    assert report.causes == ["decoder noise"] * 4
+    strongest = torch.linalg.eigvalsh(torch.cov(0.5 * x[:1000].T)).max()
+    assert float(strongest) < 1.0  # the variance that half a squared error assumes

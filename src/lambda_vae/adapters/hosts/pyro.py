@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from lambda_vae.adapters.batches import ForeignBatches
 from lambda_vae.adapters.behind import device_of
 from lambda_vae.adapters.diagnose import diagnose
 from lambda_vae.adapters.equalized_normal import EqualizedNormal as TorchEqualizedNormal
@@ -221,7 +222,9 @@ def diagnose_pyro(
     """Return the report on a Pyro model and its guide, each called with a batch x.
 
     mu and sigma are those of the guide's site; log p(x|z) is the sum over all observed sites of the model conditioned
-    on z, masks kept, and scales (of `poutine.scale` or subsampling), which weigh an objective, left out.
+    on z, masks kept, and scales (of `poutine.scale` or subsampling), which weigh an objective, left out. Causes are
+    judged by what these scales make the KL weigh, the guide's over that of what is observed, as TraceMeanField_ELBO
+    does.
 
     Args:
         model: x -> ..., with plates as long as the batch.
@@ -241,7 +244,31 @@ def diagnose_pyro(
     def log_likelihood(x: Tensor, z: Tensor) -> Tensor:
         return _observed(_traced(poutine.condition(model, {site: z}), x), site)
 
+    if options.get("history") is None and options.get("kl_weight") is None:
+        options["kl_weight"] = _kl_weight(model, guide, site, _first(data, options, device_of(guide, model)))
     return diagnose(encode, log_likelihood, data, **options)
+
+
+def _first(data: object, options: dict[str, Any], device: torch.device) -> Tensor:
+    with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
+        x = next(iter(ForeignBatches(data, options.get("batch_size", 500), device)))
+    assert isinstance(x, Tensor)
+    return x
+
+
+def _kl_weight(model: Callable[..., Any], guide: Callable[..., Any], site: str, x: Tensor) -> float | None:
+    """The guide's scale over that of what is observed; None where there is no single one."""
+    with torch.random.fork_rng(), torch.no_grad():
+        ours = _traced(guide, x)
+        q = _site(ours, site, "guide")
+        _normal(q["fn"], f"the guide's {site!r}")
+        theirs = _traced(poutine.condition(model, {site: q["value"]}), x)
+    observed = [theirs.nodes[name]["scale"] for name in theirs.observation_nodes if name != site]
+    scales = [torch.as_tensor(one, dtype=torch.float64) for one in (q["scale"], *observed)]
+    if len(scales) < 2 or any(one.numel() != 1 for one in scales):
+        return None
+    weights = {round(float(scales[0] / one), 12) for one in scales[1:]}
+    return weights.pop() if len(weights) == 1 else None
 
 
 def _traced(function: Callable[..., Any], x: Tensor) -> Trace:

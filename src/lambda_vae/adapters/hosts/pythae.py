@@ -83,7 +83,8 @@ def diagnose_pythae(model: Any, data: object, **options: Any) -> CollapseReport:
     output as probabilities; "mse", half a summed squared error and so a Gaussian of variance 1, whose constant
     F/2 ln 2 pi (which the loss leaves out, and `get_nll` does not) is counted. MSSSIM_VAE and VAEGAN are trained on
     neither; they are measured with the law of their `reconstruction_loss`, as by their `get_nll`, and the report says
-    so. Of an equalized model the noise it was trained with is measured; `equalizer=None` measures sigma.
+    so. Of an equalized model the noise it was trained with is measured; `equalizer=None` measures sigma. Causes are
+    judged by the KL weight that the model's config names, where it names one and no history is given.
 
     Args:
         model: In eval mode, with a Gaussian q and the prior N(0, I).
@@ -109,6 +110,8 @@ def diagnose_pythae(model: Any, data: object, **options: Any) -> CollapseReport:
 
     log_likelihood = bernoulli(decode) if model.model_config.reconstruction_loss == "bce" else gaussian(decode, std=1.0)
     options.setdefault("equalizer", getattr(model, "equalizer", None))
+    if options.get("history") is None:
+        options.setdefault("kl_weight", _judged_by(model))
     if isinstance(data, Dataset):
         data = DataLoader(data, batch_size=options.get("batch_size", 500), collate_fn=collate_dataset_output)
     report = diagnose(encode, log_likelihood, _Loaded(data) if isinstance(data, DataLoader) else data, **options)
@@ -322,6 +325,17 @@ def _kl_weight(model: Any, monitor: CollapseMonitor, epoch: int) -> float:  # no
         return weight
     kl = float(monitor.readings[-1].kl.sum()) if monitor.readings else 0.0
     return weight if kl > model.C * min(epoch / (model.warmup_epoch + 1), 1.0) else 0.0
+
+
+def _judged_by(model: Any) -> float | None:  # noqa: ANN401 - pythae's
+    """The KL weight of the model's loss against a likelihood; None where it has no single one."""
+    kind = type(model)
+    if kind is models.BetaTCVAE:  # alpha, beta and gamma weigh three parts of the KL
+        parts = {float(model.alpha), float(model.beta), float(model.gamma)}
+        return parts.pop() if len(parts) == 1 else None
+    if kind in _NO_LIKELIHOOD or kind is models.DisentangledBetaVAE:
+        return None
+    return _KL_WEIGHT[kind](model) if kind in _KL_WEIGHT else None
 
 
 def _plain(draw: Any) -> Any:  # noqa: ANN401 - pythae's
