@@ -153,9 +153,10 @@ def _check_precision(log_p: Tensor) -> None:
 
 
 def _rounded(log_p: Tensor, kind: torch.dtype) -> bool:
-    """Whether all of them are numbers of that precision, and use its last digit, as whole numbers would not."""
-    low = log_p.to(kind)
-    return bool((low == log_p).all()) and float((low.view(torch.int16) & 1).float().mean()) > 0.2
+    """Whether all of them are numbers of that precision, and use its last digit or are no whole ones."""
+    low, quarters = log_p.to(kind), 4.0 * log_p
+    to_the_last = float((low.view(torch.int16) & 1).float().mean()) > 0.2
+    return bool((low == log_p).all()) and (to_the_last or bool((quarters != quarters.round()).any()))
 
 
 def _check_sign(log_p: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor) -> None:
