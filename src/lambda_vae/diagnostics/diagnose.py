@@ -41,6 +41,7 @@ from lambda_vae.diagnostics.representation import Accuracy, Codes, knn_accuracy,
 from lambda_vae.diagnostics.residual import residual_signal
 from lambda_vae.diagnostics.states import history_states, states_of, strongest_sites
 from lambda_vae.diagnostics.sweep import Batches, Data, as_found
+from lambda_vae.diagnostics.unseen import bound_on
 from lambda_vae.diagnostics.verdict import verdicts
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
@@ -93,7 +94,7 @@ def diagnose(
         history: `history.json` of the training, which tells causes best.
         test_labels: With `train_x` and `train_labels`, for the accuracy of probes; a row of labels for every row of
             data.
-        train_x: As the model sees it.
+        train_x: As the model sees it; also for the bound on data that it was trained on.
         train_labels: Of `train_x`.
         thresholds: Of the verdicts.
 
@@ -120,6 +121,8 @@ def diagnose(
             thresholds=limits,
             codes=codes,
         )
+        if train_x is not None:
+            report = report.beside_training(bound_on(vae, Batches(train_x, batch_size, vae), lambda_, chance))
         if codes is None:
             return report
         probe, knn = _probe(vae, torch.cat(codes), test_labels, train_x, train_labels, batch_size)

@@ -1,7 +1,7 @@
 """Everything that was measured of one model, as one frozen object and as plain data."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from lambda_vae.diagnostics.likelihood import ImportanceEstimate
 from lambda_vae.diagnostics.moments import Reading
 from lambda_vae.diagnostics.representation import Accuracy
 from lambda_vae.diagnostics.residual import ResidualSignal
+from lambda_vae.diagnostics.unseen import overfit_note
 from lambda_vae.equalization import NEAR_PRIOR_STD
 from lambda_vae.errors import InputError
 
@@ -129,6 +130,7 @@ class CollapseReport:
         linear_probe: Accuracy on labels; None without labels.
         knn: Likewise.
         ablation: What the dimensions in use are worth on these data; None where that was not measured.
+        nll_bound_train: The bound on data that the model was trained on, nats per example; None where none were given.
         judged_from_history: Whether the training's history was there to judge causes from.
         notes: What a reader must know of how this was measured.
         write_page: What `to_html` calls, (record, path) -> path; who makes a report for a user hands it in.
@@ -145,6 +147,7 @@ class CollapseReport:
     knn: Accuracy | None = None
     judged_from_history: bool = False
     ablation: Ablation | None = None
+    nll_bound_train: Reading | None = None
     notes: Sequence[str] = ()
     write_page: Callable[[Mapping[str, Any], Path], Path] | None = None
 
@@ -169,6 +172,15 @@ class CollapseReport:
     decoder_capacity = _Column()
     capacity_lost = _Column()
     bound_gain = _Column()
+
+    def beside_training(self, train: Reading) -> "CollapseReport":
+        """Return the report with the bound on training data, and a note where that differs by more than chance.
+
+        Args:
+            train: nll_bound on the training data.
+        """
+        note = overfit_note(train, self.likelihood["nll_bound"])
+        return replace(self, nll_bound_train=train, notes=(*self.notes, *([note] if note else [])))
 
     @property
     def verdicts(self) -> list[Label]:
@@ -218,6 +230,7 @@ class CollapseReport:
         predicted = d.snr_capacity_predicted
         return {
             **{name: float(reading.value) for name, reading in self.likelihood.items()},
+            "nll_bound_train": None if self.nll_bound_train is None else float(self.nll_bound_train.value),
             "nll_bound_stderr": float(self.likelihood["nll_bound"].stderr),
             **self._importance_record(),
             "active_units": self.active_units,

@@ -39,8 +39,8 @@ nats would have been seen among so many examples.
 **Decoder noise**: its direction has e <= 1 and e <= beta: the likelihood assumes a noise above what the dimension could
 explain. It would live at the noise that fits the data.
 
-**Undetermined**: nothing could be searched and the two sides were never at work together; or no direction was found, but there are
-so few examples for so many features that one worth more than 0.5 nats could hide.
+**Undetermined**: nothing could be searched and the two sides were never at work together; or no direction was found,
+but there are so few examples for so many features that one worth more than 0.5 nats could hide.
 
 The others had something to carry: e > 1. With 1 < e <= beta it is the KL weight, a **gradient imbalance**. With e >
 beta they could live, and training lost them. They are judged at the last epoch of the history (its first, random one

@@ -1,0 +1,73 @@
+"""Whether a model describes the data that it was trained on better than data that it has not seen."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from lambda_vae.diagnostics.examples import Examples, conditioned
+from lambda_vae.diagnostics.likelihood import likelihood_features, likelihood_readings
+from lambda_vae.diagnostics.measurable import Measurable
+from lambda_vae.diagnostics.moments import Reading, moments_of
+from lambda_vae.errors import InputError
+
+__all__ = ["bound_on", "overfit_note"]
+
+#: Examples that are enough to tell the two apart.
+_MOST = 10_000
+
+#: Nats that are worth a word.
+_WORTH = 0.25
+
+
+@torch.no_grad()
+def bound_on(
+    vae: Measurable,
+    batches: Iterable[Shaped[Tensor, "B ..."] | Examples],
+    exponent: Float[Tensor, " D"] | None = None,
+    generator: torch.Generator | None = None,
+) -> Reading:
+    """Return the valid bound from one draw an example, nats per example, on at most 10,000 of them.
+
+    Args:
+        vae: The model, in evaluation mode.
+        batches: The data.
+        exponent: lambda; None for the plain VAE.
+        generator: The source of chance.
+
+    Raises:
+        InputError: Fewer than two examples.
+    """
+    total = None
+    for batch in batches:
+        model, x = conditioned(vae, batch)
+        q = model.encode(x)
+        moments = moments_of(likelihood_features(model, x, q, exponent, 1, generator, importance=False))
+        total = moments if total is None else total + moments
+        if total.count >= _MOST:
+            break
+    if total is None or total.count < 2:
+        raise InputError("the training data hold fewer than 2 examples; leave them out, or give more")
+    return likelihood_readings(total)["nll_bound"]
+
+
+def overfit_note(train: Reading, here: Reading) -> str | None:
+    """Return one sentence where the bounds differ by more than chance, else None.
+
+    Args:
+        train: On the data that the model was trained on.
+        here: On those of the report.
+    """
+    apart = float(here.value) - float(train.value)
+    error = math.hypot(float(here.stderr), float(train.stderr))
+    if not abs(apart) > max(_WORTH, 2.0 * error):
+        return None
+    told = f"nll_bound is {float(train.value):.2f} on the training data and {float(here.value):.2f} on these"
+    if apart > 0.0:
+        return (
+            f"{told}, {apart:.2f} ± {error:.2f} nats worse: a part of what the code says was learnt by heart "
+            "(bound_gain tells of which dimensions)."
+        )
+    return f"{told}, {-apart:.2f} ± {error:.2f} nats better: they are not of one kind, or some of them were trained on."

@@ -1,0 +1,40 @@
+import pytest
+import torch
+from linear_gaussian import draw, linear_vae, loadings
+
+from lambda_vae.diagnostics import diagnose
+from lambda_vae.diagnostics.moments import Reading
+from lambda_vae.diagnostics.unseen import overfit_note
+from lambda_vae.errors import InputError
+
+WEIGHTS = loadings([8.0, 4.0])
+
+
+def reading(value, stderr=0.1):
+    return Reading(torch.tensor(value), torch.tensor(stderr), "nats per example")
+
+
+def test_data_of_one_kind_give_one_bound_and_no_note():
+    vae, x = linear_vae(WEIGHTS).eval(), draw(WEIGHTS, 4000)
+    report = diagnose(vae, x[:2000], train_x=x[2000:], iw_samples=1)
+    assert float(report.nll_bound_train.value) == pytest.approx(report.nll_bound, abs=0.5)
+    assert report.to_dict()["nll_bound_train"] == float(report.nll_bound_train.value)
+    assert report.notes == ()
+
+
+def test_training_data_that_are_described_better_are_told():
+    vae, x = linear_vae(WEIGHTS).eval(), draw(WEIGHTS, 4000)
+    report = diagnose(vae, x[:2000], train_x=0.5 * x[2000:], iw_samples=1)
+    assert "nats worse: a part of what the code says was learnt by heart" in report.notes[0]
+
+
+@pytest.mark.parametrize(("here", "word"), [(12.0, "worse"), (8.0, "better"), (10.2, None), (10.1, None)])
+def test_note_needs_more_than_chance(here, word):
+    note = overfit_note(reading(10.0), reading(here))
+    assert (note is None) if word is None else (word in note)
+    assert overfit_note(reading(10.0, 3.0), reading(here, 3.0)) is None
+
+
+def test_training_data_of_one_example_are_refused():
+    with pytest.raises(InputError, match="fewer than 2 examples"):
+        diagnose(linear_vae(WEIGHTS).eval(), draw(WEIGHTS, 50), train_x=draw(WEIGHTS, 1), iw_samples=1)
