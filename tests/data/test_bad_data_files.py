@@ -189,6 +189,10 @@ BAD = {
         npz(train=GREY, test=GREY, y_test=np.arange(21)),
         "'y_test', has 21 labels for 20 examples",
     ),
+    "fewer names than labels": (
+        npz(x=GREY, y=np.arange(20) % 3, classes=np.array(["a", "b"])),
+        "'classes', names 2 classes and there is a label 2",
+    ),
     "idx empty": (raw("a-idx3-ubyte", b""), "not an IDX file"),
     "idx of text": (raw("a-idx3-ubyte", b"hello world"), "not an IDX file"),
     "idx of floats": (raw("a-idx3-ubyte", b"\0\0\x0d\x03" + bytes(12)), "holds IDX type 0x0d"),

@@ -38,12 +38,16 @@ LAYOUTS = {
             {**classed("train", TRAIN, 10), **classed(held, HELD, 4)}, [20, 0, 0], [0, 8, 0], CAT_DOG,
             f"; {held} is the test part",
         )
-        for held in ("val", "valid", "Validation", "dev", "holdout")
+        for held in ("val", "valid", "Validation", "dev", "holdout", "eval", "val2017", "validation_set", "valImages")
     },
     "Train and Test": ({**classed("Train", TRAIN, 10), **classed("Test", HELD, 4)}, [20, 0, 0], [0, 8, 0], CAT_DOG, ""),
     "training and testing": (
         {**classed("training", TRAIN, 5), **classed("testing", HELD, 4)}, [10, 0, 0], [0, 8, 0], CAT_DOG,
         "; testing is the test part",
+    ),
+    "training_set and test_set": (
+        {**classed("training_set", TRAIN, 5), **classed("test_set", HELD, 4)}, [10, 0, 0], [0, 8, 0], CAT_DOG,
+        "; test_set is the test part",
     ),
     "three parts": (
         {**classed("train", TRAIN, 10), **classed("val", OTHER, 3), **classed("test", HELD, 4)},
@@ -108,6 +112,7 @@ def test_files_of_other_kinds_are_counted(tmp_path, cache):
             {"cat/train": (TRAIN, 3), "cat/val": (HELD, 3), "dog/train": (TRAIN, 3), "dog/val": (HELD, 3)},
             "holds parts below other folders, cat/train and cat/val; give one of these folders",
         ),
+        ({"trainA": (TRAIN, 3), "trainB": (TRAIN, 3), "testA": (HELD, 3)}, "holds trainA and trainB; leave one"),
         ({"test": (TRAIN, 3), "val": (TRAIN, 3)}, "holds the parts test and val and no train; add or rename one"),
         ({"train": (TRAIN, 3), "test": (TRAIN, 3), "Test": (HELD, 3)}, "holds Test and test; leave one of them"),
         ({"train": (TRAIN, 3), "val": (TRAIN, 3), "valid": (HELD, 3)}, "holds val and valid; leave one of them"),

@@ -40,6 +40,8 @@ TABLES = {
     "tabs under csv": (lines(X, "\t", "abc"), "mine.csv", ", 3 columns"),
     "savetxt": (savetxt(), "mine.csv", " without a header, 3 columns"),
     "savetxt with its header": (savetxt(delimiter=",", header="a,b,c"), "mine.csv", ", 3 columns"),
+    "comments": ("# made by hand\n# in May, 2020\n" + lines(X, header="abc"), "mine.csv", ", 3 columns"),
+    "comments above names": ("# made by hand\n# " + lines(X, header="abc"), "mine.csv", ", 3 columns"),
     "numbered columns": (pandas_table(False), "mine.csv", ", 3 columns"),
     "numbered rows": (pandas_table(True), "mine.csv", f", 3 columns{ALONE}; row numbers left out: column 1"),
     "an id": (
@@ -116,7 +118,13 @@ BAD = {
     "infinity": (edited(5, 2, "inf"), "has NaN or infinity .* in row 5"),
     "a row too short": ("a,b\n1,2\n3\n", "x.csv, line 3, has 1 cells where the first has 2"),
     "a row too long": ("a,b\n1,2\n3,4,5\n", "x.csv, line 3, has 3 cells where the first has 2"),
-    "decimal commas": ("a;b\n1,5;2,5\n3,5;4,5\n", r"not numbers: a \('1,5'\).* write decimal points: .*decimal=','"),
+    "decimal commas": ("a;b\n1,5;2,5\n3,5;4,5\n", r"not numbers: a \('1,5'\).* sep=';', decimal=','\)\.to_csv"),
+    "thousands": ('a,b\n"1,000",2\n"1,250,000",4\n', r"a \('1,000'\).*\('x.csv', thousands=','\)"),
+    "underscores": ("a,b\n1_0,2\n2_0,4\n", r"not numbers: a \('1_0'\)"),
+    "seconds since 1970": (
+        lines(([1.7e9 + i, v] for i, v in enumerate(X[:, 0])), header=["time", "v"]),
+        r"x.csv, time, has values up to 1.7e\+09 that differ by 8.66, .* step there is 128; subtract the column's mean",
+    ),
     "a header alone": ("a,b\n", "x.csv has no rows"),
     "empty": ("", "x.csv has no rows"),
     "labels alone": ("label\n1\n0\n1\n", "has no column of numbers besides labels and row numbers"),

@@ -30,7 +30,7 @@ _ROLES: dict[str, Role] = {
     ),
     **dict.fromkeys(("y", "label", "labels", "target", "targets"), "y"),
 }
-_CLASSES = ("classes", "label_names", "class_names")
+_CLASSES = ("classes", "label_names", "class_names", "target_names")
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,11 @@ def npz_source(path: Path) -> Source:
     labels = read_labels([(arrays.get((part, "y")), arrays.get((part, "x"))) for part in ("train", held or "")])
     names = next((key for key in _CLASSES if key in archive.arrays), None)
     classes = labels.classes if names is None else tuple(str(name) for name in archive.get(names).read())
+    most = max((int(numbers.max(initial=-1)) for numbers in labels.numbers if numbers is not None), default=-1)
+    if classes is not None and most >= len(classes):
+        raise InputError(
+            f"{path}, {names!r}, names {len(classes)} classes and there is a label {most}; name all of them"
+        )
     rows = part_of(train, reading, labels.numbers[0])
     if held is None:
         parts, note = split_off_test(rows), "; a tenth split off as the test part"

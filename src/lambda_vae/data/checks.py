@@ -100,7 +100,7 @@ def check_brightness(name: str, brightest: int) -> None:
     if 0 < brightest < DARK:
         raise InputError(
             f"the brightest pixel of {name} is {brightest}, where white is 255; scale the images to 0..255, such as "
-            f"(x * (255 / {brightest})).astype('uint8')"
+            f"(x * (255 / {brightest})).astype('uint8'); numbers that are no brightness are vectors: floats [N, F]"
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lambda_vae.data.pictures import ImageOptions, decode
-from lambda_vae.data.source import PART_WORDS, Part, Source, listed, rows_per_chunk, split_off_test
+from lambda_vae.data.source import Part, Source, listed, part_named, rows_per_chunk, split_off_test
 from lambda_vae.errors import InputError
 
 __all__ = ["SUFFIXES", "folder_source"]
@@ -76,12 +76,12 @@ def _holder(folder: Path, images: Sequence[Path]) -> Path:
     inner = folder
     while len(tops := {path.relative_to(inner).parts[0] for path in images}) == 1:
         (top,) = tops
-        if top.lower() in PART_WORDS:
+        if part_named(top):
             return inner
         inner = inner / top
         if inner in images:
             return folder
-    return inner if any(top.lower() in PART_WORDS for top in tops) else folder
+    return inner if any(map(part_named, tops)) else folder
 
 
 def _refuse_parts_below(folder: Path, images: Sequence[Path]) -> None:
@@ -90,7 +90,7 @@ def _refuse_parts_below(folder: Path, images: Sequence[Path]) -> None:
     for path in images:
         places = path.relative_to(folder).parts[:-1]
         for depth, name in enumerate(places[1:], 2):
-            if part := PART_WORDS.get(name.lower()):
+            if part := part_named(name):
                 below.setdefault(part, "/".join(places[:depth]))
     if len(below) > 1:
         raise InputError(
@@ -114,7 +114,7 @@ def _layout(folder: Path, images: Sequence[Path]) -> _Layout:
             tops[top] = tops.get(top, True) and len(rest) > 1
     parts: dict[str, list[str]] = {}
     for top in tops:
-        if part := PART_WORDS.get(top.lower()):
+        if part := part_named(top):
             parts.setdefault(part, []).append(top)
     train = parts.get("train", [])
     if not train and len(parts) > 1:

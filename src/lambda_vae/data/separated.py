@@ -4,8 +4,9 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
@@ -30,14 +31,23 @@ def _separator(path: Path, line: str) -> str:
     return best if best in line else " "
 
 
+def _start(path: Path, file: TextIO) -> tuple[str, list[str]]:
+    """The separator, and the first lines: of comments only the last, if it names the columns, as numpy.savetxt's."""
+    comment = ""
+    line = file.readline()
+    while line.startswith("#"):
+        comment, line = line.lstrip("# "), file.readline()
+    separator = _separator(path, line or comment)
+    names = comment.split(separator) if comment else []
+    return separator, [comment, line] if len(names) == len(line.split(separator)) else [line]
+
+
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Rows with the number of the line each ends on; empty lines are passed over."""
     try:
         with io.TextIOWrapper(open_raw(path), encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            separator = _separator(path, first)
-            start = first.removeprefix("#").lstrip() if first.startswith("#") else first
-            reader = csv.reader(_from(start, file), delimiter=separator, skipinitialspace=separator in " ,;")
+            separator, first = _start(path, file)
+            reader = csv.reader(chain(first, file), delimiter=separator, skipinitialspace=separator in " ,;")
             for row in reader:
                 if any(cell.strip() for cell in row) or len(row) > 1:
                     yield reader.line_num, row
@@ -49,17 +59,12 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise InputError(f"{path} is truncated or no table ({error}); save it again") from None
 
 
-def _from(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest
-
-
 def _is_number(cell: str) -> bool:
     try:
         float(cell)
     except ValueError:
         return False
-    return cell.strip().lower() not in _MISSING
+    return cell.strip().lower() not in _MISSING and "_" not in cell
 
 
 def _has_header(first: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
@@ -87,6 +92,8 @@ def _column(cells: Sequence[str]) -> Column:
     missing = np.isin(lower, _MISSING)
     if np.isin(lower[~missing], ("true", "false")).all() and not missing.all():
         return Column(np.where(lower == "true", 1.0, 0.0), missing)
+    if (np.char.find(words, "_") >= 0).any():  # Python takes 1_000 for a number
+        return Column(words, missing)
     try:
         return Column(np.where(missing, "nan", words).astype(np.float64), missing)
     except ValueError:
@@ -121,11 +128,21 @@ def separated_source(path: Path) -> Source:
             yield [_column(cells) for cells in zip(*(row for _, row in block), strict=True)]
 
     names = [cell.strip() for cell in first] if header else [f"column {number}" for number in range(1, len(first) + 1)]
-    remedy = (
-        "name one label to have labels, leave them out, or one-hot encode them: pandas.get_dummies(pandas.read_csv("
-        f"{path.name!r}), dtype=float).to_csv('numbers.csv', index=False)"
-    )
-    if any(re.fullmatch(r"-?\d+,\d+", cell.strip()) for row in body for cell in row):
-        remedy = f"write decimal points: pandas.read_csv({path.name!r}, sep=';', decimal=',').to_csv('points.csv')"
     title = f"table {path.name}" + ("" if header else " without a header")
-    return table_source(Table(str(path), title, names, chunks, remedy))
+    return table_source(Table(str(path), title, names, chunks, _remedy(path, [cell for row in body for cell in row])))
+
+
+def _remedy(path: Path, cells: Sequence[str]) -> str:
+    """The line that makes numbers of the cells, such as 1,000 or 1,5."""
+    with io.TextIOWrapper(open_raw(path), encoding="utf-8-sig", newline="") as file:
+        separator, _ = _start(path, file)
+    read = f"pandas.read_csv({path.name!r}" + ("" if separator == "," else f", sep={separator!r}")
+    grouped = [cell for cell in cells if re.fullmatch(r"\s*-?\d+(,\d+)+\s*", cell)]
+    if grouped:
+        thousands = separator == "," and all(re.fullmatch(r"\s*-?\d{1,3}(,\d{3})+\s*", cell) for cell in grouped)
+        given = "thousands=','" if thousands else "decimal=','"
+        return f"write them with points alone: {read}, {given}).to_csv('points.csv', index=False)"
+    return (
+        "name one label to have labels, leave them out, or one-hot encode them: "
+        f"pandas.get_dummies({read}), dtype=float).to_csv('numbers.csv', index=False)"
+    )

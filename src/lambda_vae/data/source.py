@@ -1,5 +1,6 @@
 """The stream between a raw file and the prepared cache: every reader gives a `Source`, the cache takes one."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +10,30 @@ from numpy.typing import NDArray
 
 from lambda_vae.data.dataset import Kind
 
-__all__ = ["CHUNK_BYTES", "PART_WORDS", "SPLIT_SEED", "Part", "Source", "listed", "rows_per_chunk", "split_off_test"]
+__all__ = [
+    "CHUNK_BYTES",
+    "PART_WORDS",
+    "SPLIT_SEED",
+    "Part",
+    "Source",
+    "listed",
+    "part_named",
+    "rows_per_chunk",
+    "split_off_test",
+]
 
 PART_WORDS = {
-    **dict.fromkeys(("train", "training", "trn"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev", "holdout"), "validation"),
-    **dict.fromkeys(("test", "testing", "tst"), "test"),
+    **dict.fromkeys(("train", "training", "trn", "trainset", "trainingset"), "train"),
+    **dict.fromkeys(
+        ("val", "valid", "validation", "dev", "eval", "evaluation", "holdout", "heldout", "valset", "validset"),
+        "validation",
+    ),
+    **dict.fromkeys(("test", "testing", "tst", "testset"), "test"),
 }
 """What a folder or an array is called, in lower case, that is one part of the data, and which part that is."""
+
+#: Words beside the part's own that change nothing: test_images, training_set, val2017, trainA.
+_BESIDE = frozenset({"set", "data", "split", "part", "image", "images", "img", "imgs", *"ab"})
 
 #: So many names of what was left out are said.
 _NAMED = 5
@@ -58,6 +75,18 @@ class Source:
 def rows_per_chunk(row_bytes: int) -> int:
     """How many rows of `row_bytes` make one chunk, at least one."""
     return max(1, CHUNK_BYTES // max(1, row_bytes))
+
+
+def part_named(name: str) -> str | None:
+    """Which part a folder of that name holds: "train", "validation" or "test"; None if it is no part's name.
+
+    Example:
+        >>> part_named("Training_set"), part_named("val2017"), part_named("trains")
+        ('train', 'validation', None)
+    """
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+    words = [word for word in re.findall(r"[^\W\d_]+", spaced) if word not in _BESIDE]
+    return PART_WORDS.get(words[0]) if len(words) == 1 else None
 
 
 def listed(names: Sequence[str], most: int = _NAMED) -> str:

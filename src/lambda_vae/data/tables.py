@@ -1,5 +1,6 @@
 """Tables: numeric columns become vectors; what is no number, or missing, is named with its column."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,9 @@ _LABELS = ("label", "labels", "class")
 #: Deviations further apart than this are said.
 _SCALES = 10
 
+
+#: A column must vary by so many steps of float32.
+_STEPS = 10
 
 #: So many columns of whole numbers up to white are the pixels of images, most likely.
 _PIXELS, _WHITE = 64, 255
@@ -137,6 +141,18 @@ def _refuse_unfit(table: Table, columns: Sequence[_Summary]) -> None:
         raise InputError(f"{table.where} has {'; and '.join(faults)}")
 
 
+def _refuse_rounded(table: Table, columns: Sequence[_Summary]) -> None:
+    """Raise where float32 would leave little of a column's variation, as of seconds since 1970."""
+    for column in columns:
+        largest = min(max(abs(column.low), abs(column.high)), float(np.finfo(np.float32).max))
+        step = math.ldexp(1.0, math.frexp(largest)[1] - 24)
+        if 0 < column.deviation < _STEPS * step:
+            raise InputError(
+                f"{table.where}, {column.name}, has values up to {largest:.3g} that differ by {column.deviation:.3g}, "
+                f"too little for float32, whose step there is {step:.3g}; subtract the column's mean"
+            )
+
+
 def _said_of_scales(columns: Sequence[_Summary]) -> str:
     if len(columns) >= _PIXELS and all(c.whole and c.low >= 0 and c.high <= _WHITE for c in columns):
         return "; whole numbers up to 255, as vectors: save images as [N, H, W] of uint8 in an .npy"
@@ -181,6 +197,8 @@ def table_source(table: Table) -> Source:
     kept = [number for number, column in enumerate(columns) if number != label and not column.counter]
     if not kept:
         raise InputError(f"{table.where} has no column of numbers besides labels and row numbers; check the file")
+
+    _refuse_rounded(table, [columns[number] for number in kept])
 
     def chunks() -> Iterator[NDArray[Any]]:
         first = 0
