@@ -154,6 +154,16 @@ REFUSED |= {
         IMAGES,
         r"averaged over the 40 features.*laplace\(decode, scale=40\)",
     ),
+    "a sigmoid twice": (
+        bernoulli(lambda z: (3 * SQUARE(z)).sigmoid(), logits=True),
+        BITS,
+        "fit x as probabilities: .*leave out logits=True or that sigmoid",
+    ),
+    "a sigmoid twice, by hand": (
+        lambda x, z: td.Bernoulli(logits=(3 * SQUARE(z)).sigmoid()).log_prob(x).flatten(1).sum(1),
+        BITS,
+        "fit x as probabilities",
+    ),
     "a weight": (
         lambda x, z: 2 * td.Bernoulli(logits=3 * SQUARE(z)).log_prob(x).flatten(1).sum(1),
         BITS,
@@ -163,6 +173,8 @@ REFUSED |= {
 LN2 = 0.6931472
 ANOTHER = pictures(1, 6, 6)[0]
 FINE = {
+    "faint logits": (bernoulli(lambda z: (0.1 * SQUARE(z)).sigmoid(), logits=True), BITS),
+    "logits of 0": (bernoulli(lambda z: 0 * SQUARE(z), logits=True), BITS),
     "whole numbers": (lambda x, z: -(x - 0 * SQUARE(z)).abs().flatten(1).sum(1) - 36 * LN2, BITS),
     "a decoder whose values are all the same": (
         lambda x, z: td.Categorical(logits=0 * ITEMS(z)).log_prob(x.argmax(1)) + 0 * (x * z[:, :1]).sum(1),

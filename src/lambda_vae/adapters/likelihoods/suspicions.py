@@ -61,6 +61,7 @@ def suspicions(given: Given) -> tuple[str, ...]:
         return ()
     notes: tuple[str, ...] = ()
     if given.family == "Bernoulli":
+        _require_one_sigmoid(given)
         notes += _softmax(given) + _grey(given)
     if given.family in ("Gaussian", "Laplace"):
         notes += _scale(given)
@@ -77,6 +78,25 @@ def _softmax(given: Given) -> tuple[str, ...]:
     if bool((rows.sum(1) == 1.0).all()):
         return (f"{text[0].upper()}{text[1:]}, and x are one-hot: `categorical` is their likelihood.",)
     raise InputError(f"{text}, while x sums to {total:.3g} on average; take `multinomial` in place of `bernoulli`")
+
+
+def _require_one_sigmoid(given: Given) -> None:
+    """Logits that all lie in [0, 1] are probabilities where they say more of x so than as logits, or than its mean."""
+    logits, x = torch.logit(given.mean), given.rows
+    if not bool(((logits > -1e-4) & (logits < 1.0 + 1e-4)).all()):
+        return
+    as_p, as_logits, flat = (_bits(x, p) for p in (logits, given.mean, x.mean().expand_as(x)))
+    gains = [as_p - other for other in (as_logits, flat)]
+    if len(x) > 1 and all(float(gain.mean()) > 4.0 * float(gain.std()) / len(x) ** 0.5 for gain in gains):
+        raise InputError(
+            f"{given.name} takes numbers from {float(logits.min()):.3g} to {float(logits.max()):.3g} for logits, and "
+            "they fit x as probabilities: decode ends in a sigmoid already, so leave out logits=True or that sigmoid"
+        )
+
+
+def _bits(x: Tensor, p: Tensor) -> Tensor:
+    p = p.clamp(1e-6, 1.0 - 1e-6)
+    return (x * p.log() + (1.0 - x) * (1.0 - p).log()).sum(1)
 
 
 def _grey(given: Given) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ Source:
     Ours.
 """
 
+import warnings
 from collections.abc import Callable
 
 from jaxtyping import Shaped
@@ -46,11 +47,19 @@ def recovered_law(
     if not x.is_floating_point() or len(x) < 2:
         return None
     try:
-        probe = Probe.of(log_likelihood, x, z, as_latent)
-        if probe is None:
-            return None
-        if probe.linear:
-            return linear(probe)
-        return counts(probe) or quadratic(probe) or absolute(probe) if probe.finite else None
+        with warnings.catch_warnings():  # of an x with a gradient, which it never has otherwise
+            warnings.simplefilter("ignore")
+            return _recovered(log_likelihood, x, z, as_latent)
     except Exception:
         return None
+
+
+def _recovered(
+    log_likelihood: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor, as_latent: Callable[[Tensor], Tensor]
+) -> Recovered | None:
+    probe = Probe.of(log_likelihood, x, z, as_latent)
+    if probe is None:
+        return None
+    if probe.linear:
+        return linear(probe)
+    return counts(probe) or quadratic(probe) or absolute(probe) if probe.finite else None
