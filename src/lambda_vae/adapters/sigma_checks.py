@@ -22,8 +22,8 @@ _DRAWS = 4
 #: t above which noise is far too wide for what the decoder makes of it: 0.15 nats a number.
 _WIDE = 2.0
 
-#: |ln t| that speaks against a reading, and the one that speaks for another.
-_OFF, _FITS = 1.0, 0.3
+#: |ln t| of the median that speaks against a reading, and of nine in ten that speaks for another.
+_OFF, _FITS = 0.7, 0.35
 
 LogDensity = Callable[[Tensor, Tensor], Tensor]
 
@@ -105,9 +105,13 @@ class _Excess:
     def mean_ratio(self) -> float:
         return float(self.ratio.mean())
 
+    def misfit(self, share: float) -> float:
+        return float(self.ratio.log().abs().quantile(share))
+
     @property
-    def misfit(self) -> float:
-        return float(self.ratio.log().abs().median())
+    def unrest(self) -> float:
+        """How far ln t differs between numbers; another KL weight moves all alike, and so leaves this as it is."""
+        return float(self.ratio.log().std(correction=0))
 
 
 def _excess(log_p: LogDensity, x: Tensor, mu: Tensor, logvar: Tensor, used: Tensor) -> _Excess | None:
@@ -137,14 +141,16 @@ def _better(
     log_p: LogDensity, x: Tensor, mu: Tensor, second: Tensor, used: Tensor, name: str, found: _Excess
 ) -> tuple[str, ...]:
     """Whether sigma fits the decoder under another reading, and not under this one."""
-    if found.misfit < _OFF:
+    if found.misfit(0.5) < _OFF:
         return ()
     fits = []
     for other in TAKES:
         if other == name or (other in ("std", "var") and not bool((second > 0.0).all())):
             continue
         read = _excess(log_p, x, mu, logvar_from(second, other), used)
-        if read is not None and read.misfit < _FITS and read.nll < found.nll - 1.0:
+        if read is None or not read.nll < found.nll - 1.0:
+            continue
+        if read.misfit(0.9) < _FITS and 2.0 * read.unrest < found.unrest:
             fits.append(f"takes={other!r}")
     if not fits:
         return ()
