@@ -37,13 +37,18 @@ def diagnose(vae: VAE, test_x: Data, **options: Any) -> CollapseReport: ...  # n
 
 
 @overload
+def diagnose(encode: Encode, data: object, /, **options: Any) -> CollapseReport: ...  # noqa: ANN401 - of the next one
+
+
+@overload
 def diagnose(
     encode: Encode,
-    log_likelihood: LogLikelihood,
+    log_likelihood: LogLikelihood | None,
     data: object,
     *,
     dim: Axis = "channel",
     takes: str | None = None,
+    draws: int = 1,
     exponent: Float[Tensor, " D"] | None = None,
     equalizer: VarianceEqualizer | None = None,
     delta: float | None = None,
@@ -91,6 +96,10 @@ def diagnose(*given: Any, **options: Any) -> CollapseReport:
     """
     if "vae" in options or (given and isinstance(given[0], VAE)):
         return replace(diagnose_own(*given, **options), write_page=_write_page)
+    if len(given) == 2 and "log_likelihood" not in options and "data" not in options and not callable(given[1]):
+        given = (given[0], None, given[1])
+    if "log_likelihood" not in options and len(given) < 2 and "data" in options:
+        options["log_likelihood"] = None
     try:
         signature(_diagnose_foreign).bind(*given, **options)
     except TypeError as error:
@@ -113,6 +122,7 @@ def _diagnose_foreign(
     *,
     dim: Axis = "channel",
     takes: str | None = None,
+    draws: int = 1,
     exponent: Float[Tensor, " D"] | None = None,
     equalizer: VarianceEqualizer | None = None,
     delta: float | None = None,
@@ -124,19 +134,17 @@ def _diagnose_foreign(
     history: Mapping[str, Any] | CollapseMonitor | None = None,
     thresholds: Thresholds | None = None,
 ) -> CollapseReport:
-    if not callable(encode) or not callable(log_likelihood):
-        kinds = ", ".join(type(one).__name__ for one in (encode, log_likelihood, data))
-        raise InputError(
-            f"diagnose was given {kinds}; it takes diagnose(encode, log_likelihood, data), the first two callables"
-        )
+    _check_given(encode, log_likelihood, data, draws)
     names = (x_key,) if x_key is not None else (first_parameter(encode) or "x", "x", "data")
-    batches = ForeignBatches(data, batch_size, device_of(encode, log_likelihood), names)
+    known = [one for one in (encode, log_likelihood) if one is not None]
+    batches = ForeignBatches(data, batch_size, device_of(*known), names)
     with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
-        host = brought_together(encode, log_likelihood, batches)
-        encode, log_likelihood, batches = host.encode, host.log_likelihood, host.batches
+        host = brought_together(encode, log_likelihood or _absent, batches)
+        encode, batches = host.encode, host.batches
+        log_likelihood = None if log_likelihood is None else host.log_likelihood
         first = next(iter(batches))
         with told(encode, batches):
-            vae = looked_at(encode, log_likelihood, first, dim, takes=takes, single=batches.single)
+            vae = looked_at(encode, log_likelihood, first, dim, takes=takes, draws=draws, single=batches.single)
         if exponent is None and equalizer is None:
             _require_plain(vae, first)
         del first  # no batch is held while others are looked at
@@ -148,13 +156,28 @@ def _diagnose_foreign(
             generator or torch.Generator(vae.device).manual_seed(0),
             exponent=_over_sites(exponent, vae),
             delta=delta,
-            iw_samples=iw_samples,
+            iw_samples=iw_samples if log_likelihood is not None else 1,
             kl_weight=kl_weight,
             history=history.history if isinstance(history, CollapseMonitor) else history,
             thresholds=thresholds,
             sites=vae.latents.sites,
+            differentiated=vae.differentiated,
         )
     return replace(report, notes=(*report.notes, *host.notes, *_notes(vae, report)))
+
+
+def _check_given(encode: object, log_likelihood: object, data: object, draws: object) -> None:
+    if not callable(encode) or not (log_likelihood is None or callable(log_likelihood)):
+        kinds = ", ".join(type(one).__name__ for one in (encode, log_likelihood, data))
+        raise InputError(
+            f"diagnose was given {kinds}; it takes diagnose(encode, log_likelihood, data), the first two callables"
+        )
+    if not isinstance(draws, int) or draws < 1:
+        raise InputError(f"draws is {draws!r}; it is how often a log_likelihood that draws is called, 8 for instance")
+
+
+def _absent(x: Tensor, z: Tensor) -> None:
+    """Stands where there is no likelihood."""
 
 
 def _require_plain(vae: ForeignVAE, batch: Tensor | Examples) -> None:

@@ -1,6 +1,7 @@
 """The first batch, before anything is measured: every mistake that would give a plausible wrong report is named."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from lambda_vae.adapters.answers import finite_densities, log_densities
 from lambda_vae.adapters.conditions import Leading
 from lambda_vae.adapters.encoder_checks import answers, checked_posterior, independent_of_company
 from lambda_vae.adapters.foreign import Encode, ForeignVAE, LogLikelihood
+from lambda_vae.adapters.gradients_in_z import slope_of
 from lambda_vae.adapters.known import helper_of, known_likelihood
 from lambda_vae.adapters.latents import Axis, Latents
 from lambda_vae.adapters.modes import require_eval
@@ -22,6 +24,16 @@ from lambda_vae.diagnostics.examples import Examples
 from lambda_vae.errors import InputError
 
 __all__ = ["looked_at"]
+
+WITHOUT_LIKELIHOOD = (
+    "No log_likelihood was given: KL, sigma, signal and capacity are measured; there are no bounds and no gradients, "
+    "and no cause can be told."
+)
+
+WITHOUT_GRADIENT = (
+    "log_likelihood has no gradient in z that torch knows (numpy, another library, no_grad, whole numbers): what is "
+    "made of gradients is NaN, over-sharp dimensions are not told apart, and causes rest on what the data hold alone."
+)
 
 #: Examples that the tests of a log-likelihood are made on.
 _FEW = 64
@@ -36,11 +48,12 @@ _ENTIRE = (
 
 def looked_at(
     encode: Encode,
-    log_likelihood: LogLikelihood,
+    log_likelihood: LogLikelihood | None,
     batch: Tensor | Examples,
     dim: Axis,
     *,
     takes: str | None = None,
+    draws: int = 1,
     single: bool = False,
 ) -> ForeignVAE:
     """Return the model as the estimators need it, after every check that one batch allows.
@@ -49,10 +62,11 @@ def looked_at(
 
     Args:
         encode: x -> (mu, logvar).
-        log_likelihood: (x, z) -> log p(x|z).
+        log_likelihood: (x, z) -> log p(x|z); None where there is none.
         batch: The first one; of `Examples`, both callables take the conditions last.
         dim: What a dimension is.
         takes: What encode's second tensor is; None is "logvar", and looked at more closely.
+        draws: Calls of a log_likelihood that draws; their mean is taken.
         single: Whether it is the only batch, which an encoder may need whole.
 
     Raises:
@@ -66,33 +80,74 @@ def looked_at(
         mu = q.mu
         latents = Latents.of(tuple(mu.shape[1:]), dim)
 
-        def conditional_log_p(x: Tensor, z: Tensor, *conditions: object) -> Tensor:
-            return log_densities(log_likelihood(x, z.to(mu.dtype), *conditions), x)
+        plain = ForeignVAE(
+            encode,
+            None,
+            latents,
+            mu.device,
+            _unknown,
+            takes=takes,
+            correlated=q.factor is not None,
+            notes=(_ENTIRE,) if entire else (),
+        )
+        if log_likelihood is None:
+            return replace(plain, notes=(*plain.notes, WITHOUT_LIKELIHOOD))
+        with_likelihood = _with_likelihood(plain, log_likelihood, batch, q, draws)
+        if draws > 1:
+            return with_likelihood
+        notes = _notes_on_sigma(with_likelihood, batch, leading_encode, q, takes)
+    return replace(with_likelihood, notes=(*with_likelihood.notes, *notes))
 
-        head = batch[:_FEW]
-        _, log_p = _leading(conditional_log_p, head)
-        few, codes = x[:_FEW], mu[:_FEW]
-        require_eval("log_likelihood", log_likelihood, lambda: log_p(few, codes))
-        _check_likelihood(log_p, few, codes)
-        conditions = head.conditions if isinstance(head, Examples) else None
-        known = known_likelihood(log_likelihood, log_p, few, codes, latents, conditions)
-        if known is None:
-            _check_sign(log_p, few, codes)
-            known = Recovered(None, None)
-        if conditions is not None and helper_of(log_likelihood) is None:
-            known = Recovered(None, None, notes=known.notes)  # read off with the conditions of these few
-        notes = _notes_on_sigma(log_p, leading_encode, x, q, takes)
-    return ForeignVAE(
-        encode,
-        conditional_log_p,
-        latents,
-        mu.device,
-        decoder=known.decoder or _unknown,
+
+def _with_likelihood(
+    vae: ForeignVAE, log_likelihood: LogLikelihood, batch: Tensor | Examples, q: GaussianAnswer, draws: int
+) -> ForeignVAE:
+    """The model with what is known of its likelihood, which the batch is used to check."""
+    kind = q.mu.dtype
+
+    def conditional_log_p(x: Tensor, z: Tensor, *conditions: object) -> Tensor:
+        each = [log_densities(log_likelihood(x, z.to(kind), *conditions), x) for _ in range(draws)]
+        return each[0] if draws == 1 else torch.stack(each).mean(0)
+
+    head, codes = batch[:_FEW], q.mu[:_FEW]
+    few, log_p = _leading(conditional_log_p, head)
+    require_eval("log_likelihood", log_likelihood, lambda: log_p(few, codes))
+    _check_likelihood(log_p, few, codes, draws)
+    if draws > 1:
+        return replace(vae, log_likelihood=conditional_log_p, notes=(*vae.notes, _drawn(draws)))
+    conditions = head.conditions if isinstance(head, Examples) else None
+    known = known_likelihood(log_likelihood, log_p, few, codes, vae.latents, conditions)
+    if known is None:
+        _check_sign(log_p, few, codes)
+        known = Recovered(None, None)
+    if conditions is not None and helper_of(log_likelihood) is None:
+        known = Recovered(None, None, notes=known.notes)  # read off with the conditions of these few
+    slope = slope_of(log_p, few, codes)
+    return replace(
+        vae,
+        log_likelihood=conditional_log_p,
+        decoder=_unknown if known.decoder is None else _outside_inference(known.decoder),
         likelihood=known.likelihood,
-        takes=takes,
-        correlated=q.factor is not None,
-        notes=(*known.notes, *notes, *([_ENTIRE] if entire else [])),
+        slope=slope,
+        notes=(*vae.notes, *known.notes, *([] if slope in (None, 0.0) else [WITHOUT_GRADIENT])),
     )
+
+
+def _drawn(draws: int) -> str:
+    return (
+        f"log_likelihood was called {draws} times for every z and the mean of its log p(x|z) taken, as its training "
+        "does: nll_bound stays an upper bound."
+    )
+
+
+def _outside_inference(decoder: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """What inference mode made cannot be differentiated from; a copy can."""
+
+    def copied(z: Tensor, *conditions: object) -> Tensor:
+        theta = decoder(z, *conditions)
+        return theta.clone() if theta.is_inference() else theta
+
+    return copied
 
 
 def _leading(function: Callable[..., Any], batch: Tensor | Examples) -> tuple[Tensor, Callable[..., Any]]:
@@ -103,36 +158,38 @@ def _leading(function: Callable[..., Any], batch: Tensor | Examples) -> tuple[Te
 
 
 def _notes_on_sigma(
-    log_p: Callable[[Tensor, Tensor], Tensor], encode: Encode, x: Tensor, q: GaussianAnswer, takes: str | None
+    vae: ForeignVAE, batch: Tensor | Examples, encode: Callable[..., Any], q: GaussianAnswer, takes: str | None
 ) -> tuple[str, ...]:
-    raw = encode(x)
-    if isinstance(raw, Distribution):
+    raw = encode(batch if isinstance(batch, Tensor) else batch.x)
+    if isinstance(raw, Distribution) or vae.log_likelihood is None:
         return ()
+    x, log_p = _leading(vae.log_likelihood, batch[:_FEW])
     few = GaussianAnswer(q.mu[:_FEW], q.logvar[:_FEW])
-    return check_sigma(log_p, x[:_FEW], few, two_tensors(raw, x)[1][:_FEW], takes)
+    return check_sigma(log_p, x, few, two_tensors(raw, q.mu)[1][:_FEW], takes)
 
 
 def _unknown(z: Tensor) -> Tensor:
     raise NotImplementedError("the decoder's output is not known")
 
 
-def _check_likelihood(log_p: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor) -> None:
+def _check_likelihood(log_p: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor, draws: int = 1) -> None:
     own = log_p(x, z)
     finite_densities(own)
     _check_precision(own)
-    again = log_p(x, z)
-    if not torch.equal(own, again):
+    apart = float((own - log_p(x, z)).abs().max())
+    if apart > 0.0 and draws == 1:
         raise InputError(
-            f"log_likelihood gives two answers for the same x and z, {float((own - again).abs().max()):.2g} apart; "
-            "use the z it is given instead of drawing one, and call model.eval() before, if it has dropout"
+            f"log_likelihood gives two answers for the same x and z, {apart:.2g} apart; use the z it is given instead "
+            "of drawing one, call model.eval() before, if it has dropout, or say draws=8, if the decoder draws by "
+            "design"
         )
     if len(x) < 2:
         return
     half = len(x) // 2
     # The batch twice over: each example's own value is what it was, a mean over the batch too, a sum is not.
-    independent_of_company("log_likelihood", own[:half], log_p(x[:half], z[:half]))
+    independent_of_company("log_likelihood", own[:half], log_p(x[:half], z[:half]), 10.0 * apart)
     doubled = log_p(torch.cat((x, x)), torch.cat((z, z)))
-    independent_of_company("log_likelihood", own, doubled[: len(x)])
+    independent_of_company("log_likelihood", own, doubled[: len(x)], 10.0 * apart)
     alike = bool((own == own[0]).all()) and not bool((x == x[0]).all())
     if alike and not torch.allclose(log_p(x[:2], z[:2]), own[:2], rtol=1e-6):
         raise InputError(

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae.adapters.answers import finite_densities
+from lambda_vae.adapters.gradients_in_z import stated
 from lambda_vae.adapters.latents import Latents
 from lambda_vae.adapters.posteriors import finite_posterior, posterior
 from lambda_vae.adapters.tensors import shape_of
@@ -35,6 +36,7 @@ class _Known:
     log_likelihood: LogLikelihood
     latents: Latents
     conditions: tuple[object, ...] = ()
+    slope: float | None = None
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Return log p(x|z) in nats, [..., B].
@@ -50,9 +52,25 @@ class _Known:
             repeated = x.repeat(copies, *[1] * (x.dim() - 1))
             index = torch.arange(len(x)).repeat(copies)
             conditions = tuple(taken(one, index) for one in conditions)
-        log_p = self.log_likelihood(repeated, self.latents.latent(rows), *conditions)
+        if self.slope is None:
+            log_p = self.log_likelihood(repeated, self.latents.latent(rows), *conditions)
+        else:
+            with torch.no_grad():
+                log_p = self.log_likelihood(repeated, self.latents.latent(rows.detach()), *conditions).clone()
+            log_p = stated(rows, log_p, self.slope)
         finite_densities(log_p.detach())
         return log_p.reshape(lead)
+
+
+@dataclass(frozen=True, eq=False)
+class _Absent:
+    """p(x|z) of which nothing is known."""
+
+    z: Float[Tensor, "*batch D"]
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Return NaN, [..., B], and NaN for its gradient."""
+        return self.z.sum(-1) * torch.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,19 +79,20 @@ class ForeignVAE:
 
     Args:
         encoder: x -> q(z|x).
-        log_likelihood: (x, z) -> log p(x|z).
+        log_likelihood: (x, z) -> log p(x|z); None where it is not known.
         latents: The shape of its code.
         decoder: z [N, D * sites] -> theta, where it is known; conditions come behind z.
         likelihood: theta -> p(x|z), likewise.
         sampling: sigma -> the std that z is sampled with.
         takes: What encode's second tensor is.
         correlated: Whether the posterior has a full covariance.
+        slope: Of log p(x|z) in z where torch does not know it: 0 where z changes nothing, else NaN.
         notes: What to know of its callables when its numbers are read.
         conditions: None, or those of some examples; both callables are given them last.
     """
 
     encoder: Encode
-    log_likelihood: LogLikelihood
+    log_likelihood: LogLikelihood | None
     latents: Latents
     device: torch.device
     decoder: Callable[..., Tensor]
@@ -81,6 +100,7 @@ class ForeignVAE:
     sampling: Sampling = field(default_factory=Equalized)
     takes: str | None = None
     correlated: bool = False
+    slope: float | None = None
     notes: tuple[str, ...] = ()
     conditions: tuple[object, ...] = ()
 
@@ -94,6 +114,11 @@ class ForeignVAE:
 
     def _decoder_given(self, conditions: object, rows: Tensor) -> Tensor:
         return self.decoder(rows, conditions)
+
+    @property
+    def differentiated(self) -> bool:
+        """Whether the gradient of log p(x|z) in z is known."""
+        return self.log_likelihood is not None and self.slope in (None, 0.0)
 
     @property
     def latent_dim(self) -> int:
@@ -126,4 +151,6 @@ class ForeignVAE:
 
     def decode(self, z: Float[Tensor, "*batch D"]) -> Observation:
         """Return p(x|z)."""
-        return _Known(z, self.log_likelihood, self.latents, self.conditions)
+        if self.log_likelihood is None:
+            return _Absent(z)
+        return _Known(z, self.log_likelihood, self.latents, self.conditions, self.slope)

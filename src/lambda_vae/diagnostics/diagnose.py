@@ -1,7 +1,8 @@
 """One pass over a test set that measures everything, and the judgement on what it found."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,7 @@ def examine(
     history: Mapping[str, Any] | None = None,
     thresholds: Thresholds | None = None,
     sites: int = 1,
+    differentiated: bool = True,
     codes: list[Tensor] | None = None,
 ) -> CollapseReport:
     """Return every measure of a model, ours or another, that is ready to be measured.
@@ -157,6 +159,7 @@ def examine(
         history: Of the training.
         thresholds: Of the verdicts.
         sites: Neighbours in the code that make up one dimension of the report.
+        differentiated: Whether log p(x|z) has a gradient; without, dimensions are judged by their means alone.
         codes: A list that the posterior means of all batches are added to, [B, D]; None keeps memory independent of
             the length of the data.
 
@@ -178,7 +181,8 @@ def examine(
         generator=generator,
     )
     weight = kl_weight_of(each, kl_weight, history)
-    readings, states = _by_dimension(seen.dimensions, each, exponent, delta, limits, weight.judged, sites)
+    judged = partial(states_of, kl_weight=weight.judged, differentiated=differentiated)
+    readings, states = _by_dimension(seen.dimensions, each, exponent, delta, limits, judged, sites)
     past = history_states(history, len(states))
     in_use = readings.active.nonzero().flatten().tolist()
     worth = ablated(vae, batches, in_use, sites, resting, exponent, errors=limits.errors, generator=generator)
@@ -202,16 +206,16 @@ def _by_dimension(
     exponent: Tensor | None,
     delta: float | None,
     limits: Thresholds,
-    kl_weight: float,
+    judged: Callable[[DimensionReadings, Tensor], list[DimensionState]],
     sites: int,
 ) -> tuple[DimensionReadings, list[DimensionState]]:
     """Readings and states of dimensions that are made up of so many sites, in a row."""
-    own = states_of(each, moments.mean["mu"], kl_weight)
+    own = judged(each, moments.mean["mu"])
     if sites == 1:
         return each, own
     typical = pooled(moments, sites)
     readings = with_sums(_read(typical, None if exponent is None else exponent[::sites], delta, limits), each, sites)
-    states = strongest_sites(states_of(readings, typical.mean["mu"], kl_weight), own, limits.active)
+    states = strongest_sites(judged(readings, typical.mean["mu"]), own, limits.active)
     return replace(readings, active=readings.active | each.active.view(-1, sites).any(1)), states
 
 

@@ -63,12 +63,12 @@ def _why(
     cause: Cause, judgement: Judgement, limits: Thresholds, residual: ResidualSignal | None, claim: float | None
 ) -> str:
     now, state = judgement.now, judgement.decisive(limits)
-    numbers = f"S = {max(now.signal_power, 0.0):.5f}, decoder capacity {now.decoder_capacity:.2f}"
+    numbers = f"S = {max(now.signal_power, 0.0):.5f}"
+    if now.differentiated:
+        numbers += f", decoder capacity {now.decoder_capacity:.2f}"
     if cause is Cause.UNDETERMINED and residual is None:
-        return (
-            f"neither encoder nor decoder is at work ({numbers}), and whether the data hold something for it was not "
-            "searched"
-        )
+        idle = "neither encoder nor decoder is" if now.differentiated else "the encoder is not"
+        return f"{idle} at work ({numbers}), and whether the data hold something for it was not searched"
     assert residual is not None or cause not in (Cause.UNDETERMINED, Cause.NO_SIGNAL, Cause.NOISE)
     if claim is not None and math.isnan(claim):
         return (

@@ -79,6 +79,9 @@ class Moments:
             value = function(dict(zip(self.names, leaf, strict=True)))
             slope = torch.autograd.grad(value.sum(), leaf)[0]
         covariance = (self.products / self.count - means[:, None] * means[None]) * self.unbiased
+        # What is not looked at may be NaN, as all that needs a gradient is where there is none.
+        unused = slope == 0.0
+        covariance = covariance.masked_fill(unused[:, None] | unused[None], 0.0)
         variance = torch.einsum("pd,pqd,qd->d", slope, covariance, slope) / self.count
         return Reading(value.detach(), variance.clamp(min=0.0).sqrt(), unit)
 

@@ -1,5 +1,6 @@
 """Everything that was measured of one model, as one frozen object and as plain data."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -323,15 +324,23 @@ class CollapseReport:
         capacity = self.directions.capacity
         return f"; of all dimensions jointly {capacity:.1f} nats, in {self.active_directions} directions"
 
-    def __str__(self) -> str:
+    @property
+    def _bounds(self) -> list[str]:
         best, bound = self.best_importance, self.likelihood["nll_bound"]
-        lines = [
-            self.verdict,
+        if math.isnan(self.reconstruction) and not math.isnan(self.rate):  # measured without a likelihood
+            return [f"rate {self.rate:.2f} nats on {self.examples} examples, of which excess KL {self.excess_kl:.2f}"]
+        return [
             f"nll_bound {float(bound.value):.2f} ± {float(bound.stderr):.2f} nats on {self.examples} examples "
             f"(reconstruction {self.reconstruction:.2f}, rate {self.rate:.2f}, "
             f"of which excess KL {self.excess_kl:.2f})",
             f"nll_iw    {float(best.nll.value):.2f} ± {float(best.nll.stderr):.2f} nats, {best.samples} samples from "
             f"{best.proposal}, effective {float(best.ess.value):.1f}",
+        ]
+
+    def __str__(self) -> str:
+        lines = [
+            self.verdict,
+            *self._bounds,
             f"SNR capacity {float(self.dimensions.snr_capacity.value.sum()):.1f} nats{self._jointly}",
         ]
         lines += [f"  {i:4d}  {finding.explanation}" for i, finding in enumerate(self.findings)]
