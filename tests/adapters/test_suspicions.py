@@ -173,7 +173,7 @@ REFUSED |= {
 LN2 = 0.6931472
 ANOTHER = pictures(1, 6, 6)[0]
 FINE = {
-    "faint logits": (bernoulli(lambda z: (0.1 * SQUARE(z)).sigmoid(), logits=True), BITS),
+    "faint logits": (bernoulli(lambda z: 0.1 * SQUARE(z), logits=True), BITS),
     "logits of 0": (bernoulli(lambda z: 0 * SQUARE(z), logits=True), BITS),
     "whole numbers": (lambda x, z: -(x - 0 * SQUARE(z)).abs().flatten(1).sum(1) - 36 * LN2, BITS),
     "a decoder whose values are all the same": (
