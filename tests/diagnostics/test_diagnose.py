@@ -8,6 +8,7 @@ from linear_gaussian import draw, exact_nll, linear_vae, loadings
 from torch import nn
 
 from lambda_vae.diagnostics import TrainingMoments, diagnose, quick_reading
+from lambda_vae.diagnostics.grouping import sentence_groups
 from lambda_vae.distributions import BernoulliLikelihood
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json, write_json
@@ -277,7 +278,8 @@ def test_text_names_the_verdict_and_the_bound():
     assert report.verdict in str(report)
     assert f"{float(report.likelihood['nll_bound'].value):.2f}" in str(report)
     assert len(report.findings) == 3
-    assert all(verdict.explanation in str(report) for verdict in report.findings)
+    assert str(report).startswith(report.verdict)
+    assert all(f"{group.name}: {group.text}" in str(report) for group in sentence_groups(report.findings))
 
 
 NEEDED = ("std_mean", "signal_power", "gradient_ratio", "decoder_capacity")

@@ -4,88 +4,32 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lambda_vae.diagnostics.ablation import Ablation
+from lambda_vae.diagnostics.bars import bar_figure
 from lambda_vae.diagnostics.dimension import Cause, Label, Verdict
 from lambda_vae.diagnostics.directions import CodeDirections
-from lambda_vae.diagnostics.explain import summary
 from lambda_vae.diagnostics.gradients import GradientRatio
+from lambda_vae.diagnostics.headline import headline
 from lambda_vae.diagnostics.likelihood import ImportanceEstimate
 from lambda_vae.diagnostics.moments import Reading
+from lambda_vae.diagnostics.readings import DimensionReadings
 from lambda_vae.diagnostics.representation import Accuracy
 from lambda_vae.diagnostics.residual import ResidualSignal
 from lambda_vae.diagnostics.unseen import overfit_note
+from lambda_vae.diagnostics.views import as_frame, as_html, as_rich, as_text
 from lambda_vae.equalization import NEAR_PRIOR_STD
 from lambda_vae.errors import InputError
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from rich.console import Group as RichGroup
+
 __all__ = ["CollapseReport", "DimensionReadings"]
-
-
-#: Below this share of the used dimensions, active directions are worth a word.
-_HIDDEN = 0.9
-
-
-@dataclass(frozen=True, eq=False)
-class DimensionReadings:
-    """The readings that have one value a dimension, each [D].
-
-    Args:
-        kl: KL(q_1 || p); nats per example.
-        std_mean: Mean of sigma(x).
-        std_spread: Standard deviation of sigma(x) over x.
-        log_precision: E[-ln sigma^2].
-        sampling_std: Root of E[sigma_eff^2], the noise that the decoder gets.
-        signal_power: S.
-        reconstruction_gradient: g.
-        gradient_ratio: rho with its noise floor.
-        snr_capacity: Nats.
-        snr_capacity_predicted: What delta implies, nats; None without delta and where every lambda is 1.
-        decoder_capacity: C^dec.
-        capacity_lost: To sampling noise, nats.
-        exponent: lambda.
-        active: S above the threshold.
-        bound_gain: Nats that the bound loses without the dimension; NaN for one that is not in use, None where that was
-            not measured.
-    """
-
-    kl: Reading
-    std_mean: Reading
-    std_spread: Reading
-    log_precision: Reading
-    sampling_std: Reading
-    signal_power: Reading
-    reconstruction_gradient: Reading
-    gradient_ratio: GradientRatio
-    snr_capacity: Reading
-    snr_capacity_predicted: Reading | None
-    decoder_capacity: Reading
-    capacity_lost: Reading
-    exponent: Float[Tensor, " D"]
-    active: Bool[Tensor, " D"]
-    bound_gain: Reading | None = None
-
-    def to_record(self) -> dict[str, list[Any] | None]:
-        """Return lists by the names of metrics.json."""
-        predicted = self.snr_capacity_predicted
-        names = ("kl", "std_mean", "std_spread", "sampling_std", "signal_power", "reconstruction_gradient")
-        return {
-            **{name: getattr(self, name).value.tolist() for name in names},
-            "exponent": self.exponent.tolist(),
-            "active": self.active.tolist(),
-            "gradient_ratio": self.gradient_ratio.ratio.value.tolist(),
-            "gradient_ratio_stderr": self.gradient_ratio.ratio.stderr.tolist(),
-            "snr_capacity": self.snr_capacity.value.tolist(),
-            "snr_capacity_predicted": None if predicted is None else predicted.value.tolist(),
-            "decoder_capacity": self.decoder_capacity.value.tolist(),
-            "capacity_lost": self.capacity_lost.value.tolist(),
-            "bound_gain": None if self.bound_gain is None else self.bound_gain.value.tolist(),
-            "bound_gain_stderr": None if self.bound_gain is None else self.bound_gain.stderr.tolist(),
-        }
 
 
 class _Column:
@@ -110,6 +54,20 @@ class _Term:
 
     def __get__(self, report: "CollapseReport", owner: type | None = None) -> float:
         return float(report.likelihood[self.name].value)
+
+
+T = TypeVar("T")
+
+
+class _Recorded(Generic[T]):
+    """A number of metrics.json as an attribute of the report."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, report: "CollapseReport", owner: type | None = None) -> T:
+        value: T = report.to_record()[self.name]
+        return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +132,31 @@ class CollapseReport:
     capacity_lost = _Column()
     bound_gain = _Column()
 
+    nll_bound_stderr = _Recorded[float]()
+    nll_iw = _Recorded[float]()
+    nll_iw_stderr = _Recorded[float]()
+    nll_iw_samples = _Recorded[int]()
+    nll_iw_proposal = _Recorded[str]()
+    nll_iw_ess = _Recorded[float]()
+    nll_iw_by_proposal = _Recorded[Mapping[str, Any]]()
+    snr_capacity_joint = _Recorded[float | None]()
+    mean_std = _Recorded[float]()
+    mean_exponent = _Recorded[float]()
+    linear_probe_accuracy = _Recorded[float | None]()
+    knn_accuracy = _Recorded[float | None]()
+    residual_directions = _Recorded[int | None]()
+
+    @property
+    def gradient_ratio_stderr(self) -> Tensor:
+        """Standard error of rho, [D]."""
+        return self.dimensions.gradient_ratio.ratio.stderr
+
+    @property
+    def bound_gain_stderr(self) -> Tensor:
+        """Standard error of `bound_gain`, [D]; NaN where that was not measured."""
+        gain = self.dimensions.bound_gain
+        return torch.full_like(self.bound_gain, torch.nan) if gain is None else gain.stderr
+
     def beside_training(self, train: Reading) -> "CollapseReport":
         """Return the report with the bound on training data, and a note where that differs by more than chance.
 
@@ -185,7 +168,7 @@ class CollapseReport:
 
     @property
     def verdicts(self) -> list[Label]:
-        """What each dimension is: "active", "collapsed", "over-sharp" or "not measured"."""
+        """What each dimension is: "active", "collapsed", "over-sharp" (under-dispersed) or "not measured"."""
         return [finding.label for finding in self.findings]
 
     @property
@@ -214,11 +197,10 @@ class CollapseReport:
     @property
     def verdict(self) -> str:
         """The outcome in one sentence, and what that hides: a rotation, dimensions that are worth nothing."""
-        used, moving = self.verdicts.count(Label.ACTIVE) + self.verdicts.count(Label.OVER_SHARP), self.active_directions
-        sentences = [summary(self.findings), "" if self.ablation is None else str(self.ablation)]
-        if moving is not None and moving < _HIDDEN * used:
-            sentences.append(f"But their means move along {moving} directions only: the rest repeats these.")
-        return " ".join(filter(None, sentences))
+        d = self.dimensions
+        to_noise = d.signal_power.value / d.sampling_std.value.square()
+        first, *hidden = headline(self.findings, d.std_mean.value, to_noise, self.active_directions)
+        return " ".join(filter(None, [first, "" if self.ablation is None else str(self.ablation), *hidden]))
 
     @property
     def best_importance(self) -> ImportanceEstimate:
@@ -325,6 +307,12 @@ class CollapseReport:
         return f"; of all dimensions jointly {capacity:.1f} nats, in {self.active_directions} directions"
 
     @property
+    def numbers(self) -> list[str]:
+        """The bound, the importance-weighted estimate and the capacity, a line each."""
+        capacity = f"SNR capacity {float(self.dimensions.snr_capacity.value.sum()):.1f} nats{self._jointly}"
+        return [*self._bounds, capacity]
+
+    @property
     def _bounds(self) -> list[str]:
         best, bound = self.best_importance, self.likelihood["nll_bound"]
         if math.isnan(self.reconstruction) and not math.isnan(self.rate):  # measured without a likelihood
@@ -338,11 +326,29 @@ class CollapseReport:
         ]
 
     def __str__(self) -> str:
-        lines = [
-            self.verdict,
-            *self._bounds,
-            f"SNR capacity {float(self.dimensions.snr_capacity.value.sum()):.1f} nats{self._jointly}",
-        ]
-        lines += [f"  {i:4d}  {finding.explanation}" for i, finding in enumerate(self.findings)]
-        lines += self.caveats
-        return "\n".join(lines)
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
+
+    def __rich__(self) -> "RichGroup":
+        return as_rich(self)
+
+    def to_frame(self) -> Any:  # noqa: ANN401 - of a package that may be missing
+        """Return a pandas DataFrame, one row a dimension: every measure, the verdict, the cause and the explanation.
+
+        Raises:
+            InputError: pandas is not installed.
+        """
+        return as_frame(self)
+
+    def plot(self, name: str = "kl") -> "Figure":
+        """Return a matplotlib figure of one measure of every dimension, in the colours of their verdicts.
+
+        Args:
+            name: A column of `to_frame`, such as "kl", "std_mean" or "signal_power".
+
+        Raises:
+            InputError: There is no such measure; the message has the names.
+        """
+        return bar_figure(self, name)

@@ -1,0 +1,50 @@
+"""The first sentence of a report: how many dimensions are in use, and what that count hides by half or more."""
+
+from collections.abc import Sequence
+
+import torch
+
+from lambda_vae.diagnostics.dimension import Label, Verdict
+from lambda_vae.diagnostics.explain import summary
+from lambda_vae.equalization import NEAR_PRIOR_STD
+
+__all__ = ["headline"]
+
+#: Below this share of the used dimensions, active directions are worth a word; below half, the first sentence's.
+_HIDDEN, _HALF = 0.9, 0.5
+
+
+def headline(
+    findings: Sequence[Verdict],
+    std_mean: torch.Tensor,
+    signal_to_noise: torch.Tensor,
+    directions: float | None,
+) -> list[str]:
+    """Return the outcome in one sentence, and a second one where a rotation hides some of the collapse.
+
+    Args:
+        findings: One a dimension.
+        std_mean: Mean sigma, [D].
+        signal_to_noise: S over the noise variance that the decoder gets, [D].
+        directions: That the code moves along; None where that cannot be told.
+    """
+    text = summary(findings)
+    used = torch.tensor([finding.label in (Label.ACTIVE, Label.OVER_SHARP) for finding in findings])
+    count = int(used.sum())
+    faint = int((used & (std_mean.cpu() > NEAR_PRIOR_STD) & (signal_to_noise.cpu() < 1.0)).sum())
+    clauses = []
+    if count and faint >= _HALF * count:
+        number = "all" if faint == count else str(faint)
+        clauses.append(
+            f"{number} of these hardly, with a sigma above {NEAR_PRIOR_STD:g} (the prior's is 1) and a signal below it"
+        )
+    few = directions is not None and directions < _HIDDEN * count
+    if few and directions is not None and directions <= _HALF * count:
+        clauses.append(f"together they move along {directions:g} directions only")
+        few = False
+    if clauses and " in use" in text:
+        text = text.replace(" in use", f" in use, but {' and '.join(clauses)}", 1)
+    elif clauses:
+        text = f"{text} But {' and '.join(clauses)}."
+    hidden = [f"But their means move along {directions:g} directions only: the rest repeats these."] if few else []
+    return [text, *hidden]

@@ -1,0 +1,70 @@
+"""The readings that have one value a dimension."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from lambda_vae.diagnostics.gradients import GradientRatio
+from lambda_vae.diagnostics.moments import Reading
+
+__all__ = ["DimensionReadings"]
+
+
+@dataclass(frozen=True, eq=False)
+class DimensionReadings:
+    """The readings that have one value a dimension, each [D].
+
+    Args:
+        kl: KL(q_1 || p); nats per example.
+        std_mean: Mean of sigma(x).
+        std_spread: Standard deviation of sigma(x) over x.
+        log_precision: E[-ln sigma^2].
+        sampling_std: Root of E[sigma_eff^2], the noise that the decoder gets.
+        signal_power: S.
+        reconstruction_gradient: g.
+        gradient_ratio: rho with its noise floor.
+        snr_capacity: Nats.
+        snr_capacity_predicted: What delta implies, nats; None without delta and where every lambda is 1.
+        decoder_capacity: C^dec.
+        capacity_lost: To sampling noise, nats.
+        exponent: lambda.
+        active: S above the threshold.
+        bound_gain: Nats that the bound loses without the dimension; NaN for one that is not in use, None where that was
+            not measured.
+    """
+
+    kl: Reading
+    std_mean: Reading
+    std_spread: Reading
+    log_precision: Reading
+    sampling_std: Reading
+    signal_power: Reading
+    reconstruction_gradient: Reading
+    gradient_ratio: GradientRatio
+    snr_capacity: Reading
+    snr_capacity_predicted: Reading | None
+    decoder_capacity: Reading
+    capacity_lost: Reading
+    exponent: Float[Tensor, " D"]
+    active: Bool[Tensor, " D"]
+    bound_gain: Reading | None = None
+
+    def to_record(self) -> dict[str, list[Any] | None]:
+        """Return lists by the names of metrics.json."""
+        predicted = self.snr_capacity_predicted
+        names = ("kl", "std_mean", "std_spread", "sampling_std", "signal_power", "reconstruction_gradient")
+        return {
+            **{name: getattr(self, name).value.tolist() for name in names},
+            "exponent": self.exponent.tolist(),
+            "active": self.active.tolist(),
+            "gradient_ratio": self.gradient_ratio.ratio.value.tolist(),
+            "gradient_ratio_stderr": self.gradient_ratio.ratio.stderr.tolist(),
+            "snr_capacity": self.snr_capacity.value.tolist(),
+            "snr_capacity_predicted": None if predicted is None else predicted.value.tolist(),
+            "decoder_capacity": self.decoder_capacity.value.tolist(),
+            "capacity_lost": self.capacity_lost.value.tolist(),
+            "bound_gain": None if self.bound_gain is None else self.bound_gain.value.tolist(),
+            "bound_gain_stderr": None if self.bound_gain is None else self.bound_gain.stderr.tolist(),
+        }
