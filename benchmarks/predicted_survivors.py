@@ -157,12 +157,14 @@ def page(sets: Mapping[str, Tensor], latent_dim: int, seeds: int, steps: int) ->
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
+    makers = {"linear": linear_data, "digits": lambda: grey("digits", 1442), "mnist": lambda: grey("mnist", 5000)}
+    parser.add_argument("--data", nargs="+", choices=makers, default=list(makers))
     parser.add_argument("--latent_dim", type=int, default=16)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--out", type=Path, default=Path("results"))
     chosen = parser.parse_args()
-    data = {"linear": linear_data(), "digits": grey("digits", 1442), "mnist": grey("mnist", 5000)}
+    data = {name: makers[name]() for name in chosen.data}
     text = page(data, chosen.latent_dim, chosen.seeds, chosen.steps)
     write_atomic(chosen.out / "predicted-survivors.md", text)
     print(text)
