@@ -10,6 +10,7 @@ from torch.distributions import MultivariateNormal, Normal
 from torch.utils.data import DataLoader, TensorDataset
 
 from lambda_vae.adapters import diagnose, gaussian
+from lambda_vae.adapters.named import named_batches
 from lambda_vae.errors import InputError
 
 NOISE, CLASSES = 0.5, 3
@@ -166,6 +167,51 @@ def test_an_optional_parameter_gets_nothing_from_a_tuple_and_the_report_says_so(
     assert not any("optional" in note for note in named.notes)
 
 
+def test_what_a_partial_has_bound_is_not_replaced():
+    right = run(data=[(X, Y)], iw_samples=1).rate
+    others = [{"x": X, "y": Y, "bound": (Y + 1) % CLASSES}]
+    fixed = functools.partial(lambda x, bound: MODEL.encode(x, bound[: len(x)]), bound=Y)
+    assert run(fixed, data=others, iw_samples=1).rate == pytest.approx(right)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16])
+def test_conditions_of_floats_come_in_the_precision_of_x(kind):
+    """As one-hot numbers of another precision than the model's, numpy's float64 for instance."""
+    encoder, decoder = nn.Linear(9, 4).to(kind).eval(), nn.Linear(5, 6).to(kind).eval()
+    onehot, seen = np.eye(3)[Y.numpy()], set()
+
+    def decode(z, c):
+        return decoder(torch.cat((z, c), 1))
+
+    def log_likelihood(x, z, c):
+        seen.add(x.dtype)
+        return gaussian(decode)(x, z, c)
+
+    def of(c):
+        return diagnose(
+            lambda x, c: encoder(torch.cat((x, c), 1)).chunk(2, 1),
+            log_likelihood,
+            [(X, c)],
+            iw_samples=2,
+        ).nll_bound
+
+    assert of(onehot) == of(torch.tensor(onehot, dtype=torch.float32)) == of(onehot.astype("f2"))
+    assert seen == {torch.float32 if kind == torch.bfloat16 else kind}
+
+
+def test_named_sets_hand_their_labels_on():
+    seen = set()
+
+    def log_likelihood(x, z, y):
+        seen.update(y.tolist())
+        return Normal(z[:, :1, None, None].expand_as(x), 1.0).log_prob(x).flatten(1).sum(1)
+
+    digits = named_batches("digits")
+    report = diagnose(lambda x: (x.flatten(1)[:, :2], -torch.ones(len(x), 2)), log_likelihood, digits, iw_samples=1)
+    assert seen == set(range(10))
+    assert report.examples == sum(len(x) for x, _ in digits)
+
+
 WRONG = {
     "no condition": ({"data": X}, r"encode wants y besides x, and a batch holds x alone; give batches of \(x, y\)"),
     "one too few": (
@@ -177,6 +223,7 @@ WRONG = {
         "encode wants y besides x, and a batch holds the keys 'label'",
     ),
     "by keyword, of a tuple": ({"encode": lambda x, *, y: MODEL.encode(x, y)}, r"encode wants y .*\{'x': x, 'y': y\}"),
+    "no x of that name": ({"data": [{"pixels": X}], "x_key": "image"}, "dict of 'pixels', and which .*x_key='pixels'"),
     "no x": ({"data": [{"pixels": X, "y": Y}]}, "dict of 'pixels', 'y', and which of them is x .*say x_key='pixels'"),
     "of another length": ({"data": [(X, Y[:5])]}, r"a condition has the shape \[5\] for a batch of 900"),
     "an object": ({"data": [(X, object())]}, "a condition has type .* one entry an example"),
@@ -228,3 +275,21 @@ def test_a_callable_that_hands_no_condition_on_is_told_how():
     pattern = r"decode\(\) missing 1 required positional argument: 'y'; what stands beside x .*`lambda x, z, y: \.\.\.`"
     with pytest.raises(InputError, match=pattern):
         run(log_likelihood=lambda x, z: gaussian(MODEL.decode)(x, z))
+
+
+def test_conditions_stay_with_their_examples_wherever_x_is_asked_of():
+    asked = set()
+
+    def encode(x, first):
+        assert torch.equal(x[:, 0], first)
+        asked.add(len(x))
+        return MODEL.encode(x, torch.zeros(len(x), dtype=torch.long))
+
+    def log_likelihood(x, z, first):
+        if not torch.equal(x[:, 0], first):  # x of others may be asked of, as when a likelihood is read off
+            assert torch.equal(x.sort(0).values[:, 0], first.sort().values) or x.requires_grad
+        asked.add(-len(x))
+        return MODEL.log_likelihood(x, z, torch.zeros(len(x), dtype=torch.long))
+
+    run(encode, log_likelihood, [(part, part[:, 0]) for part in X.split(300)])
+    assert asked >= {300, 150, -64, -32, -128}

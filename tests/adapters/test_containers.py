@@ -224,6 +224,13 @@ def test_a_nested_tensor_is_refused():
             run(data)
 
 
+def test_a_generator_is_refused_unused():
+    generator = (part for part in X.split(30))
+    with pytest.raises(InputError, match="a generator, which can be gone through only once"):
+        run(generator)
+    assert len(list(generator)) == 3
+
+
 def test_a_loader_that_shuffles_and_is_its_own_iterator():
     order = torch.Generator().manual_seed(0)
     report = run(Loader(lambda: torch.randperm(90, generator=order)))
@@ -317,6 +324,11 @@ REFUSED = {
     "lengths that differ": ({"x": X, "y": X[:3]}, "a dict with the lengths 'x': 90, 'y': 3"),
     "a dict of nothing": ({"x": "a"}, "a dict with no arrays"),
     "a stream of examples": (Stream(), r"a Stream, which may give examples or batches; give DataLoader\(data, batch"),
+    "a dataset of several lengths": (
+        Mapped(lambda i: X[i, : 1 + i % 3]),
+        r"a Mapped, cannot be stacked to batches \(stack expects .*give DataLoader\(data, batch_size=30, collate_fn",
+    ),
+    "a dataset of objects": (Mapped(lambda i: object()), "cannot be stacked to batches .*found <class 'object'>"),
     "a loader's iterator": (iter(DataLoader(X, batch_size=30)), "gone through only once"),
     "its own iterator, once": (Once(), "a Once, which can be gone through only once"),
     "a lazy frame": (of_package("polars", "LazyFrame")(), r"a LazyFrame of polars; give data\.collect\(\)"),

@@ -134,6 +134,14 @@ def test_train_mode_that_changes_an_answer_is_refused_and_nothing_is_left_behind
     run(net.eval())
 
 
+def test_what_is_tried_before_is_tried_in_eval_mode():
+    net = Net(nn.BatchNorm1d(8))
+    before = net.encoder[1].running_mean.clone()
+    with pytest.raises(InputError, match="its BatchNorm1d answers"):
+        diagnose(net.encode, gaussian(net.decoder), X.double(), iw_samples=1)
+    assert torch.equal(net.encoder[1].running_mean, before)
+
+
 def test_a_part_in_eval_mode_is_enough():
     net = Net(nn.Dropout(0.5))
     net.encoder.eval()

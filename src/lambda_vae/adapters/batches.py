@@ -29,7 +29,7 @@ class ForeignBatches:
         x_names: Under which a dict may hold x; the first that it has is taken.
         wanted: What is of interest of the rest of a batch, places in a tuple or names in a dict, and comes as
             `Examples`; empty is x alone.
-        dtype: Of x, and of conditions that are floats; None leaves them as the data give them.
+        dtype: Of x, which conditions that are floats follow; None leaves it as the data give it.
         parts: The data as batches; left out, they are opened.
 
     Raises:
@@ -56,11 +56,11 @@ class ForeignBatches:
         """
         return replace(self, wanted=frozenset(wanted))
 
-    def first_conditions(self) -> Beside:
-        """Return what comes beside x in the first batch, as the data give it."""
-        for part in self.parts:
-            return self._cut(part)[1]
-        return ()
+    def first(self) -> tuple[Tensor, Beside] | None:
+        """Return the first batch that is not empty: x, and what comes beside it as the data give it."""
+        cut = ((part, *self._cut(part)) for part in self.parts)
+        known = ((self._x(part, given), beside) for part, given, beside in cut)
+        return next((pair for pair in known if len(pair[0])), None)
 
     def entire(self) -> Tensor | None:
         """Return the x of data in one piece that had to be cut; None of any other."""
@@ -72,6 +72,8 @@ class ForeignBatches:
     @property
     def single(self) -> bool:
         """Whether all data are one batch."""
+        if isinstance(self.parts, Cut | list | tuple):
+            return len(self.parts) == 1
         return len(list(itertools.islice(self.parts, 2))) == 1
 
     def __iter__(self) -> Iterator[Tensor | Examples]:
@@ -79,13 +81,14 @@ class ForeignBatches:
             given, beside = self._cut(part)
             x = self._x(part, given)
             if len(x):
-                yield Examples(x, self._conditions(beside, len(x))) if self.wanted else x
+                yield Examples(x, self._conditions(beside, x)) if self.wanted else x
 
     def _cut(self, part: Any) -> tuple[object, Beside]:  # noqa: ANN401 - any batch
         """A batch as x and the rest."""
         if is_named(part):
             names = list(part.keys())
-            name = next((one for one in self.x_names if one in names), names[0] if len(names) == 1 else None)
+            only = names[0] if len(names) == 1 and len(self.x_names) > 1 else None  # where none was asked for
+            name = next((one for one in self.x_names if one in names), only)
             if name is None:
                 raise InputError(
                     f"a batch is a {type(part).__name__} of {', '.join(map(repr, names)) or 'nothing'}, and which of "
@@ -110,10 +113,10 @@ class ForeignBatches:
             )
         return x.to(self.device, self.dtype or x.dtype)
 
-    def _conditions(self, beside: Beside, count: int) -> object:
+    def _conditions(self, beside: Beside, x: Tensor) -> object:
         if isinstance(beside, dict):
             own: object = {name: part for name, part in beside.items() if name in self.wanted}
         else:
             own = tuple(part if place in self.wanted else None for place, part in enumerate(beside))
-        floats = self.dtype if self.dtype is not None and self.dtype.is_floating_point else None
-        return settled("a condition", own, count, self.device, floats)
+        floats = x.dtype if x.is_floating_point() else torch.float32
+        return settled("a condition", own, len(x), self.device, floats)

@@ -20,7 +20,7 @@ def settled(
     condition: Any,  # noqa: ANN401 - anything
     count: int,
     device: torch.device,
-    floats: torch.dtype | None = None,
+    floats: torch.dtype,
 ) -> object:
     """Return a condition on the model's device, as `Examples` has it.
 
@@ -29,7 +29,7 @@ def settled(
         condition: As the data give it; a number, a text or None is shared by all examples.
         count: Examples of the batch.
         device: Where the model is.
-        floats: The precision of conditions that are floats; None leaves it.
+        floats: The precision of conditions that are floats.
 
     Raises:
         InputError: It has not one entry an example.

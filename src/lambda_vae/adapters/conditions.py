@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from inspect import Parameter, signature
 from typing import Any
 
@@ -157,7 +158,8 @@ def asked(what: str, function: Callable[..., Any], before: tuple[str, ...], cond
 def _own(function: Callable[..., Any], before: int) -> tuple[list[Parameter], bool]:
     """The parameters behind the first ones, and whether that is left open, as *args does."""
     known = _parameters(function)
-    own = [one for one in known[before:] if one.kind not in _GATHERING]
+    bound = function.keywords if isinstance(function, partial) else ()
+    own = [one for one in known[before:] if one.kind not in _GATHERING and one.name not in bound]
     return own, not own and any(one.kind in _GATHERING for one in known)
 
 

@@ -76,14 +76,13 @@ def brought_together(encode: Callable[..., Any], log_likelihood: Callable[..., A
         InputError: A callable wants more than a batch holds, or there is no batch.
     """
     with torch.no_grad(), torch.random.fork_rng(), evaluated(encode, log_likelihood):
-        first = next(iter(batches), None)
+        first = batches.first()
         if first is None:
             raise InputError(
                 "data gave no batch; if it is an iterator that was used before, give the DataLoader itself"
             )
-        assert isinstance(first, Tensor)
-        kinds = precisions(first, dtype_of(encode), dtype_of(log_likelihood))
-        beside = batches.first_conditions()
+        x, beside = first
+        kinds = precisions(x, dtype_of(encode), dtype_of(log_likelihood))
         hosts = [
             _host(one, other, batches)
             for one in _readings("encode", encode, ("x",), beside)

@@ -28,9 +28,29 @@ class Cut:
     data: Whole
     batch_size: int
 
+    def __len__(self) -> int:
+        return -(-self.data.length // self.batch_size)
+
     def __iter__(self) -> Iterator[object]:
         for at in range(0, self.data.length, self.batch_size):
             yield self.data.rows(slice(at, min(at + self.batch_size, self.data.length)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Stacked:
+    """A dataset's examples, put together as a DataLoader does it unless told otherwise."""
+
+    data: Dataset[object]
+    batch_size: int
+
+    def __iter__(self) -> Iterator[object]:
+        try:
+            yield from DataLoader(self.data, batch_size=self.batch_size)
+        except (TypeError, RuntimeError) as error:
+            raise InputError(
+                f"the examples of data, a {type(self.data).__name__}, cannot be stacked to batches "
+                f"({str(error).splitlines()[0]}); give DataLoader(data, batch_size={self.batch_size}, collate_fn=...)"
+            ) from error
 
 
 def opened(data: Any, batch_size: int) -> Iterable[object]:  # noqa: ANN401 - what it is, is looked at
@@ -61,7 +81,7 @@ def opened(data: Any, batch_size: int) -> Iterable[object]:  # noqa: ANN401 - wh
     if isinstance(data, Dataset):
         if not isinstance(data, Sized):
             raise InputError(f"data is a {type(data).__name__} without a length; give a DataLoader of it")
-        return DataLoader(data, batch_size=batch_size)
+        return _Stacked(data, batch_size)
     if isinstance(data, Iterator) and not _begins_anew(data):
         raise InputError(
             f"data is a {type(data).__name__}, which can be gone through only once and may be used up; give the "

@@ -29,7 +29,7 @@ class Precision:
 
 @dataclass(frozen=True, eq=False)
 class Cast:
-    """A callable whose first arguments come in another precision.
+    """A callable whose first arguments come in another precision, and conditions in that of the last of them.
 
     Args:
         function: Of the user's.
@@ -46,7 +46,15 @@ class Cast:
             given: Its arguments.
         """
         first = [one.to(kind or one.dtype) for one, kind in zip(given, self.dtypes, strict=False)]
-        return self.function(*first, *given[len(first) :])
+        return self.function(*first, *(_floats(one, self.dtypes[-1]) for one in given[len(first) :]))
+
+
+def _floats(conditions: Any, kind: torch.dtype | None) -> Any:  # noqa: ANN401 - as `Examples` has them
+    if isinstance(conditions, Tensor):
+        return conditions.to(kind) if conditions.is_floating_point() else conditions
+    if isinstance(conditions, dict):
+        return {name: _floats(part, kind) for name, part in conditions.items()}
+    return tuple(_floats(part, kind) for part in conditions) if isinstance(conditions, tuple) else conditions
 
 
 def precisions(x: Tensor, *models: torch.dtype | None) -> list[Precision]:
