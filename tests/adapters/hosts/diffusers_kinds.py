@@ -235,6 +235,55 @@ KINDS: dict[str, Kind] = {
 }
 
 
+#: Those whose Gaussian is a class of their own.
+OWN: dict[str, Kind] = {
+    "AutoencoderKLMiniMaxH3Audio": Kind(
+        (3, 1, 30),
+        {
+            "encoder_dim": 4,
+            "encoder_rates": (2, 2),
+            "latent_dim": 32,
+            "latent_channels": 8,
+            "num_attention_heads": 2,
+            "decoder_dim": 16,
+            "decoder_rates": (2, 2),
+            "decoder_kernel_sizes": (4, 4),
+            "resblock_kernel_sizes": (3, 7),
+            "resblock_dilation_sizes": ((1, 3), (1, 3)),
+            "latents_mean": [0.0] * 8,
+            "latents_std": [1.0] * 8,
+        },
+    ),
+    "AutoencoderOobleck": Kind(
+        (3, 2, 32),
+        {
+            "encoder_hidden_size": 12,
+            "decoder_channels": 12,
+            "decoder_input_channels": 6,
+            "downsampling_ratios": [2, 4],
+            "channel_multiples": [1, 2],
+        },
+    ),
+    "Cosmos3AVAEAudioTokenizer": Kind(
+        (3, 2, 16),
+        {
+            "hop_size": 4,
+            "enc_dim": 4,
+            "enc_num_blocks": 1,
+            "enc_n_fft": 8,
+            "enc_hop_length": 2,
+            "enc_latent_dim": 8,
+            "enc_c_mults": (1,),
+            "enc_strides": (2,),
+            "vocoder_input_dim": 4,
+            "dec_dim": 4,
+            "dec_c_mults": (1, 2),
+            "dec_strides": (2, 2),
+        },
+    ),
+}
+
+
 def tiny(name: str, seed: int = 0) -> nn.Module:
     """Return a random model of a class, in eval mode.
 
@@ -243,6 +292,7 @@ def tiny(name: str, seed: int = 0) -> nn.Module:
         seed: Of its weights.
     """
     torch.manual_seed(seed)
-    model: nn.Module = getattr(diffusers, name)(**KINDS[name].config).eval()
-    KINDS[name].prepare(model)
+    kind = KINDS.get(name) or OWN[name]
+    model: nn.Module = getattr(diffusers, name)(**kind.config).eval()
+    kind.prepare(model)
     return model

@@ -278,7 +278,7 @@ def test_sound_has_its_channels_second():
     assert len(diagnose_diffusers(Sound().eval(), torch.randn(64, 2, 12), std=1.0, iw_samples=2).kl) == 4
 
 
-REFUSED = ("AutoencoderRAE", "AutoencoderDC", "AutoencoderOobleck", "AutoencoderKLCosmos", "UNet2DModel")
+REFUSED = ("AutoencoderRAE", "AutoencoderDC", "AutoencoderKLCosmos", "UNet2DModel")
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -11,12 +11,14 @@ from torch.distributions import Normal
 pytest.importorskip("diffusers")
 
 import diffusers.models.autoencoders
-from diffusers_kinds import KINDS, tiny
+from diffusers_kinds import KINDS, OWN, tiny
 
 from lambda_vae.adapters.hosts.diffusers import diagnose_diffusers, equalize_diffusers, std_of_kl_weight
 from lambda_vae.errors import InputError
 
 STD = 0.7
+
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated:FutureWarning")  # the hosts'
 REFUSED = {"ConsistencyDecoderVAE": "draws its images"}
 MEASURED = sorted(set(KINDS) - set(REFUSED))
 
@@ -100,6 +102,36 @@ def test_every_class_is_equalized_channel_by_channel(name):
     assert bool(narrow.any())
     expected = q.mean + q.std**3 * (wide - q.mean) / q.std
     torch.testing.assert_close(z[narrow], expected[narrow], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["AutoencoderKLMiniMaxH3Audio", "AutoencoderOobleck"])
+def test_classes_with_a_gaussian_of_their_own_are_measured(name):
+    model = tiny(name)
+    x = 0.5 * torch.randn(OWN[name].shape, generator=torch.Generator().manual_seed(1))
+    report = diagnose_diffusers(model, x, std=STD, iw_samples=8)
+    with torch.no_grad():
+        q = model.encode(x).latent_dist
+        own = kl(q.mean, 2.0 * q.std.log())
+        torch.manual_seed(3)
+        drawn = [model.decode(q.sample()).sample[..., : x.shape[-1]] for _ in range(8)]
+        nll = torch.stack([-Normal(one, STD).log_prob(x).sum() for one in drawn]) / len(x)
+    assert float(report.kl.sum()) == pytest.approx(float(own.mean()), rel=1e-4)
+    assert report.nll_bound == pytest.approx(float(nll.mean() + own.mean()), abs=2.5 * float(nll.std()))
+    with pytest.raises(InputError, match=f"{name} draws from a Gaussian class of its own; diagnose_diffusers takes it"):
+        equalize_diffusers(model, 1.1)
+    if name == "AutoencoderOobleck":  # a sum over the channels alone, without the half
+        assert float(q.kl()) == pytest.approx(2.0 * float(own.mean()) / q.mean.shape[2], rel=1e-4)
+
+
+def test_a_class_that_normalises_over_its_batch_is_refused():
+    model = tiny("Cosmos3AVAEAudioTokenizer")
+    x = torch.randn(OWN["Cosmos3AVAEAudioTokenizer"].shape, generator=torch.Generator().manual_seed(1))
+    louder = torch.cat((x[:1], 3.0 * x[1:]))
+    with torch.no_grad():
+        codes = [model.encode(one).latent_dist.mean[0] for one in (x, louder)]
+    assert not torch.allclose(*codes, rtol=1e-3)  # of the same first example
+    with pytest.raises(InputError, match="Cosmos3AVAEAudioTokenizer divides sound by the loudest sample of its whole"):
+        diagnose_diffusers(model, x, std=STD)
 
 
 def test_a_class_whose_noise_is_fixed_says_so():

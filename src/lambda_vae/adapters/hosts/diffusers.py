@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from lambda_vae.adapters.diagnose import diagnose
 from lambda_vae.adapters.equalize import attached
-from lambda_vae.adapters.hosts.diffusers_classes import asked
+from lambda_vae.adapters.hosts.diffusers_classes import OWN_GAUSSIANS, asked
 from lambda_vae.adapters.likelihoods import gaussian
 from lambda_vae.adapters.likelihoods import std_of_kl_weight as usual_std
 from lambda_vae.diagnostics import CollapseReport
@@ -28,6 +28,9 @@ __all__ = ["EqualizedPosterior", "diagnose_diffusers", "equalize_diffusers", "st
 
 #: What the classes call their number of latent channels.
 _CHANNELS = ("latent_channels", "z_channels", "z_dim", "codebook_dim")
+
+#: These have another Gaussian than the rest.
+_OWN = (*OWN_GAUSSIANS, "Cosmos3AVAEAudioTokenizer")
 
 #: Numbers of a tensor of images that are measured at once: networks for large images need room in proportion.
 _NUMBERS = 2**20
@@ -56,7 +59,8 @@ def diagnose_diffusers(
     Raises:
         InputError: The model has no such posterior, or whatever would make the report wrong.
     """
-    _require_posterior(model)
+    if not any(kind.__name__ in _OWN for kind in type(model).__mro__):
+        _require_posterior(model)
     host = asked(model)
     if "exponent" not in options:
         options.setdefault("equalizer", getattr(model, "equalizer", None))
@@ -64,6 +68,7 @@ def diagnose_diffusers(
         options.setdefault("batch_size", max(1, min(500, _NUMBERS // images[0].numel())))
     if options.get("dim", "channel") == "channel":
         options["dim"] = 1  # of sound as well, [B, C, L]
+    host.look_at(images, options.get("batch_size", 500))
     data = host.data(images, options.get("batch_size", 500))
     report = diagnose(host.encode, gaussian(host.decode, std=std), data, **options)
     return replace(report, notes=(*report.notes, *host.notes(), *_prior_notes(report)))
@@ -133,6 +138,11 @@ def equalize_diffusers(
     Source:
         The paper, Eq. 9 and 16.
     """
+    if any(kind.__name__ in _OWN for kind in type(model).__mro__):
+        raise InputError(
+            f"{type(model).__name__} draws from a Gaussian class of its own; diagnose_diffusers takes it, and to "
+            "narrow it draw z with lambda_vae.EqualizedNormal(q.mean, q.std, exponent) in your loop"
+        )
     _require_posterior(model)
     if any(kind.__name__ == "AutoencoderKLKVAEVideo" for kind in type(model).__mro__):
         raise InputError(

@@ -14,10 +14,13 @@ from torch import Tensor, nn
 from lambda_vae.adapters.batches import ForeignBatches
 from lambda_vae.errors import InputError
 
-__all__ = ["Asked", "asked"]
+__all__ = ["OWN_GAUSSIANS", "Asked", "asked"]
+
+#: Classes whose posterior is a diagonal Gaussian of their own: to be measured, and drawn in another way.
+OWN_GAUSSIANS = ("AutoencoderKLMiniMaxH3Audio", "AutoencoderOobleck")
 
 #: What the classes call the number of channels of x.
-_IN_CHANNELS = ("in_channels", "encoder_in_channels", "input_channels", "num_channels")
+_IN_CHANNELS = ("in_channels", "encoder_in_channels", "input_channels", "num_channels", "audio_channels")
 
 
 @dataclass(eq=False)
@@ -32,6 +35,21 @@ class Asked:
 
     def __post_init__(self) -> None:
         self.shape: tuple[int, ...] = ()
+
+    def look_at(self, images: object, batch_size: int) -> None:
+        """Raise where the data are no floats, before they are made ones.
+
+        Args:
+            images: As the class takes them.
+            batch_size: Of a tensor.
+
+        Raises:
+            InputError: They are bytes, say.
+        """
+        with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
+            x = next(iter(ForeignBatches(images, batch_size, torch.device("cpu"))), None)
+        if isinstance(x, Tensor) and not x.is_floating_point():
+            raise InputError(f"images are {x.dtype}; give floats as the model sees them, usually x / 127.5 - 1")
 
     def data(self, images: object, batch_size: int) -> object:
         """Return the data as x of p(x|z).
@@ -62,7 +80,7 @@ class Asked:
                 f"{type(self.model).__name__} could not encode images of shape {list(x.shape)} ({str(error)[:120]}); "
                 "give them as model.encode takes them, videos as [B, C, T, H, W]"
             ) from error
-        return q.mean, q.logvar
+        return q.mean, q.logvar if hasattr(q, "logvar") else 2.0 * q.std.log()
 
     def decode(self, z: Tensor) -> Tensor:
         """Return the reconstruction, of the shape of the images that were encoded.
@@ -103,8 +121,6 @@ class Asked:
         return ()
 
     def _require(self, x: Tensor) -> None:
-        if not x.is_floating_point():
-            raise InputError(f"images are {x.dtype}; give floats as the model sees them, usually x / 127.5 - 1")
         name, channels = _channels(self.model)
         if channels is not None and (x.dim() < 3 or x.shape[1] != channels):
             raise InputError(
@@ -200,10 +216,8 @@ class _Mel(Asked):
         return _Mapped(ForeignBatches(images, batch_size, self.model.device), self._mel)
 
     def _mel(self, sound: Tensor) -> Tensor:
-        if not sound.is_floating_point() or sound.dim() != 2:
-            raise InputError(
-                f"sound is {sound.dtype} of shape {list(sound.shape)}; MMAudioVAE takes floats [B, samples] in [-1, 1]"
-            )
+        if sound.dim() != 2:
+            raise InputError(f"sound has shape {list(sound.shape)}; MMAudioVAE takes floats [B, samples] in [-1, 1]")
         with torch.no_grad():
             mel: Tensor = self.model.mel_converter(sound)
         return mel
@@ -242,6 +256,7 @@ _WAYS: dict[str, type[Asked]] = {
     "AutoencoderKLAllegro": _Allegro,
     "AutoencoderKLHunyuanVideo15": _OneByOne,
     "AutoencoderKLKVAEAudio": _Waveform,
+    "AutoencoderKLMiniMaxH3Audio": _Waveform,
     "AutoencoderKLKVAEVideo": _FixedNoise,
     "AutoencoderKLTemporalDecoder": _TemporalDecoder,
     "AutoencoderVidTok": _VidTok,
@@ -269,6 +284,12 @@ def _refuse(model: Any) -> None:  # noqa: ANN401 - an autoencoder of diffusers
         raise InputError(
             f"{name} draws its images in {name}.decode, so that they have no density p(x|z) in closed form; give "
             "diagnose_diffusers an AutoencoderKL with the same encoder"
+        )
+    if name == "Cosmos3AVAEAudioTokenizer":
+        raise InputError(
+            f"{name} divides sound by the loudest sample of its whole batch and gives it back as loud as that, so that "
+            "no example has a likelihood of its own; normalise the volume yourself and give "
+            "diagnose(encode, gaussian(model.decode, std=std), data, dim=1) with model.config.normalize_volume off"
         )
     if getattr(config, "timestep_conditioning", False):
         raise InputError(
