@@ -66,6 +66,13 @@ def test_the_same_numbers_come_from_each_way_to_write_them(tmp_path, cache, text
     assert data.source.startswith(f"table {name}{ending}{said}")
 
 
+def test_numbered_columns_of_integers_are_no_example(tmp_path, cache):
+    counts = np.random.RandomState(0).poisson(3, (30, 3))
+    (tmp_path / "x.csv").write_text(lines(counts, header="012"))
+    data = load(tmp_path / "x.csv", cache=cache)
+    assert len(data.train) + len(data.test) == 30
+
+
 @pytest.mark.parametrize("name", ["label", "Class"])
 @pytest.mark.parametrize("labels", [KINDS, [0, 1, 2] * 10])
 def test_a_column_of_labels_is_no_feature(tmp_path, cache, name, labels):

@@ -70,7 +70,7 @@ BAD_DATA = {
     "truncated": (saved("x.npy", GREY, -5), [], "x.npy is truncated"),
     "corrupt": (raw("x.npz", b"hello"), [], "x.npz is not a readable .npz file"),
     "corrupt gzip": (raw("a-idx3-ubyte.gz", gzip.compress(idx_bytes(GREY))[:-20]), [], "truncated or corrupt"),
-    "unknown ending": (raw("x.csv", b"1,2"), [], "x.csv is none of .npz"),
+    "unknown ending": (raw("x.abc", b"1,2"), [], "x.abc is none of .npz"),
     "pickle in npy": (saved("x.npy", np.array([[Bomb()]] * 30, dtype=object)), [], "pickled Python objects"),
     "pickle in npz": (npz(x=np.array([[Bomb()]] * 30, dtype=object)), [], "pickled Python objects"),
     "pickle for npy": (raw("x.npy", pickle.dumps(Bomb())), [], "is not a readable numpy array"),
