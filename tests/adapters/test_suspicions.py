@@ -186,8 +186,6 @@ FINE = {
     "squares": (gaussian(SQUARE), SQUARES),
     "bits": (bernoulli(lambda z: 3 * SQUARE(z), logits=True), BITS),
     "a decoder that knows nothing": (gaussian(lambda z: 0 * SQUARE(z)), SQUARES),
-    "an untrained one": (gaussian(ANOTHER), SQUARES),
-    "the wrong codes": (gaussian(lambda z: SQUARE(z.flip(1))), SQUARES),
     "a symmetric picture": (gaussian(lambda z: SQUARE(z) + SQUARE(z).mT), SQUARES + SQUARES.mT),
     "signed x": (gaussian(lambda z: 2 * GREY(z) - 1), SIGNED),
     "unit x": (gaussian(GREY), UNIT),
@@ -201,6 +199,8 @@ FINE = {
 LN2 = 0.6931472
 OTHER = pictures(2, 4, 5)[0]
 NOTED = {
+    "an untrained one": (gaussian(ANOTHER), SQUARES, "not trained, or its features come in another order"),
+    "the wrong codes": (gaussian(lambda z: SQUARE(z.flip(1))), SQUARES, "further from x than x's own mean"),
     "a sigmoid out of reach": (gaussian(lambda z: (3 * OTHER(z)).sigmoid()), IMAGES, "in a sigmoid"),
     "a softmax and one-hot x": (bernoulli(lambda z: ITEMS(z).softmax(1)), HOT, "`categorical` is their likelihood"),
     "clicks": (multinomial(ITEMS, logits=True, coefficient=False), CLICKS, "coefficient is left out"),

@@ -19,6 +19,9 @@ _FEATURES, _NUMBERS = 16, 256
 #: Numbers that the orders of axes are compared on.
 _MOST = 2_000_000
 
+#: How much more squared error than the data's own mean leaves shows that the decoder is one of other data.
+_WORSE = 1.2
+
 #: A reordered answer is the right one when it leaves less than this share of the squared error, and is worth a note
 #: below the second.
 _RIGHT, _LIKELY = 0.5, 0.8
@@ -65,7 +68,21 @@ def suspicions(given: Given) -> tuple[str, ...]:
         notes += _softmax(given) + _grey(given)
     if given.family in ("Gaussian", "Laplace"):
         notes += _scale(given)
-    return notes + _axes(given)
+    notes += _axes(given)
+    return notes or _no_fit(given)
+
+
+def _no_fit(given: Given) -> tuple[str, ...]:
+    """A decoder that says less of each example than the data's own mean does is one of other data."""
+    x, mean = given.rows, given.mean
+    known = float((x - x.mean(0)).square().mean())
+    off = float((x - mean).square().mean())
+    if not off > _WORSE * known:
+        return ()
+    return (
+        f"At the examples' own codes the mean of p(x|z) is further from x than x's own mean is: a mean squared error of "
+        f"{off:.3g} for {known:.3g}. The model is not trained, or its features come in another order or unit than x's.",
+    )
 
 
 def _softmax(given: Given) -> tuple[str, ...]:
