@@ -80,7 +80,7 @@ def _no_fit(given: Given) -> tuple[str, ...]:
     if not off > _WORSE * known:
         return ()
     return (
-        f"At the examples' own codes the mean of p(x|z) is further from x than x's own mean is: a mean squared error of "
+        "At the examples' own codes the mean of p(x|z) is further from x than x's own mean is: a mean squared error of "
         f"{off:.3g} for {known:.3g}. The model is not trained, or its features come in another order or unit than x's.",
     )
 
