@@ -138,6 +138,13 @@ def test_single_idx_file_takes_the_labels_beside_it(tmp_path, cache):
     assert np.array_equal(data.train.x, GREY[data.train.y].reshape(18, -1))
 
 
+@pytest.mark.parametrize(("train", "test"), [("train", "t10k"), ("letters-train", "letters-test")])
+def test_single_idx_file_names_the_test_part_beside_it(tmp_path, cache, train, test):
+    path = write_idx(tmp_path / f"{train}-images-idx3-ubyte", GREY)
+    write_idx(tmp_path / f"{test}-images-idx3-ubyte", GREY[:3])
+    assert load(path, cache=cache).source.endswith(f"; not read: {test}-images-idx3-ubyte")
+
+
 def save_images(folder, images, suffix=".png"):
     folder.mkdir(parents=True, exist_ok=True)
     for number, image in enumerate(images):

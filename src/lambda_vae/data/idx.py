@@ -160,7 +160,9 @@ def idx_source(images: Path) -> Source:
     """
     part, shape = _part(images, labels_beside(images))
     train, test = split_off_test(part)
-    return Source("image", shape, train, test, f"IDX file {images.name}; a tenth split off as the test part")
+    others = (images.with_name(images.name.replace("train", word)) for word in ("t10k", "test"))
+    unread = next((f"; not read: {other.name}" for other in others if other != images and other.exists()), "")
+    return Source("image", shape, train, test, f"IDX file {images.name}; a tenth split off as the test part{unread}")
 
 
 def named_file(folder: Path, stem: str) -> Path | None:
