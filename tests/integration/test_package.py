@@ -28,14 +28,14 @@ for names in ("", *sys.argv[1:]):
 HEAVY = {
     "PIL", "accelerate", "datasets", "diffusers", "huggingface_hub", "jinja2", "jsonargparse", "lightning",
     "matplotlib", "onnx", "onnxruntime", "onnxscript", "pandas", "plotly", "pooch", "pyro", "pythae", "requests",
-    "rich", "scipy", "scvi", "sklearn", "tensorboard", "zuko",
+    "rich", "scipy", "scvi", "sklearn", "tensorboard", "torchmetrics", "zuko",
 }  # fmt: skip
 
 
 #: What an extra brings, or what only probes, pages and trackers need.
 NEVER = {
     "datasets", "diffusers", "huggingface_hub", "lightning", "onnx", "onnxruntime", "onnxscript", "plotly", "pyro",
-    "pythae", "scipy", "scvi", "sklearn", "tensorboard",
+    "pythae", "scipy", "scvi", "sklearn", "tensorboard", "torchmetrics",
 }  # fmt: skip
 
 
