@@ -57,6 +57,7 @@ def by_hand(decode):
 
 
 BITS = torch.bernoulli(SQUARE(CODES).mul(3).sigmoid(), generator=DRAW)
+FAINT = torch.bernoulli(SQUARE(CODES).sigmoid(), generator=DRAW)
 ITEMS = nn.Linear(3, 50).eval().requires_grad_(False)
 CLICKS = (torch.rand(200, 50, generator=DRAW) < 0.1).float()
 HOT = nn.functional.one_hot(torch.randint(0, 50, (200,), generator=DRAW), 50).float()
@@ -216,6 +217,7 @@ NOTED = {
     ),
     "grey values": (bernoulli(SQUARE, logits=True), UNIT.flatten(1)[:, :36].view(-1, 1, 6, 6), "lie between 0 and 1"),
     "probabilities in half precision": (bernoulli(lambda z: SQUARE(z).bfloat16().sigmoid()), BITS, "near 1 become 1"),
+    "transposed, and faint": (bernoulli(lambda z: SQUARE(z).mT, logits=True), FAINT, "may be what it should be"),
     "a column that no part holds": (
         mixed({"a": (slice(1, 50), poisson(lambda z: ITEMS(z)[:, 1:], log_rates=True))}),
         CLICKS,

@@ -1,6 +1,5 @@
 """What a decoder's answers on the data themselves say of a mistake: another scale, axes in another order, a softmax."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,23 +7,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.adapters.likelihoods.shapes import orders
+from lambda_vae.adapters.likelihoods.axes import axes
 from lambda_vae.errors import InputError
 
 __all__ = ["Given", "suspicions"]
 
-#: Fewer features, or numbers altogether, show nothing.
-_FEATURES, _NUMBERS = 16, 256
-
-#: Numbers that the orders of axes are compared on.
-_MOST = 2_000_000
+#: Fewer numbers altogether show nothing.
+_NUMBERS = 256
 
 #: How much more squared error than the data's own mean leaves shows that the decoder is one of other data.
 _WORSE = 1.2
-
-#: A reordered answer is the right one when it leaves less than this share of the squared error, and is worth a note
-#: below the second.
-_RIGHT, _LIKELY = 0.5, 0.8
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +60,7 @@ def suspicions(given: Given) -> tuple[str, ...]:
         notes += _softmax(given) + _grey(given)
     if given.family in ("Gaussian", "Laplace"):
         notes += _scale(given)
-    notes += _axes(given)
+    notes += axes(given.name, given.x, given.rows, given.mean, given.shape)
     return notes or _no_fit(given)
 
 
@@ -153,40 +145,3 @@ def _scale(given: Given) -> tuple[str, ...]:
 def _explained(x: Tensor, mean: Tensor) -> float:
     """The share of the variance about one number for all that the means explain."""
     return 1.0 - float((x - mean).square().mean() / (x - x.mean()).square().mean().clamp(min=1e-30))
-
-
-def _axes(given: Given) -> tuple[str, ...]:
-    """Whether the means fit the data better with their axes in another order, of the shape that either of them has."""
-    own, answer = tuple(given.x.shape[1:]), given.shape
-    by_x = sum(size > 1 for size in own) >= 2
-    shape = own if by_x else answer
-    if given.mean.shape[1] < _FEATURES or math.prod(shape) != given.mean.shape[1]:
-        return ()
-    kept = by_x and sum(size > 1 for size in answer) >= 2
-    few = max(1, _MOST // given.mean.shape[1])
-    x, mean = given.rows[:few], given.mean[:few]
-    whole = float((x - x.mean()).square().sum())
-    plain = float((x - mean).square().sum())
-    best, error = None, plain
-    for order in orders(shape, kept=kept):
-        sizes = [shape[axis] for axis in order]
-        back = [1 + order.index(axis) for axis in range(len(shape))]
-        # The one without a shape of its own may hold its numbers in this order.
-        loose, fixed = (mean, x) if by_x else (x, mean)
-        turned = loose.reshape(len(loose), *sizes).permute(0, *back).reshape(len(loose), -1)
-        found = float((fixed - turned).square().sum())
-        if found < error:
-            best, error = order, found
-    if best is None or error > 0.7 * whole or error > _LIKELY * plain:
-        return ()
-    sizes = [shape[axis] for axis in best]
-    turns = ", ".join(str(1 + best.index(axis)) for axis in range(len(shape)))
-    what = "decode(z)" if by_x else "x"
-    text = (
-        f"the squared error of {given.name}'s means falls from {plain / len(x):.3g} to {error / len(x):.3g} when the "
-        f"axes of {what} are read in another order, {[*sizes]} for {[*shape]}: "
-        f"{what}.reshape(-1, {', '.join(map(str, sizes))}).permute(0, {turns})"
-    )
-    if error > _RIGHT * plain:
-        return (f"{text[0].upper()}{text[1:]} may be what it should be.",)
-    raise InputError(f"{text} puts them right")
