@@ -53,15 +53,16 @@ def diagnose_diffusers(
         images: As the model sees them, usually in [-1, 1]: a tensor [N, C, H, W], or batches that can be gone through
             again.
         std: Of the observation; what the loss amounts to, see `std_of_kl_weight`.
-        options: Of `lambda_vae.adapters.diagnose`. dim="site" makes every number of the latents a dimension. The
-            model's own equalizer is taken into account unless equalizer=None.
+        options: Of `lambda_vae.adapters.diagnose`; a decoder that draws, as that of ConsistencyDecoderVAE, wants
+            draws=. dim="site" makes every number of the latents a dimension. The model's own
+            equalizer is taken into account unless equalizer=None.
 
     Raises:
         InputError: The model has no such posterior, or whatever would make the report wrong.
     """
     if not any(kind.__name__ in _OWN for kind in type(model).__mro__):
         _require_posterior(model)
-    host = asked(model)
+    host = asked(model, options.get("draws", 1))
     if "exponent" not in options:
         options.setdefault("equalizer", getattr(model, "equalizer", None))
     if isinstance(images, Tensor) and len(images):

@@ -264,26 +264,28 @@ _WAYS: dict[str, type[Asked]] = {
 }
 
 
-def asked(model: Any) -> Asked:  # noqa: ANN401 - an autoencoder of diffusers
+def asked(model: Any, draws: int = 1) -> Asked:  # noqa: ANN401 - an autoencoder of diffusers
     """Return a model that knows how its class wants to be asked.
 
     Args:
         model: An autoencoder with a Gaussian posterior.
+        draws: How often a decoder that draws is asked.
 
     Raises:
-        InputError: Its decoder draws, or wants more than z.
+        InputError: Its decoder draws and is asked but once, or wants more than z.
     """
-    _refuse(model)
+    _refuse(model, draws)
     ways = (_WAYS[kind.__name__] for kind in type(model).__mro__ if kind.__name__ in _WAYS)
     return next(ways, Asked)(model)
 
 
-def _refuse(model: Any) -> None:  # noqa: ANN401 - an autoencoder of diffusers
+def _refuse(model: Any, draws: int) -> None:  # noqa: ANN401 - an autoencoder of diffusers
     name, config = type(model).__name__, model.config
-    if name == "ConsistencyDecoderVAE":
+    injects = any(getattr(config, "decoder_inject_noise", ()) or ())
+    if (name == "ConsistencyDecoderVAE" or injects) and draws < 2:
+        how = "injects noise into its decoder (decoder_inject_noise)" if injects else "draws its images in decode"
         raise InputError(
-            f"{name} draws its images in {name}.decode, so that they have no density p(x|z) in closed form; give "
-            "diagnose_diffusers an AutoencoderKL with the same encoder"
+            f"{name} {how}, so that log p(x|z) differs from call to call; say draws=8 to have its mean over 8 calls"
         )
     if name == "Cosmos3AVAEAudioTokenizer":
         raise InputError(
@@ -296,11 +298,6 @@ def _refuse(model: Any) -> None:  # noqa: ANN401 - an autoencoder of diffusers
             f"{name} decodes at a timestep (timestep_conditioning); fix one: diagnose(lambda x: (q := "
             "model.encode(x).latent_dist) and (q.mean, q.logvar), gaussian(lambda z: model.decode(z, temb).sample, "
             "std=std), images, dim=1)"
-        )
-    if any(getattr(config, "decoder_inject_noise", ()) or ()):
-        raise InputError(
-            f"{name} injects noise into its decoder (decoder_inject_noise), so that what it decodes is drawn; give "
-            "diagnose_diffusers a model without, such as model.from_config(model.config, decoder_inject_noise=...)"
         )
 
 
