@@ -16,6 +16,9 @@ from lambda_vae.errors import InputError
 
 __all__ = ["ForeignBatches"]
 
+#: Numbers that are not held at once.
+_LARGE = 2**26
+
 
 @dataclass(frozen=True, eq=False)
 class ForeignBatches:
@@ -63,8 +66,11 @@ class ForeignBatches:
         return next((pair for pair in known if len(pair[0])), None)
 
     def entire(self) -> Tensor | None:
-        """Return the x of data in one piece that had to be cut; None of any other."""
-        if not isinstance(self.parts, Cut) or self.parts.data.length <= self.batch_size:
+        """Return the x of data in one piece that had to be cut; None of any other, and of what is large."""
+        if not isinstance(self.parts, Cut) or len(self.parts) < 2:
+            return None
+        first = self.first()
+        if first is None or len(self.parts) * first[0].numel() > _LARGE:
             return None
         whole = replace(self, parts=Cut(self.parts.data, self.parts.data.length), wanted=frozenset())
         return x_of(next(iter(whole)))
@@ -77,9 +83,16 @@ class ForeignBatches:
         return len(list(itertools.islice(self.parts, 2))) == 1
 
     def __iter__(self) -> Iterator[Tensor | Examples]:
+        axes = None
         for part in self.parts:
             given, beside = self._cut(part)
             x = self._x(part, given)
+            axes = x.dim() if axes is None else axes
+            if x.dim() != axes:
+                raise InputError(
+                    f"a batch has shape {list(x.shape)}, and the first one had {axes} axes; if data is x and its "
+                    "labels, give TensorDataset(*data) or [data]"
+                )
             if len(x):
                 yield Examples(x, self._conditions(beside, x)) if self.wanted else x
 
@@ -107,9 +120,10 @@ class ForeignBatches:
                 "[batch.x for batch in data] picks it"
             )
         if x.dim() == 1 and x.is_floating_point():
+            stack = "torch" if isinstance(given, Tensor) else "np"
             raise InputError(
                 f"a batch has shape {list(x.shape)}; x must be [B, ...]: `data.reshape(-1, 1)` where an example is one "
-                "number, torch.stack(data) where data is a list of examples"
+                f"number, {stack}.stack(data) where data is a list of examples"
             )
         return x.to(self.device, self.dtype or x.dtype)
 

@@ -176,6 +176,8 @@ def dense(name: str, part: Any) -> Tensor | None:  # noqa: ANN401 - any containe
 def _dense_tensor(name: str, part: Tensor) -> Tensor:
     if part.is_nested:
         raise InputError(f"{name} is a nested tensor; give its .to_padded_tensor(0.0)")
+    if part.is_complex():
+        raise InputError(f"{name} is complex; give torch.view_as_real({name}), if its parts are what the model takes")
     if part.is_quantized:
         return part.dequantize()
     return part if part.layout == torch.strided else part.to_dense()
