@@ -207,7 +207,7 @@ def test_plot_has_a_bar_a_dimension_in_the_colour_of_its_verdict(wide, name):
     assert heights == sorted(heights, reverse=True)
     seen = {plt.matplotlib.colors.to_hex(bar.get_facecolor()) for bar in axis.patches}
     assert seen == {VERDICT_COLORS[label] for label in Label}
-    figure.canvas.draw()
+    assert figure._repr_png_().startswith(b"\x89PNG")
     assert not plt.get_fignums()  # nothing is left with pyplot, which would show it a second time
 
 

@@ -124,6 +124,12 @@ def test_filters_narrow_table_and_plot_together(browser: Browser, comparison: Pa
     causes = browser.evaluate(f"{ROWS}.map(r => r.lastElementChild.textContent)")
     assert causes
     assert set(causes) == {"information gap"}
+    swatch = browser.evaluate(f"getComputedStyle({ROWS}[0].lastElementChild.querySelector('.swatch')).backgroundColor")
+    assert swatch == "rgb(200, 69, 47)"
+    names = browser.evaluate("document.querySelector('#plot-dims').data.map(t => t.name)")
+    assert "collapsed, information gap" in names
+    listed = browser.evaluate("[...document.querySelectorAll('.causes b')].map(b => b.textContent)")
+    assert listed == ["gradient imbalance", "information gap", "no signal"]
     choose(browser, "dim-cause", "")
     choose(browser, "dim-find", "29", "input")
     assert browser.evaluate(f"{ROWS}.map(r => r.cells[0].textContent)") == ["29"]

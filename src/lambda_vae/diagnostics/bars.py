@@ -1,5 +1,6 @@
 """One measure of every dimension as bars, in the colours of their verdicts."""
 
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import torch
@@ -47,7 +48,6 @@ def bar_figure(report: "CollapseReport", name: str) -> "Figure":
     Raises:
         InputError: The report has no such measure.
     """
-    from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     known = names_of(report)
@@ -56,7 +56,7 @@ def bar_figure(report: "CollapseReport", name: str) -> "Figure":
     values = torch.tensor(report.to_record()["dimensions"][name], dtype=torch.float64)
     order = torch.argsort(values.nan_to_num(-torch.inf), descending=True, stable=True).tolist()
     labels = report.verdicts
-    figure = Figure(figsize=(min(12.0, max(5.0, 0.2 * len(order) + 2.0)), 3.4), layout="constrained")
+    figure = _shown(figsize=(min(12.0, max(5.0, 0.2 * len(order) + 2.0)), 3.4))
     axis = figure.add_subplot()
     axis.bar(range(len(order)), values[order].tolist(), color=[VERDICT_COLORS[labels[i]] for i in order], width=0.85)
     if name in _LINES:
@@ -71,3 +71,16 @@ def bar_figure(report: "CollapseReport", name: str) -> "Figure":
     patches = [Patch(color=VERDICT_COLORS[label], label=f"{word_of(label)} ({labels.count(label)})") for label in shown]
     axis.legend(handles=patches, frameon=False, fontsize=8, loc="upper right", bbox_to_anchor=(1.0, 1.12), ncols=4)
     return figure
+
+
+def _shown(figsize: tuple[float, float]) -> "Figure":
+    """A figure that a notebook shows by itself, also before pyplot is loaded."""
+    from matplotlib.figure import Figure
+
+    class ShownFigure(Figure):
+        def _repr_png_(self) -> bytes:
+            held = BytesIO()
+            self.savefig(held, format="png", dpi=100)
+            return held.getvalue()
+
+    return ShownFigure(figsize=figsize, layout="constrained")

@@ -1,10 +1,10 @@
 """Why dimensions collapse, in plain words: what the diagnosis's names mean, and how a sentence counts them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from lambda_vae.reports.records import Row
 
-__all__ = ["CAUSES", "because", "cause_counts", "listed_causes"]
+__all__ = ["CAUSES", "CAUSE_COLORS", "because", "cause_counts", "causes_of", "listed_causes"]
 
 CAUSES = {
     "gradient imbalance": "the KL term pushes them to the prior harder than the reconstruction holds them back",
@@ -14,6 +14,15 @@ CAUSES = {
     "undetermined": "what was measured does not tell",
 }
 """Why a dimension collapsed, by the name that the diagnosis gives it; what follows "because"."""
+
+CAUSE_COLORS = {
+    "gradient imbalance": "#e08a00",
+    "information gap": "#c8452f",
+    "decoder noise": "#1f9e89",
+    "no signal": "#8a97a8",
+    "undetermined": "#bdb7ab",
+}
+"""Of the causes, in every picture of the page; the first is that of a collapse without a cause."""
 
 
 def cause_counts(rows: Sequence[Row]) -> dict[str, float]:
@@ -57,3 +66,15 @@ def listed_causes(counts: Mapping[str, float]) -> str:
         counts: From `cause_counts`.
     """
     return ", ".join(f"{f'{number:.1f}'.removesuffix('.0')} {name}" for name, number in counts.items())
+
+
+def causes_of(found: Iterable[str | None]) -> list[dict[str, str]]:
+    """Return name, colour and meaning of each cause that occurs, in one order whatever the page.
+
+    Args:
+        found: Of dimensions; None is no collapse. A name that is not known here has the colour of any collapse.
+    """
+    seen = {cause for cause in found if cause}
+    names = [*(name for name in CAUSES if name in seen), *sorted(seen - CAUSES.keys())]
+    anyone = CAUSE_COLORS["gradient imbalance"]
+    return [{"name": name, "color": CAUSE_COLORS.get(name, anyone), "meaning": CAUSES.get(name, "")} for name in names]

@@ -1,5 +1,7 @@
 """The words of a report, for somebody who has not read the paper."""
 
+from lambda_vae.reports.causes import CAUSES
+
 __all__ = ["GLOSSARY"]
 
 GLOSSARY: tuple[tuple[str, str], ...] = (
@@ -48,14 +50,23 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         "λ is brought back to 1 over the last epochs, so that the finished model is an ordinary VAE.",
     ),
     (
-        "Over-sharp",
-        "An active dimension whose noise or scale is so far off that the valid bound could be lowered by changing it "
-        "alone; mostly it has less noise than it needs.",
+        "Under-dispersed",
+        "An active dimension with so much less noise than suits it that widening its noise alone would lower the valid "
+        "bound. Records call it over-sharp.",
     ),
     (
         "Gradient ratio ρ",
         "How hard the reconstruction pulls a dimension's σ down against how hard the KL term pushes it up to "
         "1. Well below 1, the dimension drifts into collapse: gradient imbalance.",
+    ),
+    (
+        "Decoder noise",
+        "The variance that the likelihood takes for noise. A squared error without a scale assumes 1/2 or 1, whatever "
+        "the data's own noise; what varies by less than that cannot pay for a latent dimension.",
+    ),
+    (
+        "Causes",
+        "Why a dimension collapsed: " + "; ".join(f"{name}: {meaning}" for name, meaning in CAUSES.items()) + ".",
     ),
     (
         "Information gap",

@@ -64,6 +64,7 @@ def render(record: ComparisonRecord) -> str:
         record: What to show.
     """
     table = comparison_table(record.rows, record.data)
+    drawn = page_data(record, table)
     # Loading plotly takes longer than all else in this room, and whoever only wants a table need not wait for it.
     from plotly.offline import get_plotlyjs
 
@@ -78,11 +79,12 @@ def render(record: ComparisonRecord) -> str:
         examples=examples_word(record.rows),
         table=table,
         glossary=GLOSSARY,
+        causes=drawn["causes"],
         galleries=_galleries(record),
         provenance=provenance_lines(record.provenance),
         config=record.config,
         single=len(record.rows) == 1,
-        data=embedded_json(page_data(record, table)),
+        data=embedded_json(drawn),
         policy=f"{_fingerprint(plotly)} {_fingerprint(script)}",
         plotly=Markup(plotly),
         script=Markup(script),

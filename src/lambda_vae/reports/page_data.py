@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lambda_vae.equalization.theory import optimal_exponent
+from lambda_vae.reports.causes import causes_of
 from lambda_vae.reports.columns import Column
 from lambda_vae.reports.pareto import Panel, frontier_panels
 from lambda_vae.reports.records import ComparisonRecord, RunRecord
@@ -32,6 +33,13 @@ DIMENSION_COLUMNS: tuple[tuple[str, str, int, str], ...] = (
     ("snr_capacity_predicted", "predicted", 3, "what δ predicts for the capacity, nats"),
     ("capacity_lost", "lost", 3, "capacity lost to the sampling noise, nats"),
     ("decoder_capacity", "decoder", 3, "RMS gradient of the decoder in this dimension"),
+    (
+        "bound_gain",
+        "worth",
+        3,
+        "nats that the bound loses on these data without this dimension; below 0 it is a burden",
+    ),
+    ("bound_gain_stderr", "worth error", 3, "standard error of that worth"),
 )
 """Key, heading, digits and meaning of the columns shown for each dimension."""
 
@@ -82,6 +90,7 @@ def page_data(record: ComparisonRecord, table: Table) -> dict[str, Any]:
         "labels": labels,
         "edges": _numbers(BIN_EDGES, 4),
         "columns": [dict(zip(("key", "title", "digits", "hint"), column, strict=True)) for column in DIMENSION_COLUMNS],
+        "causes": causes_of(str(cause) for run in runs for cause in run.dimensions.get("cause") or () if cause),
         "panels": [_panel(panel) for row in frontier_panels(table) for panel in row],
         "runs": [_run(run, labels.index(run.label), min(_MOST_EPOCHS, max(each, 12))) for run in runs],
     }

@@ -53,7 +53,7 @@ function dimensions() {
     };
     const row = document.createElement("tr");
     row.append(cell("dimension", "dim.", "number of the dimension"), ...columns().map((c) => cell(c.key, c.title, c.hint)));
-    if (state.run.verdict.length) row.append(cell("verdict", "verdict", "active, collapsed or over-sharp"), cell("cause", "cause", "why it collapsed"));
+    if (state.run.verdict.length) row.append(cell("verdict", "verdict", Object.keys(VERDICTS).map(verdictName).join(", ")), cell("cause", "cause", "why it collapsed"));
     head.replaceChildren(row);
   }
 
@@ -68,9 +68,14 @@ function dimensions() {
         const cell = row.insertCell(), mark = document.createElement("span");
         cell.className = "word"; mark.className = `mark ${word(verdict(i))}`;
         mark.textContent = (VERDICTS[verdict(i)] || ["·"])[0];
-        cell.append(mark, verdict(i));
-        const why = row.insertCell();
-        why.className = "word"; why.textContent = state.run.cause[i] || "";
+        cell.append(mark, verdictName(verdict(i)));
+        const why = row.insertCell(), cause = CAUSES[state.run.cause[i]];
+        why.className = "word";
+        if (cause) {
+          const dot = document.createElement("span");
+          dot.className = "swatch"; dot.style.background = cause.color; why.title = cause.meaning;
+          why.append(dot, cause.name);
+        }
       }
       row.addEventListener("click", () => choose(i));
       return row;
@@ -107,13 +112,16 @@ function dimensions() {
     const y = $("dim-y").value, x = $("dim-x").value, run = state.run;
     const name = (key) => (data.columns.find((c) => c.key === key) || { title: key }).title;
     const rank = new Map(kept.map((i, place) => [i, place + 1]));
-    const hover = (i) => [`<b>dimension ${i}</b> ${plain(verdict(i))}`, ...(run.cause[i] ? [plain(run.cause[i])] : []),
+    const hover = (i) => [`<b>dimension ${i}</b> ${plain(verdictName(verdict(i)))}`, ...(run.cause[i] ? [plain(run.cause[i])] : []),
       ...columns().map((c) => `${c.title} ${fixed(run.dims[c.key][i], c.digits)}`)].join("<br>");
-    const groups = run.verdict.length ? Object.keys(VERDICTS) : [""];
-    const traces = groups.map((group) => {
-      const members = kept.filter((i) => !group || verdict(i) === group);
-      const shade = css(`--${word(group || "active")}`);
-      const common = { name: group, customdata: members, text: members.map(hover), hovertemplate: "%{text}<extra></extra>",
+    // A collapse is drawn by its cause.
+    const parts = (name) => [...data.causes.map((cause) => [name, cause.name]), [name, ""]]
+      .filter(([, cause]) => kept.some((i) => verdict(i) === name && (run.cause[i] || "") === cause));
+    const groups = run.verdict.length ? Object.keys(VERDICTS).flatMap((name) => (name === "collapsed" ? parts(name) : [[name, null]])) : [["", null]];
+    const traces = groups.map(([group, cause]) => {
+      const members = kept.filter((i) => !group || (verdict(i) === group && (cause === null || (run.cause[i] || "") === cause)));
+      const shade = cause ? CAUSES[cause].color : css(`--${word(group || "active")}`);
+      const common = { name: cause ? `${verdictName(group)}, ${cause}` : verdictName(group), customdata: members, text: members.map(hover), hovertemplate: "%{text}<extra></extra>",
         y: members.map((i) => run.dims[y][i]) };
       // Outlined, filled and hatched bars can be told apart without colour.
       if (x === "rank") return { ...common, type: "bar", x: members.map((i) => rank.get(i)), width: 0.85, textposition: "none",
@@ -150,7 +158,7 @@ function dimensions() {
       box.type = "checkbox"; box.value = name; box.checked = true;
       box.addEventListener("change", update);
       mark.className = `mark ${word(name)}`; mark.textContent = VERDICTS[name][0];
-      label.append(box, mark, `${name} (${state.run.verdict.filter((v) => v === name).length})`);
+      label.append(box, mark, `${verdictName(name)} (${state.run.verdict.filter((v) => v === name).length})`);
       return label;
     });
     $("dim-verdicts").replaceChildren($("dim-verdicts").querySelector("legend"), ...boxes);

@@ -6,6 +6,9 @@ const COLORS = ["#0072b2", "#d55e00", "#009e73", "#b0569b", "#c48a00", "#4aa3df"
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "star", "hexagon"];
 const VERDICTS = { active: ["●", "circle"], collapsed: ["✕", "x"], "over-sharp": ["▲", "triangle-up"], "not measured": ["?", "circle-open"] };
+const VERDICT_NAMES = { "over-sharp": "under-dispersed" };
+const verdictName = (verdict) => VERDICT_NAMES[verdict] || verdict;
+const CAUSES = Object.fromEntries(data.causes.map((cause) => [cause.name, cause]));
 const NAMES = {
   loss: "loss, nats", reconstruction: "reconstruction, nats", rate_q: "KL(q₁ ‖ prior), nats", kl_weight: "KL weight",
   active_units: "active units", seconds: "seconds per epoch", nll_bound: "NLL bound, nats",
