@@ -1,5 +1,6 @@
 """Diagnose anybody's VAE: two callables and some data."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from inspect import signature
@@ -9,7 +10,7 @@ from typing import Any, overload
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributions import Independent
+from torch.distributions import Distribution, Independent
 
 from lambda_vae.adapters.batches import ForeignBatches
 from lambda_vae.adapters.behind import device_of
@@ -18,13 +19,15 @@ from lambda_vae.adapters.equalized_normal import EqualizedNormal
 from lambda_vae.adapters.failures import told
 from lambda_vae.adapters.first_look import looked_at
 from lambda_vae.adapters.foreign import Encode, ForeignVAE, LogLikelihood
-from lambda_vae.adapters.host import brought_together
+from lambda_vae.adapters.host import Host, brought_together
 from lambda_vae.adapters.latents import Axis, Latents
 from lambda_vae.adapters.monitor import CollapseMonitor
+from lambda_vae.adapters.priors import Prior, UnderPrior, check_prior
 from lambda_vae.diagnostics import CollapseReport, Thresholds, examine
 from lambda_vae.diagnostics import diagnose as diagnose_own
 from lambda_vae.diagnostics.examples import Examples, conditioned
 from lambda_vae.diagnostics.sweep import Data
+from lambda_vae.distributions import DiagGaussian
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
@@ -48,6 +51,7 @@ def diagnose(
     *,
     dim: Axis = "channel",
     takes: str | None = None,
+    prior: Prior | None = None,
     draws: int = 1,
     exponent: Float[Tensor, " D"] | None = None,
     equalizer: VarianceEqualizer | None = None,
@@ -122,6 +126,7 @@ def _diagnose_foreign(
     *,
     dim: Axis = "channel",
     takes: str | None = None,
+    prior: Prior | None = None,
     draws: int = 1,
     exponent: Float[Tensor, " D"] | None = None,
     equalizer: VarianceEqualizer | None = None,
@@ -134,39 +139,66 @@ def _diagnose_foreign(
     history: Mapping[str, Any] | CollapseMonitor | None = None,
     thresholds: Thresholds | None = None,
 ) -> CollapseReport:
-    _check_given(encode, log_likelihood, data, draws)
+    _check_given(encode, log_likelihood, data, draws, prior)
     names = (x_key,) if x_key is not None else (first_parameter(encode) or "x", "x", "data")
     known = [one for one in (encode, log_likelihood) if one is not None]
     batches = ForeignBatches(data, batch_size, device_of(*known), names)
     with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
-        host = brought_together(encode, log_likelihood or _absent, batches)
-        encode, batches = host.encode, host.batches
-        log_likelihood = None if log_likelihood is None else host.log_likelihood
-        first = next(iter(batches))
-        with told(encode, batches):
-            vae = looked_at(encode, log_likelihood, first, dim, takes=takes, draws=draws, single=batches.single)
-        if exponent is None and equalizer is None:
-            _require_plain(vae, first)
-        del first  # no batch is held while others are looked at
+        conditional = None if isinstance(prior, Distribution) else prior
+        host = brought_together(encode, log_likelihood or _absent, batches, conditional)
+        given = None if log_likelihood is None else host.log_likelihood
+        plain = exponent is None and equalizer is None
+        vae = _first_look(host, given, dim, takes=takes, draws=draws, prior=prior is None, plain=plain)
         if equalizer is not None:
             exponent, delta = _exponent_of(equalizer, vae.latents), delta or equalizer.delta
+        measured, limits = _under(vae, host.prior or prior, thresholds)
         report = examine(
-            vae,
-            batches,
+            measured,
+            host.batches,
             generator or torch.Generator(vae.device).manual_seed(0),
             exponent=_over_sites(exponent, vae),
             delta=delta,
             iw_samples=iw_samples if log_likelihood is not None else 1,
             kl_weight=kl_weight,
             history=history.history if isinstance(history, CollapseMonitor) else history,
-            thresholds=thresholds,
+            thresholds=limits,
             sites=vae.latents.sites,
             differentiated=vae.differentiated,
         )
-    return replace(report, notes=(*report.notes, *host.notes, *_notes(vae, report)))
+    own = (measured.note,) if isinstance(measured, UnderPrior) else ()
+    return replace(report, notes=(*report.notes, *host.notes, *own, *_notes(vae, report)))
 
 
-def _check_given(encode: object, log_likelihood: object, data: object, draws: object) -> None:
+def _first_look(
+    host: Host,
+    log_likelihood: LogLikelihood | None,
+    dim: Axis,
+    *,
+    plain: bool,
+    **options: Any,  # noqa: ANN401 - of looked_at
+) -> ForeignVAE:
+    first = next(iter(host.batches))
+    with told(host.encode, host.batches):
+        vae = looked_at(host.encode, log_likelihood, first, dim, single=host.batches.single, **options)
+    if plain:
+        _require_plain(vae, first)
+    return vae
+
+
+def _under(
+    vae: ForeignVAE, prior: Prior | None, thresholds: Thresholds | None
+) -> tuple[ForeignVAE | UnderPrior, Thresholds | None]:
+    """The model in units of its prior; what over-sharp means is derived for Gaussian ones alone."""
+    if prior is None:
+        return vae, thresholds
+    under = UnderPrior(vae, prior)
+    if isinstance(under.p_z(), DiagGaussian):
+        return under, thresholds
+    return under, replace(thresholds or Thresholds(), sharpness=math.inf)
+
+
+def _check_given(encode: object, log_likelihood: object, data: object, draws: object, prior: object) -> None:
+    check_prior(prior)
     if not callable(encode) or not (log_likelihood is None or callable(log_likelihood)):
         kinds = ", ".join(type(one).__name__ for one in (encode, log_likelihood, data))
         raise InputError(

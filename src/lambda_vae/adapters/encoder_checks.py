@@ -18,7 +18,7 @@ _COPY = 0.5
 
 
 def checked_posterior(
-    encode: Callable[[Tensor], object], x: Tensor, takes: str | None, *, entire: bool = False
+    encode: Callable[[Tensor], object], x: Tensor, takes: str | None, *, entire: bool = False, standard: bool = True
 ) -> GaussianAnswer:
     """Return q(z|x) of the first batch, after every check that needs no likelihood.
 
@@ -27,6 +27,7 @@ def checked_posterior(
         x: The first batch.
         takes: What the second tensor is; None is "logvar", and looked at more closely.
         entire: Whether encode answers this batch as a whole alone.
+        standard: Whether the prior is N(0, I), which no posterior is wider than.
 
     Raises:
         InputError: A mistake was found.
@@ -48,7 +49,7 @@ def checked_posterior(
         independent_of_company("encode", torch.cat([part[:half] for part in _parts(q)]), torch.cat(_parts(alone)))
     if not isinstance(raw, Distribution):
         _check_second(*two_tensors(raw, x))
-        if takes is None:
+        if takes is None and standard:
             _check_wide(q.mu, q.logvar)
     return q
 

@@ -17,6 +17,7 @@ from lambda_vae.adapters.known import helper_of, known_likelihood
 from lambda_vae.adapters.latents import Axis, Latents
 from lambda_vae.adapters.modes import require_eval
 from lambda_vae.adapters.posteriors import GaussianAnswer
+from lambda_vae.adapters.prior_fit import codes_off_prior
 from lambda_vae.adapters.recovered import Recovered, recovered_law
 from lambda_vae.adapters.sigma_checks import check_sigma
 from lambda_vae.adapters.tensors import two_tensors
@@ -54,6 +55,7 @@ def looked_at(
     *,
     takes: str | None = None,
     draws: int = 1,
+    prior: bool = True,
     single: bool = False,
 ) -> ForeignVAE:
     """Return the model as the estimators need it, after every check that one batch allows.
@@ -67,6 +69,7 @@ def looked_at(
         dim: What a dimension is.
         takes: What encode's second tensor is; None is "logvar", and looked at more closely.
         draws: Calls of a log_likelihood that draws; their mean is taken.
+        prior: Whether the prior is N(0, I), against which sigma can be checked.
         single: Whether it is the only batch, which an encoder may need whole.
 
     Raises:
@@ -76,7 +79,7 @@ def looked_at(
         x, leading_encode = _leading(encode, batch)
         require_eval("encode", encode, lambda: leading_encode(x))
         entire = single and not answers(leading_encode, x[: len(x) // 2])
-        q = checked_posterior(leading_encode, x, takes, entire=entire)
+        q = checked_posterior(leading_encode, x, takes, entire=entire, standard=prior)
         mu = q.mu
         latents = Latents.of(tuple(mu.shape[1:]), dim)
 
@@ -88,12 +91,12 @@ def looked_at(
             _unknown,
             takes=takes,
             correlated=q.factor is not None,
-            notes=(_ENTIRE,) if entire else (),
+            notes=(*([_ENTIRE] if entire else []), *_notes_on_prior(q, latents, standard=prior)),
         )
         if log_likelihood is None:
             return replace(plain, notes=(*plain.notes, WITHOUT_LIKELIHOOD))
         with_likelihood = _with_likelihood(plain, log_likelihood, batch, q, draws)
-        if draws > 1:
+        if draws > 1 or not prior:
             return with_likelihood
         notes = _notes_on_sigma(with_likelihood, batch, leading_encode, q, takes)
     return replace(with_likelihood, notes=(*with_likelihood.notes, *notes))
@@ -131,6 +134,11 @@ def _with_likelihood(
         slope=slope,
         notes=(*vae.notes, *known.notes, *([] if slope in (None, 0.0) else [WITHOUT_GRADIENT])),
     )
+
+
+def _notes_on_prior(q: GaussianAnswer, latents: Latents, *, standard: bool) -> list[str]:
+    off = codes_off_prior(q.over_rows(latents).marginals(), latents.sites) if standard else None
+    return [] if off is None else [off]
 
 
 def _drawn(draws: int) -> str:

@@ -29,12 +29,14 @@ class Host:
         log_likelihood: (x, z) -> log p(x|z), or with the conditions behind z.
         batches: Of x alone, or of `Examples`.
         notes: What a reader must know of what was left out.
+        prior: x -> p(z), or with the conditions behind x; None where it is the same for all.
     """
 
     encode: Callable[..., Any]
     log_likelihood: Callable[..., Any]
     batches: ForeignBatches
     notes: tuple[str, ...] = ()
+    prior: Callable[..., Any] | None = None
 
     def in_precision(self, one: Precision) -> "Host":
         """Return it with x and z in another precision.
@@ -44,7 +46,7 @@ class Host:
         """
         encode = self.encode if one.encode is None else Cast(self.encode, (one.encode,))
         likelihood = self.log_likelihood if one.z is None else Cast(self.log_likelihood, (None, one.z))
-        return Host(encode, likelihood, replace(self.batches, dtype=one.x), self.notes)
+        return Host(encode, likelihood, replace(self.batches, dtype=one.x), self.notes, self.prior)
 
     def runs(self) -> bool:
         """Return whether both callables answer the first batch."""
@@ -62,7 +64,12 @@ class Host:
         return first if isinstance(first, Tensor) else None
 
 
-def brought_together(encode: Callable[..., Any], log_likelihood: Callable[..., Any], batches: ForeignBatches) -> Host:
+def brought_together(
+    encode: Callable[..., Any],
+    log_likelihood: Callable[..., Any],
+    batches: ForeignBatches,
+    prior: Callable[..., Any] | None = None,
+) -> Host:
     """Return the callables and batches as the estimators need them; unchanged where nothing but x is wanted.
 
     What a signature or the modules' precision leaves open is tried on the first batch, in eval mode.
@@ -71,6 +78,7 @@ def brought_together(encode: Callable[..., Any], log_likelihood: Callable[..., A
         encode: The user's.
         log_likelihood: The user's.
         batches: Of the user's data, x alone, as the data give it.
+        prior: The user's, if it is a callable.
 
     Raises:
         InputError: A callable wants more than a batch holds, or there is no batch.
@@ -83,8 +91,9 @@ def brought_together(encode: Callable[..., Any], log_likelihood: Callable[..., A
             )
         x, beside = first
         kinds = precisions(x, dtype_of(encode), dtype_of(log_likelihood))
+        law = None if prior is None else asked("prior", prior, ("x",), beside)
         hosts = [
-            _host(one, other, batches)
+            _host(one, other, batches, law)
             for one in _readings("encode", encode, ("x",), beside)
             for other in _readings("log_likelihood", log_likelihood, ("x", "z"), beside)
         ]
@@ -99,17 +108,17 @@ def _readings(what: str, function: Callable[..., Any], before: tuple[str, ...], 
     return [own, own.with_all(beside)] if own.gathers and beside else [own]
 
 
-def _host(encode: Asked, log_likelihood: Asked, batches: ForeignBatches) -> Host:
+def _host(encode: Asked, log_likelihood: Asked, batches: ForeignBatches, prior: Asked | None) -> Host:
     notes = tuple(
         f"{what}'s optional {one.left_out!r} was not given what batches hold besides x; if it should be, give them as "
         f"{{'x': x, {one.left_out!r}: ...}}."
         for what, one in (("encode", encode), ("log_likelihood", log_likelihood))
         if one.left_out is not None
     )
-    keys = (*encode.keys, *log_likelihood.keys)
+    keys = (*encode.keys, *log_likelihood.keys, *(() if prior is None else prior.keys))
     if not keys:
-        return Host(encode.function, log_likelihood.function, batches, notes)
-    return Host(encode, log_likelihood, batches.with_conditions(keys), notes)
+        return Host(encode.function, log_likelihood.function, batches, notes, prior and prior.function)
+    return Host(encode, log_likelihood, batches.with_conditions(keys), notes, prior)
 
 
 def _arguments(batches: ForeignBatches, *code: Tensor) -> tuple[object, ...]:

@@ -5,7 +5,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lambda_vae.diagnostics.moments import Moments, Reading
-from lambda_vae.distributions import DiagGaussian
+from lambda_vae.distributions import Density, DiagGaussian, TorchDensity
 
 __all__ = [
     "ACTIVE_THRESHOLD",
@@ -22,16 +22,18 @@ __all__ = [
 ACTIVE_THRESHOLD = 0.01
 
 
-def activity_features(q: DiagGaussian, q_sampled: DiagGaussian, p_z: DiagGaussian) -> dict[str, Float[Tensor, "B D"]]:
+def activity_features(q: DiagGaussian, q_sampled: DiagGaussian, prior: Density) -> dict[str, Float[Tensor, "B D"]]:
     """Return what the readings below need of one batch, float64, each [B, D].
 
     Args:
         q: q_1(z|x), or its marginals where it is no diagonal Gaussian.
         q_sampled: q_lambda(z|x), which z is drawn from, likewise.
-        p_z: The prior, likewise.
+        prior: p(z); its marginals are what each dimension's KL is from.
     """
     # In float64 from here on: KL near collapse is a difference of nearly equal numbers.
-    q, q_sampled, p_z = (DiagGaussian(d.mu.double(), d.logvar.double()) for d in (q, q_sampled, p_z))
+    q, q_sampled, p_z = (DiagGaussian(d.mu.double(), d.logvar.double()) for d in (q, q_sampled, prior.marginals()))
+    kls = [prior.kl_each(one) if isinstance(prior, TorchDensity) else None for one in (q, q_sampled)]
+    kl, kl_sampled = (one.kl_per_dim(p_z) if own is None else own for one, own in zip((q, q_sampled), kls, strict=True))
     return {
         "mu": q.mu,
         "mu_sq": q.mu.square(),
@@ -41,8 +43,8 @@ def activity_features(q: DiagGaussian, q_sampled: DiagGaussian, p_z: DiagGaussia
         "logvar": q.logvar,
         "sampling_std": q_sampled.std,
         "sampling_var": q_sampled.var,
-        "kl": q.kl_per_dim(p_z),
-        "kl_sampled": q_sampled.kl_per_dim(p_z),
+        "kl": kl,
+        "kl_sampled": kl_sampled,
     }
 
 

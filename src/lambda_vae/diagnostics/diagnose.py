@@ -275,7 +275,7 @@ def _measure(
         with torch.no_grad():
             q = model.encode(x)
             marginals, sampled = q.marginals(), model.sampled(q, exponent).marginals()
-            activity = activity_features(marginals, sampled, model.p_z().marginals())
+            activity = activity_features(marginals, sampled, model.p_z())
         eps = normal((1, len(x), q.noise_dim), generator, x.device)
         features = {**activity, **gradient_features(model, x, q, eps, exponent)}
         dimensions = _add(dimensions, moments_of(features))

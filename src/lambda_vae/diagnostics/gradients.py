@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lambda_vae.diagnostics.measurable import Measurable
 from lambda_vae.diagnostics.moments import Moments, Reading
-from lambda_vae.distributions import DiagGaussian, Law
+from lambda_vae.distributions import Density, DiagGaussian, FullGaussian, Law, TorchDensity
 
 __all__ = [
     "GradientRatio",
@@ -86,8 +86,18 @@ def gradient_features(
         "score_sq": score.square().mean((0, 1)),
         "pull": pull,
         "pull_amplified": amplification * pull,
-        "force": std.reciprocal() - std,
+        "force": std.reciprocal() + _prior_pull(vae.p_z(), z, noise, std),
     }
+
+
+def _prior_pull(prior: Density, z: Tensor, noise: Tensor, std: Tensor) -> Tensor:
+    """E[d log p(z)/dz * eps], what the prior holds sigma with: -sigma under N(0, I)."""
+    if not isinstance(prior, TorchDensity | FullGaussian):
+        return -std
+    with torch.enable_grad():
+        leaf = z.detach().requires_grad_()
+        slope: Tensor = torch.autograd.grad(prior.log_prob(leaf).sum(), leaf)[0]
+    return (slope.double() * noise).mean((0, 1))
 
 
 def _standardised(law: Law, z: Float[Tensor, "K B D"], eps: Float[Tensor, "K B noise"]) -> Float[Tensor, "K B D"]:

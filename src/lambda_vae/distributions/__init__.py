@@ -20,6 +20,7 @@ from lambda_vae.distributions.logistic_mixture import (
     LogisticMixtureLikelihood,
 )
 from lambda_vae.distributions.mixture import GaussianMixture
+from lambda_vae.distributions.torch_density import TorchDensity
 
 __all__ = [
     "LIKELIHOODS",
@@ -49,6 +50,7 @@ __all__ = [
     "PlanarFlow",
     "Reversed",
     "SplineFlow",
+    "TorchDensity",
     "closed_form_kl",
     "kl_or_ratio",
     "mixture_log_prob",

@@ -11,13 +11,15 @@ from lambda_vae.distributions.draw import Draw
 from lambda_vae.distributions.full_gaussian import FullGaussian, kl_from_diagonal
 from lambda_vae.distributions.gaussian import DiagGaussian
 from lambda_vae.distributions.law import Density, Law
+from lambda_vae.distributions.torch_density import TorchDensity
 
 __all__ = ["closed_form_kl", "kl_or_ratio"]
 
 #: One formula a pair; a pair that is not here has none.
-_FORMULAS: dict[tuple[type, type], Callable[[Any, Any], Tensor]] = {
+_FORMULAS: dict[tuple[type, type], Callable[[Any, Any], Tensor | None]] = {
     (DiagGaussian, DiagGaussian): DiagGaussian.kl,
     (DiagGaussian, AutoregressiveGaussian): lambda q, p: p.kl_from(q),
+    (DiagGaussian, TorchDensity): lambda q, p: p.kl_from(q),
     (DiagGaussian, FullGaussian): kl_from_diagonal,
     (FullGaussian, DiagGaussian): FullGaussian.kl,
     (FullGaussian, FullGaussian): FullGaussian.kl,
