@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
 
 from lambda_vae.adapters.beside import Beside, settled
 from lambda_vae.adapters.containers import dense, is_named
@@ -78,8 +79,9 @@ class ForeignBatches:
     @property
     def single(self) -> bool:
         """Whether all data are one batch."""
-        if isinstance(self.parts, Cut | list | tuple):
-            return len(self.parts) == 1
+        ordered = isinstance(self.parts, DataLoader) and not isinstance(self.parts.dataset, IterableDataset)
+        if isinstance(self.parts, Cut | list | tuple) or ordered:
+            return len(self.parts) == 1  # type: ignore[arg-type]  # without starting the loader's workers
         return len(list(itertools.islice(self.parts, 2))) == 1
 
     def __iter__(self) -> Iterator[Tensor | Examples]:
