@@ -19,6 +19,9 @@ __all__ = ["check_sigma"]
 
 _DRAWS = 4
 
+#: Sigma that no N(0, 1) prior leaves where the decoder reads z.
+_ABOVE_PRIOR = 1.05
+
 #: t above which noise is far too wide for what the decoder makes of it: 0.15 nats a number.
 _WIDE = 2.0
 
@@ -65,7 +68,15 @@ def check_sigma(log_p: LogDensity, x: Tensor, q: GaussianAnswer, second: Tensor,
             f"The second tensor of encode is above 0 everywhere ({low:.3g} to {high:.3g}), as a standard deviation is; "
             "it was taken for ln sigma^2. If it is one, say takes='std'.",
         )
-    return () if found is None else _better(log_p, x, mu, second, used, name, found)
+    better = () if found is None else _better(log_p, x, mu, second, used, name, found)
+    width = float(q.logvar.double().exp().mean(0)[used].mean().sqrt())
+    if better or not (width > _ABOVE_PRIOR and own is not None and own.sure):
+        return better
+    return (
+        f"Sigma of the dimensions that vary is {width:.3g} on average, where the decoder reads them: no VAE with the "
+        "prior N(0, I) leaves it above 1. Either another prior was trained with (prior=), or the second tensor of "
+        f"encode is not {name!r}.",
+    )
 
 
 @dataclass(frozen=True)
@@ -143,15 +154,18 @@ def _better(
     """Whether sigma fits the decoder under another reading, and not under this one."""
     if found.misfit(0.5) < _OFF:
         return ()
+    others = [
+        (f"takes={other!r}", logvar_from(second, other))
+        for other in TAKES
+        if other != name and not (other in ("std", "var") and not bool((second > 0.0).all()))
+    ]
     fits = []
-    for other in TAKES:
-        if other == name or (other in ("std", "var") and not bool((second > 0.0).all())):
-            continue
-        read = _excess(log_p, x, mu, logvar_from(second, other), used)
+    for way, logvar in (*others, ("its sign turned, as that of a ln precision", -logvar_from(second, name))):
+        read = _excess(log_p, x, mu, logvar, used)
         if read is None or not read.nll < found.nll - 1.0:
             continue
         if read.misfit(0.9) < _FITS and 2.0 * read.unrest < found.unrest:
-            fits.append(f"takes={other!r}")
+            fits.append(way)
     if not fits:
         return ()
     return (
