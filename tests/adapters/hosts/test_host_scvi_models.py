@@ -140,6 +140,10 @@ def test_unseen_cells_are_measured_where_there_are_any_and_the_report_says_which
     model.save(str(tmp_path / "saved"))
     loaded = SCVI.load(str(tmp_path / "saved"), adata=cells, accelerator="cpu")
     assert diagnose_scvi(loaded, iw_samples=2).examples == 40
+    others = SCVI.load(str(tmp_path / "saved"), adata=cells[:150].copy(), accelerator="cpu")
+    report = diagnose_scvi(others, iw_samples=2)
+    assert report.examples == 150
+    assert any("validation_indices are of other cells" in note for note in report.notes)
     seen = train(genes(cells), train_size=1.0)
     assert any("no validation_indices" in note for note in diagnose_scvi(seen, iw_samples=2).notes)
     with pytest.raises(InputError, match="indices is 'validation'; give the numbers of cells, or 'all'"):

@@ -321,6 +321,12 @@ def _chosen(model: Any, adata: Any, indices: Sequence[int] | str | None) -> tupl
         return None, "Measured are all cells of the adata that was given."
     if unseen is None or not len(unseen):
         return None, "Measured are all cells: the model has no validation_indices, so nothing here is of unseen cells."
+    split = (getattr(model, f"{part}_indices", None) for part in ("train", "validation", "test"))
+    if sum(len(part) for part in split if part is not None) != model.adata.n_obs:
+        return (
+            None,
+            "Measured are all cells: the model's validation_indices are of other cells than it was loaded with.",
+        )
     return unseen, (
         f"Measured are {len(unseen)} cells that the model was not trained on (model.validation_indices); indices='all' "
         "measures every cell."
