@@ -300,6 +300,10 @@ def test_what_a_family_cannot_be_is_said(case):
         (lambda: std_of_kl_weight(1.0, 0), "features is 0"),
         (lambda: std_of_kl_weight(1.0, 4, "none"), "reduction is 'none'"),
         (
+            lambda: density(lambda z: td.Multinomial(1, logits=z))(torch.full((4, 3), 2.0), torch.zeros(4, 3)),
+            "outside the support of decode's Multinomial.*`multinomial`",
+        ),
+        (
             lambda: density(lambda z: td.Normal(z.bfloat16(), 1.0))(torch.zeros(4, 1).bfloat16(), OF),
             r"density in torch.bfloat16.*\.float\(\)",
         ),

@@ -176,6 +176,12 @@ def test_an_equalized_normal_must_say_its_exponent():
     diagnose(lambda x: EqualizedNormal(mu(x), (0.5 * logvar(x)).exp()), MODEL.log_likelihood, X, iw_samples=1)
 
 
+def test_a_mean_over_a_batch_whose_halves_are_alike():
+    twice = torch.cat((X[:20], X[:20]))
+    text = said(log_likelihood=lambda x, z: log_p(x, z).sum(1).mean().expand(len(x)), data=twice)
+    assert "gives the same number" in text
+
+
 def test_other_arguments():
     with pytest.raises(InputError, match=r"takes diagnose\(encode, log_likelihood, data\)"):
         diagnose(X, X, X)

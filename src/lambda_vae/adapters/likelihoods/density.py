@@ -50,10 +50,18 @@ class Density:
                 f"decode gave a {type(law).__name__}; `density` wants a torch distribution of x, `bernoulli` and "
                 "`gaussian` a tensor"
             )
-        log_p: Tensor = law.log_prob(x)  # type: ignore[attr-defined]
+        try:
+            log_p: Tensor = law.log_prob(x)  # type: ignore[attr-defined]
+        except ValueError as error:
+            if "support" not in str(error):
+                raise
+            raise InputError(
+                f"x lies outside the support of decode's {type(law).__name__}; counts of any total take `multinomial` or "
+                "`poisson`, classes `categorical`, real numbers `gaussian`"
+            ) from None
         if log_p.element_size() < 4:
             raise InputError(
-                f"the {type(law).__name__} of decode computes its density in {log_p.dtype}, whose sums are off by "
-                "nats; make it from the decoder's output in float32: `.float()`"
+                f"the {type(law).__name__} of decode computes its density in {log_p.dtype}, whose sums are off "
+                "by nats; make it from the decoder's output in float32: `.float()`"
             )
         return log_p.flatten(1).sum(1) if log_p.dim() > 1 else log_p
