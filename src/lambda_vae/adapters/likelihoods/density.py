@@ -56,8 +56,8 @@ class Density:
             if "support" not in str(error):
                 raise
             raise InputError(
-                f"x lies outside the support of decode's {type(law).__name__}; counts of any total take `multinomial` or "
-                "`poisson`, classes `categorical`, real numbers `gaussian`"
+                f"x lies outside the support of decode's {type(law).__name__}; counts of any total take `multinomial` "
+                "or `poisson`, classes `categorical`, real numbers `gaussian`"
             ) from None
         if log_p.element_size() < 4:
             raise InputError(
