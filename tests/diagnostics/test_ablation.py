@@ -34,7 +34,7 @@ def test_a_code_learnt_by_heart_is_worth_less_than_nothing_on_new_data():
     )
     assert unlearnt.active_units == 4
     assert bool((unlearnt.bound_gain < 0.0).all())
-    assert "4 of these are worth less than nothing" in unlearnt.verdict
+    assert "4 of those in use are worth less than nothing" in unlearnt.verdict
     assert unlearnt.ablation.saved == pytest.approx(
         unlearnt.nll_bound
         - float(

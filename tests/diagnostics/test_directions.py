@@ -42,7 +42,7 @@ def test_collapse_is_found_behind_a_rotation():
     assert (before.active_units, before.active_directions) == (3, 3)
     assert (after.active_units, after.active_directions) == (6, 3)
     assert "directions" not in before.verdict
-    assert after.verdict.endswith("But their means move along 3 directions only: the rest repeats these.")
+    assert after.verdict.startswith("6 of 6 dimensions are in use, but together they move along 3 directions only")
 
 
 def test_axes_that_vary_apart_are_the_directions():

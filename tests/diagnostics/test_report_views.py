@@ -58,7 +58,9 @@ def test_numbers_of_a_group_are_given_as_ranges_and_what_is_the_same_once():
     ]
     assert spanned(texts) == "S = 0.25 to 0.5, at epoch 9 to 12 of 30, rho -0.3 to 1e-05 (Eq. 3)."
     assert spanned(["ratio nan, x2 2.", "ratio inf, x2 2.", "ratio 1.0, x2 2."]) == "ratio 1.0 to nan, x2 2."
-    assert spanned(["as it is 3.0."]) == "as it is 3.0."
+    assert spanned(["as it is -0.00."]) == "as it is -0.00."
+    assert spanned(["-0.00 of 1.", "0.04 of 2.", "0.00 of 1."]) == "0.00 to 0.04 of 1 to 2."
+    assert spanned(["-0.00 of 1.", "0.00 of 2."]) == "0.00 of 1 to 2."
 
 
 @pytest.mark.parametrize(

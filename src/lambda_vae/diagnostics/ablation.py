@@ -54,8 +54,8 @@ class Ablation:
             return ""
         count, them = len(self.worthless), "it" if len(self.worthless) == 1 else "them"
         return (
-            f"On these data {count} of these {'is' if count == 1 else 'are'} worth less than nothing: without {them} "
-            f"the bound would be {self.saved:.1f} ± {self.saved_stderr:.1f} nats better."
+            f"On these data {count} of those in use {'is' if count == 1 else 'are'} worth less than nothing: without "
+            f"{them} the bound would be {self.saved:.1f} ± {self.saved_stderr:.1f} nats better."
         )
 
 

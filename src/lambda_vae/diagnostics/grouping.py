@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lambda_vae.diagnostics.dimension import Label, Verdict
 
-__all__ = ["Group", "grouped", "listed", "sentence_groups", "spanned", "word_of"]
+__all__ = ["Group", "grouped", "kind_groups", "listed", "sentence_groups", "spanned", "word_of"]
 
 #: A number as explanations write it; "nan" and "inf" stand in the place of one.
 _NUMBER = re.compile(r"(?<![\w.])-?(?:\d+(?:\.\d+)?(?:e[+-]?\d+)?|nan|inf)(?![\w])")
@@ -64,7 +64,16 @@ def sentence_groups(findings: Sequence[Verdict], most: int = 24) -> list[Group]:
         ('dimensions 0–2', 'S = 0.5 to 0.9.')
     """
     groups = grouped(findings, lambda finding: (finding.label, finding.cause, _NUMBER.sub("#", finding.explanation)))
-    return groups if len(groups) <= most else grouped(findings, lambda finding: (finding.label, finding.cause))
+    return groups if len(groups) <= most else kind_groups(findings)
+
+
+def kind_groups(findings: Sequence[Verdict]) -> list[Group]:
+    """Return all dimensions in groups of one verdict and cause.
+
+    Args:
+        findings: One a dimension.
+    """
+    return grouped(findings, lambda finding: (finding.label, finding.cause))
 
 
 def grouped(findings: Sequence[Verdict], key: Callable[[Verdict], Hashable]) -> list[Group]:
@@ -107,7 +116,11 @@ def spanned(texts: Sequence[str]) -> str:
     columns = iter(zip(*(_NUMBER.findall(text) for text in texts), strict=True))
 
     def span(_: re.Match[str]) -> str:
-        written = sorted(set(next(columns)), key=lambda number: (math.isnan(float(number)), float(number)))
+        written: list[str] = sorted(set(next(columns)), key=lambda number: (math.isnan(float(number)), float(number)))
+        if len({float(number) for number in written}) == 1:  # a nought is one, whatever sign rounding left it
+            return written[-1].lstrip("-") if float(written[-1]) == 0.0 else written[-1]
+        if float(written[0]) == 0.0:
+            written[0] = written[0].lstrip("-")
         return written[0] if len(written) == 1 else f"{written[0]} to {written[-1]}"
 
     return _NUMBER.sub(span, texts[0])

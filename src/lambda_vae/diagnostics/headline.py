@@ -46,5 +46,9 @@ def headline(
         text = text.replace(" in use", f" in use, but {' and '.join(clauses)}", 1)
     elif clauses:
         text = f"{text} But {' and '.join(clauses)}."
-    hidden = [f"But their means move along {directions:g} directions only: the rest repeats these."] if few else []
+    hidden = (
+        [f"But the means of those in use move along {directions:g} directions only: the rest repeats these."]
+        if few
+        else []
+    )
     return [text, *hidden]

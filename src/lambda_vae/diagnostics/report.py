@@ -200,7 +200,7 @@ class CollapseReport:
         d = self.dimensions
         to_noise = d.signal_power.value / d.sampling_std.value.square()
         first, *hidden = headline(self.findings, d.std_mean.value, to_noise, self.active_directions)
-        return " ".join(filter(None, [first, "" if self.ablation is None else str(self.ablation), *hidden]))
+        return " ".join(filter(None, [first, *hidden, "" if self.ablation is None else str(self.ablation)]))
 
     @property
     def best_importance(self) -> ImportanceEstimate:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from lambda_vae.diagnostics.dimension import Label
-from lambda_vae.diagnostics.grouping import Group, listed, sentence_groups
+from lambda_vae.diagnostics.grouping import Group, kind_groups, listed, sentence_groups
 from lambda_vae.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,7 +27,13 @@ VERDICT_COLORS = {
 """Of the verdicts, in every picture."""
 
 #: Attribute, heading and digits of the numbers that a compact table shows.
-_COLUMNS = (("kl", "KL", 2), ("std_mean", "σ", 3), ("signal_power", "signal", 3), ("snr_capacity", "capacity", 2))
+_COLUMNS = (
+    ("kl", "KL", 2),
+    ("std_mean", "σ", 3),
+    ("signal_power", "signal", 3),
+    ("snr_capacity", "capacity", 2),
+    ("bound_gain", "worth", 2),
+)
 
 
 def as_text(report: "CollapseReport") -> str:
@@ -48,7 +54,7 @@ def as_html(report: "CollapseReport") -> str:
     """
     numeric = {heading for _, heading, _ in _COLUMNS}
     heads = "".join(f"<th style='{_NUMBERS if n in numeric else _CELL}'>{escape(n)}</th>" for n in _headings())
-    rows = "".join(_html_row(report, group) for group in sentence_groups(report.findings))
+    rows = "".join(_html_row(report, group) for group in kind_groups(report.findings))
     lines = "".join(f"<div>{escape(line)}</div>" for line in report.numbers)
     notes = "".join(f"<li>{escape(note)}</li>" for note in report.caveats)
     return (
@@ -74,7 +80,7 @@ def as_rich(report: "CollapseReport") -> "RichGroup":
     for name in _headings():
         number, least = name in numeric, 15 if name == "verdict" else None
         table.add_column(name, justify="right" if number else "left", no_wrap=number, min_width=least)
-    for group in sentence_groups(report.findings):
+    for group in kind_groups(report.findings):
         kind = Text(group.kind, style=VERDICT_COLORS[group.findings[0].label])
         table.add_row(Text(listed(group.members)), kind, *map(Text, _spans(report, group)))
     lines = [Text(line) for line in report.numbers]
