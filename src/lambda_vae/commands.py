@@ -173,7 +173,12 @@ def _diagnosed_adapter(options: Namespace) -> "CollapseReport":
         raise InputError(f"{options.adapter} returns no data; add --data, or return encode, log_likelihood, data")
     dim = int(options.dim) if options.dim.isdigit() else options.dim
     samples = 64 if options.iw_samples is None else options.iw_samples
-    return diagnose(adapter.encode, adapter.log_likelihood, data, dim=dim, iw_samples=samples)
+    try:
+        return diagnose(*adapter.callables, data, **{"dim": dim, "iw_samples": samples, **adapter.options})
+    except TypeError as error:
+        if not str(error).startswith("diagnose() "):  # the user's own code's
+            raise
+        raise InputError(f"{options.adapter}: {error}") from None
 
 
 def _information(options: Namespace, console: Console) -> None:

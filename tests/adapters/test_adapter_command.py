@@ -23,6 +23,15 @@ def model():
 def with_data():
     return (*model(), (torch.rand(60, 64, generator=torch.Generator().manual_seed(0)) < 0.5).float())
 
+def with_options():
+    return (lambda x: (encode(x)[0], 1 + encode(x)[1]), None, with_data()[2], {"takes": "std", "dim": "site"})
+
+def with_wrong_options():
+    return (encode, None, with_data()[2], {"samples": 3})
+
+def with_no_options():
+    return (encode, None, with_data()[2], 3)
+
 def wrong():
     return encode
 
@@ -57,7 +66,15 @@ def test_data_by_name(capsys):
     assert "on 355 examples" in capsys.readouterr().out
 
 
+def test_options_and_no_likelihood(tmp_path, capsys):
+    main(["diagnose", "--adapter", "my_vae_module:with_options", "--json", "m.json"])
+    assert "No log_likelihood was given" in capsys.readouterr().out
+    assert json.loads((tmp_path / "m.json").read_text())["nll_bound"] is None
+
+
 BAD = {
+    "an unknown option": (["diagnose", "--adapter", "my_vae_module:with_wrong_options"], "keyword argument 'samples'"),
+    "options that are none": (["diagnose", "--adapter", "my_vae_module:with_no_options"], "must be a dict of options"),
     "neither": (["diagnose"], "RUN is missing; give the folder of a run, or --adapter"),
     "both": (["diagnose", "run", "--adapter", "a:b"], "choose one"),
     "no colon": (["diagnose", "--adapter", "my_vae_module"], "write it package.module:function"),

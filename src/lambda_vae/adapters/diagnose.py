@@ -74,14 +74,17 @@ def diagnose(*given: Any, **options: Any) -> CollapseReport:
     generator and the model are left as they were.
 
     Args:
-        given: A `VAE` and its data. Or encode: x -> (mu, logvar), each [B, D], [B, T, D] or [B, C, H, W], or a torch
-            Normal of that shape, alone or within Independent (the prior is N(0, I)); log_likelihood: (x, z) ->
-            log p(x|z) in nats, summed over the features, one value an example; and data: a tensor [N, ...], or batches
+        given: A `VAE` and its data. Or encode: x -> (mu, logvar), each [B, D], [B, T, D] or [B, C, H, W], or a
+            Gaussian of torch.distributions; log_likelihood: (x, z) -> log p(x|z) in nats, summed over the features, one
+            value an example, or None, or left out; and data: a tensor [N, ...], or batches
             that can be gone through again (DataLoader, list), each an x, a tuple whose first item is x, or a dict.
             Callables that take more, encode(x, c) and log_likelihood(x, z, c), get it from the rest of the batch: of a
             tuple in its order, of a dict by name.
         options: Those of `lambda_vae.diagnostics.diagnose`; with two callables: `dim`, what a dimension is ("channel":
-            the last axis of [B, D] and [B, T, D], the first of maps; "site": every number; or an axis); `exponent`,
+            the last axis of [B, D] and [B, T, D], the first of maps; "site": every number; or an axis);
+            `takes`, what encode's second tensor is ("logvar", "std", "log_std", "var", "softplus"; by default "logvar",
+            and refused where it cannot be); `prior`, a torch distribution of z, or a callable of x and its conditions
+            that returns one (by default N(0, I)); `draws`, calls to average of a log_likelihood that draws; `exponent`,
             lambda of each dimension, or the `equalizer` itself; `delta`; `iw_samples`; `batch_size` of a tensor;
             `x_key`, the name of x in batches that are dicts (encode's own name for it, "x" or "data"); `generator`;
             `kl_weight` of the training's loss; `history` of the training, such as a `CollapseMonitor`; `thresholds`.

@@ -3,8 +3,8 @@
 import os
 import re
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from inspect import Parameter, signature
 from typing import Any
@@ -22,13 +22,20 @@ class Adapter:
 
     Args:
         encode: x -> (mu, logvar).
-        log_likelihood: (x, z) -> log p(x|z).
+        log_likelihood: (x, z) -> log p(x|z); None where there is none.
         data: Batches; None where the function leaves them to the command line.
+        options: Of `diagnose`, by name.
     """
 
     encode: Callable[..., Any]
-    log_likelihood: Callable[..., Any]
+    log_likelihood: Callable[..., Any] | None
     data: object = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def callables(self) -> tuple[Any, Any]:
+        """`encode` and `log_likelihood`."""
+        return self.encode, self.log_likelihood
 
 
 def load_adapter(name: str) -> Adapter:
@@ -37,7 +44,8 @@ def load_adapter(name: str) -> Adapter:
     The module is looked for as `python -m` would: in the current folder first.
 
     Args:
-        name: The function takes no argument and returns (encode, log_likelihood) or (encode, log_likelihood, data).
+        name: The function takes no argument and returns (encode, log_likelihood), (encode, log_likelihood, data) or
+            (encode, log_likelihood, data, options), options being a dict for `diagnose`.
 
     Raises:
         InputError: No such module or function, or something else came back.
@@ -69,9 +77,15 @@ def _required(parameter: Parameter) -> bool:
 
 
 def _adapter(name: str, parts: object) -> Adapter:
-    if not isinstance(parts, tuple) or len(parts) not in (2, 3) or not all(map(callable, parts[:2])):
+    if not isinstance(parts, tuple) or len(parts) not in (2, 3, 4) or not _callable(*parts[:2]):
         raise InputError(
             f"{name} returned a {type(parts).__name__}; it must end in `return encode, log_likelihood` or "
-            "`return encode, log_likelihood, data`"
+            "`return encode, log_likelihood, data`, with a dict of diagnose's options behind them if need be"
         )
+    if len(parts) == 4 and not isinstance(parts[3], Mapping):
+        raise InputError(f"{name} returned a {type(parts[3]).__name__} as its fourth; it must be a dict of options")
     return Adapter(*parts)
+
+
+def _callable(encode: object, log_likelihood: object) -> bool:
+    return callable(encode) and (log_likelihood is None or callable(log_likelihood))
