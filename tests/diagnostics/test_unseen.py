@@ -2,6 +2,7 @@ import pytest
 import torch
 from linear_gaussian import draw, linear_vae, loadings
 
+from lambda_vae.adapters import diagnose as diagnose_any
 from lambda_vae.diagnostics import diagnose
 from lambda_vae.diagnostics.moments import Reading
 from lambda_vae.diagnostics.unseen import overfit_note
@@ -38,3 +39,20 @@ def test_note_needs_more_than_chance(here, word):
 def test_training_data_of_one_example_are_refused():
     with pytest.raises(InputError, match="fewer than 2 examples"):
         diagnose(linear_vae(WEIGHTS).eval(), draw(WEIGHTS, 50), train_x=draw(WEIGHTS, 1), iw_samples=1)
+
+
+def test_two_callables_take_training_data_too():
+    model = linear_vae(WEIGHTS).eval()
+
+    def encode(x):
+        q = model.encode(x.double())
+        return q.mu, q.logvar
+
+    def log_likelihood(x, z):
+        return model.decode(z.double()).log_prob(x.double())
+
+    x = draw(WEIGHTS, 4000)
+    report = diagnose_any(encode, log_likelihood, x[:2000], train_data=(0.5 * x[2000:]).split(500), iw_samples=1)
+    assert "learnt by heart" in " ".join(report.notes)
+    same = diagnose_any(encode, log_likelihood, x[:2000], train_data=x[2000:].numpy(), iw_samples=1)
+    assert "learnt by heart" not in " ".join(same.notes)

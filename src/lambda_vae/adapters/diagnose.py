@@ -27,6 +27,7 @@ from lambda_vae.diagnostics import CollapseReport, Thresholds, examine
 from lambda_vae.diagnostics import diagnose as diagnose_own
 from lambda_vae.diagnostics.examples import Examples, conditioned
 from lambda_vae.diagnostics.sweep import Data
+from lambda_vae.diagnostics.unseen import bound_on
 from lambda_vae.distributions import DiagGaussian
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.errors import InputError
@@ -59,6 +60,7 @@ def diagnose(
     iw_samples: int = 64,
     batch_size: int = 500,
     x_key: str | None = None,
+    train_data: object = None,
     generator: torch.Generator | None = None,
     kl_weight: float | None = None,
     history: Mapping[str, Any] | CollapseMonitor | None = None,
@@ -86,8 +88,12 @@ def diagnose(*given: Any, **options: Any) -> CollapseReport:
             and refused where it cannot be); `prior`, a torch distribution of z, or a callable of x and its conditions
             that returns one (by default N(0, I)); `draws`, calls to average of a log_likelihood that draws; `exponent`,
             lambda of each dimension, or the `equalizer` itself; `delta`; `iw_samples`; `batch_size` of a tensor;
-            `x_key`, the name of x in batches that are dicts (encode's own name for it, "x" or "data"); `generator`;
-            `kl_weight` of the training's loss; `history` of the training, such as a `CollapseMonitor`; `thresholds`.
+            `x_key`, the name of x in batches that are dicts (encode's own name for it, "x" or "data");
+            `train_data`, for the bound on what the model was trained on; `generator`; `kl_weight` of the training's
+            loss; `history` of the training, such as a `CollapseMonitor`; `thresholds`; `takes`, what encode's second
+            tensor is ("logvar", "std", "log_std", "var" or "softplus"); `prior`, a torch Distribution or a callable of
+            the batch that gives one; `draws`, how often a log_likelihood that draws is averaged. Without a
+            likelihood, `diagnose(encode, data)`.
 
     Raises:
         InputError: Whatever would make the report wrong, in one sentence with the line to change.
@@ -137,6 +143,7 @@ def _diagnose_foreign(
     iw_samples: int = 64,
     batch_size: int = 500,
     x_key: str | None = None,
+    train_data: object = None,
     generator: torch.Generator | None = None,
     kl_weight: float | None = None,
     history: Mapping[str, Any] | CollapseMonitor | None = None,
@@ -144,13 +151,11 @@ def _diagnose_foreign(
 ) -> CollapseReport:
     _check_given(encode, log_likelihood, data, draws, prior)
     names = (x_key,) if x_key is not None else (first_parameter(encode) or "x", "x", "data")
-    known = [one for one in (encode, log_likelihood) if one is not None]
-    batches = ForeignBatches(data, batch_size, device_of(*known), names)
+    batches = ForeignBatches(data, batch_size, device_of(*filter(None, (encode, log_likelihood))), names)
     with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
         conditional = None if isinstance(prior, Distribution) else prior
         host = brought_together(encode, log_likelihood or _absent, batches, conditional)
-        given = None if log_likelihood is None else host.log_likelihood
-        plain = exponent is None and equalizer is None
+        given, plain = log_likelihood and host.log_likelihood, exponent is None and equalizer is None
         vae = _first_look(host, given, dim, takes=takes, draws=draws, prior=prior is None, plain=plain)
         if equalizer is not None:
             exponent, delta = _exponent_of(equalizer, vae.latents), delta or equalizer.delta
@@ -168,8 +173,11 @@ def _diagnose_foreign(
             sites=vae.latents.sites,
             differentiated=vae.differentiated,
         )
-    own = (measured.note,) if isinstance(measured, UnderPrior) else ()
-    return replace(report, notes=(*report.notes, *host.notes, *own, *_notes(vae, report)))
+        if train_data is not None and given is not None:
+            seen = ForeignBatches(train_data, batch_size, vae.device, names)
+            trained_on = brought_together(encode, log_likelihood, seen, conditional).batches
+            report = report.beside_training(bound_on(measured, trained_on, _over_sites(exponent, vae)))
+    return replace(report, notes=(*report.notes, *host.notes, *_notes(vae, measured, report)))
 
 
 def _first_look(
@@ -246,8 +254,8 @@ def _over_sites(exponent: Tensor | None, vae: ForeignVAE) -> Tensor | None:
     return exponent.detach().to(vae.device).repeat_interleave(vae.latents.sites)
 
 
-def _notes(vae: ForeignVAE, report: CollapseReport) -> tuple[str, ...]:
-    notes = [*vae.notes]
+def _notes(vae: ForeignVAE, measured: ForeignVAE | UnderPrior, report: CollapseReport) -> tuple[str, ...]:
+    notes = [*([measured.note] if isinstance(measured, UnderPrior) else []), *vae.notes]
     if vae.correlated:
         shared = report.rate_q - float(report.kl.sum())
         notes.append(

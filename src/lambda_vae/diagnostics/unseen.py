@@ -35,16 +35,17 @@ def bound_on(
         vae: The model, in evaluation mode.
         batches: The data.
         exponent: lambda; None for the plain VAE.
-        generator: The source of chance.
+        generator: The source of chance; without one, a fresh one with seed 0.
 
     Raises:
         InputError: Fewer than two examples.
     """
-    total = None
+    total, chance = None, generator
     for batch in batches:
         model, x = conditioned(vae, batch)
+        chance = chance or torch.Generator(x.device).manual_seed(0)
         q = model.encode(x)
-        moments = moments_of(likelihood_features(model, x, q, exponent, 1, generator, importance=False))
+        moments = moments_of(likelihood_features(model, x, q, exponent, 1, chance, importance=False))
         total = moments if total is None else total + moments
         if total.count >= _MOST:
             break
