@@ -206,6 +206,7 @@ def test_a_full_covariance_is_measured_exactly():
     # at the exact posterior every dimension's own scale is stationary, whatever it is correlated with
     assert report.gradient_ratio.tolist() == pytest.approx([1.0] * 3, abs=0.15)
     assert report.verdicts == ["active"] * 3
+    assert report.active_directions is None
     (note,) = (note for note in report.notes if "full covariance" in note)
     assert f"{report.rate - float(report.kl.sum()):.2f} nats" in note
 

@@ -177,7 +177,12 @@ def _diagnose_foreign(
             seen = ForeignBatches(train_data, batch_size, vae.device, names)
             trained_on = brought_together(encode, log_likelihood, seen, conditional).batches
             report = report.beside_training(bound_on(measured, trained_on, _over_sites(exponent, vae)))
-    return replace(report, notes=(*report.notes, *host.notes, *_notes(vae, measured, report)))
+    return _noted(report, (*host.notes, *_notes(vae, measured, report)), vae)
+
+
+def _noted(report: CollapseReport, notes: tuple[str, ...], vae: ForeignVAE) -> CollapseReport:
+    directions = None if vae.correlated else report.directions  # they are told from noise that does not vary together
+    return replace(report, directions=directions, notes=(*report.notes, *notes))
 
 
 def _first_look(
