@@ -144,6 +144,15 @@ def test_first_sentence_names_what_the_count_of_units_hides_by_half_or_more(case
     assert bool(rest) == bool(second)
 
 
+def test_what_is_hidden_stands_between_the_dimensions_in_use_and_the_others():
+    findings = [ACTIVE, replace(ACTIVE, label=Label.OVER_SHARP), Verdict(Label.COLLAPSED, Cause.NO_SIGNAL, "")]
+    (text,) = headline(findings, torch.tensor([0.95, 0.95, 1.0]), torch.tensor([0.1, 0.1, 0.0]), 2.0)
+    (plain,) = headline(findings, torch.tensor([0.2, 0.2, 1.0]), torch.tensor([9.0, 9.0, 0.0]), 2.0)
+    first, others = plain.split("; ")
+    assert text.startswith(f"{first}, but all of these hardly, ")
+    assert text.endswith(f"; {others}")
+
+
 def test_collapsed_dimensions_near_the_prior_are_no_news():
     findings = [ACTIVE, Verdict(Label.COLLAPSED, Cause.NO_SIGNAL, ""), Verdict(Label.COLLAPSED, Cause.NO_SIGNAL, "")]
     (text,) = headline(findings, torch.tensor([0.2, 1.0, 1.0]), torch.tensor([20.0, 0.0, 0.0]), 1.0)

@@ -42,10 +42,9 @@ def headline(
     if few and directions is not None and directions <= _HALF * count:
         clauses.append(f"together they move along {directions:g} directions only")
         few = False
-    if clauses and " in use" in text:
-        text = text.replace(" in use", f" in use, but {' and '.join(clauses)}", 1)
-    elif clauses:
-        text = f"{text} But {' and '.join(clauses)}."
+    if clauses:  # after what is said of the dimensions in use, before what is said of the others
+        of_used, mark, others = text.removesuffix(".").partition("; ")
+        text = f"{of_used}, but {' and '.join(clauses)}{mark}{others}."
     hidden = (
         [f"But the means of those in use move along {directions:g} directions only: the rest repeats these."]
         if few
