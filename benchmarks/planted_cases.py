@@ -137,8 +137,8 @@ def page(counts: Counts, border: Counts, sizes: Sequence[int], seeds: int) -> st
         "## By decoder, latents and size of the data", "", *_conditions(counts, sizes), "",
         "## Causes of the collapsed", "", *_causes(counts, sizes), "",
         "Where examples are few beside the numbers of one (40 to 640 here), what is left in the data does not stand "
-        "out from its noise: \"no signal\" then says that no direction worth more than half a nat would have gone unseen, "
-        "and \"undetermined\" that one could.", "",
+        "out from its noise: \"no signal\" then says that no direction worth more than half a nat would have gone "
+        "unseen, and \"undetermined\" that one could.", "",
         "## Close to the border", "",
         "S a fifth above its threshold, and noise that costs 0.32 nats where 0.25 are the limit, 4 of 16 dimensions "
         f"each: {_share(border, _right(border))} right. A dimension that is over-sharp by so little is called active "
