@@ -121,8 +121,8 @@ def page(parts: dict[str, list[Tally]], seeds: int, hours: float) -> str:
         f"x = U z + noise of variance {NOISE_VAR:g}; covariance eigenvalues {spectrum} and {NOISE_VAR:g}; {LATENTS} "
         f"latent dimensions, 40 features, 5,000 examples, {seeds} seeds, {hours:.2f} hours of one core. A direction of "
         "eigenvalue e lives iff e > β s² (Lucas et al. 2019); at most the data's noise it is no signal, up to s² "
-        "decoder noise, up to β s² the KL weight, a gradient imbalance. Neither β nor the data's noise is told. Each cell: by "
-        "theory / found, dimensions a model; *off* is the worst count of any model.",
+        "decoder noise, up to β s² the KL weight, a gradient imbalance. Neither β nor the data's noise is told. Each "
+        "cell: by theory / found, dimensions a model; *off* is the worst count of any model.",
         "",
         f"**Dimensions judged as theory has it: {right} of {total}, {right / total:.1%}.**",
         "",

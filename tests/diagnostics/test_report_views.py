@@ -114,10 +114,10 @@ HIDES = {
     "plain": (4, [0.3] * 4, [9.0] * 4, 4.0, "4 of 4 dimensions are in use.", ""),
     "near the prior": (
         4, [0.3, 0.95, 0.95, 0.95], [9.0, 0.1, 0.1, 0.1], 4.0,
-        "4 of 4 dimensions are in use, but 3 of these hardly, with a sigma above 0.9 (the prior's is 1) and a signal "
-        "below it.", "",
+        "4 of 4 dimensions are in use, but 3 of these hardly: their sigma is above 0.9, where the prior's is 1, and "
+        "their signal is below it.", "",
     ),
-    "all near it": (2, [0.95] * 2, [0.1] * 2, 2.0, "2 of 2 dimensions are in use, but all of these hardly, with a", ""),
+    "all near it": (2, [0.95] * 2, [0.1] * 2, 2.0, "2 of 2 dimensions are in use, but all of these hardly: their", ""),
     "less than half": (4, [0.3, 0.3, 0.3, 0.95], [9.0, 9.0, 9.0, 0.1], 4.0, "4 of 4 dimensions are in use.", ""),
     "sigma of 1 under a wide code": (2, [1.0] * 2, [2500.0] * 2, 2.0, "2 of 2 dimensions are in use.", ""),
     "few directions": (
@@ -127,8 +127,8 @@ HIDES = {
     "fewer directions": (4, [0.3] * 4, [9.0] * 4, 3.0, "4 of 4 dimensions are in use.", "along 3 directions only"),
     "both": (
         4, [0.95] * 4, [0.1] * 4, 1.0,
-        "4 of 4 dimensions are in use, but all of these hardly, with a sigma above 0.9 (the prior's is 1) and a signal "
-        "below it and together they move along 1 directions only.", "",
+        "4 of 4 dimensions are in use, but all of these hardly: their sigma is above 0.9, where the prior's is 1, and "
+        "their signal is below it and together they move along 1 directions only.", "",
     ),
     "directions unknown": (4, [0.3] * 4, [9.0] * 4, None, "4 of 4 dimensions are in use.", ""),
     "not finite": (2, [float("nan")] * 2, [float("nan")] * 2, float("nan"), "2 of 2 dimensions are in use.", ""),
@@ -149,7 +149,7 @@ def test_what_is_hidden_stands_between_the_dimensions_in_use_and_the_others():
     (text,) = headline(findings, torch.tensor([0.95, 0.95, 1.0]), torch.tensor([0.1, 0.1, 0.0]), 2.0)
     (plain,) = headline(findings, torch.tensor([0.2, 0.2, 1.0]), torch.tensor([9.0, 9.0, 0.0]), 2.0)
     first, others = plain.split("; ")
-    assert text.startswith(f"{first}, but all of these hardly, ")
+    assert text.startswith(f"{first}, but all of these hardly: ")
     assert text.endswith(f"; {others}")
 
 

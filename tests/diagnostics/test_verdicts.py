@@ -221,7 +221,7 @@ def test_a_constant_code_that_pays_is_named_with_its_nats():
     verdict = one(constant, NOTHING_LEFT)
     assert verdict.cause is Cause.NO_SIGNAL
     assert "pays 5.50 nats of KL for a code that is the same for every example" in verdict.explanation
-    assert summary([verdict], [constant]).endswith(
+    assert summary([verdict], [constant.kl]).endswith(
         "1 collapsed (1 no signal), and 1 of these pays 5.5 nats of KL for nothing."
     )
     assert "pays" not in one(dead(), NOTHING_LEFT).explanation

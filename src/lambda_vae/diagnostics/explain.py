@@ -138,12 +138,12 @@ def _idle(now: DimensionState, limits: Thresholds) -> str:
     return f"; it pays {now.kl:.2f} nats of KL for a code that is the same for every example"
 
 
-def summary(results: Sequence[Verdict], states: Sequence[DimensionState] = (), limits: Thresholds | None = None) -> str:
+def summary(results: Sequence[Verdict], kl: Sequence[float] = (), limits: Thresholds | None = None) -> str:
     """Return the outcome for all dimensions in one plain sentence.
 
     Args:
         results: One a dimension.
-        states: What they were judged by, for what a label does not say: collapsed ones that pay KL.
+        kl: Of each dimension, nats, for collapsed ones that pay for nothing.
         limits: The thresholds in use.
 
     Example:
@@ -162,11 +162,8 @@ def summary(results: Sequence[Verdict], states: Sequence[DimensionState] = (), l
         text += f"; {count[Label.COLLAPSED]} collapsed ({reasons})"
     if count[Label.NOT_MEASURED]:
         text += f"; {count[Label.NOT_MEASURED]} could not be measured"
-    idle = [
-        state.kl
-        for result, state in zip(results, states, strict=False)
-        if result.label is Label.COLLAPSED and state.kl > (limits or Thresholds()).idle_kl
-    ]
+    paid = [nats for result, nats in zip(results, kl, strict=False) if result.label is Label.COLLAPSED]
+    idle = [nats for nats in paid if nats > (limits or Thresholds()).idle_kl]
     if idle:
         text += (
             f", and {len(idle)} of these {'pays' if len(idle) == 1 else 'pay'} {sum(idle):.1f} nats of KL for nothing"

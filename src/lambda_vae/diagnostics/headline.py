@@ -19,6 +19,7 @@ def headline(
     std_mean: torch.Tensor,
     signal_to_noise: torch.Tensor,
     directions: float | None,
+    kl: Sequence[float] = (),
 ) -> list[str]:
     """Return the outcome in one sentence, and a second one where a rotation hides some of the collapse.
 
@@ -27,8 +28,9 @@ def headline(
         std_mean: Mean sigma, [D].
         signal_to_noise: S over the noise variance that the decoder gets, [D].
         directions: That the code moves along; None where that cannot be told.
+        kl: Of each dimension, nats.
     """
-    text = summary(findings)
+    text = summary(findings, kl)
     used = torch.tensor([finding.label in (Label.ACTIVE, Label.OVER_SHARP) for finding in findings])
     count = int(used.sum())
     faint = int((used & (std_mean.cpu() > NEAR_PRIOR_STD) & (signal_to_noise.cpu() < 1.0)).sum())
@@ -36,7 +38,8 @@ def headline(
     if count and faint >= _HALF * count:
         number = "all" if faint == count else str(faint)
         clauses.append(
-            f"{number} of these hardly, with a sigma above {NEAR_PRIOR_STD:g} (the prior's is 1) and a signal below it"
+            f"{number} of these hardly: their sigma is above {NEAR_PRIOR_STD:g}, where the prior's is 1, and their "
+            "signal is below it"
         )
     few = directions is not None and directions < _HIDDEN * count
     if few and directions is not None and directions <= _HALF * count:

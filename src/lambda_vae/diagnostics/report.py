@@ -199,7 +199,9 @@ class CollapseReport:
         """The outcome in one sentence, and what that hides: a rotation, dimensions that are worth nothing."""
         d = self.dimensions
         to_noise = d.signal_power.value / d.sampling_std.value.square()
-        first, *hidden = headline(self.findings, d.std_mean.value, to_noise, self.active_directions)
+        first, *hidden = headline(
+            self.findings, d.std_mean.value, to_noise, self.active_directions, d.kl.value.tolist()
+        )
         return " ".join(filter(None, [first, *hidden, "" if self.ablation is None else str(self.ablation)]))
 
     @property
