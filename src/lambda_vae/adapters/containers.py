@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Shaped
 from torch import Tensor
 
 from lambda_vae.errors import InputError
@@ -183,7 +184,7 @@ def _dense_tensor(name: str, part: Tensor) -> Tensor:
     return part if part.layout == torch.strided else part.to_dense()
 
 
-def _array(name: str, part: np.ndarray[Any, Any]) -> Tensor:
+def _array(name: str, part: Shaped[np.ndarray, "..."]) -> Tensor:
     if part.dtype.kind not in _NUMBERS:
         raise InputError(
             f"{name} is an array of {part.dtype.name}; it must be of numbers: `.astype('float32')`, if that is what "

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
@@ -51,9 +52,9 @@ def prediction_figure(record: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _directions(record: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+def _directions(record: Mapping[str, Any]) -> Shaped[np.ndarray, "..."]:
     """Eigenvalues that are more than rounding."""
-    values: np.ndarray[Any, Any] = np.array(record["eigenvalues"])
+    values: Shaped[np.ndarray, ...] = np.array(record["eigenvalues"])
     return values[: int((values > 1e-12 * values[0]).sum())]
 
 
@@ -122,9 +123,9 @@ def _noise_and_threshold(record: Mapping[str, Any]) -> tuple[float, float]:
     return noise_var, record["threshold"]
 
 
-def _fates(values: np.ndarray[Any, Any], record: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+def _fates(values: Shaped[np.ndarray, "..."], record: Mapping[str, Any]) -> Shaped[np.ndarray, "..."]:
     noise_var, threshold = _noise_and_threshold(record)
-    fates: np.ndarray[Any, Any] = np.where(values > noise_var, "lost to the KL weight", "lost to the noise").astype(
+    fates: Shaped[np.ndarray, ...] = np.where(values > noise_var, "lost to the KL weight", "lost to the noise").astype(
         object
     )
     fates = np.where(values > threshold, "survives", fates)
