@@ -2,8 +2,7 @@
 # torchrl 0.14.1: ACTLoss documents an L1 norm and computes an L1 mean, so that its default kl_weight of 10 acts as 10 x T x A.
 #
 # One would guess: L = ||a_pred - a||_1 + 10 KL, as its docstring has it: a sum over the T x A numbers of a chunk.
-# It is: the L1 term is a mean over the chunk. With chunks of 100 x 14 a nat of KL must save 14,000 units of absolute error; all
-# 32 latent dimensions collapse, and the "style" is 0 in training as it is at inference.
+# It is: the L1 term is a mean over the chunk. With chunks of 100 x 14 a nat of KL must save 14,000 units of absolute error.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
