@@ -128,7 +128,7 @@ HIDES = {
     "both": (
         4, [0.95] * 4, [0.1] * 4, 1.0,
         "4 of 4 dimensions are in use, but all of these hardly: their sigma is above 0.9, where the prior's is 1, and "
-        "their signal is below it and together they move along 1 directions only.", "",
+        "their signal is below it, and together they move along 1 directions only.", "",
     ),
     "directions unknown": (4, [0.3] * 4, [9.0] * 4, None, "4 of 4 dimensions are in use.", ""),
     "not finite": (2, [float("nan")] * 2, [float("nan")] * 2, float("nan"), "2 of 2 dimensions are in use.", ""),

@@ -212,7 +212,7 @@ def test_what_too_few_examples_could_hide_is_undetermined():
     few = replace(NOTHING_LEFT, unseen=1.1, examples=300, features=4000)
     verdict = one(dead(), few)
     assert verdict.cause is Cause.UNDETERMINED
-    assert "300 examples of 4000 features one worth 1.1 nats could hide" in verdict.explanation
+    assert "300 examples of 4000 features one worth more than 0.5 nats could hide" in verdict.explanation
     assert one(dead(), replace(few, unseen=0.4)).cause is Cause.NO_SIGNAL
 
 

@@ -47,6 +47,11 @@ _ENTIRE = (
 )
 
 
+_UNCHECKED = (
+    "encode's second tensor was taken for ln sigma^2, which nothing checks without a likelihood; takes= names another."
+)
+
+
 def looked_at(
     encode: Encode,
     log_likelihood: LogLikelihood | None,
@@ -94,7 +99,8 @@ def looked_at(
             notes=(*([_ENTIRE] if entire else []), *_notes_on_prior(q, latents, standard=prior)),
         )
         if log_likelihood is None:
-            return replace(plain, notes=(*plain.notes, WITHOUT_LIKELIHOOD))
+            guessed = takes is None and not isinstance(leading_encode(x), Distribution)
+            return replace(plain, notes=(*plain.notes, WITHOUT_LIKELIHOOD, *([_UNCHECKED] if guessed else [])))
         with_likelihood = _with_likelihood(plain, log_likelihood, batch, q, draws)
         if draws > 1 or not prior:
             return with_likelihood

@@ -78,7 +78,7 @@ def _why(
     if residual is not None and cause is Cause.UNDETERMINED:
         return (
             f"no direction stands out, but among {residual.examples} examples of {residual.features} features one "
-            f"worth {residual.unseen:.1f} nats could hide"
+            f"worth more than {limits.unseen:g} nats could hide"
         )
     if cause is Cause.NO_SIGNAL:
         return f"what the other dimensions leave in the data does not stand out from its noise ({numbers})"

@@ -47,7 +47,7 @@ def headline(
         few = False
     if clauses:  # after what is said of the dimensions in use, before what is said of the others
         of_used, mark, others = text.removesuffix(".").partition("; ")
-        text = f"{of_used}, but {' and '.join(clauses)}{mark}{others}."
+        text = f"{of_used}, but {', and '.join(clauses)}{mark}{others}."
     hidden = (
         [f"But the means of those in use move along {directions:g} directions only: the rest repeats these."]
         if few
