@@ -4,18 +4,20 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae.adapters.batches import ForeignBatches
-from lambda_vae.data import Dataset, load
 from lambda_vae.diagnostics.examples import Examples
 from lambda_vae.diagnostics.prediction import ROUNDING, Prediction, learned_noise_var
 from lambda_vae.diagnostics.spectrum import StreamedSpectrum, fit_noise
 from lambda_vae.errors import InputError
+
+if TYPE_CHECKING:
+    from lambda_vae.data import Dataset
 
 __all__ = ["predict"]
 
@@ -161,7 +163,7 @@ def _loss(
 class _Part:
     """The training part of a data set, [B, F] at a time, as often as it is asked for."""
 
-    def __init__(self, dataset: Dataset, batch_size: int) -> None:
+    def __init__(self, dataset: "Dataset", batch_size: int) -> None:
         self.dataset, self.batch_size = dataset, batch_size
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -172,6 +174,9 @@ class _Part:
 
 
 def _batches(data: object, batch_size: int) -> tuple[Iterable[Tensor | Examples], tuple[str, ...]]:
+    # Loading what reads files takes longer than all else here, and whoever diagnoses need not wait for it.
+    from lambda_vae.data import Dataset, load
+
     dataset = load(data) if isinstance(data, str | Path) else data
     if not isinstance(dataset, Dataset):
         return ForeignBatches(data, batch_size, torch.device("cpu")), ()
