@@ -8,6 +8,17 @@ import torch
 from lambda_vae.diagnostics.spectrum import StreamedSpectrum, debiased, fit_noise, unseen_variance
 from lambda_vae.errors import InputError
 
+
+@pytest.mark.parametrize("features", [20, 3000])
+@pytest.mark.parametrize("value", [0.7, 300.0])
+def test_a_constant_has_no_eigenvalue_but_rounding(features, value):
+    constant = torch.full((500, features), value)
+    assert spectrum(constant).eigenvalues().count_nonzero() == 0
+    varying = constant + value * 1e-3 * torch.randn(500, 1, generator=torch.Generator().manual_seed(0))
+    found = spectrum(varying).eigenvalues()
+    assert float(found[0]) == pytest.approx(float(varying[:, 0].double().var(correction=0)) * features, rel=1e-3)
+
+
 SIZES = [(10, 20_000), (40, 100), (40, 5000), (400, 300), (4000, 300), (4000, 100)]
 
 

@@ -26,6 +26,7 @@ class StreamedCovariance:
     def __init__(self, features: int, device: torch.device | None = None) -> None:
         self.count = 0
         self.total = torch.zeros(features, dtype=torch.float64, device=device)
+        self._shift = torch.zeros(features, device=device)
         self.products = torch.zeros(features, features, dtype=torch.float64, device=device)
 
     def add(self, values: Float[Tensor, "B F"]) -> None:
@@ -34,14 +35,17 @@ class StreamedCovariance:
         Args:
             values: One row an example; its own products are taken in the precision it comes in.
         """
+        if not self.count:  # about the first mean, or what a large one leaves of rounding passes for variance
+            self._shift = values.mean(0)
         self.count += len(values)
         self.total += values.sum(0, dtype=torch.float64)
+        values = values - self._shift
         self.products += values.T @ values
 
     @property
     def value(self) -> Float[Tensor, "F F"]:
         """Over the examples as a whole population."""
-        mean = self.total / self.count
+        mean = self.total / self.count - self._shift
         return self.products / self.count - mean[:, None] * mean
 
     @property

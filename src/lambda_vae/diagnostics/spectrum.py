@@ -120,7 +120,9 @@ class StreamedSpectrum:
         if not bool(torch.isfinite(matrix).all()):
             return torch.full((len(matrix),), math.nan, dtype=torch.float64)
         values: Tensor = torch.linalg.eigvalsh(matrix).flip(0)
-        return values.where(values > max(4.0 * self._rounding, _ROUNDING) * values[0], 0.0)
+        mean = self.mean() if scale is None else self.mean() * scale.rsqrt()
+        constant = (8.0 * self._rounding) ** 2 * float(mean.square().sum())
+        return values.where(values > max(max(4.0 * self._rounding, _ROUNDING) * float(values[0]), constant), 0.0)
 
 
 @dataclass(frozen=True)
