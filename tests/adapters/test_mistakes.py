@@ -188,6 +188,8 @@ def test_other_arguments():
     with pytest.raises(InputError, match="std is 0"):
         gaussian(mu, std=0)
     assert "exponent has shape [3]; the latents have 2" in said(exponent=torch.ones(3))
+    assert "exponent has shape [3]; the latents have 2" in said(exponent=[1.0, 1.0, 1.0])
+    assert "exponent lies between 0.5 and 2; lambda is finite and at least 1" in said(exponent=[0.5, 2.0])
     assert "dim is 2" in said(dim=2)
     assert "dim is 'pixel'" in said(dim="pixel")
     assert "batch_size is 0" in said(batch_size=0)
@@ -236,3 +238,15 @@ def test_a_collapsed_model_is_no_mistake():
 def test_wrong_arguments_are_told_by_the_name_that_was_called(given, options, complaint):
     with pytest.raises(TypeError, match=complaint):
         diagnose(*given, **options)
+
+
+def test_x_in_a_shape_that_encode_does_not_take_is_told_the_call_that_works():
+    rows, images = nn.Linear(16, 4), nn.Conv2d(1, 4, 4)
+    x = torch.randn(30, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    of_rows = said(encode=lambda x: rows(x).chunk(2, 1), data=x)
+    assert "fails for x of shape [30, 1, 4, 4]" in of_rows
+    assert "`lambda x: encode(x.flatten(1))`" in of_rows
+    of_images = said(encode=lambda x: images(x).flatten(1).chunk(2, 1), data=x.flatten(1))
+    assert "`lambda x: encode(x.view(-1, 1, 4, 4))`" in of_images
+    with pytest.raises(ZeroDivisionError):
+        diagnose(lambda x: 1 / 0, None, x)

@@ -1,7 +1,7 @@
 """Diagnose anybody's VAE: two callables and some data."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
 from pathlib import Path
@@ -137,7 +137,7 @@ def _diagnose_foreign(
     takes: str | None = None,
     prior: Prior | None = None,
     draws: int = 1,
-    exponent: Float[Tensor, " D"] | None = None,
+    exponent: Float[Tensor, " D"] | Sequence[float] | None = None,
     equalizer: VarianceEqualizer | None = None,
     delta: float | None = None,
     iw_samples: int = 64,
@@ -251,12 +251,20 @@ def _exponent_of(equalizer: VarianceEqualizer, latents: Latents) -> Tensor:
     return latents.rows(equalizer.exponent_for(like).expand_as(like))[0]
 
 
-def _over_sites(exponent: Tensor | None, vae: ForeignVAE) -> Tensor | None:
+def _over_sites(exponent: Tensor | Sequence[float] | None, vae: ForeignVAE) -> Tensor | None:
     if exponent is None:
         return None
+    exponent = torch.as_tensor(exponent)
     if exponent.shape != (vae.latents.dim,):
         raise InputError(f"exponent has shape {list(exponent.shape)}; the latents have {vae.latents.dim} dimensions")
-    return exponent.detach().to(vae.device).repeat_interleave(vae.latents.sites)
+    if not bool((torch.isfinite(exponent) & (exponent >= 1.0 - 1e-6)).all()):
+        low, high = float(exponent.min()), float(exponent.max())
+        raise InputError(f"exponent lies between {low:.3g} and {high:.3g}; lambda is finite and at least 1")
+    return (
+        exponent.detach()
+        .to(vae.device, torch.promote_types(exponent.dtype, torch.float32))
+        .repeat_interleave(vae.latents.sites)
+    )
 
 
 def _notes(vae: ForeignVAE, measured: ForeignVAE | UnderPrior, report: CollapseReport) -> tuple[str, ...]:
