@@ -144,6 +144,16 @@ def test_first_sentence_names_what_the_count_of_units_hides_by_half_or_more(case
     assert bool(rest) == bool(second)
 
 
+def test_one_dimension_is_not_called_all_of_these_and_a_site_that_carries_everything_hides_nothing():
+    (text,) = headline([ACTIVE], torch.tensor([0.95]), torch.tensor([0.1]), 1.0)
+    assert text.startswith(
+        "1 of 1 dimensions is in use, but hardly: its sigma is above 0.9, where the prior's is 1, and its signal"
+    )
+    local = replace(ACTIVE, sites_in_use=1)
+    (text,) = headline([local], torch.tensor([0.99]), torch.tensor([0.01]), None)
+    assert text == "1 of 1 dimensions is in use."
+
+
 def test_what_is_hidden_stands_between_the_dimensions_in_use_and_the_others():
     findings = [ACTIVE, replace(ACTIVE, label=Label.OVER_SHARP), Verdict(Label.COLLAPSED, Cause.NO_SIGNAL, "")]
     (text,) = headline(findings, torch.tensor([0.95, 0.95, 1.0]), torch.tensor([0.1, 0.1, 0.0]), 2.0)

@@ -286,5 +286,6 @@ def test_summary_speaks_of_all_labels():
     found = [Verdict(label, Cause.GAP if label is Label.COLLAPSED else None, "") for label in Label]
     text = summary(found)
     assert text == (
-        "2 of 4 dimensions are in use, 1 of them over-sharp; 1 collapsed (1 information gap); 1 could not be measured."
+        "2 of 4 dimensions are in use, 1 of them under-dispersed; 1 collapsed (1 information gap); 1 could not be "
+        "measured."
     )

@@ -33,7 +33,8 @@ WITHOUT_LIKELIHOOD = (
 
 WITHOUT_GRADIENT = (
     "log_likelihood has no gradient in z that torch knows (numpy, another library, no_grad, whole numbers): what is "
-    "made of gradients is NaN, over-sharp dimensions are not told apart, and causes rest on what the data hold alone."
+    "made of gradients is NaN, under-dispersed dimensions are not told apart, and causes rest on what the data hold "
+    "alone."
 )
 
 #: Examples that the tests of a log-likelihood are made on.

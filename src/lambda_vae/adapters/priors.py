@@ -148,7 +148,7 @@ class UnderPrior:
     def note(self) -> str:
         """What a reader must know of the units."""
         gaussian = not self.fixed or isinstance(self.p_z(), DiagGaussian)
-        more = "" if gaussian else "; over-sharp dimensions are told for Gaussian priors alone"
+        more = "" if gaussian else "; under-dispersed dimensions are told for Gaussian priors alone"
         if not gaussian and isinstance(self.p_z(), TorchDensity) and not getattr(self.p_z(), "factorised", True):
             more += ", and each dimension's KL is that from a Gaussian with the prior's variance"
         return f"Signal, sigma and gradients are in units of the prior's own standard deviation{more}."

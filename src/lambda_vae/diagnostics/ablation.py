@@ -29,6 +29,9 @@ _ROWS = 100_000
 
 _UNIT = "nats per example"
 
+#: Nats that dimensions must cost together to be spoken of.
+_WORTH_A_WORD = 0.05
+
 #: Examples that are looked at, however many dimensions there are.
 _FEWEST = 50
 
@@ -50,7 +53,7 @@ class Ablation:
     saved_stderr: float = 0.0
 
     def __str__(self) -> str:
-        if not self.worthless:
+        if not self.worthless or self.saved < _WORTH_A_WORD:
             return ""
         count, them = len(self.worthless), "it" if len(self.worthless) == 1 else "them"
         return (

@@ -142,11 +142,13 @@ class Verdict:
         label: Active, collapsed, over-sharp or not measured.
         cause: Of a collapse, else None.
         explanation: One sentence with its numbers.
+        sites_in_use: Of a dimension whose typical site carries nothing, those that do.
     """
 
     label: Label
     cause: Cause | None
     explanation: str
+    sites_in_use: int = 0
 
 
 @dataclass(frozen=True)

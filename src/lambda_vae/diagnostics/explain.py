@@ -38,7 +38,7 @@ def explain(
     if label is Label.OVER_SHARP:
         cost = sharpness_cost(now, limits.errors)
         return (
-            f"Over-sharp: it carries {capacity:.2f} nats at a noise of {now.sampling_std:.3f}; its best scale "
+            f"Under-dispersed: it carries {capacity:.2f} nats at a noise of {now.sampling_std:.3f}; its best scale "
             f"and noise would lower the valid bound by about {cost:.2f} nats."
         )
     if math.isnan(now.gradient):
@@ -156,16 +156,16 @@ def summary(results: Sequence[Verdict], kl: Sequence[float] = (), limits: Thresh
     used = count[Label.ACTIVE] + sharp
     text = f"{used} of {len(results)} dimensions {'is' if used == 1 else 'are'} in use"
     if sharp:
-        text += f", {sharp} of them over-sharp"
+        text += f", {sharp} of them under-dispersed"
     if count[Label.COLLAPSED]:
         reasons = ", ".join(f"{number} {cause}" for cause, number in causes.items() if number)
         text += f"; {count[Label.COLLAPSED]} collapsed ({reasons})"
-    if count[Label.NOT_MEASURED]:
-        text += f"; {count[Label.NOT_MEASURED]} could not be measured"
     paid = [nats for result, nats in zip(results, kl, strict=False) if result.label is Label.COLLAPSED]
     idle = [nats for nats in paid if nats > (limits or Thresholds()).idle_kl]
     if idle:
         text += (
             f", and {len(idle)} of these {'pays' if len(idle) == 1 else 'pay'} {sum(idle):.1f} nats of KL for nothing"
         )
+    if count[Label.NOT_MEASURED]:
+        text += f"; {count[Label.NOT_MEASURED]} could not be measured"
     return f"{text}."

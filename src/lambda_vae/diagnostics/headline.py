@@ -33,13 +33,14 @@ def headline(
     text = summary(findings, kl)
     used = torch.tensor([finding.label in (Label.ACTIVE, Label.OVER_SHARP) for finding in findings])
     count = int(used.sum())
-    faint = int((used & (std_mean.cpu() > NEAR_PRIOR_STD) & (signal_to_noise.cpu() < 1.0)).sum())
+    widespread = torch.tensor([not finding.sites_in_use for finding in findings])
+    faint = int((used & widespread & (std_mean.cpu() > NEAR_PRIOR_STD) & (signal_to_noise.cpu() < 1.0)).sum())
     clauses = []
     if count and faint >= _HALF * count:
-        number = "all" if faint == count else str(faint)
+        whom, whose = f"{'all' if faint == count else faint} of these hardly", "their"
+        whom, whose = ("hardly", "its") if count == 1 else (whom, whose)
         clauses.append(
-            f"{number} of these hardly: their sigma is above {NEAR_PRIOR_STD:g}, where the prior's is 1, and their "
-            "signal is below it"
+            f"{whom}: {whose} sigma is above {NEAR_PRIOR_STD:g}, where the prior's is 1, and {whose} signal is below it"
         )
     few = directions is not None and directions < _HIDDEN * count
     if few and directions is not None and directions <= _HALF * count:

@@ -311,7 +311,8 @@ class CollapseReport:
     @property
     def numbers(self) -> list[str]:
         """The bound, the importance-weighted estimate and the capacity, a line each."""
-        capacity = f"SNR capacity {float(self.dimensions.snr_capacity.value.sum()):.1f} nats{self._jointly}"
+        total = round(float(self.dimensions.snr_capacity.value.sum()), 1) + 0.0  # no -0.0
+        capacity = f"SNR capacity {total:.1f} nats{self._jointly}"
         return [*self._bounds, capacity]
 
     @property

@@ -102,7 +102,7 @@ def verdicts(
     for i, label in enumerate(labels):
         cause = _cause(judged[i], claims[i], searched, limits) if label is Label.COLLAPSED else None
         text = explain(label, cause, judged[i], limits, residual=searched, claim=claims.get(i))
-        results.append(Verdict(label, cause, text))
+        results.append(Verdict(label, cause, text, states[i].sites_in_use))
     return results
 
 
