@@ -35,7 +35,9 @@ def check_finite(chunk: NDArray[np.floating], first: int, where: str) -> None:
         )
 
 
-def check_range(chunk: NDArray[np.number], low: int, high: int, first: int, where: str, *, hint: str = "") -> None:
+def check_range(
+    chunk: NDArray[np.number] | NDArray[np.bool_], low: int, high: int, first: int, where: str, *, hint: str = ""
+) -> None:
     """Raise unless every number lies in [low, high].
 
     Args:

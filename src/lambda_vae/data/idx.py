@@ -7,8 +7,9 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,12 +45,16 @@ _PACKED = ((b"\x1f\x8b", ".gz", gzip.open), (b"\xfd7zXZ\0", ".xz", lzma.open), (
 _ENDINGS = ("", *(ending for _, ending, _ in _PACKED))
 
 
-def open_raw(path: Path) -> IO[bytes]:
+#: A file opened for its uncompressed content.
+RawFile = BufferedReader | gzip.GzipFile | lzma.LZMAFile | bz2.BZ2File
+
+
+def open_raw(path: Path) -> RawFile:
     """`path` opened for reading its uncompressed content; gzip, xz and bzip2 are told by the first bytes."""
     with path.open("rb") as file:
         start = file.read(6)
     opener = next((opener for magic, _, opener in _PACKED if start.startswith(magic)), None)
-    return path.open("rb") if opener is None else cast(IO[bytes], opener(path, "rb"))
+    return path.open("rb") if opener is None else cast(RawFile, opener(path, "rb"))
 
 
 def _unpacked_name(path: Path) -> str:
@@ -65,7 +70,7 @@ def _damaged(path: Path, what: str) -> InputError:
     return InputError(f"{path} is {what}; fetch or export it again")
 
 
-def _read_header(file: IO[bytes], path: Path) -> tuple[int, ...]:
+def _read_header(file: RawFile, path: Path) -> tuple[int, ...]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[3] == 0:
         raise _damaged(path, "not an IDX file (it must start with two zero bytes, a type and a number of axes)")

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 
@@ -31,7 +30,7 @@ def _separator(path: Path, line: str) -> str:
     return best if best in line else " "
 
 
-def _start(path: Path, file: TextIO) -> tuple[str, list[str]]:
+def _start(path: Path, file: io.TextIOWrapper) -> tuple[str, list[str]]:
     """The separator, and the first lines: of comments only the last, if it names the columns, as numpy.savetxt's."""
     comment = ""
     line = file.readline()
