@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
+from jaxtyping import Shaped
 from numpy.typing import NDArray
 
 from lambda_vae.data.arrays import DAMAGE, StoredArray, part_of, stored_array
@@ -60,7 +61,7 @@ def _member(path: Path, name: str) -> Iterator[BufferedReader]:
         yield BufferedReader(cast(zipfile.ZipExtFile, member))
 
 
-def _whole(path: Path, key: str) -> NDArray[np.generic]:
+def _whole(path: Path, key: str) -> Shaped[np.ndarray, "..."]:
     with np.load(path, allow_pickle=False) as archive:
         return np.asarray(archive[key])
 

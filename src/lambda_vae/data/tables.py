@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 from numpy.typing import NDArray
 
 from lambda_vae.data.checks import check_finite
@@ -60,7 +61,7 @@ class Table:
     remedy: str
 
 
-def _no_number(words: NDArray[np.str_]) -> str:
+def _no_number(words: Shaped[np.ndarray, "..."]) -> str:
     """The first of the words that is no number, or the first of all."""
     for word in words:
         try:
