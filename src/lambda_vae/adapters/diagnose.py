@@ -135,7 +135,7 @@ def _diagnose_foreign(
     *,
     dim: Axis = "channel",
     takes: str | None = None,
-    prior: Prior | None = None,
+    prior: Any = None,  # noqa: ANN401 - what it is, is looked at
     draws: int = 1,
     exponent: Float[Tensor, " D"] | Sequence[float] | None = None,
     equalizer: VarianceEqualizer | None = None,

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from jaxtyping import Float
+from jaxtyping import Shaped
 from torch import Tensor
 
 from lambda_vae.errors import InputError
@@ -62,7 +62,7 @@ class Latents:
         """How many dimensions there are."""
         return math.prod(self.shape) // self.sites
 
-    def rows(self, latent: Float[Tensor, "N ..."]) -> Float[Tensor, "N D"]:
+    def rows(self, latent: Shaped[Tensor, "N ..."]) -> Shaped[Tensor, "N D"]:
         """Return [N, *shape] as [N, D * sites].
 
         Args:
@@ -70,7 +70,7 @@ class Latents:
         """
         return latent.flatten(1) if self.axis is None else latent.movedim(self.axis + 1, 1).flatten(1)
 
-    def latent(self, rows: Float[Tensor, "N D"]) -> Float[Tensor, "N ..."]:
+    def latent(self, rows: Shaped[Tensor, "N D"]) -> Shaped[Tensor, "N ..."]:
         """Return [N, D * sites] as [N, *shape].
 
         Args:

@@ -83,8 +83,12 @@ class UnderPrior:
     @property
     def decoder(self) -> Callable[[Tensor], Tensor]:
         """Z [N, D] -> theta."""
-        units = self._units(None)
-        return lambda z: self.base.decoder(units.loc + units.scale * z)
+
+        def in_units(z: Tensor) -> Tensor:
+            units = self._units(None)
+            return self.base.decoder(units.loc + units.scale * z)
+
+        return in_units
 
     @property
     def likelihood(self) -> Callable[[Tensor], Observation] | None:
