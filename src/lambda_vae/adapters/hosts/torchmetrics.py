@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae.diagnostics.activity import active, activity_features
@@ -54,7 +53,7 @@ class LatentActivity(Metric):
     sum_mu: Tensor
     outer: Tensor
 
-    def __init__(self, latent_dim: int, **options: Any) -> None:  # noqa: ANN401 - of Metric
+    def __init__(self, latent_dim: Any, **options: Any) -> None:  # noqa: ANN401 - looked at; of Metric
         super().__init__(**options)
         if not isinstance(latent_dim, int) or latent_dim < 1:
             raise InputError(f"latent_dim is {latent_dim!r}; give the number of latent dimensions, LatentActivity(16)")
@@ -65,7 +64,7 @@ class LatentActivity(Metric):
         width = latent_dim if latent_dim <= MOST_DIMENSIONS else 0
         self.add_state("outer", torch.zeros(width, width, dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(self, mu: Float[Tensor, "B D"], logvar: Float[Tensor, "B D"]) -> None:
+    def update(self, mu: Tensor, logvar: Tensor) -> None:
         """Take in a batch of posteriors N(mu, exp(logvar)), whose prior is N(0, I).
 
         Args:
