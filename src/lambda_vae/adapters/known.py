@@ -60,6 +60,8 @@ def known_likelihood(
         p_x = law.likelihood(law.decoder(latents.rows(z)))
         if isinstance(p_x, Independent) and p_x.mean.shape == x.flatten(1).shape:
             notes += suspicions(Given("log_likelihood", law.family, x, p_x.mean, (p_x.mean.shape[1],)))
+    if law.mean is not None:
+        notes += suspicions(Given("log_likelihood", law.family, x, law.mean, (law.mean.shape[1],)))
     return Recovered(law.decoder, law.likelihood, 1, law.family, notes)
 
 

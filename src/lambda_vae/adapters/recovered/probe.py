@@ -36,6 +36,7 @@ class Recovered:
         averaged_over: What the callable's value was divided by; 1 is a log density, and less a weight above 1.
         family: Its name.
         notes: What the value leaves out.
+        mean: E[x|z] of the probed examples, [B, F], where that is all that could be read of the decoder.
     """
 
     decoder: Callable[[Tensor], Tensor] | None
@@ -43,6 +44,7 @@ class Recovered:
     averaged_over: float = 1
     family: str = ""
     notes: tuple[str, ...] = ()
+    mean: Float[Tensor, "B F"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
