@@ -272,7 +272,7 @@ def test_what_cannot_be_taken_is_refused_by_name(iid):
         diagnose_scvi(model)
 
 
-REASONS = {"TOTALVI": "EncoderTOTALVI", "MULTIVI": "mixture of several", "SCANVI": "estimate from samples"}
+REASONS = {"TOTALVI": "EncoderTOTALVI", "MULTIVI": "mixture of several"}
 
 
 @pytest.mark.parametrize("name", REASONS)

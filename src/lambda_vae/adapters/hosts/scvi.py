@@ -20,7 +20,8 @@ try:
     from lightning.pytorch import Callback, LightningModule, Trainer
     from scvi import model as models
 
-    from lambda_vae.adapters.hosts.scvi_cells import Cells, Disentangled, Peaks, Rows, columns_of
+    from lambda_vae.adapters.hosts.scvi_cells import Cells, Disentangled, Peaks, Rows, chosen_cells, columns_of
+    from lambda_vae.adapters.hosts.scvi_labels import Labelled
 except ModuleNotFoundError as error:
     raise InputError("scvi-tools is not installed; pip install 'lambda-vae[scvi]'") from error
 
@@ -35,11 +36,14 @@ _TAKEN: dict[str, type[Cells]] = {
     "drvi.scvi_tools_based.model._drvi.DRVI": Disentangled,
 }
 
+#: What is diagnosed beside them, and neither equalized nor watched.
+_DIAGNOSED: dict[str, type[Cells]] = _TAKEN | {"scvi.model._scanvi.SCANVI": Labelled}
+
 #: Why not.
 _REFUSED: dict[type, str] = {
     models.TOTALVI: "its EncoderTOTALVI draws z inside, beside a library size, and hands out no (q, z) to take hold of",
     models.MULTIVI: "it draws z from a mixture of several encoders' posteriors, and no encoder's own draw is used",
-    models.SCANVI: "its prior of z is learned, of labels and a second latent, and its KL is an estimate from samples",
+    models.SCANVI: "its KL is an estimate at the z that is drawn, by densities that narrowed noise would not have",
 }
 
 
@@ -63,7 +67,7 @@ def diagnose_scvi(
     as `get_elbo` does. Causes are judged against the KL weight that the training ended with.
 
     Args:
-        model: SCVI, LinearSCVI, PEAKVI or drvi-py's DRVI, trained or loaded.
+        model: SCVI, LinearSCVI, PEAKVI, SCANVI or drvi-py's DRVI, trained or loaded.
         adata: Cells; those the model was made with if left out.
         indices: Of the cells to look at, or "all"; if left out, `model.validation_indices` of the model's own cells,
             and all of others.
@@ -81,17 +85,21 @@ def diagnose_scvi(
         raise InputError("the model's adata is minified and its counts are gone; give a model of the full adata")
     if adata is None and model.adata is None:
         raise InputError("the model was loaded without cells; give diagnose_scvi(model, adata)")
-    chosen, which = _chosen(model, adata, indices)
+    chosen, which = chosen_cells(model, adata, indices)
     loader = model._make_data_loader(model._validate_anndata(adata), indices=chosen, batch_size=batch_size)
     columns = columns_of(loader)
-    cells, rows = _TAKEN[_path(type(model))](module, columns), Rows(loader, columns)
+    cells, rows = _DIAGNOSED[_path(type(model))](module, columns), Rows(loader, columns)
+    if isinstance(cells, Labelled):
+        _drawing(module)
+    options = cells.options(options)
     with torch.random.fork_rng():
         cells.require_the_loss(next(iter(rows)))
     weight = _last_kl_weight(model)
     options.setdefault("equalizer", getattr(module, "equalizer", None))
     options.setdefault("history", None if weight is None else {"kl_weight": [weight]})
     report = diagnose(cells.encode, cells.log_likelihood, rows, **options)
-    return replace(report, notes=(*report.notes, which, *_notes(model, weight)))
+    more = cells.notes(rows) if isinstance(cells, Labelled) else _notes(model, weight)
+    return replace(report, notes=(*report.notes, which, *more))
 
 
 def equalize_scvi(model: Any, delta: float, **settings: Any) -> VarianceEqualizer:  # noqa: ANN401
@@ -286,8 +294,8 @@ def _path(kind: type) -> str:
 
 
 def _module(model: Any, wanted: str) -> Any:  # noqa: ANN401 - scvi's
-    name = type(model).__name__
-    if _path(type(model)) not in _TAKEN:
+    name, taken = type(model).__name__, _DIAGNOSED if wanted == "diagnosed" else _TAKEN
+    if _path(type(model)) not in taken:
         reason = _REFUSED.get(type(model), "its sampling is not known to be that of SCVI")
         base = next((kind.__name__ for kind in type(model).__mro__ if _path(kind) in _TAKEN), None)
         if base is not None:
@@ -306,31 +314,6 @@ def _drawing(module: Any) -> Any:  # noqa: ANN401 - scvi's
             "so that no dimension's noise is its own; use latent_distribution='normal'"
         )
     return module
-
-
-def _chosen(model: Any, adata: Any, indices: Sequence[int] | str | None) -> tuple[Sequence[int] | None, str]:  # noqa: ANN401
-    """The cells to measure, and a sentence on which they are."""
-    if isinstance(indices, str):
-        if indices != "all":
-            raise InputError(f"indices is {indices!r}; give the numbers of cells, or 'all'")
-        return None, "Measured are all cells, those that the model was trained on among them."
-    if indices is not None:
-        return indices, f"Measured are the {len(indices)} cells of indices=."
-    unseen = getattr(model, "validation_indices", None)
-    if adata is not None:
-        return None, "Measured are all cells of the adata that was given."
-    if unseen is None or not len(unseen):
-        return None, "Measured are all cells: the model has no validation_indices, so nothing here is of unseen cells."
-    split = (getattr(model, f"{part}_indices", None) for part in ("train", "validation", "test"))
-    if sum(len(part) for part in split if part is not None) != model.adata.n_obs:
-        return (
-            None,
-            "Measured are all cells: the model's validation_indices are of other cells than it was loaded with.",
-        )
-    return unseen, (
-        f"Measured are {len(unseen)} cells that the model was not trained on (model.validation_indices); indices='all' "
-        "measures every cell."
-    )
 
 
 def _batch_size(trainer: Any) -> int:  # noqa: ANN401 - scvi's
@@ -359,12 +342,12 @@ def _last_kl_weight(model: Any) -> float | None:  # noqa: ANN401 - scvi's
         if known is None:
             return None
         weight = float(known)
-    return weight / _batch_size(trainer) if _TAKEN[_path(type(model))] is Peaks else weight
+    return weight / _batch_size(trainer) if _DIAGNOSED[_path(type(model))] is Peaks else weight
 
 
 def _notes(model: Any, weight: float | None) -> tuple[str, ...]:  # noqa: ANN401 - scvi's
     notes, module = [], model.module
-    if _TAKEN[_path(type(model))] is Peaks:
+    if _DIAGNOSED[_path(type(model))] is Peaks:
         batch = _batch_size(getattr(model, "trainer", None))
         notes.append(
             "PEAKVI's loss adds the reconstruction of the whole batch to the KL of each of its cells, and so weighs "

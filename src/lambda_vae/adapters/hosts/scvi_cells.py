@@ -4,7 +4,7 @@ Source:
     scvi-tools 1.4.2, module/_vae.py and module/_peakvae.py; drvi-py 0.2.8, scvi_tools_based/module/_drvi.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch.distributions import Normal, kl_divergence
 
 from lambda_vae.errors import InputError
 
-__all__ = ["Cells", "Columns", "Disentangled", "Peaks", "Rows", "columns_of"]
+__all__ = ["Cells", "Columns", "Disentangled", "Peaks", "Rows", "chosen_cells", "columns_of", "own_loss_differs"]
 
 #: The name, width and type of everything that is registered of a cell.
 Columns = tuple[tuple[str, int, torch.dtype], ...]
@@ -52,6 +52,44 @@ def columns_of(loader: Any) -> Columns:  # noqa: ANN401 - scvi's
     with torch.random.fork_rng():  # a loader draws its seed from the global generator
         tensors: dict[str, Tensor] = next(iter(loader))
     return tuple((name, tensor.shape[1], tensor.dtype) for name, tensor in tensors.items())
+
+
+def chosen_cells(
+    model: Any,  # noqa: ANN401 - scvi's
+    adata: Any,  # noqa: ANN401
+    indices: Sequence[int] | str | None,
+) -> tuple[Sequence[int] | None, str]:
+    """Return the cells to measure, and a sentence on which they are.
+
+    Args:
+        model: scvi's.
+        adata: Cells other than its own, or None.
+        indices: Of cells, "all" or None.
+
+    Raises:
+        InputError: Another word than "all".
+    """
+    if isinstance(indices, str):
+        if indices != "all":
+            raise InputError(f"indices is {indices!r}; give the numbers of cells, or 'all'")
+        return None, "Measured are all cells, those that the model was trained on among them."
+    if indices is not None:
+        return indices, f"Measured are the {len(indices)} cells of indices=."
+    unseen = getattr(model, "validation_indices", None)
+    if adata is not None:
+        return None, "Measured are all cells of the adata that was given."
+    if unseen is None or not len(unseen):
+        return None, "Measured are all cells: the model has no validation_indices, so nothing here is of unseen cells."
+    split = (getattr(model, f"{part}_indices", None) for part in ("train", "validation", "test"))
+    if sum(len(part) for part in split if part is not None) != model.adata.n_obs:
+        return (
+            None,
+            "Measured are all cells: the model's validation_indices are of other cells than it was loaded with.",
+        )
+    return unseen, (
+        f"Measured are {len(unseen)} cells that the model was not trained on (model.validation_indices); indices='all' "
+        "measures every cell."
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,12 +152,15 @@ class Cells:
             theirs = self._own_loss(tensors, inferred)
             kl = kl_divergence(q, Normal(torch.zeros_like(q.mean), 1.0)).sum(1)
             ours = kl - self.log_likelihood(rows, q.mean)
-        if not torch.allclose(theirs, ours, rtol=1e-3, atol=1e-2):
-            raise InputError(
-                f"the own loss of {type(self.module).__name__} is {float(theirs.mean()):.2f} nats a cell where its "
-                f"-log p(x|z) and the KL to N(0, I) make {float(ours.mean()):.2f}: it holds something else, and the "
-                "report would leave that out; use lambda_vae.adapters.diagnose(encode, log_likelihood, data) with both"
-            )
+        own_loss_differs(self.module, theirs, ours, "its -log p(x|z) and the KL to N(0, I)")
+
+    def options(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Return what `diagnose` is told, beside what the caller says.
+
+        Args:
+            given: By the caller.
+        """
+        return given
 
     def _own_loss(self, tensors: dict[str, Tensor], inferred: dict[str, Any]) -> Tensor:
         lost = self.module.loss(tensors, inferred, self._generated(tensors, inferred))
@@ -222,6 +263,26 @@ class Disentangled(Cells):
     def _transformed(self, z: Tensor) -> Tensor:
         change = getattr(self.module.z_encoder, "z_transformation", None)
         return z if change is None else change(z)
+
+
+def own_loss_differs(module: Any, theirs: Tensor, ours: Tensor, parts: str) -> None:  # noqa: ANN401 - scvi's
+    """Raise where a module's own loss is not the sum of the parts that are known of it.
+
+    Args:
+        module: scvi's.
+        theirs: Its loss of each cell, [B], in nats.
+        ours: The sum, likewise.
+        parts: What they are.
+
+    Raises:
+        InputError: The two differ.
+    """
+    if not torch.allclose(theirs, ours, rtol=1e-3, atol=1e-2):
+        raise InputError(
+            f"the own loss of {type(module).__name__} is {float(theirs.mean()):.2f} nats a cell where "
+            f"{parts} make {float(ours.mean()):.2f}: it holds something else, and the report would leave that out; "
+            "use lambda_vae.adapters.diagnose(encode, log_likelihood, data) with both"
+        )
 
 
 def _moments(inferred: dict[str, Any]) -> tuple[Tensor, Tensor]:
