@@ -86,7 +86,7 @@ def chosen_cells(
             None,
             "Measured are all cells: the model's validation_indices are of other cells than it was loaded with.",
         )
-    return unseen, (
+    return [int(cell) for cell in unseen], (
         f"Measured are {len(unseen)} cells that the model was not trained on (model.validation_indices); indices='all' "
         "measures every cell."
     )
