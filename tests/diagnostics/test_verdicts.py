@@ -61,7 +61,10 @@ def test_threshold_itself_is_collapsed():
         (replace(dead(), signal_power=0.008), None, Cause.UNDETERMINED),
         (dead(gradient=-0.5), None, Cause.UNDETERMINED),
         (OUTWEIGHED, None, Cause.IMBALANCE),
-        (OUTWEIGHED, NOTHING_LEFT, Cause.IMBALANCE),
+        (OUTWEIGHED, room_for(1), Cause.IMBALANCE),
+        # at work on what the data do not hold
+        (OUTWEIGHED, NOTHING_LEFT, Cause.NO_SIGNAL),
+        (DROWNED, NOTHING_LEFT, Cause.NO_SIGNAL),
         (DROWNED, None, Cause.GAP),
         (DROWNED, room_for(3), Cause.GAP),
         # the decoder reacts, the encoder sends nothing

@@ -33,8 +33,8 @@ varies by more than its own noise, each with its variance e in units of the nois
 collapsed dimension on which both sides are still at work takes a direction first; the others claim one each, or one a
 site, the most demanded first and the strongest direction first.
 
-**No signal** (the irreducible part of the gap, Section 3.2): no direction is left for it, and one worth more than 0.5
-nats would have been seen among so many examples.
+**No signal** (the irreducible part of the gap, Section 3.2): no direction is left for it, even where both sides are
+faintly at work, and one worth more than 0.5 nats would have been seen among so many examples.
 
 **Decoder noise**: its direction has e <= 1 and e <= beta: the likelihood assumes a noise above what the dimension could
 explain. It would live at the noise that fits the data.
@@ -132,7 +132,7 @@ def _claims(
 
 def _cause(judgement: Judgement, claim: float | None, residual: ResidualSignal | None, limits: Thresholds) -> Cause:
     now = judgement.now
-    if now.at_work(limits):
+    if now.at_work(limits) and (residual is None or claim is not None):
         return _lost(judgement.decisive(limits), limits)
     if residual is None:
         state = judgement.decisive(limits)
