@@ -179,6 +179,24 @@ def test_infinite_delta_is_the_plain_vae_even_if_collapsed() -> None:
     assert equalizer.exponent.tolist() == [1.0, 1.0]
 
 
+def test_whether_anything_narrows_follows_the_exponent_whoever_sets_it() -> None:
+    equalizer = VarianceEqualizer(1, 1.01, refresh_every=1, release_epochs=2, total_epochs=5)
+    seen = [equalizer.narrows]
+    for _ in range(5):
+        equalizer.observe(torch.tensor([[0.7]]))
+        equalizer.end_epoch()
+        seen.append(equalizer.narrows)
+        assert equalizer.narrows == bool(equalizer.exponent != 1)
+    assert seen == [False, True, True, True, False, False]
+    other = trained()
+    assert other.narrows
+    other.load_state_dict(VarianceEqualizer(3, 1.05).state_dict())
+    assert not other.narrows
+    other.exponent.fill_(3.0)
+    assert other.narrows
+    assert not trained(delta=math.inf).narrows
+
+
 def test_sample_uses_the_exponent_of_each_dimension() -> None:
     equalizer = trained()
     mu, std, eps = noise(6, 3), torch.tensor([0.3, 0.5, 1.2]).expand(6, 3), noise(2, 6, 3, seed=1)

@@ -217,3 +217,43 @@ def test_joint_fixed_point_is_a_fixed_point(delta: float) -> None:
     exponent, std = theory.joint_fixed_point(delta)
     assert theory.optimal_exponent(std, delta) == pytest.approx(exponent, rel=1e-8)
     assert theory.attractor_std(exponent) == std
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("exponent", [1.0, 1.0001, 1.5, 2.0, 7.0, 20.0])
+def test_narrowing_is_a_power_with_finite_gradients_and_exactly_one_where_nothing_narrows(
+    dtype: torch.dtype, exponent: float
+) -> None:
+    std = torch.tensor([0.0, 1e-42, 1e-20, 1e-3, 0.5, 0.99, 1.0, 1.5, math.inf], dtype=dtype).requires_grad_()
+    factor = theory.narrowing(std, exponent)
+    (gradient,) = torch.autograd.grad(factor.sum(), std)
+    assert factor.dtype == torch.promote_types(dtype, torch.float32)
+    assert bool(gradient.isfinite().all())
+    assert factor[6:].tolist() == [1.0] * 3
+    assert gradient[6:].tolist() == [0.0] * 3
+    if exponent == 1.0:
+        assert factor.tolist() == [1.0] * 9
+        return
+    inside = std.detach().double()[3:6]
+    expected = inside ** (exponent - 1)
+    torch.testing.assert_close(factor.detach().double()[3:6], expected, rtol=3e-5, atol=1e-38)
+    slope = (exponent - 1) * inside ** (exponent - 2)
+    torch.testing.assert_close(gradient.double()[3:6], slope, rtol=1e-2, atol=1e-6)
+
+
+def test_a_narrowed_draw_is_the_sample_of_eq_9_and_has_its_gradient() -> None:
+    generator = torch.Generator().manual_seed(3)
+    mu, eps = torch.randn(2, 50, 4, generator=generator, dtype=torch.float64)
+    exponent = torch.tensor([1.0, 1.3, 2.0, 9.0], dtype=torch.float64)
+    gradients = []
+    for narrowed in (True, False):
+        std = torch.rand(50, 4, generator=generator.manual_seed(4), dtype=torch.float64).mul(1.3).requires_grad_()
+        z = mu + std * eps
+        z = (
+            mu + theory.narrowing(std, exponent) * (z - mu)
+            if narrowed
+            else mu + theory.sampling_std(std, exponent) * eps
+        )
+        gradients.append((z.detach(), *torch.autograd.grad(z.square().sum(), std)))
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)

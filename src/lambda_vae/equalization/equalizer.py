@@ -113,6 +113,7 @@ class VarianceEqualizer(nn.Module):
         self.register_buffer("target_exponent", torch.ones(latent_dim))
         self.register_buffer("exponent", torch.ones(latent_dim))
         self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))
+        self._narrows, self._looked_at = False, (self.exponent, self.exponent._version)
         # The sums of std, mu and mu^2 in each dimension, and the number of examples in every column. No buffer:
         # DistributedDataParallel overwrites every process's buffers with the first one's. Double: a long epoch adds
         # small numbers to a large one.
@@ -162,6 +163,18 @@ class VarianceEqualizer(nn.Module):
         trailing = (latent.ndim if self.dim >= 0 else 0) - self.dim - 1
         return self.exponent.view(-1, *[1] * trailing)
 
+    @property
+    def narrows(self) -> bool:
+        """Whether any exponent is above 1; while none is, a draw can be left untouched.
+
+        The exponents are looked at once after each change, so that no step waits for the device.
+        """
+        if not torch.compiler.is_compiling():
+            now = self.exponent, 0 if self.exponent.is_inference() else self.exponent._version
+            if self._looked_at[0] is not now[0] or self._looked_at[1] != now[1]:
+                self._narrows, self._looked_at = bool((self.exponent != 1).any()), now
+        return self._narrows
+
     @torch.no_grad()
     def observe(self, std: Float[Tensor, "..."], mu: Float[Tensor, "..."] | None = None) -> None:
         """Add the posteriors of one batch to the statistics of this epoch, without waiting for the device.
@@ -204,6 +217,7 @@ class VarianceEqualizer(nn.Module):
             self._refresh(first=done == self.refresh_every)
         ramp = min(1.0, done / self.ramp_epochs) if self.ramp_epochs else 1.0
         self.exponent.copy_(self._released(ramp, self._held(done)))
+        _ = self.narrows  # looked at now: compiled code reads what was seen last
 
     def _refresh(self, first: bool) -> None:
         """Fold what was seen into the running std, take Eq. 16 of it, and forget what was seen."""

@@ -28,6 +28,7 @@ __all__ = [
     "gradient_amplification",
     "information_gain",
     "joint_fixed_point",
+    "narrowing",
     "net_information_gain",
     "optimal_exponent",
     "predicted_capacity",
@@ -178,6 +179,32 @@ def sampling_std(std: Number, exponent: Number | float) -> Number:
         std=std,
         exponent=exponent,
     )
+
+
+def narrowing(std: Number, exponent: Number | float) -> Number:
+    """Return sigma^(lambda - 1), the factor of a draw's distance from the mean; exactly 1 at lambda = 1.
+
+    z' = mu + narrowing * (z - mu) turns a draw z ~ N(mu, sigma^2) into one from N(mu, sigma^(2 lambda)).
+
+    Args:
+        std: Posterior std.
+        exponent: lambda.
+
+    Source:
+        The paper, Eq. 9. Deviation: the rule for sigma >= 1 at the head of this module. Below the
+        smallest normal number sigma counts as that number and gets no gradient, which would be infinite for lambda < 2.
+
+    Example:
+        >>> narrowing(0.5, 3.0), narrowing(0.5, 1.0), narrowing(1.5, 3.0)
+        (0.25, 1.0, 1.0)
+    """
+
+    def formula(std: Tensor, exponent: Tensor) -> Tensor:
+        # clamped, since the gradient of the branch that is not taken must be finite as well
+        power = std.clamp(torch.finfo(std.dtype).tiny, 1.0) ** (exponent - 1)
+        return torch.where((std >= 1) | (exponent == 1), 1.0, power)
+
+    return _lift(formula, std=std, exponent=exponent)
 
 
 def sampling_logvar(logvar: Number, exponent: Number | float) -> Number:
