@@ -5,10 +5,10 @@ import copy
 import pytest
 import torch
 from torch import nn
-from torch.distributions import Independent, Normal, kl_divergence
+from torch.distributions import Normal
 from tutorial import TutorialVAE, trained
 
-from lambda_vae.adapters import EqualizedNormal, equalize
+from lambda_vae.adapters import equalize
 from lambda_vae.equalization.theory import sampling_std
 from lambda_vae.errors import InputError
 
@@ -144,50 +144,3 @@ def test_what_cannot_be_equalized_is_refused():
         equalize(Other(), latent_dim=2, delta=1.1, method="unclear")
     with pytest.raises(InputError, match="takes is 'sigma'"):
         equalize(Other(), latent_dim=2, delta=1.1, method="unclear", takes="sigma")
-
-
-def parameters():
-    return torch.linspace(-1, 1, 12).view(3, 4), torch.linspace(0.1, 1.3, 12).view(3, 4)
-
-
-@pytest.mark.parametrize("draw", ["rsample", "sample"])
-@pytest.mark.parametrize("wrapped", [False, True])
-def test_with_exponent_one_it_is_torchs_normal_bit_for_bit(draw, wrapped):
-    laws = [EqualizedNormal(*parameters()), Normal(*parameters())]
-    if wrapped:
-        laws = [Independent(law.expand((2, 3, 4)), 1) for law in laws]
-    draws = []
-    for law in laws:
-        torch.manual_seed(0)
-        draws.append(getattr(law, draw)((5,)))
-    assert torch.equal(*draws)
-
-
-def test_samples_are_narrow_and_all_else_is_of_scale():
-    loc, scale = parameters()
-    exponent = torch.tensor([1.0, 2.0, 3.0, 20.0])
-    q, plain, prior = EqualizedNormal(loc, scale, exponent), Normal(loc, scale), Normal(torch.zeros(3, 4), 1.0)
-    z = q.rsample((40000,))
-    narrow = torch.where(scale < 1, scale**exponent, scale)
-    assert torch.allclose(z.std(0), narrow, rtol=0.02)
-    assert torch.allclose(z.mean(0), loc, atol=0.03)
-    assert torch.equal(kl_divergence(q, prior), kl_divergence(plain, prior))
-    assert torch.equal(kl_divergence(Independent(q, 1), Independent(prior, 1)), kl_divergence(plain, prior).sum(1))
-    assert torch.equal(q.entropy(), plain.entropy())
-    assert torch.equal(q.log_prob(loc + 1), plain.log_prob(loc + 1))
-    assert torch.equal(q.sampled.scale, q.sampling_std)
-    assert float(kl_divergence(q.sampled, prior).sum()) > float(kl_divergence(q, prior).sum())
-
-
-def test_the_gradient_goes_through_sigma_to_the_lambda():
-    scale = torch.tensor([0.5], requires_grad=True)
-    torch.manual_seed(0)
-    z = EqualizedNormal(torch.zeros(1), scale, 3.0).rsample()
-    (slope,) = torch.autograd.grad(z.sum(), scale)
-    torch.manual_seed(0)
-    assert float(slope) == pytest.approx(3 * 0.5**2 * float(torch.randn(1)), rel=1e-5)
-
-
-def test_an_exponent_below_one_is_refused():
-    with pytest.raises(InputError, match=r"exponent is 0.5; it must be at least 1"):
-        EqualizedNormal(torch.zeros(2), torch.ones(2), 0.5)

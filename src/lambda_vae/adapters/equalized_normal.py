@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from lambda_vae.equalization.theory import sampling_std
+from lambda_vae.equalization import theory
 from lambda_vae.errors import InputError
 
 __all__ = ["EqualizedNormal"]
@@ -19,14 +19,18 @@ class EqualizedNormal(Normal):
     lambda-VAE's loss wants it. So `log_prob` is not the density that samples come from, and an objective with a Monte
     Carlo KL, log q(z) - log p(z), is not lambda-VAE's. At exponent 1 it is Normal bit for bit.
 
+    As torch has it, loc, scale and exponent broadcast, and `batch_shape` is what comes out. sigma^lambda is taken in
+    float32 or better, and the samples have the dtype that Normal's have.
+
     Args:
         loc: mu.
         scale: sigma, > 0.
-        exponent: lambda, >= 1; broadcasts against `scale`, such as `equalizer.exponent` against [B, D].
-        validate_args: As for Normal.
+        exponent: lambda, >= 1, such as `equalizer.exponent` [D] against [B, D].
+        validate_args: As for Normal. A tensor of exponents is looked at where scale is, which waits for its device; a
+            Python number always.
 
     Raises:
-        InputError: An exponent below 1.
+        InputError: An exponent below 1, or one that does not broadcast.
 
     Source:
         The paper, Eq. 9. Deviation: a scale of 1 or more is left as it is.
@@ -45,14 +49,30 @@ class EqualizedNormal(Normal):
         validate_args: bool | None = None,
     ) -> None:
         super().__init__(loc, scale, validate_args=validate_args)
-        self.exponent = torch.as_tensor(exponent, dtype=self.scale.dtype, device=self.scale.device)
-        if bool((self.exponent < 1.0).any()):
-            raise InputError(f"exponent is {float(self.exponent.min())}; it must be at least 1")
+        wide = torch.promote_types(self.scale.dtype, torch.float32)
+        self.exponent = torch.as_tensor(exponent, dtype=wide, device=self.scale.device)
+        if isinstance(exponent, int | float):
+            theory.require(exponent=exponent)
+        elif self._validate_args and not bool((self.exponent >= 1.0).all()):
+            theory.require(exponent=float(self.exponent.detach().min()))
+        self._broadcast()
+
+    def _broadcast(self) -> None:
+        """Let the exponent have its say in the batch shape."""
+        own, more = self._batch_shape, self.exponent.shape
+        if any(1 != a != b != 1 for a, b in zip(reversed(own), reversed(more), strict=False)):
+            raise InputError(
+                f"exponent has shape {list(more)}, which does not broadcast against loc and scale, {list(own)}; "
+                "give one number, or one a dimension, such as equalizer.exponent [D] against [B, D]"
+            )
+        shape = torch.broadcast_shapes(own, more)  # type: ignore[no-untyped-call]
+        if shape != own:
+            self._batch_shape, self.loc, self.scale = shape, self.loc.expand(shape), self.scale.expand(shape)
 
     @property
     def sampling_std(self) -> Tensor:
-        """scale^exponent, the standard deviation of the samples."""
-        return sampling_std(self.scale, self.exponent)
+        """scale^exponent, the standard deviation of the samples, in the dtype of scale."""
+        return theory.sampling_std(self.scale, self.exponent).to(self.scale.dtype)
 
     @property
     def sampled(self) -> Normal:
