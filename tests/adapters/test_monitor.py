@@ -1,12 +1,19 @@
 """The monitor beside a training loop: its readings are the closed form's, its warnings those of planted falls."""
 
 import math
+import subprocess
+import sys
+import warnings
+from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.utils.checkpoint import checkpoint
 from tutorial import TutorialVAE, loss_of, patterns
 
 from lambda_vae.adapters import CollapseMonitor, bernoulli, diagnose
+from lambda_vae.adapters.loss_scale import accelerate_scale
 from lambda_vae.errors import InputError
 
 
@@ -132,11 +139,195 @@ def test_only_every_nth_step_is_looked_at():
     assert monitor._moments.count == 30
 
 
+def watched(monitor, steps=7, through=lambda body, x: body(x), backward=torch.Tensor.backward):
+    """The reading of an epoch of the tutorial VAE; `through` runs the part that holds the monitor."""
+    torch.manual_seed(0)
+    model = TutorialVAE()
+
+    def body(x):
+        mu, logvar = model.encode(x)
+        return model.decode(monitor(mu, logvar, model.reparameterize(mu, logvar))), mu, logvar
+
+    for x in patterns().split(len(patterns()) // steps)[:steps]:
+        logits, mu, logvar = through(body, x)
+        backward(loss_of(logits, x, mu, logvar) / len(x))
+    examples = monitor.examples
+    monitor.end_epoch()
+    return examples, monitor.readings[-1].dimensions
+
+
+def monitor_of(every=1, **settings):
+    return CollapseMonitor(4, reduction="mean", every=every, **settings)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 8])
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_a_step_that_checkpointing_computes_twice_counts_once(reentrant, every):
+    def through(body, x):
+        return checkpoint(body, x.clone().requires_grad_(), use_reentrant=reentrant)
+
+    assert watched(monitor_of(every), through=through) == watched(monitor_of(every))
+
+
+def test_steps_without_a_gradient_are_no_steps():
+    def through(body, x):
+        with torch.no_grad():
+            body(x)
+        body(x)  # a pass that is never taken back
+        return body(x)
+
+    assert watched(monitor_of(every=3), through=through)[0] == watched(monitor_of(every=3))[0]
+
+
+@pytest.fixture
+def accelerator():
+    accelerate = pytest.importorskip("accelerate", reason="accelerate is an extra")
+    made = accelerate.Accelerator(cpu=True)
+    yield made
+    made.gradient_accumulation_steps = 1  # of the process, not of the object
+
+
+@pytest.mark.parametrize("accumulated", [1, 2, 5])
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("told", [False, True])
+def test_what_accelerate_makes_of_the_loss_changes_no_reading(accelerator, accumulated, scaled, told):
+    accelerator.gradient_accumulation_steps = accumulated
+    accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=128.0) if scaled else None
+    monitor = monitor_of(accelerator=accelerator if told else None)
+    examples, reading = watched(monitor, backward=accelerator.backward)
+    expected = watched(monitor_of())
+    assert examples == expected[0]
+    assert all(reading[name] == pytest.approx(value, rel=1e-4) for name, value in expected[1].items())
+
+
+def test_a_plain_backward_beside_accelerate_is_a_plain_one(accelerator):
+    accelerator.gradient_accumulation_steps = 2
+    assert watched(monitor_of()) == watched(monitor_of(loss_scale=1.0))
+    assert accelerate_scale() is None
+
+
+def test_autograds_own_threads_find_the_accelerator_too(accelerator):
+    accelerator.gradient_accumulation_steps = 4
+    z, found = torch.ones(2, requires_grad=True), []
+
+    def arrived(gradient):
+        thread = Thread(target=lambda: found.append(accelerate_scale()))
+        thread.start()
+        thread.join()
+
+    z.register_hook(arrived)
+    accelerator.backward(z.sum())
+    assert found == [0.25]
+
+
+@pytest.mark.parametrize("engine", ["DEEPSPEED", "MEGATRON_LM"])
+def test_an_engine_that_scales_the_loss_itself_is_refused(engine):
+    with pytest.raises(InputError, match=f"{engine}, which scales the loss itself; say by how much"):
+        monitor_of(accelerator=SimpleNamespace(distributed_type=SimpleNamespace(name=engine)))
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_gradient_scaler_is_told_or_asked_for(scaled):
+    scaler = torch.amp.GradScaler("cpu", init_scale=256.0)
+
+    def through(body, x):
+        with torch.autocast("cpu", torch.float16):
+            return [part.float() for part in body(x)]
+
+    def backward(loss):
+        scaler.scale(loss).backward()
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        _, reading = watched(monitor_of(loss_scale=scaler.get_scale if scaled else None), 7, through, backward)
+        _, expected = watched(monitor_of(loss_scale=1.0), 7, through)
+    assert sum("loss_scale=scaler.get_scale" in str(one.message) for one in said) == (0 if scaled else 1)
+    times = 1.0 if scaled else 256.0
+    assert reading["decoder_capacity"] == pytest.approx([times * c for c in expected["decoder_capacity"]], rel=0.05)
+
+
+COMPILED = """
+import sys
+sys.path.insert(0, "tests/adapters")
+import torch
+from tutorial import TutorialVAE, loss_of, patterns
+from lambda_vae import CollapseMonitor
+
+readings = []
+for compiled in (False, True):
+    torch.manual_seed(0)
+    model, monitor = TutorialVAE(), CollapseMonitor(4, reduction="sum", every=2)
+
+    def step(x):
+        mu, logvar = model.encode(x)
+        eps = torch.linspace(-1, 1, mu.numel()).view_as(mu)
+        z = monitor(mu, logvar, mu + torch.exp(0.5 * logvar) * eps)
+        return loss_of(model.decode(z), x, mu, logvar)
+
+    step = torch.compile(step, backend="aot_eager") if compiled else step
+    for x in patterns().split(16)[:3]:
+        step(x).backward()
+    assert monitor.examples == 32
+    monitor.end_epoch()
+    readings.append(monitor.readings[-1])
+torch.testing.assert_close(readings[0].gradient_ratio, readings[1].gradient_ratio)
+"""
+
+
+def test_a_compiled_step_is_looked_at_like_any_other():
+    # In a process of its own: run-time checks of shapes, which tests may switch on, cannot be compiled.
+    subprocess.run([sys.executable, "-c", COMPILED], check=True)
+
+
+def undecoded(monitor, mu):
+    monitor(mu, mu, mu * 1)
+    mu.sum().backward()
+    without_gradient(monitor, mu)  # an evaluation, say
+
+
+def not_taken_back(monitor, mu):
+    return monitor(mu, mu, mu * 1).sum()
+
+
+def without_gradient(monitor, mu):
+    with torch.no_grad():
+        monitor(mu, mu, mu * 1)
+
+
+def transformed(monitor, mu):
+    torch.func.grad(lambda mu: monitor(mu, mu, mu * 1).sum())(mu.detach())
+
+
+def an_example_at_a_time(monitor, mu):
+    loss = torch.func.grad(lambda mu: monitor(mu[None], mu[None], mu[None] * 1).sum())
+    torch.func.vmap(loss)(mu.detach())
+
+
+@pytest.mark.parametrize(
+    ("step", "says"),
+    [
+        (lambda monitor, mu: None, r"decode the z that it returns: z = monitor\(mu, logvar, z\)$"),
+        (undecoded, r"decode the z that it returns: .*, and call backward\(\) before end_epoch\(\)$"),
+        (not_taken_back, r"and call backward\(\) before end_epoch\(\)$"),
+        (without_gradient, r": the z that it was given needs none; .* not under torch\.no_grad\(\)$"),
+        (transformed, r": it was called within a torch\.func transform"),
+        (an_example_at_a_time, r": it was called within a torch\.func transform"),
+    ],
+)
+def test_an_epoch_without_a_gradient_says_why(step, says):
+    monitor = CollapseMonitor(2, reduction="sum")
+    step(monitor, torch.zeros(3, 2, requires_grad=True))
+    with pytest.raises(InputError, match=f"^the monitor saw no gradient in this epoch.*{says}"):
+        monitor.end_epoch()
+
+
 def test_bad_input():
     with pytest.raises(InputError, match="reduction is 'none'"):
         CollapseMonitor(2, reduction="none")
     with pytest.raises(InputError, match="every is 0"):
         CollapseMonitor(2, reduction="sum", every=0)
+    with pytest.raises(InputError, match=r"loss_scale is 0\.5; leave it out"):
+        CollapseMonitor(2, reduction="sum", loss_scale=0.5, accelerator=SimpleNamespace())
     monitor = CollapseMonitor(2, reduction="sum")
     with pytest.raises(InputError, match=r"decode the z that it returns: z = monitor"):
         monitor.end_epoch()

@@ -1,7 +1,8 @@
 """Collapse, watched while it happens, in anybody's training loop."""
 
 import math
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lambda_vae.adapters.loss_scale import accelerate_scale, may_be_scaled
 from lambda_vae.diagnostics import Thresholds, TrainingMoments, TrainingReading
 from lambda_vae.equalization import sampling_logvar
 from lambda_vae.errors import InputError
@@ -17,6 +19,16 @@ __all__ = ["REDUCTIONS", "CollapseMonitor", "CollapseWarning"]
 
 #: How the loss puts the examples of a batch together.
 REDUCTIONS = ("mean", "sum")
+
+#: Why no gradient was seen in an epoch: never called, and what the calls met, of which the highest counts.
+_UNSEEN, _NO_GRAD, _TRANSFORMED, _AWAITED = range(4)
+_REASONS = {
+    _UNSEEN: "; decode the z that it returns: z = monitor(mu, logvar, z)",
+    _NO_GRAD: ": the z that it was given needs none; call it where gradients are recorded, not under torch.no_grad()",
+    _TRANSFORMED: ": it was called within a torch.func transform (grad, vmap, ...), where it cannot look; call it in a "
+    "step with loss.backward(), one in each epoch is enough",
+    _AWAITED: "; decode the z that it returns: z = monitor(mu, logvar, z), and call backward() before end_epoch()",
+}
 
 
 @dataclass(frozen=True)
@@ -49,7 +61,8 @@ class CollapseMonitor:
     """Watches a training loop: `z = monitor(mu, logvar, z)` in each step, `monitor.end_epoch()` after each epoch.
 
     It reads the gradient that arrives at z, so the loss must reach z through the decoder alone: a KL in closed form, of
-    mu and logvar. It changes no number of the training, and draws nothing.
+    mu and logvar. It changes no number of the training, and draws nothing. A step is a gradient that arrives: one that
+    gradient checkpointing computes twice counts once. Under torch.compile it breaks the graph.
 
     Args:
         latent_dim: D.
@@ -58,9 +71,10 @@ class CollapseMonitor:
         device: Where the batches are.
         horizon: Warn of a dimension that will be below the threshold within so many epochs.
         thresholds: Of the verdicts.
-
-    What multiplies the loss before its backward pass, such as a gradient scaler of mixed precision, goes into
-    `loss_scale`.
+        loss_scale: What multiplies the loss before its backward pass, as a number or a function without arguments:
+            `scaler.get_scale` of a gradient scaler, 1/k if you divide by k accumulated batches. What accelerate's
+            `accelerator.backward` does is found if it is left out; all else then counts as 1.
+        accelerator: An accelerate.Accelerator whose `backward` is called.
 
     Raises:
         InputError: An argument is out of range.
@@ -89,7 +103,13 @@ class CollapseMonitor:
         device: torch.device | str = "cpu",
         horizon: float = 5.0,
         thresholds: Thresholds | None = None,
+        loss_scale: float | Callable[[], float] | None = None,
+        accelerator: Any = None,  # noqa: ANN401 - accelerate's, which is an extra
     ) -> None:
+        if loss_scale is not None and accelerator is not None:
+            raise InputError(f"loss_scale is {loss_scale}; leave it out, as the accelerator knows it")
+        if accelerator is not None:
+            accelerate_scale(accelerator)  # what cannot be known is told here
         if reduction not in REDUCTIONS:
             raise InputError(f"reduction is {reduction!r}; it must be one of {', '.join(REDUCTIONS)}")
         for name, value in (("latent_dim", latent_dim), ("every", every), ("horizon", horizon)):
@@ -100,9 +120,10 @@ class CollapseMonitor:
         self.readings: list[TrainingReading] = []
         self.weights: list[float] = []
         self.warnings: list[CollapseWarning] = []
-        self.loss_scale = 1.0
+        self.loss_scale, self.accelerator = loss_scale, accelerator
         self._moments, self._step = TrainingMoments(latent_dim, device), 0
         self._exponents: list[Tensor] = []
+        self._met, self._doubtful = _UNSEEN, False
 
     def __call__(
         self,
@@ -122,27 +143,43 @@ class CollapseMonitor:
         Raises:
             InputError: Shapes that do not fit.
         """
-        self._step += 1
-        if (self._step - 1) % self.every or not z.requires_grad:
+        if torch._C._functorch.maybe_current_level() is not None:
+            self._met = max(self._met, _TRANSFORMED)
+            return z
+        if not z.requires_grad:  # as in the first pass of a reentrant checkpoint, whose second one comes here again
+            self._met = max(self._met, _NO_GRAD)
             return z
         if mu.shape != z.shape or logvar.shape != z.shape or z.shape[1:] != (self._moments.latent_dim,):
             raise InputError(
                 f"mu {list(mu.shape)}, logvar {list(logvar.shape)} and z {list(z.shape)} must all be "
                 f"[B, {self._moments.latent_dim}]"
             )
+        self._met = _AWAITED
         seen = z.view_as(z)
-        state = mu.detach(), logvar.detach(), z.detach(), None if exponent is None else exponent.detach().clone()
-        seen.register_hook(lambda gradient: self._note(gradient, *state))  # type: ignore[no-untyped-call]
+        state = mu.detach(), logvar.detach(), z.detach(), None if exponent is None else exponent.detach()
+        doubtful = may_be_scaled(z)
+        seen.register_hook(lambda gradient: self._arrived(gradient, doubtful, *state))  # type: ignore[no-untyped-call]
         return seen
 
-    def _note(self, gradient: Tensor, mu: Tensor, logvar: Tensor, z: Tensor, exponent: Tensor | None) -> None:
+    def _arrived(self, gradient: Tensor, doubtful: bool, *state: Any) -> None:  # noqa: ANN401 - as in _note
+        """Count a step here, as a z that checkpointing recomputes gets a gradient in only one of its two lives."""
+        self._step += 1
+        if (self._step - 1) % self.every == 0:
+            scale = self.loss_scale() if callable(self.loss_scale) else self.loss_scale
+            scale = accelerate_scale(self.accelerator) if scale is None else scale
+            self._doubtful |= doubtful and scale is None
+            self._note(gradient, 1.0 if scale is None else scale, *state)
+
+    def _note(
+        self, gradient: Tensor, scale: float, mu: Tensor, logvar: Tensor, z: Tensor, exponent: Tensor | None
+    ) -> None:
         with torch.no_grad():
             narrowed = logvar if exponent is None else sampling_logvar(logvar, exponent)
             eps = (z - mu) * torch.exp(-0.5 * narrowed)
-            score = gradient * (-float(len(mu) if self.reduction == "mean" else 1) / self.loss_scale)
-            self._moments.update(score.float(), eps.float(), mu.float(), logvar.float())
+            score = gradient.float() * (-float(len(mu) if self.reduction == "mean" else 1) / scale)
+            self._moments.update(score, eps.float(), mu.float(), logvar.float())
         if exponent is not None:
-            self._exponents[:] = [exponent]
+            self._exponents[:] = [exponent.clone()]
 
     def end_epoch(self, kl_weight: float = 1.0) -> list[CollapseWarning]:
         """Return what is going wrong, and begin a new epoch.
@@ -151,16 +188,21 @@ class CollapseMonitor:
             kl_weight: What the loss multiplied the KL by.
 
         Raises:
-            InputError: No step was seen.
+            InputError: No step was seen, with the reason.
         """
         if not self._moments.count:
-            raise InputError(
-                "the monitor saw no gradient in this epoch; decode the z that it returns: z = monitor(mu, logvar, z)"
+            raise InputError(f"the monitor saw no gradient in this epoch{_REASONS[self._met]}")
+        if self._doubtful:
+            warnings.warn(
+                "the step runs in float16, where a gradient scaler multiplies the loss, and the monitor was not told "
+                "by how much, so gradient ratios may be that much too large; say CollapseMonitor(..., "
+                "loss_scale=scaler.get_scale), or loss_scale=1.0 if there is none",
+                stacklevel=2,
             )
         self.readings.append(self._moments.compute(self._exponents[0] if self._exponents else None))
         self.weights.append(kl_weight)
         self._moments.reset()
-        self._step = 0
+        self._step, self._met, self._doubtful = 0, _UNSEEN, False
         found = [warning for i in range(self._moments.latent_dim) if (warning := self._warning(i)) is not None]
         self.warnings += found
         return found
