@@ -1,22 +1,27 @@
 """The running sigma of every latent dimension, and the exponent that follows from it."""
 
-from collections.abc import Callable
-from typing import Literal, get_args
+import math
+from typing import TYPE_CHECKING
 
 import torch
-import torch.distributed as dist
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from lambda_vae.equalization import theory
+from lambda_vae.equalization import idle, settings, theory
+from lambda_vae.equalization.observed import BelowTransforms, below_transforms, in_backward
+from lambda_vae.equalization.scripted import ScriptedSampling
+from lambda_vae.equalization.settings import ReleasePath
+from lambda_vae.equalization.shared import Group, gathered, strangers
+from lambda_vae.equalization.state import EqualizerState
 from lambda_vae.errors import InputError
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 __all__ = ["ReleasePath", "VarianceEqualizer"]
 
-ReleasePath = Literal["exponent", "delta"]
 
-
-class VarianceEqualizer(nn.Module):
+class VarianceEqualizer(EqualizerState):
     """Sampling with sigma^lambda, the drop-in for `mu + std * eps` in anybody's VAE.
 
     While training it observes the posterior std; after every epoch `end_epoch` sets the exponent for the next one. At
@@ -38,6 +43,9 @@ class VarianceEqualizer(nn.Module):
             lets go of a single dimension.
         total_epochs: Length of the training; needed for a release.
         dim: The latent axis of mu and std: -1 for [..., D], 1 for [B, C, H, W].
+        steps_per_epoch: Where nobody can call `end_epoch`: an epoch ends by itself when the next training step begins
+            after so many; a step is a call of the equalizer, or of `observe`.
+        process_group: The processes that train this model together; None is all of them, torch's default group.
 
     Raises:
         InputError: An argument is out of range.
@@ -65,11 +73,6 @@ class VarianceEqualizer(nn.Module):
         True
     """
 
-    running_std: Float[Tensor, " D"]
-    target_exponent: Float[Tensor, " D"]
-    exponent: Float[Tensor, " D"]
-    epoch: Int[Tensor, ""]
-
     def __init__(
         self,
         latent_dim: int,
@@ -85,42 +88,29 @@ class VarianceEqualizer(nn.Module):
         release_capacity: float | None = None,
         total_epochs: int | None = None,
         dim: int = -1,
+        steps_per_epoch: int | None = None,
+        process_group: "ProcessGroup | None" = None,
     ) -> None:
-        super().__init__()
-        theory.require(latent_dim=latent_dim, delta=delta, max_exponent=max_exponent)
-        for name, value, holds, domain in (
-            ("refresh_every", refresh_every, refresh_every >= 1, "at least 1"),
-            ("decay", decay, 0 <= decay < 1, "at least 0 and less than 1"),
-            ("ramp_epochs", ramp_epochs, ramp_epochs >= 0, "at least 0"),
-            ("release_epochs", release_epochs, 0 <= release_epochs <= (total_epochs or 0), f"0 to {total_epochs=}"),
-            ("settle_epochs", settle_epochs, 0 <= settle_epochs <= (total_epochs or 0), f"0 to {total_epochs=}"),
-            ("release_path", release_path, release_path in get_args(ReleasePath), "exponent or delta"),
-            (
-                "release_capacity",
-                release_capacity,
-                release_capacity is None or release_capacity > 0,
-                "greater than 0 nats",
-            ),
-        ):
-            if not holds:
-                raise InputError(f"{name} is {value}; it must be {domain}")
-        self.latent_dim, self.delta, self.dim = latent_dim, delta, dim
+        settings.check(
+            latent_dim=latent_dim, delta=delta, max_exponent=max_exponent, total_epochs=total_epochs,
+            refresh_every=refresh_every, decay=decay, ramp_epochs=ramp_epochs, release_epochs=release_epochs,
+            settle_epochs=settle_epochs, release_path=release_path, release_capacity=release_capacity,
+            steps_per_epoch=steps_per_epoch,
+        )  # fmt: skip
+        super().__init__(latent_dim, Group(process_group))
+        self.delta, self.dim = delta, dim
         self.refresh_every, self.decay, self.max_exponent = refresh_every, decay, max_exponent
         self.ramp_epochs, self.total_epochs = ramp_epochs, total_epochs
         self.release_epochs, self.settle_epochs = release_epochs, settle_epochs
         self.release_path, self.release_capacity = release_path, release_capacity
-        self.register_buffer("running_std", torch.ones(latent_dim))
-        self.register_buffer("target_exponent", torch.ones(latent_dim))
-        self.register_buffer("exponent", torch.ones(latent_dim))
-        self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))
-        self._narrows, self._looked_at = False, (self.exponent, self.exponent._version)
-        # The sums of std, mu and mu^2 in each dimension, and the number of examples in every column. No buffer:
-        # DistributedDataParallel overwrites every process's buffers with the first one's. Double: a long epoch adds
-        # small numbers to a large one.
-        self._seen = torch.zeros(4, latent_dim, dtype=torch.float64)
+        self.steps_per_epoch = steps_per_epoch
 
     def forward(
-        self, mu: Float[Tensor, "..."], std: Float[Tensor, "..."], eps: Float[Tensor, "..."] | None = None
+        self,
+        mu: Float[Tensor, "..."],
+        std: Float[Tensor, "..."],
+        eps: Float[Tensor, "..."] | None = None,
+        mask: Bool[Tensor, "..."] | None = None,
     ) -> Float[Tensor, "..."]:
         """Return z ~ N(mu, sigma^(2 lambda)), and observe `std` when training.
 
@@ -128,9 +118,13 @@ class VarianceEqualizer(nn.Module):
             mu: Posterior means.
             std: Posterior stds, > 0, of the same shape.
             eps: Standard normal noise; drawn here if left out.
+            mask: Which examples count in training, as for `observe`; all are sampled.
+
+        Raises:
+            InputError: A shape does not fit.
         """
         if self.training:
-            self.observe(std, mu)
+            self.observe(std, mu, mask)
         return self.sample(mu, std, eps)
 
     def sample(
@@ -142,7 +136,15 @@ class VarianceEqualizer(nn.Module):
             mu: Posterior means.
             std: Posterior stds, > 0.
             eps: Standard normal noise, of the same shape or with leading sample axes; drawn here if left out.
+
+        Raises:
+            InputError: Several means would get one noise.
         """
+        if eps is None and mu.shape != std.shape and (mu + std).shape != std.shape:
+            raise InputError(
+                f"std has shape {tuple(std.shape)} and mu {tuple(mu.shape)}, so that examples would share their noise; "
+                "give std.expand_as(mu)"
+            )
         eps = torch.randn_like(std) if eps is None else eps
         return (mu + self.sampling_std(std) * eps).to(mu.dtype)
 
@@ -160,63 +162,141 @@ class VarianceEqualizer(nn.Module):
         Args:
             latent: Means, stds or log variances.
         """
+        self._follow(latent.device)
         trailing = (latent.ndim if self.dim >= 0 else 0) - self.dim - 1
-        return self.exponent.view(-1, *[1] * trailing)
-
-    @property
-    def narrows(self) -> bool:
-        """Whether any exponent is above 1; while none is, a draw can be left untouched.
-
-        The exponents are looked at once after each change, so that no step waits for the device.
-        """
-        if not torch.compiler.is_compiling():
-            now = self.exponent, 0 if self.exponent.is_inference() else self.exponent._version
-            if self._looked_at[0] is not now[0] or self._looked_at[1] != now[1]:
-                self._narrows, self._looked_at = bool((self.exponent != 1).any()), now
-        return self._narrows
+        # of the meta device, which has no values, comes a shape
+        return self.exponent.to(latent.device).view(-1, *[1] * trailing)
 
     @torch.no_grad()
-    def observe(self, std: Float[Tensor, "..."], mu: Float[Tensor, "..."] | None = None) -> None:
+    def observe(
+        self,
+        std: Float[Tensor, "..."],
+        mu: Float[Tensor, "..."] | None = None,
+        mask: Bool[Tensor, "..."] | None = None,
+    ) -> None:
         """Add the posteriors of one batch to the statistics of this epoch, without waiting for the device.
+
+        What a backward pass computes anew, as under gradient checkpointing, was observed already and is left out.
+        Within `torch.func.vmap` each example counts.
 
         Args:
             std: Posterior stds; averaged over all axes but the latent one.
             mu: Posterior means; needed by `release_capacity` alone.
+            mask: True where an example counts, padding apart; broadcasts against std without its latent axis.
 
         Raises:
-            InputError: The latent axis has another length than `latent_dim`, or mu is missing.
+            InputError: The latent axis has another length than `latent_dim`, mu is missing, or a shape does not fit.
         """
-        if std.shape[self.dim] != self.latent_dim:
-            raise InputError(f"std has shape {tuple(std.shape)}; axis {self.dim} must have length {self.latent_dim}")
-        if mu is None and self.release_capacity is not None:
-            raise InputError(f"release_capacity is {self.release_capacity}, which needs mu too; call observe(std, mu)")
+        self._check(std, mu, mask)
+        compiling = torch.compiler.is_compiling()
+        if std.device.type == "meta" or (in_backward()):
+            return
+        self._follow(std.device)
         examples = self._examples(std)
-        self._seen[0] += examples.sum(0, dtype=self._seen.dtype)
-        self._seen[3] += len(examples)
-        if mu is not None and self.release_capacity is not None:
-            means = self._examples(mu).to(self._seen.dtype)
-            self._seen[1:3] += torch.stack((means.sum(0), means.square().sum(0)))
+        means = self._examples(mu) if mu is not None and self.release_capacity is not None else None
+        if mask is not None:
+            mask = mask.expand(std.movedim(self.dim, -1).shape[:-1]).reshape(-1)
+        if below_transforms():
+            if compiling:
+                torch._dynamo.graph_break()
+            BelowTransforms.apply(self, examples, means, mask)  # type: ignore[no-untyped-call]
+        else:
+            self._count(examples, means, mask)
+
+    def _check(self, std: Tensor, mu: Tensor | None, mask: Tensor | None) -> None:
+        if not -std.ndim <= self.dim < std.ndim or std.shape[self.dim] != self.latent_dim:
+            raise InputError(f"std has shape {tuple(std.shape)}; axis {self.dim} must have length {self.latent_dim}")
+        if self.release_capacity is not None and (mu is None or mu.shape != std.shape):
+            had = "; call observe(std, mu)" if mu is None else f" of shape {tuple(std.shape)}, not {tuple(mu.shape)}"
+            raise InputError(f"release_capacity is {self.release_capacity}, which needs mu too{had}")
+        if mask is None:
+            return
+        shape = std.movedim(self.dim, -1).shape[:-1]
+        fits = mask.ndim <= len(shape) and all(
+            one in (1, size) for one, size in zip(mask.shape[::-1], shape[::-1], strict=False)
+        )
+        if not fits or mask.dtype != torch.bool:
+            raise InputError(
+                f"mask is {mask.dtype} of shape {tuple(mask.shape)}; it must be torch.bool, True where an example "
+                f"counts, and broadcast against {tuple(shape)}, std without its latent axis"
+            )
+
+    def _count(self, std: Tensor, mu: Tensor | None, mask: Tensor | None) -> None:
+        if not torch.compiler.is_compiling():
+            self._begin_step()
+        elif self.steps_per_epoch is not None:
+            _begin_step_uncompiled(self)
+        self._observed.add(std, mu, mask, beside=self._group.exists)
+        self._observed.pending = self._observed.unshared = True
+
+    def _begin_step(self) -> None:
+        seen = self._observed
+        if self.steps_per_epoch is not None and seen.steps >= self.steps_per_epoch:
+            self._end_epoch()
+        seen.steps += 1
+        if seen.steps == idle.PATIENCE and self._is_never_ended():
+            self._warn("end_epoch", idle.never_ended(f"{idle.PATIENCE:,} training steps were observed"))
+
+    def _is_never_ended(self) -> bool:
+        return self.steps_per_epoch is None and not self._ended and self.delta < math.inf
 
     def _examples(self, values: Tensor) -> Float[Tensor, "N D"]:
         return values.detach().movedim(self.dim, -1).reshape(-1, self.latent_dim)
 
-    @torch.no_grad()
+    def train(self, mode: bool = True) -> "VarianceEqualizer":
+        """Switch training mode on or off, and say so once where epochs go by and nobody calls `end_epoch`.
+
+        Args:
+            mode: Whether to train.
+        """
+        if mode and not self.training and self._observed.pending and self._is_never_ended():
+            # The first return may be that from a validation within the epoch, before its end.
+            self._returns += 1
+            if self._returns == 2:
+                self._warn("end_epoch", idle.never_ended("the model came back to training a second time"))
+        super().train(mode)
+        return self
+
     def end_epoch(self) -> None:
         """Set the exponent for the next epoch; call it once after each training epoch, in every process.
 
+        It may be called between a forward and its backward pass.
+
         Raises:
-            InputError: A refresh is due and nothing was observed.
+            InputError: A refresh is due and nothing was observed, or the epochs end by themselves.
         """
-        self.epoch += 1
+        if self.steps_per_epoch is not None:
+            raise InputError(
+                f"steps_per_epoch is {self.steps_per_epoch}, so that epochs end by themselves; leave out end_epoch(), "
+                "or steps_per_epoch"
+            )
+        self._end_epoch()
+
+    # Tensors are replaced, never written to: the backward pass of a batch may still need those it was drawn with.
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def _end_epoch(self) -> None:
+        if self._group.size > 1:
+            if (text := strangers(gathered(self._observed.own, self._group))) is not None:
+                self._warn("strangers", text)
+            self._agree()
+        self.gather()
+        self.epoch = self.epoch + 1
         done = int(self.epoch)
-        if dist.is_available() and dist.is_initialized():
-            # Each process keeps an equal share of the sum, so that the checkpoint of one is right for all.
-            dist.all_reduce(self._seen)
-            self._seen /= dist.get_world_size()
+        observed, self._ended = self._observed.end_epoch(), True
         if done % self.refresh_every == 0:
             self._refresh(first=done == self.refresh_every)
+        elif not observed:
+            self._warn(
+                "nothing",
+                f"nothing was observed in epoch {done}, so lambda knows no sigma; the equalizer must be called in "
+                "training mode in every step",
+            )
+        self._set_exponent(done)
+
+    def _set_exponent(self, done: int) -> None:
         ramp = min(1.0, done / self.ramp_epochs) if self.ramp_epochs else 1.0
-        self.exponent.copy_(self._released(ramp, self._held(done)))
+        self.exponent = self._released(ramp, self._held(done))
         _ = self.narrows  # looked at now: compiled code reads what was seen last
 
     def _refresh(self, first: bool) -> None:
@@ -225,12 +305,40 @@ class VarianceEqualizer(nn.Module):
             raise InputError(f"no std was observed in {self.refresh_every} epochs; call observe(std) in every step")
         seen, mu, mu_sq = self._seen[:3] / self._seen[3]
         mean = seen.to(self.running_std)
-        self.running_std.copy_(mean if first else self.decay * self.running_std + (1 - self.decay) * mean)
-        self.target_exponent.copy_(theory.optimal_exponent(self.running_std, self.delta, self.max_exponent))
+        self.running_std = mean if first else self.decay * self.running_std + (1 - self.decay) * mean
+        target = theory.optimal_exponent(self.running_std, self.delta, self.max_exponent)
         if self.release_capacity is not None:
             carried = 0.5 * torch.log1p((mu_sq - mu.square()) / seen.square())
-            self.target_exponent.masked_fill_(carried >= self.release_capacity, 1.0)
-        self._seen.zero_()
+            target = target.masked_fill(carried >= self.release_capacity, 1.0)
+        self.target_exponent = target
+        self._observed.forget()
+
+    @property
+    def release_left(self) -> int | None:
+        """The epochs still to be trained until every exponent is 1 for good; None where no release is planned."""
+        if not (self.release_epochs or self.settle_epochs) or self.total_epochs is None:
+            return None
+        return max(0, self.total_epochs - 1 - self.settle_epochs - int(self.epoch))
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def plan_release(self, total_epochs: int) -> None:
+        """Plan the release anew from where the training stands, as for a second and longer one.
+
+        Args:
+            total_epochs: Length of the whole training, counted from this equalizer's first epoch.
+
+        Raises:
+            InputError: It is over already, or shorter than the release.
+        """
+        done, least = int(self.epoch), max(self.release_epochs, self.settle_epochs)
+        if total_epochs < max(done, least):
+            reason = f"{done} epochs are done" if total_epochs < done else f"the release takes {least}"
+            raise InputError(
+                f"total_epochs is {total_epochs}, but {reason}; it counts from the equalizer's first epoch"
+            )
+        self.total_epochs = total_epochs
+        self._set_exponent(done)
 
     def _held(self, done: int) -> float:
         """Return what the release has left after `done` epochs: 1 before it begins, exactly 0 once it is over."""
@@ -246,25 +354,20 @@ class VarianceEqualizer(nn.Module):
             return torch.lerp(ones, self.target_exponent, ramp * held)
         return torch.maximum(ones, held * torch.lerp(ones, self.target_exponent, ramp))
 
-    def get_extra_state(self) -> Float[Tensor, "4 D"]:
-        """Return the statistics of the unfinished epochs, for the checkpoint."""
-        return self._seen.clone()
+    def notes(self) -> tuple[str, ...]:
+        """Return what a report must say of lambda: that it never acted or still does; nothing where all is well."""
+        return idle.notes(self)
 
-    def set_extra_state(self, state: Float[Tensor, "4 D"]) -> None:
-        """Continue from the statistics of a checkpoint.
-
-        Args:
-            state: What `get_extra_state` returned.
-        """
-        self._seen.copy_(state)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "VarianceEqualizer":
-        """Let the statistics follow the buffers to their device; they stay double, but for MPS, which has none."""
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        device = self.exponent.device
-        self._seen = self._seen.to(device, torch.float32 if device.type == "mps" else torch.float64)
-        return self
+    def __prepare_scriptable__(self) -> nn.Module:
+        """Return what stands in a scripted model; it samples in eval mode and cannot be trained."""
+        return ScriptedSampling(self.exponent.clone(), self.dim).train(self.training)
 
     def extra_repr(self) -> str:
         """Return what tells one equalizer from another, for `print`."""
         return f"latent_dim={self.latent_dim}, delta={self.delta}, refresh_every={self.refresh_every}"
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _begin_step_uncompiled(equalizer: VarianceEqualizer) -> None:
+    """The end of an epoch is Python's: with steps_per_epoch a compiled model is two graphs."""
+    equalizer._begin_step()

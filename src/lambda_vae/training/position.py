@@ -3,6 +3,9 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from accelerate import Accelerator
+from torch import Tensor
+
 from lambda_vae.errors import InputError
 from lambda_vae.training import checkpoints
 from lambda_vae.training.history import History
@@ -12,9 +15,6 @@ if TYPE_CHECKING:
     from lambda_vae.training.loop import Trainer
 
 __all__ = ["checkpoint_of", "restore"]
-
-#: Where the state dict of an equalizer holds its sums.
-_SEEN = "_extra_state"
 
 
 def checkpoint_of(trainer: "Trainer") -> checkpoints.Checkpoint:
@@ -32,8 +32,8 @@ def checkpoint_of(trainer: "Trainer") -> checkpoints.Checkpoint:
         "trail": trainer.trail.joint(trainer.accelerator).values,
     }
     if trainer.equalizer is not None:
-        seen = joint_sums({_SEEN: trainer.equalizer.get_extra_state()}, trainer.accelerator)
-        tensors |= checkpoints.flatten("equalizer", {**trainer.equalizer.state_dict(), **seen})
+        trainer.equalizer.gather()
+        tensors |= checkpoints.flatten("equalizer", trainer.equalizer.state_dict())
     if trainer.moments is not None:
         tensors |= checkpoints.flatten("moments", joint_sums(trainer.moments.state_dict(), trainer.accelerator))
     tensors |= checkpoints.flatten("strategy", trainer.strategy.state_dict())
@@ -78,8 +78,7 @@ def restore(trainer: "Trainer", checkpoint: checkpoints.Checkpoint) -> None:
     try:
         trainer.accelerator.unwrap_model(trainer.model).load_state_dict(checkpoint.part("model."))
         if trainer.equalizer is not None:
-            part = checkpoint.part("equalizer.")
-            trainer.equalizer.load_state_dict({**part, **shares({_SEEN: part[_SEEN]}, trainer.accelerator)})
+            trainer.equalizer.load_state_dict(_equalizer_of(checkpoint, trainer.accelerator))
     except (RuntimeError, KeyError) as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise InputError(
@@ -97,6 +96,13 @@ def restore(trainer: "Trainer", checkpoint: checkpoints.Checkpoint) -> None:
     state = checkpoint.state
     trainer.history = History.from_tensors(checkpoint.part("history."), state["test"])
     trainer.epoch, trainer.step, trainer.seconds = state["epoch"], state["step"], state["seconds"]
+
+
+def _equalizer_of(checkpoint: checkpoints.Checkpoint, accelerator: Accelerator) -> dict[str, Tensor]:
+    part = checkpoint.part("equalizer.")
+    if "settings" not in part:  # of an earlier release: the sums are those of all processes together
+        part |= shares({name: part[name] for name in ("_extra_state",) if name in part}, accelerator)
+    return part
 
 
 def _require_same_run(trainer: "Trainer", checkpoint: checkpoints.Checkpoint) -> None:

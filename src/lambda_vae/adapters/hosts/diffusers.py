@@ -158,7 +158,6 @@ def equalize_diffusers(
     for name in ("encode", "tiled_encode"):
         if hasattr(model, name):
             setattr(model, name, _Equalized(getattr(model, name), equalizer))
-    model.register_load_state_dict_post_hook(_welcome_plain_weights)  # type: ignore[no-untyped-call]
     return equalizer
 
 
@@ -207,13 +206,6 @@ class _Equalized:
     def _equalized(self, part: Any) -> Any:  # noqa: ANN401 - a posterior, or what else the host answers
         plain = isinstance(part, DiagonalGaussianDistribution) and not isinstance(part, EqualizedPosterior)
         return EqualizedPosterior(part, self.equalizer) if plain else part
-
-
-def _welcome_plain_weights(model: Any, keys: Any) -> None:  # noqa: ANN401 - torch's own
-    """Take weights without an equalizer too: the host's training script resumes from what `from_pretrained` read."""
-    own = {f"equalizer.{name}" for name in model.equalizer.state_dict()}
-    if own <= set(keys.missing_keys):
-        keys.missing_keys[:] = [key for key in keys.missing_keys if key not in own]
 
 
 def _require_posterior(model: nn.Module) -> None:

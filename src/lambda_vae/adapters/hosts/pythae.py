@@ -144,8 +144,7 @@ def equalize_pythae(model: Any, delta: float, **settings: Any) -> VarianceEquali
     equalizer = equalize(model, int(model.latent_dim), delta, method="_sample_gauss", takes="std", **settings)
     model.update = _Refreshing(model.update, equalizer)
     model.get_nll = _Exact(model.get_nll, equalizer)
-    model.register_state_dict_post_hook(_leave_out)
-    model.register_load_state_dict_post_hook(_do_without)
+    equalizer.apart = True
     return equalizer
 
 
@@ -344,12 +343,3 @@ def _plain(draw: Any) -> Any:  # noqa: ANN401 - pythae's
 
 def _unwrapped(model: Any) -> Any:  # noqa: ANN401 - pythae's, within DistributedDataParallel or not
     return getattr(model, "module", model)
-
-
-def _leave_out(model: nn.Module, state: dict[str, Any], prefix: str, metadata: object) -> None:
-    for key in [key for key in state if key.startswith(f"{prefix}equalizer.")]:
-        del state[key]
-
-
-def _do_without(model: nn.Module, keys: Any) -> None:  # noqa: ANN401 - torch's _IncompatibleKeys
-    keys.missing_keys[:] = [key for key in keys.missing_keys if "equalizer" not in key.split(".")]

@@ -136,8 +136,7 @@ def equalize_scvi(model: Any, delta: float, **settings: Any) -> VarianceEqualize
     equalizer = VarianceEqualizer(int(module.n_latent), delta, **settings).to(module.device)
     equalizer.train(module.training)
     module.add_module("equalizer", equalizer)
-    module.register_state_dict_post_hook(_leave_out)
-    module.register_load_state_dict_post_hook(_do_without)
+    equalizer.apart = True
     module.z_encoder.register_forward_hook(_Narrowed(equalizer), prepend=True)  # before whoever watches what is drawn
     model._train_runner_cls = _Refreshing(model._train_runner_cls, equalizer)
     return equalizer
@@ -368,12 +367,3 @@ def _notes(model: Any, weight: float | None) -> tuple[str, ...]:  # noqa: ANN401
     if not getattr(module, "use_observed_lib_size", True):
         notes.append("The library size is latent too: its KL is counted with the reconstruction, not with a dimension.")
     return tuple(notes)
-
-
-def _leave_out(module: nn.Module, state: dict[str, Any], prefix: str, metadata: object) -> None:
-    for key in [key for key in state if key.startswith(f"{prefix}equalizer.")]:
-        del state[key]
-
-
-def _do_without(module: nn.Module, keys: Any) -> None:  # noqa: ANN401 - torch's _IncompatibleKeys
-    keys.missing_keys[:] = [key for key in keys.missing_keys if "equalizer" not in key.split(".")]

@@ -1,0 +1,106 @@
+"""What a VarianceEqualizer is set to: checked, and as one tensor beside the weights."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from lambda_vae.equalization import theory
+from lambda_vae.errors import InputError
+
+__all__ = ["ReleasePath", "Setting", "check", "differences", "from_tensor", "to_tensor"]
+
+ReleasePath = Literal["exponent", "delta"]
+Setting = int | float | str | None
+
+#: The order in a state dict: new ones come last, so that older files still mean what they say.
+_NAMES = (
+    *("delta", "refresh_every", "decay", "ramp_epochs", "max_exponent", "release_capacity"),
+    *("release_epochs", "settle_epochs", "release_path", "total_epochs", "steps_per_epoch"),
+    # where the training stands: the processes that hold equal shares of the sums, those of which each holds its own
+    # sums alone (0: none), and the steps of the unfinished epoch
+    *("shares", "unshared", "steps"),
+)
+
+#: With another of these the training goes another way; when it ends and how it is released may be planned anew.
+_DECIDE = _NAMES[:6]
+
+
+def check(
+    *, latent_dim: int, delta: float, max_exponent: float, total_epochs: int | None, **more: Setting | object
+) -> None:
+    """Refuse what no equalizer can be set to.
+
+    Args:
+        latent_dim: D.
+        delta: The trade-off.
+        max_exponent: What a collapsed dimension gets.
+        total_epochs: Length of the training.
+        more: The other settings by their names.
+
+    Raises:
+        InputError: A setting is out of range.
+    """
+    theory.require(latent_dim=latent_dim, delta=delta, max_exponent=max_exponent)
+    ranges: dict[str, tuple[Callable[[Any], bool], str]] = {
+        "refresh_every": (lambda value: value >= 1, "at least 1"),
+        "decay": (lambda value: 0 <= value < 1, "at least 0 and less than 1"),
+        "ramp_epochs": (lambda value: value >= 0, "at least 0"),
+        "release_epochs": (lambda value: 0 <= value <= (total_epochs or 0), f"0 to {total_epochs=}"),
+        "settle_epochs": (lambda value: 0 <= value <= (total_epochs or 0), f"0 to {total_epochs=}"),
+        "release_path": (lambda value: value in get_args(ReleasePath), "exponent or delta"),
+        "release_capacity": (lambda value: value is None or value > 0, "greater than 0 nats"),
+        "steps_per_epoch": (lambda value: value is None or value >= 1, "at least 1, or None"),
+    }
+    for name, value in more.items():
+        holds, domain = ranges[name]
+        if not holds(value):
+            raise InputError(f"{name} is {value}; it must be {domain}")
+
+
+def to_tensor(values: Mapping[str, Setting]) -> Tensor:
+    """Return settings as numbers, float64 on the CPU; -1 stands for None, since NaN is unlike itself.
+
+    Args:
+        values: By name; others than the known ones are left out, and a known one that is absent is None.
+    """
+    return torch.tensor([_number(name, values.get(name)) for name in _NAMES], dtype=torch.float64, device="cpu")
+
+
+def from_tensor(settings: Tensor) -> dict[str, float | None]:
+    """Return the settings that a state dict holds, as numbers; those that it is too old for are left out.
+
+    Args:
+        settings: From `to_tensor`, in any floating dtype.
+    """
+    return {name: None if one < 0 else one for name, one in zip(_NAMES, settings.tolist(), strict=False)}
+
+
+def differences(here: Mapping[str, Setting], settings: Tensor) -> str | None:
+    """Return a sentence on the settings that decide lambda and are not those of a state dict; None where none is.
+
+    Args:
+        here: Those of the equalizer that loads it.
+        settings: Those of the state dict.
+    """
+    there = from_tensor(settings)
+    # a model that was cast as a whole holds them in that dtype
+    own = from_tensor(to_tensor(here).to(settings.dtype))
+    others = [name for name in _DECIDE if name in there and there[name] != own[name]]
+    if not others:
+        return None
+    said = " and ".join(", ".join(f"{name} {_plainly(values[name])}" for name in others) for values in (there, own))
+    first, second = said.split(" and ", 1)
+    return f"the state of lambda was made with {first}, and this equalizer has {second}, which holds from here on"
+
+
+def _number(name: str, value: Setting) -> float:
+    if name == "release_path":
+        return float(get_args(ReleasePath).index(value))
+    assert not isinstance(value, str)
+    return -1.0 if value is None else float(value)
+
+
+def _plainly(value: float | None) -> str:
+    return "None" if value is None else f"{value:.6g}"

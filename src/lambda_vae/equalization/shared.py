@@ -1,0 +1,92 @@
+"""What the processes of one training tell each other of sigma and lambda at the end of an epoch."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+
+__all__ = ["Group", "gathered", "strangers"]
+
+#: Means of sigma differ where it is by more than this share, and by more standard errors than chance gives.
+_SHARE, _ERRORS = 0.1, 8.0
+
+
+class Group:
+    """The processes that train one model; a copy of the model within this process has the same ones.
+
+    Args:
+        group: Of torch.distributed; None is the default group.
+    """
+
+    def __init__(self, group: "ProcessGroup | None" = None) -> None:
+        self.group = group
+
+    @property
+    def exists(self) -> bool:
+        """Whether torch.distributed runs, so that there may be other processes."""
+        return dist.is_available() and dist.is_initialized()
+
+    @property
+    def size(self) -> int:
+        """The number of processes; 1 where torch.distributed does not run, or this process is none of the group."""
+        return max(1, dist.get_world_size(self.group)) if self.exists else 1
+
+    def share(self, sums: Tensor) -> Tensor:
+        """Return an equal share of the joint sums, so that the checkpoint of one process is right for all.
+
+        Args:
+            sums: Of this process.
+        """
+        if self.size == 1:
+            return sums
+        joint = sums.clone()
+        dist.all_reduce(joint, group=self.group)
+        return joint / self.size
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Group":
+        return self
+
+    def __reduce__(self) -> tuple[type["Group"], tuple[()]]:
+        return Group, ()  # another process has other groups
+
+
+def gathered(values: Tensor, group: Group) -> Tensor:
+    """Return what every process of the group holds, stacked along a new first axis.
+
+    Args:
+        values: Of one shape in all processes.
+        group: The processes.
+    """
+    parts = [torch.empty_like(values) for _ in range(group.size)]
+    dist.all_gather(parts, values.contiguous(), group=group.group)
+    return torch.stack(parts)
+
+
+def strangers(own: Float[Tensor, "P 3 D"]) -> str | None:
+    """Return a sentence where two processes saw another sigma than chance explains; None where none did.
+
+    Args:
+        own: The sums of std and std^2 and the number of examples of each process.
+    """
+    mean = own[:, 0] / own[:, 2]
+    variance = (own[:, 1] / own[:, 2] - mean.square()).clamp(min=0.0)
+    error = (variance / own[:, 2]).sqrt()
+    high, low = mean.nan_to_num(-torch.inf).argmax(0), mean.nan_to_num(torch.inf).argmin(0)
+    columns = torch.arange(own.shape[2], device=own.device)
+    gap = mean[high, columns] - mean[low, columns]
+    spread = (error[high, columns].square() + error[low, columns].square()).sqrt()
+    differ = (gap > _SHARE * mean[high, columns]) & (gap > _ERRORS * spread)
+    if not bool(differ.any()):
+        return None
+    one = int(torch.where(differ, gap, -1.0).argmax())
+    a, b = int(low[one]), int(high[one])
+    return (
+        f"sigma of dimension {one} was {float(mean[a, one]):.3g} in process {a} and {float(mean[b, one]):.3g} in "
+        f"process {b}, and both get the lambda of their mean; if these are two models and not one, give each "
+        "VarianceEqualizer(..., process_group=torch.distributed.new_subgroups(1)[0])"
+    )
