@@ -1,7 +1,8 @@
 """Pyro: lambda in the guide of an SVI, and the report on a model and its guide."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +14,8 @@ from lambda_vae.adapters.behind import device_of
 from lambda_vae.adapters.diagnose import diagnose
 from lambda_vae.adapters.equalized_normal import EqualizedNormal as TorchEqualizedNormal
 from lambda_vae.diagnostics import CollapseReport
-from lambda_vae.equalization import VarianceEqualizer
+from lambda_vae.distributions.likelihood import at_least_float32
+from lambda_vae.equalization import VarianceEqualizer, narrowing
 from lambda_vae.errors import InputError
 
 try:
@@ -27,7 +29,7 @@ try:
 except ModuleNotFoundError:
     raise InputError("pyro is not installed; pip install 'lambda-vae[pyro]'") from None
 
-__all__ = ["EqualizedNormal", "diagnose_pyro", "equalize_pyro", "require_mean_field"]
+__all__ = ["EqualizedNormal", "PyroEqualizer", "diagnose_pyro", "equalize_pyro", "require_mean_field"]
 
 #: All that Pyro does with a density before it enters an objective: shapes, plates, masks, and a look for NaN.
 _BOOKKEEPING = {
@@ -95,9 +97,13 @@ class EqualizedNormal(TorchEqualizedNormal, TorchDistributionMixin):  # type: ig
         Args:
             value: Where.
         """
-        log_q: Tensor = super().log_prob(value)  # type: ignore[no-untyped-call]
-        own = self._drawn is not None and value.data_ptr() == self._drawn.data_ptr()
-        return log_q.as_subclass(_NoDensity) if own else log_q
+        return _scored(super().log_prob, self._drawn, value)
+
+
+def _scored(host: Callable[[Tensor], Tensor], drawn: Tensor | None, value: Tensor) -> Tensor:
+    """The host's log density; of the draw itself one that no objective can use."""
+    log_q = host(value)
+    return log_q.as_subclass(_NoDensity) if drawn is not None and value.data_ptr() == drawn.data_ptr() else log_q
 
 
 def require_mean_field(loss: object) -> None:
@@ -123,6 +129,24 @@ def require_mean_field(loss: object) -> None:
         )
 
 
+class PyroEqualizer(VarianceEqualizer):
+    """The equalizer of one site of a guide; made by `equalize_pyro`."""
+
+    def __init__(self, latent_dim: int, delta: float, **settings: Any) -> None:  # noqa: ANN401 - VarianceEqualizer's
+        super().__init__(latent_dim, delta, **settings)
+        self.sites: tuple[_Site, ...] = ()
+
+    def remove(self) -> None:
+        """Give the SVI back as it was before `equalize_pyro`."""
+        for site in self.sites:
+            site.remove()
+        self.sites = ()
+
+    def extra_repr(self) -> str:
+        """Return what tells one equalizer from another, with its site."""
+        return ", ".join((super().extra_repr(), *map(repr, self.sites)))
+
+
 def equalize_pyro(
     svi: object,
     latent_dim: int,
@@ -130,12 +154,17 @@ def equalize_pyro(
     *,
     site: str = "latent",
     **settings: Any,  # noqa: ANN401 - VarianceEqualizer's
-) -> VarianceEqualizer:
+) -> PyroEqualizer:
     """Return the equalizer that from now on narrows the noise of a guide's site in each `svi.step`.
 
-    Model, guide and optimizer stay as they are; `svi.evaluate_loss`, and whatever else runs the guide, draws with
-    sigma, and at delta = inf every number of the training stays bit for bit what it was. Call `equalizer.end_epoch()`
-    after each training epoch, and put `equalizer.state_dict()` beside the parameter store in a checkpoint.
+    The guide draws z untouched, and the draw is then narrowed: z' = mu + sigma^(lambda - 1) (z - mu). Model, guide,
+    optimizer and the site's distribution stay as they are; `svi.evaluate_loss`, and whatever else runs the guide, draws
+    with sigma, and at delta = inf every number of the training stays bit for bit what it was. What `poutine.mask` masks
+    is not observed. Call `equalizer.end_epoch()` after each training epoch, or give steps_per_epoch, and put
+    `equalizer.state_dict()` beside the parameter store in a checkpoint; `equalizer.remove()` gives the SVI back.
+
+    A guide with several latents gets one equalizer a site, each by its own call; a second call for the same site
+    returns the first's equalizer.
 
     Args:
         svi: An SVI with a TraceMeanField_ELBO.
@@ -145,60 +174,113 @@ def equalize_pyro(
         settings: Of `VarianceEqualizer`, such as release_epochs.
 
     Raises:
-        InputError: The loss estimates its KL from samples, or the SVI is equalized already; in the first step, the
-            guide has no such site, or no Normal there.
+        InputError: The loss estimates its KL from samples, or the site is equalized with other settings; in the first
+            step, the guide has no such site, no Normal there, or a mask that tells latent dimensions apart.
     """
     if not isinstance(svi, SVI):
         raise InputError(f"svi is a {type(svi).__name__}; for another loop use EqualizedNormal in the guide")
     require_mean_field(svi)
-    if isinstance(svi.loss_and_grads, _Step):
-        raise InputError("this SVI is equalized already; use the equalizer that it was given")
-    equalizer = VarianceEqualizer(latent_dim, delta, **settings).to(device_of(svi.guide))
-    svi.loss_and_grads = _Step(svi.loss_and_grads, _Equalize(equalizer, site))
+    asked = {"latent_dim": latent_dim, "delta": delta, **settings}
+    for held in _sites(svi):
+        if held.name == site:
+            return held.equalizer_for(asked)
+    equalizer = PyroEqualizer(latent_dim, delta, **settings).to(device_of(svi.guide))
+    equalizer.sites = (_Site(svi, equalizer, site, asked),)
     return equalizer
 
 
-@dataclass(eq=False)
-class _Step:
-    """loss_and_grads of an SVI, with the guide under lambda."""
+class _Site(Messenger):
+    """loss_and_grads of an SVI, with the draw at one site of the guide narrowed.
 
-    host: Callable[..., Any]
-    equalize: "_Equalize"
+    It stands outside of all that the objective puts around the guide, so that it is the first to see a finished draw,
+    before the trace notes it down.
+    """
 
-    def __call__(self, model: Callable[..., Any], guide: Callable[..., Any], *args: Any, **named: Any) -> Any:  # noqa: ANN401
-        return self.host(model, self.equalize.over(guide), *args, **named)
-
-
-class _Equalize(Messenger):
-    """Puts an EqualizedNormal in the place of the Normal of one site."""
-
-    def __init__(self, equalizer: VarianceEqualizer, site: str) -> None:
+    def __init__(self, svi: SVI, equalizer: PyroEqualizer, name: str, asked: dict[str, Any]) -> None:
         super().__init__()
-        self.equalizer, self.site = equalizer, site
+        self.svi, self.equalizer, self.name, self.asked = svi, equalizer, name, asked
+        self.seen: list[str] | None = None  # the sites of the guide so far, while it runs
+        self.observed = False
+        self.host, svi.loss_and_grads = svi.loss_and_grads, self
 
-    def over(self, guide: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the guide under this handler."""
-
-        def equalized(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - the guide's
-            self.seen: list[str] = []
-            with self:
+    def __call__(self, model: Any, guide: Callable[..., Any], *args: Any, **named: Any) -> Any:  # type: ignore[override] # noqa: ANN401
+        def told(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - the guide's
+            self.seen = []
+            try:
                 answer = guide(*args, **named)
-            if self.site not in self.seen:
+                if not self.seen or self.name in self.seen:  # Pyro hides a run in which it counts plates
+                    return answer
+                known = ", ".join(self.seen)
+            finally:
+                self.seen = None
+            raise InputError(f"the guide has no site {self.name!r}; it has {known}: say equalize_pyro(..., site=)")
+
+        self.observed = False
+        with self:
+            return self.host(model, told, *args, **named)
+
+    def _pyro_post_sample(self, msg: dict[str, Any]) -> None:
+        if self.seen is None or msg["is_observed"] or not isinstance(msg["fn"], Distribution):
+            return
+        self.seen.append(msg["name"])
+        if msg["name"] == self.name and self.equalizer.training:
+            self._narrow(msg)
+
+    def _narrow(self, msg: dict[str, Any]) -> None:
+        law, events = _normal(msg["fn"], f"the guide's {self.name!r}")
+        mu, std, z = law.loc, law.scale, msg["value"]
+        if not self.observed:  # the particles of a step are one observation
+            self.equalizer.observe(std, mu, _counted(msg["mask"], std, events, self.equalizer.dim))
+            self.observed = True
+        if self.equalizer.narrows:
+            factor, mean = narrowing(std, self.equalizer.exponent_for(std)), at_least_float32(mu)
+            z = torch.where(factor == 1.0, z, (mean + factor * (at_least_float32(z) - mean)).to(z.dtype))
+        fn = copy.copy(msg["fn"])
+        fn.log_prob = partial(_scored, fn.log_prob, z.detach())
+        msg["value"], msg["fn"] = z, fn
+
+    def equalizer_for(self, asked: dict[str, Any]) -> PyroEqualizer:
+        """Return the equalizer, if these are its settings."""
+        for name in {**self.asked, **asked}:
+            was, now = self.asked.get(name), asked.get(name)
+            if was != now:
                 raise InputError(
-                    f"the guide has no site {self.site!r}; it has {', '.join(self.seen)}: say equalize_pyro(..., site=)"
+                    f"the site {self.name!r} is equalized already, with {name}={was}, where now {name}={now} is asked "
+                    "for; use the first's equalizer, or give the SVI back before: equalizer.remove()"
                 )
-            return answer
+        return self.equalizer
 
-        return equalized
+    def remove(self) -> None:
+        """Take it out from between the SVI and its objective."""
+        if self.svi.loss_and_grads is self:
+            self.svi.loss_and_grads = self.host
+        for other in _sites(self.svi):
+            if other.host is self:
+                other.host = self.host
 
-    def _pyro_sample(self, msg: dict[str, Any]) -> None:
-        if isinstance(msg["fn"], Distribution) and not msg["is_observed"]:
-            self.seen.append(msg["name"])
-        if msg["name"] == self.site and self.equalizer.training:
-            law, events = _normal(msg["fn"], f"the guide's {self.site!r}")
-            self.equalizer.observe(law.scale, law.loc)
-            narrow = EqualizedNormal(law.loc, law.scale, self.equalizer.exponent_for(law.scale))
-            msg["fn"] = narrow.to_event(events)  # type: ignore[no-untyped-call]
+    def __repr__(self) -> str:
+        return f"site {self.name!r} of the guide"
+
+
+def _sites(svi: SVI) -> Iterator[_Site]:
+    held = svi.loss_and_grads
+    while isinstance(held, _Site):
+        yield held
+        held = held.host
+
+
+def _counted(mask: Tensor | bool | None, std: Tensor, events: int, dim: int) -> Tensor | None:
+    """What a `poutine.mask` lets count, without the latent axis."""
+    if mask is None or mask is True:
+        return None
+    aligned = torch.as_tensor(mask, device=std.device)[(..., *[None] * events)]
+    aligned = aligned.view(*[1] * (std.ndim - aligned.ndim), *aligned.shape)
+    if aligned.shape[dim] != 1:
+        raise InputError(
+            f"the guide's mask has shape {list(aligned.shape)}, which tells latent dimensions apart; lambda needs one "
+            "that is the same for all of them, with to_event(1) on the Normal"
+        )
+    return aligned.squeeze(dim)
 
 
 def _normal(law: object, what: str) -> tuple[Normal, int]:
