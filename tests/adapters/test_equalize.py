@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
-from torch.distributions import Normal
+from torch.distributions import Normal, kl_divergence
 from tutorial import TutorialVAE, trained
 
 from lambda_vae.adapters import equalize
@@ -122,25 +122,36 @@ def test_laws_returned_beside_z_stay_those_of_sigma():
     assert torch.equal(after, torch.rand(1))  # no more chance is used than the host uses
 
 
-def test_a_method_that_draws_nothing_or_from_the_prior_is_not_taken():
-    model = Laws()
-    equalize(model, latent_dim=2, delta=1.5, method="law")
-    with pytest.raises(
-        InputError, match=r"Laws.law returns a Normal and draws nothing, so its KL would be narrowed too"
-    ):
-        model.law(torch.zeros(4, 2), torch.zeros(4, 2))
-    with pytest.raises(InputError, match="has no method reparameterize"):
-        equalize(type("Generator", (nn.Module,), {"sample": lambda self, number, device: number})(), 2, delta=1.5)
+def test_a_distribution_that_is_drawn_from_later_is_narrowed_and_its_kl_is_not():
+    model, plain = Laws(), Laws()
+    equalizer = equalize(model, latent_dim=2, delta=1.5, method="law")
+    equalizer.exponent.fill_(3.0)
+    mu, logvar = torch.rand(4, 2), torch.rand(4, 2) - 1.5
+    q, theirs = model.law(mu, logvar), plain.law(mu, logvar)
+    assert type(q) is Normal
+    assert torch.equal(kl_divergence(q, Normal(0.0, 1.0)), kl_divergence(theirs, Normal(0.0, 1.0)))
+    torch.manual_seed(0)
+    ours = q.rsample()
+    torch.manual_seed(0)
+    assert torch.allclose(ours, mu + theirs.scale**2 * (theirs.rsample() - mu))
+
+
+def test_a_sample_from_the_prior_is_not_taken_for_the_posteriors():
+    generator = type("Generator", (nn.Module,), {"sample": lambda self, number, device: number, "forward": abs})()
+    equalize(generator, 2, delta=1.5)
+    with pytest.raises(InputError, match=r"Normal.rsample in Generator drew no z of 2 dimensions; name the method"):
+        generator(torch.ones(2, 2))
 
 
 def test_what_cannot_be_equalized_is_refused():
     model = host()
-    equalize(model, latent_dim=4, delta=1.1)
-    with pytest.raises(InputError, match="equalized already"):
-        equalize(model, latent_dim=4, delta=1.1)
-    with pytest.raises(InputError, match=r"has no method reparameterize, .*method='NAME'.*z = equalizer\(mu, std\)"):
-        equalize(nn.Linear(2, 2), latent_dim=2, delta=1.1)
-    with pytest.raises(InputError, match="'other', which does not say what it is; say takes="):
-        equalize(Other(), latent_dim=2, delta=1.1, method="unclear")
+    first = equalize(model, latent_dim=4, delta=1.1)
+    assert equalize(model, latent_dim=4, delta=1.1) is first
+    with pytest.raises(InputError, match=r"equalized already, with delta=1.1, where now delta=1.2 is asked for"):
+        equalize(model, latent_dim=4, delta=1.2)
     with pytest.raises(InputError, match="takes is 'sigma'"):
         equalize(Other(), latent_dim=2, delta=1.1, method="unclear", takes="sigma")
+    unclear = Other()
+    equalize(unclear, latent_dim=2, delta=1.1, method="unclear")
+    with pytest.raises(InputError, match=r"Other\.unclear draws nothing while it trains"):
+        unclear.unclear(torch.rand(4, 2), torch.rand(4, 2))

@@ -1,24 +1,81 @@
-"""Switch lambda on in a model that samples in a method of its own."""
+"""Switch lambda on in a model of somebody else's, wherever it draws z."""
 
-import inspect
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
-from lambda_vae.equalization import VarianceEqualizer, theory
+from lambda_vae.adapters.draws import DrawSite, RsamplePlace, masked
+from lambda_vae.adapters.draws.found import WIDTHS
+from lambda_vae.adapters.named_places import Named, named_place
+from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.errors import InputError
 
-__all__ = ["TAKES", "attached", "equalize", "sampling_method", "usual_method"]
+__all__ = ["HostEqualizer", "equalize"]
 
-#: What the second argument of a sampling method is.
-TAKES = ("logvar", "std", "log_std")
 
-_USUAL = ("reparameterize", "reparametrize", "reparameterise", "reparameterization", "sample_gauss", "_sample_gauss")
+class HostEqualizer(VarianceEqualizer):
+    """The equalizer of a host, which knows the places where z is drawn.
+
+    Args:
+        latent_dim: D.
+        delta: The trade-off, > 1.
+        settings: Of `VarianceEqualizer`.
+    """
+
+    def __init__(self, latent_dim: int, delta: float, **settings: Any) -> None:  # noqa: ANN401 - VarianceEqualizer's
+        super().__init__(latent_dim, delta, **settings)
+        self.asked: dict[str, Any] = {}
+        self._places: list[Any] = []
+        self._holder: tuple[nn.Module, str] | None = None
+
+    @property
+    def sites(self) -> tuple[DrawSite, ...]:
+        """The places where the host draws z, each with what was found there."""
+        return tuple(place.site for place in self._places)
+
+    def hold(self, place: Any, model: nn.Module, name: str | None) -> None:  # noqa: ANN401 - a place
+        """Take note of a place.
+
+        Args:
+            place: With its site and a way to remove it.
+            model: The host.
+            name: Of the equalizer among the host's parts; None where it is none.
+        """
+        self._places.append(place)
+        if name is not None:
+            self._holder = model, name
+            model.add_module(name, self)
+
+    def also(self, model: nn.Module, method: str) -> None:
+        """Narrow another place where the same host draws the same latent.
+
+        Args:
+            model: The host.
+            method: The place's name, as for `equalize`.
+
+        Raises:
+            InputError: There is no such place.
+        """
+        place = named_place(model, method)
+        if any(site.equalizer is self for site in place.held()):
+            return
+        self.hold(place.take(DrawSite(self, place.owner, str(place), takes=self.asked.get("takes"))), model, None)
+
+    def remove(self) -> None:
+        """Give the host back as it was before `equalize`, bit for bit."""
+        for place in self._places:
+            place.remove()
+        self._places.clear()
+        if self._holder is not None:
+            model, name = self._holder
+            delattr(model, name)
+            self._holder = None
+
+    def extra_repr(self) -> str:
+        """Return what tells one equalizer from another, and what was found in its host."""
+        return ", ".join((super().extra_repr(), *(f"\n  {site}" for site in self.sites)))
 
 
 def equalize(
@@ -27,27 +84,48 @@ def equalize(
     delta: float,
     *,
     method: str | None = None,
+    at: str | None = None,
+    into: str | None = None,
+    posterior: str | None = None,
     takes: str | None = None,
+    mask: str | Callable[[], Tensor] | None = None,
+    draw: int | None = None,
+    attach: bool = True,
     **settings: Any,  # noqa: ANN401 - VarianceEqualizer's
-) -> VarianceEqualizer:
-    """Return the equalizer that from now on narrows the noise of `model`'s own sampling method while it trains.
+) -> HostEqualizer:
+    """Return the equalizer that from now on narrows the noise of `model`'s own draw of z while it trains.
 
-    The method itself still draws, from a sigma raised to lambda; so chance, dtype and what it does in eval mode are the
-    host's, and at delta = inf, lambda = 1, every number of its training stays bit for bit what it was. The KL stays the
-    host's own: it never sees the narrowed sigma. In eval mode nothing is changed. The equalizer is a submodule of
-    `model`, so that its state goes into the host's checkpoints. Call `equalizer.end_epoch()` after each training epoch.
+    The host draws z untouched, and the draw is then narrowed: z' = mu + sigma^(lambda - 1) (z - mu). No argument, no
+    name and nothing else that the draw returns is changed, so the KL stays the host's own to the last bit, and at
+    lambda = 1, as with delta = inf, the very tensor goes through. What mu and sigma are is measured at the first
+    training step, with the generators put back; `print(equalizer)` shows it, and what cannot be established is refused.
+    In eval mode nothing is changed. Call `equalizer.end_epoch()` after each training epoch, or give steps_per_epoch.
+
+    The equalizer is a submodule of `model`, so that its state goes into the host's checkpoints;
+    `equalizer.remove()` gives the host back. A model with several latents gets one equalizer a latent, each by its own
+    call. A second call for the same place returns the first's equalizer.
 
     Args:
-        model: With a method (mu, logvar) -> z, or (mu, std) -> z.
+        model: The host; a compiled or distributed wrapper stands for what it wraps.
         latent_dim: D.
         delta: The trade-off, > 1; see "Choosing delta" in the documentation.
-        method: Its name; looked for among the usual ones (`reparameterize`, ..., or a `sample` whose first argument is
-            mu) if left out. Distributions that it returns beside z, as for a KL, stay those of sigma.
-        takes: What its second argument is; read off the argument's name if left out.
-        settings: Of `VarianceEqualizer`, such as release_epochs or dim.
+        method: The method, or the part, that draws z: "reparameterize", "vae.sample". Looked for among the usual names
+            if left out; where there is none, `Normal.rsample` within the model's own forward or training step is.
+        at: Another word for `method`, for a part whose output holds z or the distribution that z is drawn from later:
+            "encoder". "rsample" takes the draws of `Normal.rsample` though there are methods of usual names.
+        into: The part that z goes into, such as "decoder", where z is drawn in the middle of other code.
+        posterior: With `into`: the part whose output holds mu and sigma, such as "encoder".
+        takes: What sigma is made of, if you want what is measured to be held against it: "logvar", "std", "log_std",
+            "var" or "softplus".
+        mask: Which examples or positions count: a callable that gives it, or the name of an argument of the model's
+            forward; True counts; without the latent axis.
+        draw: Which of the draws that the place makes in one call of the model, from 0, where it draws several latents.
+        attach: False keeps the equalizer and its state out of the model.
+        settings: Of `VarianceEqualizer`, such as release_epochs, dim or steps_per_epoch.
 
     Raises:
-        InputError: There is no such method, it is not clear what it takes, or the model is equalized already.
+        InputError: There is no such place, it is equalized with other settings, or, in the first training step, it is
+            no draw that lambda is for.
 
     Source:
         The paper, Eq. 9 and 16.
@@ -58,124 +136,57 @@ def equalize(
         ...         return mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
         >>> model = Tutorial()
         >>> equalizer = equalize(model, latent_dim=2, delta=1.1)
-        >>> model.reparameterize(torch.zeros(3, 2), torch.zeros(3, 2)).shape
+        >>> model.reparameterize(torch.rand(3, 2), torch.rand(3, 2)).shape
         torch.Size([3, 2])
+        >>> equalizer.sites
+        (Tutorial.reparameterize: z is the output, mu is the argument mu, sigma is exp(0.5 * the argument logvar),)
     """
-    name, kind = sampling_method(model, method, takes)
-    equalizer = attached(model, latent_dim, delta, **settings)
-    setattr(model, name, _Equalized(getattr(model, name), equalizer, kind))
+    if takes is not None and takes not in WIDTHS:
+        raise InputError(f"takes is {takes!r}; it must be one of {', '.join(WIDTHS)}")
+    model = _unwrapped(model)
+    place = named_place(model, method or at, into, posterior)
+    asked = {"latent_dim": latent_dim, "delta": delta, "takes": takes, "draw": draw, **settings}
+    for site in place.held():
+        other = place.kind is RsamplePlace and site.equalizer.latent_dim != latent_dim
+        if not other and (draw is None or site.order in (None, draw)):
+            return _found(site, place, asked)
+    equalizer = HostEqualizer(latent_dim, delta, **settings).to(_device(model))
+    equalizer.asked = asked
+    equalizer.train(model.training or not attach)
+    site = DrawSite(equalizer, place.owner, str(place), takes=takes, mask=masked(model, mask), order=draw)
+    equalizer.hold(place.take(site), model, _free_name(model, place) if attach else None)
     return equalizer
 
 
-def sampling_method(model: nn.Module, method: str | None = None, takes: str | None = None) -> tuple[str, str]:
-    """Return the name of the method that draws z, and what its second argument is.
-
-    Args:
-        model: As for `equalize`.
-        method: Likewise.
-        takes: Likewise.
-
-    Raises:
-        InputError: There is no such method, or it is not clear what it takes.
-    """
-    name = method or usual_method(model)
-    host = getattr(model, name, None) if name else None
-    if name is None or not callable(host):
+def _found(site: DrawSite, place: Named, asked: dict[str, Any]) -> HostEqualizer:
+    first = site.equalizer
+    known = getattr(first, "asked", {})
+    other = {
+        name: (known.get(name), asked.get(name)) for name in {*known, *asked} if known.get(name) != asked.get(name)
+    }
+    if other:
+        name, (was, now) = next(iter(sorted(other.items())))
         raise InputError(
-            f"{type(model).__name__} has no method {method or ', '.join(_USUAL)}; name the one that draws z: "
-            "equalize(..., method='NAME'); where none does, draw with a VarianceEqualizer: `z = equalizer(mu, std)`"
+            f"{place} is equalized already, with {name}={was}, where now {name}={now} is asked for; use the first's "
+            "equalizer, or give the model back before: equalizer.remove()"
         )
-    kind = takes or _kind(host, f"{type(model).__name__}.{name}")
-    if kind not in TAKES:
-        raise InputError(f"takes is {kind!r}; it must be one of {', '.join(TAKES)}")
-    return name, kind
+    assert isinstance(first, HostEqualizer)
+    return first
 
 
-def usual_method(model: nn.Module) -> str | None:
-    """Return the name of the method that draws z, if it is one of the usual ones.
-
-    Args:
-        model: To look at; not its submodules.
-    """
-    return next((known for known in (*_USUAL, "sample") if _draws(model, known)), None)
+def _free_name(model: nn.Module, place: Named) -> str:
+    return "equalizer" if not hasattr(model, "equalizer") else f"equalizer_{place.path.replace('.', '_')}"
 
 
-def attached(model: nn.Module, latent_dim: int, delta: float, **settings: Any) -> VarianceEqualizer:  # noqa: ANN401
-    """Return a new equalizer that is a submodule of `model`, on its device and in its mode; nothing uses it yet.
-
-    Args:
-        model: The host's.
-        latent_dim: D.
-        delta: The trade-off, > 1.
-        settings: Of `VarianceEqualizer`.
-
-    Raises:
-        InputError: The model is equalized already.
-    """
-    if isinstance(getattr(model, "equalizer", None), VarianceEqualizer):
-        raise InputError(f"{type(model).__name__} is equalized already; use its model.equalizer")
-    equalizer = VarianceEqualizer(latent_dim, delta, **settings).to(_device(model))
-    equalizer.train(model.training)
-    model.add_module("equalizer", equalizer)
-    return equalizer
-
-
-@dataclass(eq=False)
-class _Equalized:
-    """The host's method under lambda; an object, so that a copy of the model gets an equalizer of its own."""
-
-    host: Callable[..., Any]
-    equalizer: VarianceEqualizer
-    kind: str
-
-    def __call__(self, mu: Tensor, scale: Tensor, *more: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
-        if not self.equalizer.training:
-            return self.host(mu, scale, *more, **named)
-        std = {"logvar": lambda: torch.exp(0.5 * scale), "std": lambda: scale, "log_std": scale.exp}[self.kind]()
-        self.equalizer.observe(std, mu)
-        drawn = self.host(mu, _narrowed(scale, self.equalizer, self.kind), *more, **named)
-        if isinstance(drawn, Distribution):
-            raise InputError(
-                f"{getattr(self.host, '__qualname__', self.host)} returns a {type(drawn).__name__} and draws nothing, "
-                "so its KL would be narrowed too; return EqualizedNormal(mu, std, exponent) instead of equalizing it"
-            )
-        if self.equalizer.delta == math.inf or not isinstance(drawn, tuple | list):
-            return drawn
-        if not any(isinstance(one, Distribution) for one in drawn):
-            return drawn
-        # Distributions beside z are for the KL, so they must be the encoder's own; z stays the one already drawn.
-        with torch.random.fork_rng([mu.device] if mu.is_cuda else []):
-            own = self.host(mu, scale, *more, **named)
-        return tuple(a if isinstance(a, Distribution) else b for a, b in zip(own, drawn, strict=True))
-
-
-def _narrowed(scale: Tensor, equalizer: VarianceEqualizer, kind: str) -> Tensor:
-    """What the host's method takes, of sigma^lambda; the very same numbers at lambda = 1."""
-    if kind == "std":
-        return equalizer.sampling_std(scale).to(scale.dtype)
-    # ln sigma^2 and ln sigma are both multiplied by lambda, where they are below 0
-    return theory.sampling_logvar(scale, equalizer.exponent_for(scale)).to(scale.dtype)
-
-
-def _draws(model: nn.Module, name: str) -> bool:
-    """Whether a method of a usual name draws z; a `sample` that draws from the prior is called with a number."""
-    method = getattr(model, name, None)
-    if not callable(method):
-        return False
-    return name != "sample" or next(iter(inspect.signature(method).parameters), "").lower().startswith(("mu", "mean"))
-
-
-def _kind(method: Callable[..., Any], name: str) -> str:
-    words = [word.lower() for word in inspect.signature(method).parameters]
-    word = words[1] if len(words) > 1 else ""
-    if "log" in word:
-        return "log_std" if any(part in word for part in ("std", "sigma", "scale")) else "logvar"
-    if any(part in word for part in ("std", "sigma", "scale")):
-        return "std"
-    raise InputError(
-        f"{name} calls its second argument {word!r}, which does not say what it is; say takes='logvar', 'std' or "
-        "'log_std'"
-    )
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """The module within what torch.compile and the distributed wrappers make of it."""
+    while True:
+        inner = getattr(model, "_orig_mod", None)
+        if inner is None and isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+            inner = model.module
+        if inner is None:
+            return model
+        model = inner
 
 
 def _device(model: nn.Module) -> torch.device:

@@ -85,9 +85,13 @@ def test_what_pythae_does_not_know_is_refused_with_the_way_round():
     with pytest.raises(InputError, match=r"^VAEGAN cannot be watched: two of its losses .* diagnose_pythae after"):
         CollapseCallback().on_train_begin(None, model=blank(models.VAEGAN))
     model = built()
-    equalize_pythae(model, delta=1.1)
-    with pytest.raises(InputError, match="VAE is equalized already"):
-        equalize_pythae(model, delta=1.1)
+    first, update = equalize_pythae(model, delta=1.1), model.update
+    assert equalize_pythae(model, delta=1.1) is first
+    assert model.update is update
+    with pytest.raises(
+        InputError, match=r"VAE\._sample_gauss is equalized already, with delta=1\.1, where now delta=1\.2"
+    ):
+        equalize_pythae(model, delta=1.2)
 
 
 def test_without_pythae_there_is_one_sentence(monkeypatch):

@@ -1,17 +1,15 @@
 """diffusers: AutoencoderKL, and every autoencoder there that samples through `encode(x).latent_dist.sample()`."""
 
-import copy
 import inspect
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from lambda_vae.adapters.diagnose import diagnose
-from lambda_vae.adapters.equalize import attached
+from lambda_vae.adapters.equalize import equalize
 from lambda_vae.adapters.hosts.diffusers_classes import OWN_GAUSSIANS, asked
 from lambda_vae.adapters.likelihoods import gaussian
 from lambda_vae.adapters.likelihoods import std_of_kl_weight as usual_std
@@ -24,7 +22,7 @@ try:
 except ImportError as error:
     raise InputError("diffusers is not installed; pip install 'lambda-vae[diffusers]'") from error
 
-__all__ = ["EqualizedPosterior", "diagnose_diffusers", "equalize_diffusers", "std_of_kl_weight"]
+__all__ = ["diagnose_diffusers", "equalize_diffusers", "std_of_kl_weight"]
 
 #: What the classes call their number of latent channels.
 _CHANNELS = ("latent_channels", "z_channels", "z_dim", "codebook_dim")
@@ -154,58 +152,10 @@ def equalize_diffusers(
     channels = latent_channels or next((config[name] for name in _CHANNELS if name in config), None)
     if channels is None:
         raise InputError(f"{type(model).__name__} does not say how many latent channels it has; give latent_channels=")
-    equalizer = attached(model, channels, delta, dim=1, **settings)
-    for name in ("encode", "tiled_encode"):
-        if hasattr(model, name):
-            setattr(model, name, _Equalized(getattr(model, name), equalizer))
+    equalizer = equalize(model, channels, delta, method="encode", dim=1, **settings)
+    if "return_dict" in inspect.signature(getattr(model, "tiled_encode", len)).parameters:  # others give numbers
+        equalizer.also(model, "tiled_encode")
     return equalizer
-
-
-class EqualizedPosterior(DiagonalGaussianDistribution):
-    """A posterior of the host whose samples are drawn with sigma^lambda; all else is the host's.
-
-    Args:
-        posterior: The host's.
-        equalizer: Observes its std whenever it is sampled.
-    """
-
-    def __init__(self, posterior: DiagonalGaussianDistribution, equalizer: VarianceEqualizer) -> None:
-        self.__dict__.update(vars(posterior))
-        self.posterior, self.equalizer = posterior, equalizer
-
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Return mu + sigma^lambda * eps, drawn by the host.
-
-        Args:
-            generator: As the host takes it.
-        """
-        self.equalizer.observe(self.std, self.mean)
-        narrowed = copy.copy(self.posterior)
-        narrowed.std = self.equalizer.sampling_std(self.std).to(self.std.dtype)
-        drawn: Tensor = narrowed.sample(generator)
-        return drawn
-
-
-@dataclass(eq=False)
-class _Equalized:
-    """An encoding method of the host; an object, so that a copy of the model gets an equalizer of its own."""
-
-    host: Callable[..., Any]
-    equalizer: VarianceEqualizer
-
-    def __call__(self, *given: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
-        answer = self.host(*given, **named)
-        if not self.equalizer.training:
-            return answer
-        if isinstance(answer, tuple):
-            return tuple(self._equalized(part) for part in answer)
-        if hasattr(answer, "latent_dist"):
-            answer.latent_dist = self._equalized(answer.latent_dist)
-        return answer
-
-    def _equalized(self, part: Any) -> Any:  # noqa: ANN401 - a posterior, or what else the host answers
-        plain = isinstance(part, DiagonalGaussianDistribution) and not isinstance(part, EqualizedPosterior)
-        return EqualizedPosterior(part, self.equalizer) if plain else part
 
 
 def _require_posterior(model: nn.Module) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from lambda_vae.adapters.diagnose import diagnose
-from lambda_vae.adapters.equalize import equalize, sampling_method, usual_method
+from lambda_vae.adapters.equalize import equalize
 from lambda_vae.adapters.foreign import Encode, LogLikelihood
 from lambda_vae.adapters.monitor import CollapseMonitor
+from lambda_vae.adapters.sampling_method import sampling_method, usual_method
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.errors import InputError

@@ -142,6 +142,8 @@ def equalize_pythae(model: Any, delta: float, **settings: Any) -> VarianceEquali
     if type(model) not in _KL_WEIGHT:
         raise InputError(_refusal(model, "equalized", "equalize(model, latent_dim, delta)"))
     equalizer = equalize(model, int(model.latent_dim), delta, method="_sample_gauss", takes="std", **settings)
+    if isinstance(model.update, _Refreshing):
+        return equalizer
     model.update = _Refreshing(model.update, equalizer)
     model.get_nll = _Exact(model.get_nll, equalizer)
     equalizer.apart = True

@@ -1,0 +1,174 @@
+"""z on its way into a part of a host, drawn in the middle of other code: read from what is seen, and narrowed there."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from lambda_vae.adapters.draws.found import WIDTHS, Draw
+from lambda_vae.adapters.draws.site import DrawSite
+from lambda_vae.adapters.draws.tensors import Source, given, put, returned
+from lambda_vae.distributions.likelihood import at_least_float32
+from lambda_vae.errors import InputError
+
+__all__ = ["InputPlace"]
+
+#: So many numbers must agree before a reading stands, and so many standard errors they may be off.
+_ENOUGH, _ERRORS = 4000, 6.0
+
+
+@dataclass
+class _Standard:
+    """Sums of (z - mu) / sigma, to tell a standard normal from what is none."""
+
+    count: float = 0.0
+    sums: list[float] = field(default_factory=lambda: [0.0] * 5)
+
+    def add(self, r: Tensor, log_sigma: Tensor) -> None:
+        """Add a batch; its last sum is of (r^2 - 1) times how far ln sigma is from its mean, 0 for the right sigma."""
+        squares = r.square()
+        spread = log_sigma - log_sigma.mean()
+        spread = spread / spread.square().mean().sqrt().clamp(min=1e-6) if float(spread.abs().max()) > 1e-3 else 0.0 * r
+        new = torch.stack(
+            [r.sum(), squares.sum(), (r * squares).sum(), squares.square().sum(), ((squares - 1) * spread).sum()]
+        )
+        self.sums = [a + b for a, b in zip(self.sums, new.tolist(), strict=True)]
+        self.count += r.numel()
+
+    @property
+    def fits(self) -> bool:
+        """Whether the moments are those of N(0, 1), and r's size does not go with sigma."""
+        n = self.count
+        off = (
+            (self.sums[0], 0.0, 1.0),
+            (self.sums[1], 1.0, 2.0),
+            (self.sums[2], 0.0, 15.0),
+            (self.sums[3], 3.0, 96.0),
+            (self.sums[4], 0.0, 2.0),
+        )
+        return all(math.isfinite(s) and abs(s / n - mean) <= _ERRORS * (var / n) ** 0.5 + 1e-3 for s, mean, var in off)
+
+    @property
+    def rms(self) -> float:
+        """The size of r, 1 for the right sigma."""
+        return (self.sums[1] / self.count) ** 0.5 if self.count else math.nan
+
+
+class InputPlace:
+    """What goes into a part of a host, under a site; mu and sigma are in what another part returned before.
+
+    The draw in between cannot be repeated, so what mu and sigma are is read from the draws of the first training steps:
+    of all readings the one stays for which (z - mu) / sigma is standard normal.
+
+    Args:
+        site: Narrows.
+        owner: The part that z goes into.
+        posterior: The part that returns mu and sigma.
+    """
+
+    def __init__(self, site: DrawSite, owner: nn.Module, posterior: nn.Module) -> None:
+        self.site, self.owner = site, owner
+        self.out: Any = None
+        self.readings: dict[Draw, _Standard] = {}
+        self.handles: list[RemovableHandle] = [
+            posterior.register_forward_hook(self.keep),
+            owner.register_forward_pre_hook(self, with_kwargs=True, prepend=True),
+        ]
+
+    def keep(self, posterior: nn.Module, args: tuple[Any, ...], out: Any) -> None:  # noqa: ANN401 - the host's own
+        """Take note of mu and sigma.
+
+        Args:
+            posterior: The part that returned them.
+            args: Not looked at.
+            out: What it returned.
+        """
+        self.out = out if self.site.active and posterior.training else None
+
+    def __call__(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Return the part's arguments with z narrowed, None where they stay."""
+        if self.out is None or not self.site.due:
+            return None
+        site, out = self.site, self.out
+        self.out = None  # a second call in the same step, such as of codes from the prior, draws from something else
+        if not site.settled:
+            self._read(owner, args, named, out)
+        draw = site.draws[0]
+        z = draw.z(args, named, None)
+        narrow = site.seen(draw.mu((), {}, out), draw.std((), {}, out), z)
+        if narrow is z:
+            return None
+        if draw.z.position is not None and draw.z.position < len(args):
+            return put(args, (("item", draw.z.position), *draw.z.steps), narrow), named
+        return args, put(dict(named), (("item", draw.z.keyword), *draw.z.steps), narrow)
+
+    @torch.no_grad()
+    def _read(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> None:  # noqa: ANN401
+        equalizer = self.site.equalizer
+        candidates = dict(returned(out, equalizer.latent_dim, equalizer.dim))
+        zs = dict(given(owner.forward, args, named, 0, equalizer.dim))
+        if not self.readings:
+            self.readings = {draw: _Standard() for draw in _all_readings(zs, candidates)}
+        known = {**self.readings}
+        for draw, seen in known.items():
+            if seen.count and not seen.fits:
+                continue
+            mean, z = candidates[draw.mean], zs[draw.z]
+            sigma = WIDTHS[draw.takes](at_least_float32(candidates[draw.width])).expand_as(mean)
+            seen.add(((at_least_float32(z) - at_least_float32(mean)) / sigma).double(), sigma.double().log())
+        left = {draw: sigma for draw, sigma in self._left(candidates)}
+        if not left:
+            raise InputError(
+                f"{self.site.name} {self._nearest(known)}; draw z with the equalizer itself, z = equalizer(mu, std)"
+            )
+        self.site.draws = tuple(left)
+        sigmas = list(left.values())
+        alike = all(bool(torch.allclose(one, sigmas[0], rtol=1e-2)) for one in sigmas)
+        varied = bool(sigmas[0].min() < 0.98 * sigmas[0].max())
+        self.site.settled = alike and (varied or len(left) == 1) and known[next(iter(left))].count >= _ENOUGH
+
+    def _left(self, candidates: dict[Source, Tensor]) -> Iterator[tuple[Draw, Tensor]]:
+        for draw, seen in self.readings.items():
+            if seen.fits:
+                yield draw, WIDTHS[draw.takes](at_least_float32(candidates[draw.width]))
+
+    def _nearest(self, known: dict[Draw, _Standard]) -> str:
+        if not known:
+            return "is of another shape than any mu that its posterior returns"
+        draw, seen = min(
+            known.items(), key=lambda one: abs(math.log(max(one[1].rms, 1e-9))) if one[1].rms > 0 else math.inf
+        )
+        return (
+            f"is not mu + sigma * eps of what its posterior returns: nearest is {draw}, for which (z - mu) / sigma has "
+            f"the size {seen.rms:.3g} where 1 is due"
+        )
+
+    @staticmethod
+    def held(owner: nn.Module, method: str | None) -> list[DrawSite]:
+        """Return the sites that a part's input is under.
+
+        Args:
+            owner: The part.
+            method: Not looked at.
+        """
+        return [one.site for one in owner._forward_pre_hooks.values() if isinstance(one, InputPlace)]
+
+    def remove(self) -> None:
+        """Let go of both parts."""
+        for handle in self.handles:
+            handle.remove()
+
+
+def _all_readings(zs: dict[Source, Tensor], candidates: dict[Source, Tensor]) -> Iterator[Draw]:
+    for z, drawn in zs.items():
+        for mean, mu in candidates.items():
+            if mu.shape != drawn.shape:
+                continue
+            for width, tensor in candidates.items():
+                if width == mean or tensor.shape != drawn.shape:
+                    continue
+                yield from (Draw(z, mean, width, takes) for takes in WIDTHS)

@@ -1,0 +1,147 @@
+"""A draw repeated with its normal noise replaced by a constant: what shows mu, sigma, and whether z is affine in it."""
+
+import random
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+__all__ = ["Repeated", "probing", "repeated", "undone"]
+
+_DEPTH = [0]
+
+_STANDARD = {"randn", "randn_like"}
+_NORMAL = {"normal", "normal_", "normal_functional"}
+
+
+@dataclass(frozen=True, eq=False)
+class Repeated:
+    """What a draw returned, and the chance that it took.
+
+    Args:
+        out: What the host returned.
+        normal: The number of elements of each normal noise.
+        other: Names of the other random operations.
+    """
+
+    out: Any
+    normal: tuple[int, ...]
+    other: tuple[str, ...]
+
+
+def repeated(call: Callable[[], Any], module: nn.Module, noise: float | None, *, fresh: bool = False) -> Repeated:
+    """Return what a call returns where all normal noise is a constant; the world is afterwards as before.
+
+    Each random operation of torch still runs, so that others, such as a dropout's, draw what they would have drawn.
+
+    Args:
+        call: The host's draw.
+        module: Whose buffers and attributes are put back with the generators.
+        noise: The constant, or None for the noise itself.
+        fresh: Draw with another state of the generators.
+    """
+    _DEPTH[0] += 1
+    with undone(module), torch.no_grad():
+        if fresh:
+            torch.manual_seed(torch.initial_seed() + 1)
+        mode = _Constant(noise)
+        try:
+            with mode:
+                out = call()
+        finally:
+            _DEPTH[0] -= 1
+            for generator, state in mode.generators:
+                generator.set_state(state)
+    return Repeated(out, tuple(mode.normal), tuple(mode.other))
+
+
+def probing() -> bool:
+    """Return whether a draw is being repeated, so that no site acts on it."""
+    return _DEPTH[0] > 0
+
+
+@dataclass(eq=False)
+class _Constant(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    noise: float | None
+    normal: list[int] = field(default_factory=list)
+    other: list[str] = field(default_factory=list)
+    generators: list[tuple[torch.Generator, Tensor]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def __torch_dispatch__(
+        self,
+        func: Any,  # noqa: ANN401 - torch's own
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - whatever func returns
+        named = kwargs or {}
+        for one in (*args, *named.values()):
+            if isinstance(one, torch.Generator) and all(one is not known for known, _ in self.generators):
+                self.generators.append((one, one.get_state()))
+        answer = func(*args, **named)
+        name = func.overloadpacket.__name__
+        if name in _STANDARD or name in _NORMAL:
+            self.normal.append(answer.numel())
+            if self.noise is not None:
+                mean, std = _law(name, args, named)
+                answer.copy_(torch.as_tensor(mean + self.noise * std))
+        elif torch.Tag.nondeterministic_seeded in func.tags:
+            self.other.append(name)
+        return answer
+
+
+def _law(name: str, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
+    """The mean and std that a normal operation was asked for."""
+    if name in _STANDARD:
+        return 0.0, 1.0
+    own = args if name == "normal" else args[1:]  # normal_ has the tensor itself before them
+    mean = named.get("mean", own[0] if own else 0.0)
+    return mean, named.get("std", own[1] if len(own) > 1 else 1.0)
+
+
+@contextmanager
+def undone(module: nn.Module) -> Iterator[None]:
+    """Put back the generators of all devices, of Python and numpy, and a module's attributes and buffers.
+
+    Args:
+        module: With its parts.
+    """
+    attributes = [(part, dict(vars(part)), dict(part._buffers)) for part in module.modules()]
+    values = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
+    numpy = sys.modules.get("numpy")
+    states = random.getstate(), None if numpy is None else numpy.random.get_state()
+    devices = [(one, one.get_rng_state()) for one in _devices()]
+    try:
+        with torch.random.fork_rng(range(torch.cuda.device_count()) if _uses_cuda() else []):
+            yield
+    finally:
+        random.setstate(states[0])
+        if numpy is not None:
+            numpy.random.set_state(states[1])
+        for device, state in devices:
+            device.set_rng_state(state)
+        for part, own, buffers in attributes:
+            vars(part).clear()
+            vars(part).update(own)
+            part._buffers.clear()
+            part._buffers.update(buffers)
+        with torch.no_grad():
+            for buffer, value in values:
+                buffer.copy_(value)
+
+
+def _uses_cuda() -> bool:
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+
+def _devices() -> list[Any]:
+    """What has a generator of its own, besides the CPU and CUDA."""
+    return [torch.mps] if torch.backends.mps.is_available() else []

@@ -1,0 +1,277 @@
+"""One place where a host draws z: what the draw is made of is measured, then its noise is narrowed."""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lambda_vae.adapters.draws.found import WIDTHS, Draw, Probes, consistent, refusal
+from lambda_vae.adapters.draws.noise import probing, repeated
+from lambda_vae.adapters.draws.tensors import Source, drawables, given, put, returned
+from lambda_vae.distributions.likelihood import at_least_float32
+from lambda_vae.equalization import VarianceEqualizer, theory
+from lambda_vae.errors import InputError
+
+__all__ = ["DrawSite", "Watcher"]
+
+#: (mu, sigma, z, lambda) -> z, such as a monitor's.
+Watcher = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+class DrawSite:
+    """A method or module of a host that draws z, under an equalizer.
+
+    Args:
+        equalizer: Its lambda.
+        owner: The module in whose train mode it acts.
+        name: For people, such as "VAE.reparameterize".
+        takes: What the caller says of the draw, to be held against what is measured.
+        mask: Which examples count, without the latent axis; None counts all.
+        order: Which of the draws in one call of the model, from 0; None takes them all for draws of one latent.
+    """
+
+    def __init__(
+        self,
+        equalizer: VarianceEqualizer,
+        owner: nn.Module,
+        name: str,
+        *,
+        takes: str | None = None,
+        mask: Callable[[], Tensor | None] | None = None,
+        order: int | None = None,
+    ) -> None:
+        self.equalizer, self.owner, self.name, self.takes, self.mask = equalizer, owner, name, takes, mask
+        self.order, self.count, self.text = order, 0, "to be measured at the first training step"
+        self.draws: tuple[Draw, ...] = ()
+        self.later: tuple[Source, ...] = ()
+        self.of_later: DrawSite | None = None
+        self.settled = False
+        self.watchers: list[Watcher] = []
+        self._calls, self._next_look = 0, 1
+
+    @property
+    def active(self) -> bool:
+        """Whether it narrows now."""
+        return self.owner.training and self.equalizer.training and not probing()
+
+    @property
+    def due(self) -> bool:
+        """Whether the draw that is made now is this site's; to be asked once a draw."""
+        if not self.active:
+            return False
+        self.count += 1
+        return self.order is None or self.count == self.order + 1
+
+    def reads(self, text: str) -> None:
+        """Take note of what is known of the draw without a measurement.
+
+        Args:
+            text: For people.
+        """
+        self.text, self.settled = text, True
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Hand each z of a training step to a watcher, and on what it returns; return what takes it off again.
+
+        Args:
+            watcher: (mu, sigma, z, lambda) -> z.
+        """
+        self.watchers.append(watcher)
+        return lambda: self.watchers.remove(watcher) if watcher in self.watchers else None
+
+    def drawn(self, host: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        """Return what the host's own draw returns, with z narrowed while it trains.
+
+        Args:
+            host: Draws.
+            args: Of the call.
+            named: Likewise, by name.
+        """
+        if not self.due:
+            return host(*args, **named)
+        self.look(host, args, named)
+        return self.narrowed(args, named, host(*args, **named))
+
+    def look(self, host: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+        """Measure the draw where that is due: until it is clear, then after 2, 4, 8, ... calls, since values change.
+
+        Args:
+            host: Draws.
+            args: Of the call.
+            named: Likewise, by name.
+
+        Raises:
+            InputError: It is no draw that lambda is for, or no longer the one that it was.
+        """
+        if torch.compiler.is_compiling():
+            if not self.draws and not self.later:
+                _unmeasured(self.name)
+            return
+        self._calls += 1
+        if (self.settled and self._calls < self._next_look) or _transformed():
+            return
+        self._next_look = 2 * self._calls
+        found = self._measured(host, args, named)
+        if self.later:
+            return
+        self.draws = tuple(one for one in found if one in self.draws) if self.draws else found
+        if not self.draws:
+            raise InputError(f"{self.name} draws in one step otherwise than in another, now: {found[0]}")
+
+    def _measured(self, host: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Draw, ...]:
+        def call() -> Any:  # noqa: ANN401 - the host's own
+            return host(*args, **named)
+
+        width, axis = self.equalizer.latent_dim, self.equalizer.dim
+        still = repeated(call, self.owner, 0.0)
+        self.later = () if still.normal else tuple(drawables(still.out))
+        if self.later:
+            self.settled, self._next_look = True, sys.maxsize
+            return ()
+        runs = [still, *(repeated(call, self.owner, noise) for noise in (1.0, 4.0))]
+        outs = [dict(returned(run.out, 0, axis)) for run in runs]
+        probes = [Probes(source, mean, outs[1][source], outs[2][source]) for source, mean in outs[0].items()]
+        moved = [one for one in probes if one.moved]
+        candidates = [*given(host, args, named, width, axis)]
+        moving = {one.source for one in moved}
+        candidates += [(source, t) for source, t in returned(runs[0].out, width, axis) if source not in moving]
+        found = [draw for one in moved for draw in consistent(one, candidates)]
+        self._require_unused(moved, {draw.z for draw in found})
+        if not found:
+            fresh = repeated(call, self.owner, None, fresh=True), repeated(call, self.owner, None)
+            moves = any(
+                not torch.equal(a, b)
+                for (_, a), (_, b) in zip(*(returned(one.out, 0, axis) for one in fresh), strict=True)
+            )
+            raise InputError(f"{self.name} {refusal(moved, moves, runs[0].other, candidates)}; {self._remedy}")
+        return self._claimed(found, candidates)
+
+    def _require_unused(self, moved: list[Probes], z: set[Any]) -> None:
+        """Raise if what is returned beside z was made of z, which would keep the noise of sigma."""
+        used = [one.source.name for one in moved if one.source not in z and not one.is_noise]
+        if z and used:
+            raise InputError(
+                f"{self.name} has used z already when it returns it: {used[0]} depends on its noise too; name the "
+                "method or part that only draws: equalize(..., method='NAME')"
+            )
+
+    def _claimed(self, found: list[Draw], candidates: Any) -> tuple[Draw, ...]:  # noqa: ANN401 - sources and tensors
+        tensors = dict(candidates)
+        right = [draw for draw in found if self.takes in (None, draw.takes)]
+        first = right[0] if right else found[0]
+        if not right or (first.misnamed and self.takes is None):
+            said = replace(first, takes=self.takes or "logvar")
+            seen, told = (float(WIDTHS[one.takes](tensors[one.width]).mean()) for one in (first, said))
+            raise InputError(
+                f"{self.name} draws with sigma = {first.formula}, {seen:.3g} on average, where "
+                f"{f'takes={self.takes!r}' if self.takes else 'its name'} says {said.formula}, {told:.3g}; if the KL "
+                f"is that of {first.formula}, say takes={first.takes!r}; if not, mend the draw"
+            )
+        varied = [
+            draw
+            for draw in right
+            if all(bool(tensors[one].min() != tensors[one].max()) for one in (draw.mean, draw.width))
+        ]
+        self.settled = bool(varied) or len(right) == 1
+        return tuple(varied or right)
+
+    @property
+    def _remedy(self) -> str:
+        return "draw z = equalizer(mu, std) with the equalizer itself, or name another place: equalize(..., method=)"
+
+    def narrowed(self, args: tuple[Any, ...], named: Mapping[str, Any], out: Any) -> Any:  # noqa: ANN401 - the host's
+        """Return what the host returned, with z narrowed; the very same where lambda is 1 and nobody watches.
+
+        Args:
+            args: Of the call.
+            named: Likewise, by name.
+            out: What it returned.
+        """
+        if self.later:
+            for source in drawables(out):
+                self._hold(source(args, named, out))
+            return out
+        draw = self.draws[0]
+        try:
+            z, mu, std = draw.z(args, named, out), draw.mu(args, named, out), draw.std(args, named, out)
+        except (AttributeError, IndexError, KeyError, TypeError):
+            raise InputError(
+                f"{self.name} is called or answers in one step otherwise than in another, where {draw}; name a method "
+                "or part that is always called alike: equalize(..., method='NAME')"
+            ) from None
+        narrow = self.seen(mu, std, z)
+        return out if narrow is z else put(out, draw.z.steps, narrow)
+
+    def _hold(self, posterior: Any) -> None:  # noqa: ANN401 - a distribution, of whatever library
+        """Have what is drawn from a distribution later narrowed; its type and its numbers stay the host's."""
+        if self.of_later is None:
+            self.of_later = DrawSite(
+                self.equalizer, self.owner, f"what {self.name} returns", takes=None, mask=self.mask
+            )
+            self.of_later.watchers = self.watchers
+        for name in ("rsample", "sample"):
+            if callable(getattr(posterior, name, None)):
+                setattr(posterior, name, _Later(self.of_later, posterior, name))
+
+    def seen(self, mu: Tensor, std: Tensor, z: Tensor) -> Tensor:
+        """Return z with the noise of sigma^lambda; observe sigma, once a step.
+
+        Args:
+            mu: Of the draw.
+            std: Likewise.
+            z: Drawn by the host from them.
+        """
+        equalizer = self.equalizer
+        mask = None if self.mask is None else self.mask()
+        equalizer.observe(std, mu, *(() if mask is None else (mask,)))
+        narrow = z
+        if not z.requires_grad:  # a draw without a gradient stays one
+            mu, std = mu.detach(), std.detach()
+        if equalizer.narrows:
+            factor = theory.narrowing(std, equalizer.exponent_for(std))
+            mean = at_least_float32(mu)
+            narrow = torch.where(factor == 1.0, z, (mean + factor * (at_least_float32(z) - mean)).to(z.dtype))
+        for watcher in self.watchers:
+            narrow = watcher(mu, std, narrow, equalizer.exponent)
+        return narrow
+
+    def __repr__(self) -> str:
+        if self.of_later is not None:
+            return repr(self.of_later)
+        return f"{self.name}: {self.draws[0] if self.draws else self.text}"
+
+
+class _Later:
+    """A draw from a distribution that the host returned, under a site."""
+
+    drawing = False
+
+    def __init__(self, site: DrawSite, posterior: Any, name: str) -> None:  # noqa: ANN401 - of whatever library
+        self.site, self.posterior, self.host = site, posterior, getattr(posterior, name)
+
+    def __call__(self, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
+        if _Later.drawing:  # `sample` may be made of `rsample`
+            return self.host(*args, **named)
+        _Later.drawing = True
+        try:
+            return self.site.drawn(self._draw, (self.posterior, *args), named)
+        finally:
+            _Later.drawing = False
+
+    def _draw(self, posterior: object, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
+        return self.host(*args, **named)
+
+
+def _transformed() -> bool:
+    """Whether a transform of torch.func is at work, in which nothing can be measured."""
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
+@torch.compiler.disable(  # type: ignore[no-untyped-call, untyped-decorator]
+    reason="lambda-vae measures the draw first: call the model once in train mode, then compile it"
+)
+def _unmeasured(name: str) -> None:
+    raise InputError(f"{name} was not measured before it was compiled; call the model once in train mode before")

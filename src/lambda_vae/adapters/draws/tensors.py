@@ -1,0 +1,182 @@
+"""The tensors that a call is given and returns, and how to find each again in the next call."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, is_dataclass, replace
+from typing import Any
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+__all__ = ["Source", "drawables", "given", "put", "returned"]
+
+#: A part of a value: an item, an attribute, or the k-th part of so many channels along an axis.
+Step = tuple[str, Any]
+
+_PLAIN = (Tensor, nn.Module, str, bytes, int, float, type)
+
+_PARTS = ("first", "second", "third", "fourth")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a tensor is found in every call.
+
+    Args:
+        name: For people.
+        position: Of the argument; None for what is returned.
+        keyword: Of the argument; None where it has none.
+        steps: From there to the tensor.
+    """
+
+    name: str
+    position: int | None = None
+    keyword: str | None = None
+    steps: tuple[Step, ...] = ()
+
+    def __call__(self, args: tuple[Any, ...], named: Mapping[str, Any], out: object) -> Any:  # noqa: ANN401
+        """Return what is there, a tensor or a distribution.
+
+        Args:
+            args: Of the call.
+            named: Likewise, by name.
+            out: What it returned.
+        """
+        value: Any = out
+        if self.position is not None:
+            value = args[self.position] if self.position < len(args) else named[self.keyword or ""]
+        elif self.keyword is not None:
+            value = named[self.keyword]
+        for kind, what in self.steps:
+            if kind == "item":
+                value = value[what]
+            elif kind == "attribute":
+                value = getattr(value, what)
+            else:
+                part, width, axis = what
+                value = value.narrow(axis, part * width, width)
+        return value
+
+    @property
+    def is_argument(self) -> bool:
+        """Whether the caller gives it."""
+        return self.position is not None or self.keyword is not None
+
+
+def given(
+    host: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any], width: int, axis: int
+) -> Iterator[tuple[Source, Tensor]]:
+    """Yield all floating tensors among the arguments of a call, and their parts of `width` along an axis.
+
+    Args:
+        host: What is called.
+        args: Of the call.
+        named: Likewise, by name.
+        width: D.
+        axis: The latent one.
+    """
+    try:
+        names = list(inspect.signature(host).parameters)
+    except (TypeError, ValueError):
+        names = []
+    for position, value in enumerate(args):
+        keyword = names[position] if position < len(names) else None
+        source = Source(f"the argument {keyword or position}", position, keyword)
+        yield from _parts(source, value, width, axis)
+    for keyword, value in named.items():
+        place = names.index(keyword) if keyword in names else None
+        yield from _parts(Source(f"the argument {keyword}", place, keyword), value, width, axis)
+
+
+def returned(out: object, width: int, axis: int) -> Iterator[tuple[Source, Tensor]]:
+    """Yield all floating tensors of what a call returned, and their parts of `width` along an axis.
+
+    Args:
+        out: It.
+        width: D.
+        axis: The latent one.
+    """
+    yield from _parts(Source("the output"), out, width, axis)
+
+
+def _parts(source: Source, value: object, width: int, axis: int) -> Iterator[tuple[Source, Tensor]]:
+    for found, tensor in _tensors(source, value, 4):
+        yield found, tensor
+        length = tensor.shape[axis] if -tensor.ndim <= axis < tensor.ndim else 0
+        if width and length % width == 0 and 2 <= length // width <= len(_PARTS):
+            for part in range(length // width):
+                name = f"the {_PARTS[part]} {'half' if length == 2 * width else 'part'} of {found.name}"
+                step = "part", (part, width, axis)
+                yield replace(found, name=name, steps=(*found.steps, step)), tensor.narrow(axis, part * width, width)
+
+
+def _tensors(source: Source, value: object, depth: int) -> Iterator[tuple[Source, Tensor]]:
+    if isinstance(value, Tensor):
+        if value.is_floating_point():
+            yield source, value
+        return
+    if depth == 0 or value is None or isinstance(value, _PLAIN):
+        return
+    for kind, what, part in _items(value):
+        name = f"{source.name}.{what}" if kind == "attribute" else f"{source.name}[{what!r}]"
+        yield from _tensors(replace(source, name=name, steps=(*source.steps, (kind, what))), part, depth - 1)
+
+
+def drawables(out: object) -> list[Source]:
+    """Return where a call's output holds distributions that can be drawn from later.
+
+    Args:
+        out: It.
+    """
+    return list(_drawables(Source("the output"), out, 4))
+
+
+def _drawables(source: Source, value: object, depth: int) -> Iterator[Source]:
+    if depth == 0 or value is None or isinstance(value, _PLAIN):
+        return
+    if any(callable(getattr(value, name, None)) for name in ("rsample", "sample")):
+        yield source
+        return
+    for kind, what, part in _items(value):
+        name = f"{source.name}.{what}" if kind == "attribute" else f"{source.name}[{what!r}]"
+        yield from _drawables(replace(source, name=name, steps=(*source.steps, (kind, what))), part, depth - 1)
+
+
+def _items(value: object) -> Iterator[tuple[str, Any, object]]:
+    if isinstance(value, Mapping):
+        yield from (("item", key, part) for key, part in value.items())
+    elif isinstance(value, tuple | list):
+        yield from (("item", place, part) for place, part in enumerate(value))
+    elif hasattr(value, "__dict__"):
+        yield from (("attribute", name, part) for name, part in vars(value).items() if not name.startswith("_"))
+        if isinstance(value, Distribution):
+            for name in ("mean", "stddev"):
+                try:
+                    yield "attribute", name, getattr(value, name)
+                except NotImplementedError:
+                    continue
+
+
+def put(out: Any, steps: tuple[Step, ...], tensor: object) -> Any:  # noqa: ANN401 - the host's own
+    """Return what a call returned with another tensor in one place; containers are of their own kind.
+
+    Args:
+        out: What was returned.
+        steps: To the place.
+        tensor: The new one.
+    """
+    if not steps:
+        return tensor
+    (kind, what), *rest = steps
+    if kind == "attribute":
+        inner = put(getattr(out, what), tuple(rest), tensor)
+        if is_dataclass(out) and not isinstance(out, type) and out.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+            return replace(out, **{what: inner})
+        setattr(out, what, inner)
+        return out
+    inner = put(out[what], tuple(rest), tensor)
+    if isinstance(out, tuple):
+        items = [inner if place == what else part for place, part in enumerate(out)]
+        return type(out)(*items) if hasattr(out, "_fields") else type(out)(items)
+    out[what] = inner
+    return out

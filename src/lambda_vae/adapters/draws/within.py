@@ -1,0 +1,88 @@
+"""A model's own call: what is drawn while it runs is the model's, what is drawn elsewhere is not."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+__all__ = ["RUNNING", "OwnCall"]
+
+#: The models whose own call runs now, the innermost last.
+RUNNING: list["OwnCall"] = []
+
+#: What a model is trained by, besides its forward.
+_STEPS = ("training_step", "train_step")
+
+
+class OwnCall:
+    """Notes while a model's forward or training step runs.
+
+    Args:
+        model: It.
+        owner: Whoever asks; what runs innermost.
+    """
+
+    def __init__(self, model: nn.Module, owner: object) -> None:
+        self.model, self.owner = model, owner
+        self.handles: list[RemovableHandle] = [
+            model.register_forward_pre_hook(self.enter, with_kwargs=True, prepend=True),
+            model.register_forward_hook(self.leave, always_call=True),
+        ]
+        self.steps = [_Step(self, model, name) for name in _STEPS if callable(getattr(model, name, None))]
+
+    def enter(self, *call: Any) -> None:  # noqa: ANN401 - a hook's arguments
+        """Begin.
+
+        Args:
+            call: Not looked at.
+        """
+        RUNNING.append(self)
+        entered = getattr(self.owner, "entered", None)
+        if entered is not None:
+            entered()
+
+    def leave(self, *call: Any) -> None:  # noqa: ANN401 - a hook's arguments
+        """End; tell the owner, unless the call failed.
+
+        Args:
+            call: A hook's arguments, the last of them what the model returned, None if it failed.
+        """
+        if self in RUNNING:
+            del RUNNING[len(RUNNING) - 1 - RUNNING[::-1].index(self) :]
+        left = getattr(self.owner, "left", None)
+        if left is not None and self not in RUNNING and call and call[-1] is not None:
+            left()
+
+    def remove(self) -> None:
+        """Let go of the model."""
+        for handle in self.handles:
+            handle.remove()
+        for step in self.steps:
+            step.remove()
+
+
+class _Step:
+    """A training step of a model, within which it is its own call."""
+
+    def __init__(self, call: OwnCall, model: nn.Module, name: str) -> None:
+        self.call, self.model, self.name = call, model, name
+        self.before: Callable[..., Any] | None = vars(model).get(name)
+        setattr(model, name, self)
+
+    def __call__(self, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
+        host = self.before or getattr(type(self.model), self.name).__get__(self.model)
+        self.call.enter()
+        out = None
+        try:
+            out = host(*args, **named)
+        finally:
+            self.call.leave(out)
+        return out
+
+    def remove(self) -> None:
+        """Give the model its own step back."""
+        if vars(self.model).get(self.name) is self:
+            delattr(self.model, self.name)
+            if self.before is not None:
+                setattr(self.model, self.name, self.before)
