@@ -177,7 +177,8 @@ def _diagnose_foreign(
             seen = ForeignBatches(train_data, batch_size, vae.device, names)
             trained_on = brought_together(encode, log_likelihood, seen, conditional).batches
             report = report.beside_training(bound_on(measured, trained_on, _over_sites(exponent, vae)))
-    return _noted(report, (*host.notes, *_notes(vae, measured, report)), vae)
+    of_lambda = () if equalizer is None else equalizer.notes()
+    return _noted(report, (*host.notes, *of_lambda, *_notes(vae, measured, report)), vae)
 
 
 def _noted(report: CollapseReport, notes: tuple[str, ...], vae: ForeignVAE) -> CollapseReport:

@@ -30,9 +30,9 @@ def notes(equalizer: "VarianceEqualizer") -> tuple[str, ...]:
     Args:
         equalizer: After a training, or within one.
     """
-    if equalizer.delta == math.inf:
-        return ()
     done, seen = int(equalizer.epoch), float(equalizer.get_extra_state()[3].max())
+    if equalizer.delta == math.inf or (done == 0 and equalizer.narrows):  # somebody set it by hand
+        return ()
     if done == 0 and seen == 0:
         return (
             "The equalizer has observed nothing: lambda is 1. It must be called in training mode in every step, and "

@@ -1,7 +1,6 @@
 """The state of an equalizer: which dtype and device it is on, and how it gets into a state dict and back."""
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from lambda_vae.equalization import settings
 from lambda_vae.equalization.observed import Observed
 from lambda_vae.equalization.shared import Group, gathered
-from lambda_vae.errors import InputError
+from lambda_vae.errors import InputError, warn
 
 __all__ = ["EqualizerState"]
 
@@ -68,7 +67,8 @@ class EqualizerState(nn.Module):
     def settings(self) -> Float[Tensor, " S"]:
         """What the equalizer is set to and where its epoch stands, as numbers for a state dict; -1 is None."""
         seen, size = self._observed, self._group.size
-        marks = {"shares": size, "unshared": size if seen.unshared and size > 1 else 0, "steps": seen.steps}
+        shares = size if size > 1 and bool(seen.sums.any()) else 1
+        marks = {"shares": shares, "unshared": size if seen.unshared and size > 1 else 0, "steps": seen.steps}
         return settings.to_tensor({**vars(self), **marks})
 
     @property
@@ -117,7 +117,7 @@ class EqualizerState(nn.Module):
     def _warn(self, kind: str, text: str) -> None:
         if kind not in self._warned:
             self._warned |= {kind}
-            warnings.warn(text, stacklevel=3)
+            warn(text)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "EqualizerState":
         """Follow the model to its device, but to no lesser dtype and not to the meta device, which has no values."""
@@ -180,7 +180,7 @@ class EqualizerState(nn.Module):
             rest = (
                 f"the equalizer goes on with its own, of {int(self.epoch)} epochs" if self._ended else "it starts at 1"
             )
-            warnings.warn(f"the weights hold no lambda; {rest}", stacklevel=6)
+            warn(f"the weights hold no lambda; {rest}")
 
     def _require_dim(self, given: dict[str, Tensor]) -> None:
         for name, value in given.items():
@@ -200,12 +200,11 @@ class EqualizerState(nn.Module):
         if "settings" in given:
             marks = settings.from_tensor(given["settings"])
             if (text := settings.differences(vars(self), given["settings"])) is not None:
-                warnings.warn(text, stacklevel=7)
+                warn(text)
         if marks.get("unshared"):
-            warnings.warn(
+            warn(
                 f"this state was written by one of {marks['unshared']:.0f} processes in the middle of an epoch and "
-                "holds what that one saw; call equalizer.gather() in every process before a checkpoint is written",
-                stacklevel=7,
+                "holds what that one saw; call equalizer.gather() in every process before a checkpoint is written"
             )
         if "_extra_state" in given:
             # The file holds the share that each of its processes had; here there may be more processes, or fewer.
