@@ -177,8 +177,7 @@ def _diagnose_foreign(
             seen = ForeignBatches(train_data, batch_size, vae.device, names)
             trained_on = brought_together(encode, log_likelihood, seen, conditional).batches
             report = report.beside_training(bound_on(measured, trained_on, _over_sites(exponent, vae)))
-    of_lambda = () if equalizer is None else equalizer.notes()
-    return _noted(report, (*host.notes, *of_lambda, *_notes(vae, measured, report)), vae)
+    return _noted(report, (*host.notes, *_notes(vae, measured, report, equalizer)), vae)
 
 
 def _noted(report: CollapseReport, notes: tuple[str, ...], vae: ForeignVAE) -> CollapseReport:
@@ -268,8 +267,11 @@ def _over_sites(exponent: Tensor | Sequence[float] | None, vae: ForeignVAE) -> T
     )
 
 
-def _notes(vae: ForeignVAE, measured: ForeignVAE | UnderPrior, report: CollapseReport) -> tuple[str, ...]:
-    notes = [*([measured.note] if isinstance(measured, UnderPrior) else []), *vae.notes]
+def _notes(
+    vae: ForeignVAE, measured: ForeignVAE | UnderPrior, report: CollapseReport, equalizer: VarianceEqualizer | None
+) -> tuple[str, ...]:
+    notes = [*(equalizer.notes() if equalizer is not None else ())]
+    notes += [*([measured.note] if isinstance(measured, UnderPrior) else []), *vae.notes]
     if vae.correlated:
         shared = report.rate_q - float(report.kl.sum())
         notes.append(
