@@ -264,13 +264,19 @@ for compiled in (False, True):
         z = monitor(mu, logvar, mu + torch.exp(0.5 * logvar) * eps)
         return loss_of(model.decode(z), x, mu, logvar)
 
-    step = torch.compile(step, backend="aot_eager") if compiled else step
+    plain, step = step, torch.compile(step, backend="aot_eager") if compiled else step
     for x in patterns().split(16)[:3]:
         step(x).backward()
     assert monitor.examples == 32
     monitor.end_epoch()
     readings.append(monitor.readings[-1])
 torch.testing.assert_close(readings[0].gradient_ratio, readings[1].gradient_ratio)
+try:
+    torch.compile(plain, backend="aot_eager", fullgraph=True)(patterns())
+except torch._dynamo.exc.Unsupported as error:
+    assert "CollapseMonitor looks at gradients between graphs: leave out fullgraph=True" in str(error)
+else:
+    raise AssertionError
 """
 
 

@@ -1,5 +1,6 @@
 """Where lambda sits in an SVI: masks, several sites, a second call, and the way back."""
 
+import math
 from contextlib import ExitStack
 
 import pytest
@@ -15,6 +16,7 @@ from adapters.hosts.pyro_digits import Written, built, digits, trained
 from pyro import distributions as dist
 from pyro import infer, poutine
 
+from lambda_vae.adapters import CollapseMonitor
 from lambda_vae.adapters.hosts.pyro import equalize_pyro
 
 REAL = torch.arange(10) < 3  # the other positions are padding, with the prior's sigma
@@ -147,6 +149,19 @@ def test_a_second_call_finds_the_first(second, says):
     assert equalize_pyro(svi, **again) is not first
 
 
+def test_a_watcher_gets_the_narrowed_draw_and_changes_nothing():
+    _, svi = built()
+    plain = trained(svi)
+    _, svi = built()
+    (site,) = equalize_pyro(svi, latent_dim=4, delta=math.inf).sites
+    monitor = CollapseMonitor(4, reduction="sum", every=1)
+    site.watch(lambda mu, std, z, exponent: monitor(mu, 2.0 * std.log(), z, exponent))
+    assert trained(svi) == plain
+    assert monitor.examples == 3 * 256
+    monitor.end_epoch()
+    assert bool((monitor.readings[0].decoder_capacity > 0).all())
+
+
 def test_remove_gives_the_svi_back_bit_for_bit():
     vae, svi = built()
     losses = trained(svi)
@@ -155,11 +170,12 @@ def test_remove_gives_the_svi_back_bit_for_bit():
     host = svi.loss_and_grads
     equalizer = equalize_pyro(svi, latent_dim=4, delta=1.5)
     equalizer.exponent.fill_(3.0)
-    assert "site 'latent' of the guide" in repr(equalizer)
+    assert "the guide's 'latent': z is the draw" in repr(equalizer)
     equalizer.remove()
     equalizer.remove()
     assert svi.loss_and_grads is host
     assert "latent'" not in repr(equalizer)
+    assert equalizer.sites == ()
     assert trained(svi) == losses
     assert all(torch.equal(vae.state_dict()[name], value) for name, value in weights.items())
     assert torch.equal(equalizer.running_std, torch.ones(4))

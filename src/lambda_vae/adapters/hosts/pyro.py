@@ -12,10 +12,12 @@ from torch.distributions import Distribution, Independent, Normal
 from lambda_vae.adapters.batches import ForeignBatches
 from lambda_vae.adapters.behind import device_of
 from lambda_vae.adapters.diagnose import diagnose
+from lambda_vae.adapters.draws import DrawSite
+from lambda_vae.adapters.equalize import HostEqualizer
 from lambda_vae.adapters.equalized_normal import EqualizedNormal as TorchEqualizedNormal
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.distributions.likelihood import at_least_float32
-from lambda_vae.equalization import VarianceEqualizer, narrowing
+from lambda_vae.equalization import narrowing
 from lambda_vae.errors import InputError
 
 try:
@@ -29,7 +31,7 @@ try:
 except ModuleNotFoundError:
     raise InputError("pyro is not installed; pip install 'lambda-vae[pyro]'") from None
 
-__all__ = ["EqualizedNormal", "PyroEqualizer", "diagnose_pyro", "equalize_pyro", "require_mean_field"]
+__all__ = ["EqualizedNormal", "diagnose_pyro", "equalize_pyro", "require_mean_field"]
 
 #: All that Pyro does with a density before it enters an objective: shapes, plates, masks, and a look for NaN.
 _BOOKKEEPING = {
@@ -129,24 +131,6 @@ def require_mean_field(loss: object) -> None:
         )
 
 
-class PyroEqualizer(VarianceEqualizer):
-    """The equalizer of one site of a guide; made by `equalize_pyro`."""
-
-    def __init__(self, latent_dim: int, delta: float, **settings: Any) -> None:  # noqa: ANN401 - VarianceEqualizer's
-        super().__init__(latent_dim, delta, **settings)
-        self.sites: tuple[_Site, ...] = ()
-
-    def remove(self) -> None:
-        """Give the SVI back as it was before `equalize_pyro`."""
-        for site in self.sites:
-            site.remove()
-        self.sites = ()
-
-    def extra_repr(self) -> str:
-        """Return what tells one equalizer from another, with its site."""
-        return ", ".join((super().extra_repr(), *map(repr, self.sites)))
-
-
 def equalize_pyro(
     svi: object,
     latent_dim: int,
@@ -154,7 +138,7 @@ def equalize_pyro(
     *,
     site: str = "latent",
     **settings: Any,  # noqa: ANN401 - VarianceEqualizer's
-) -> PyroEqualizer:
+) -> HostEqualizer:
     """Return the equalizer that from now on narrows the noise of a guide's site in each `svi.step`.
 
     The guide draws z untouched, and the draw is then narrowed: z' = mu + sigma^(lambda - 1) (z - mu). Model, guide,
@@ -184,8 +168,9 @@ def equalize_pyro(
     for held in _sites(svi):
         if held.name == site:
             return held.equalizer_for(asked)
-    equalizer = PyroEqualizer(latent_dim, delta, **settings).to(device_of(svi.guide))
-    equalizer.sites = (_Site(svi, equalizer, site, asked),)
+    equalizer = HostEqualizer(latent_dim, delta, **settings).to(device_of(svi.guide))
+    equalizer.asked = asked
+    equalizer.hold(_Site(svi, equalizer, site), equalizer, None)
     return equalizer
 
 
@@ -196,9 +181,11 @@ class _Site(Messenger):
     before the trace notes it down.
     """
 
-    def __init__(self, svi: SVI, equalizer: PyroEqualizer, name: str, asked: dict[str, Any]) -> None:
+    def __init__(self, svi: SVI, equalizer: HostEqualizer, name: str) -> None:
         super().__init__()
-        self.svi, self.equalizer, self.name, self.asked = svi, equalizer, name, asked
+        self.svi, self.equalizer, self.name = svi, equalizer, name
+        self.site = DrawSite(equalizer, equalizer, f"the guide's {name!r}")
+        self.site.reads("z is the draw, mu and sigma are those of its Normal")
         self.seen: list[str] | None = None  # the sites of the guide so far, while it runs
         self.observed = False
         self.host, svi.loss_and_grads = svi.loss_and_grads, self
@@ -235,14 +222,17 @@ class _Site(Messenger):
         if self.equalizer.narrows:
             factor, mean = narrowing(std, self.equalizer.exponent_for(std)), at_least_float32(mu)
             z = torch.where(factor == 1.0, z, (mean + factor * (at_least_float32(z) - mean)).to(z.dtype))
+        for watcher in self.site.watchers:
+            z = watcher(mu, std, z, self.equalizer.exponent)
         fn = copy.copy(msg["fn"])
         fn.log_prob = partial(_scored, fn.log_prob, z.detach())
         msg["value"], msg["fn"] = z, fn
 
-    def equalizer_for(self, asked: dict[str, Any]) -> PyroEqualizer:
+    def equalizer_for(self, asked: dict[str, Any]) -> HostEqualizer:
         """Return the equalizer, if these are its settings."""
-        for name in {**self.asked, **asked}:
-            was, now = self.asked.get(name), asked.get(name)
+        first = self.equalizer.asked
+        for name in {**first, **asked}:
+            was, now = first.get(name), asked.get(name)
             if was != now:
                 raise InputError(
                     f"the site {self.name!r} is equalized already, with {name}={was}, where now {name}={now} is asked "
@@ -257,9 +247,6 @@ class _Site(Messenger):
         for other in _sites(self.svi):
             if other.host is self:
                 other.host = self.host
-
-    def __repr__(self) -> str:
-        return f"site {self.name!r} of the guide"
 
 
 def _sites(svi: SVI) -> Iterator[_Site]:
