@@ -2,6 +2,7 @@
 
 from lambda_vae.adapters.diagnose import diagnose
 from lambda_vae.adapters.equalize import equalize
+from lambda_vae.adapters.equalize_class import equalize_class
 from lambda_vae.adapters.equalized_normal import EqualizedNormal
 from lambda_vae.adapters.likelihoods import (
     bernoulli,
@@ -28,6 +29,7 @@ __all__ = [
     "density",
     "diagnose",
     "equalize",
+    "equalize_class",
     "gaussian",
     "laplace",
     "load_adapter",

@@ -64,45 +64,76 @@ def equalize_class(
     """
     equalizer = HostEqualizer(latent_dim, delta, **settings)
     equalizer.asked = {"latent_dim": latent_dim, "delta": delta, "takes": takes, "draw": None, **settings}
-    made: list[nn.Module] = []
-    places: list[Any] = []
-
-    def take(instance: nn.Module) -> None:
-        made.append(instance)
-        if posterior is None:
-            named = named_place(instance, method or at)
-        else:
-            into, gives = (next((one for one in made[::-1] if type(one) is of), None) for of in (kind, posterior))
-            if into is None or gives is None:
-                return
-            named = Named(into, into, "made within fit", None, gives)
-        site = _Candidate(equalizer, named.owner, str(named), takes=takes)
-        place = named.take(site)
-        places.append(place)
-        site.chosen = lambda: choose(named.model, place)
-
-    def choose(model: nn.Module, chosen: Any) -> None:  # noqa: ANN401 - a place
-        for place in places:
-            place.site.chosen = None
-            if place is not chosen:
-                place.remove()
-        places.clear()
-        equalizer.to(next((parameter.device for parameter in model.parameters()), None))
-        equalizer.hold(chosen, model, "equalizer")
-
+    made = _Made(equalizer, kind, posterior, method or at, takes)
     with ExitStack() as stack:
         for of in (kind, *(() if posterior is None else (posterior,))):
-            stack.enter_context(_made(of, take))
+            stack.enter_context(_noting(of, made.take))
         try:
             yield equalizer
         finally:
-            for place in places:  # of instances that did not train
-                place.remove()
+            made.forget()
     if not equalizer.sites:
         raise InputError(
-            f"no {kind.__name__} trained within equalize_class, {len(made)} were made; give the class whose instance "
-            "the package trains, and call its `fit` within"
+            f"no {kind.__name__} trained within equalize_class, {len(made.parts)} were made; give the class whose "
+            "instance the package trains, and call its `fit` within"
         )
+
+
+class _Made:
+    """The instances that are made, each under a site, until one of them trains."""
+
+    def __init__(
+        self,
+        equalizer: HostEqualizer,
+        kind: type[nn.Module],
+        posterior: type[nn.Module] | None,
+        name: str | None,
+        takes: str | None,
+    ) -> None:
+        self.equalizer, self.kind, self.posterior, self.name, self.takes = equalizer, kind, posterior, name, takes
+        self.parts: list[nn.Module] = []
+        self.places: list[Any] = []
+
+    def take(self, instance: nn.Module) -> None:
+        """Put an instance under a site.
+
+        Args:
+            instance: Just made.
+        """
+        self.parts.append(instance)
+        named = self._named(instance)
+        if named is None or self.equalizer.sites:
+            return
+        site = _Candidate(self.equalizer, named.owner, str(named), takes=self.takes)
+        place = named.take(site)
+        self.places.append(place)
+        site.chosen = lambda: self.choose(named.model, place)
+
+    def _named(self, instance: nn.Module) -> Named | None:
+        if self.posterior is None:
+            return named_place(instance, self.name)
+        wanted = self.kind, self.posterior
+        into, gives = (next((one for one in self.parts[::-1] if type(one) is of), None) for of in wanted)
+        return None if into is None or gives is None else Named(into, into, "made within fit", None, gives)
+
+    def choose(self, model: nn.Module, place: Any) -> None:  # noqa: ANN401 - a place
+        """Keep the instance that trains, and give the others back.
+
+        Args:
+            model: It.
+            place: Of its draw.
+        """
+        place.site.chosen = None
+        self.places.remove(place)
+        self.forget()
+        self.equalizer.to(next((parameter.device for parameter in model.parameters()), None))
+        self.equalizer.hold(place, model, "equalizer")
+
+    def forget(self) -> None:
+        """Give every instance back that did not train."""
+        for place in self.places:
+            place.remove()
+        self.places.clear()
 
 
 class _Candidate(DrawSite):
@@ -120,7 +151,7 @@ class _Candidate(DrawSite):
 
 
 @contextmanager
-def _made(kind: type[nn.Module], take: Callable[[nn.Module], None]) -> Iterator[None]:
+def _noting(kind: type[nn.Module], take: Callable[[nn.Module], None]) -> Iterator[None]:
     """Hand on every instance of a class that is made meanwhile, once its own `__init__` is through."""
     own = vars(kind).get("__init__")
     init: Callable[..., None] = kind.__init__
@@ -135,6 +166,6 @@ def _made(kind: type[nn.Module], take: Callable[[nn.Module], None]) -> Iterator[
         yield
     finally:
         if own is None:
-            del kind.__init__  # type: ignore[method-assign]
+            del kind.__init__
         else:
             kind.__init__ = own  # type: ignore[method-assign]

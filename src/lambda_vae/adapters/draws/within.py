@@ -70,8 +70,18 @@ class _Step:
         self.before: Callable[..., Any] | None = vars(model).get(name)
         setattr(model, name, self)
 
+    @property
+    def __wrapped__(self) -> Callable[..., Any]:
+        """The host's own step, whose code and arguments Lightning looks at."""
+        return getattr(self.host, "__wrapped__", self.host)
+
+    @property
+    def host(self) -> Callable[..., Any]:
+        """What runs: the host's own step, or an earlier one of these."""
+        return self.before or getattr(type(self.model), self.name).__get__(self.model)
+
     def __call__(self, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
-        host = self.before or getattr(type(self.model), self.name).__get__(self.model)
+        host = self.host
         self.call.enter()
         out = None
         try:
