@@ -2,11 +2,11 @@
 
 import runpy
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.nn.functional as F
-from sklearn.datasets import load_digits
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -17,89 +17,12 @@ from lambda_vae.errors import InputError
 
 L = pytest.importorskip("lightning.pytorch", reason="lightning is an extra")
 
+from adapters.hosts.lightning_digits import QUIET, LitVAE, digits, fitted, loaders, trainer  # noqa: E402
+
 from lambda_vae.adapters.hosts import lightning as adapter  # noqa: E402
 from lambda_vae.adapters.hosts.lightning import EqualizeCallback, diagnose_lightning  # noqa: E402
 
-pytestmark = [
-    # Lightning's advice on worker processes and on intervals of logging, and what it says of torch's own schedulers
-    pytest.mark.filterwarnings("ignore:.*does not have many workers.*"),
-    pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint need to be provided.*"),
-    pytest.mark.filterwarnings("ignore:.*smaller than the logging interval.*"),
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*`isinstance.treespec, LeafSpec.` is deprecated.*"),
-]
-
-
-class LitVAE(L.LightningModule):
-    """A VAE as people write it for Lightning; the loss is a mean over the batch."""
-
-    def __init__(self, latent_dim=4, features=64, manual=False, lr=2e-3):
-        super().__init__()
-        self.encoder = nn.Sequential(nn.Linear(features, 128), nn.ReLU(), nn.Linear(128, 2 * latent_dim))
-        self.decoder = nn.Sequential(nn.Linear(latent_dim, 128), nn.ReLU(), nn.Linear(128, features))
-        self.automatic_optimization = not manual
-        self.lr, self.losses, self.draws = lr, [], []
-
-    def encode(self, x):
-        return self.encoder(x).chunk(2, dim=-1)
-
-    def reparameterize(self, mu, logvar):
-        return mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
-
-    def step(self, x):
-        mu, logvar = self.encode(x)
-        z = self.reparameterize(mu, logvar)
-        self.draws.append((z.detach(), mu.detach(), logvar.detach()))
-        nll = F.binary_cross_entropy_with_logits(self.decoder(z), x, reduction="none").sum(1)
-        return (nll + 0.5 * (mu**2 + logvar.exp() - logvar - 1).sum(1)).mean()
-
-    def training_step(self, batch, _):
-        loss = self.step(batch[0])
-        self.losses.append(float(loss.detach()))
-        if self.automatic_optimization:
-            return loss
-        optimizer = self.optimizers()
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        optimizer.step()
-        return None
-
-    def validation_step(self, batch, _):
-        self.log("val_loss", self.step(batch[0]), sync_dist=True)
-
-    def configure_optimizers(self):
-        return torch.optim.Adam(self.parameters(), self.lr)
-
-
-def digits():
-    return (torch.tensor(load_digits().data) > 7).float()
-
-
-def loaders(n=256, batch=64):
-    x = digits()
-    order = torch.Generator().manual_seed(0)
-    train = DataLoader(TensorDataset(x[:n]), batch, shuffle=True, generator=order)
-    return train, DataLoader(TensorDataset(x[1400:]), 397)
-
-
-def trainer(*callbacks, epochs=3, **more):
-    return L.Trainer(
-        max_epochs=epochs,
-        callbacks=list(callbacks),
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        **{"enable_checkpointing": False} | more,
-    )
-
-
-def fitted(*callbacks, model=None, seed=0, manual=False, epochs=3, **more):
-    L.seed_everything(seed, verbose=False)
-    model = model or LitVAE(manual=manual)
-    trainer(*callbacks, epochs=epochs, **more).fit(model, *loaders())
-    return model
+pytestmark = QUIET
 
 
 @pytest.mark.parametrize("manual", [False, True])
@@ -139,17 +62,35 @@ def test_metrics_are_logged_flat_and_live():
     assert "val_loss" in logged
 
 
-def test_the_monitor_sees_the_gradient_whatever_the_loss_is_multiplied_by():
-    ratios = []
-    for accumulated in (1, 4):
-        callback = EqualizeCallback(latent_dim=4, delta=float("inf"), every=1)
+class _Scaler(L.Callback):
+    """A gradient scaler of 8, as of 16-mixed."""
+
+    def on_fit_start(self, trainer, pl_module):
+        trainer.precision_plugin.scaler = SimpleNamespace(get_scale=lambda: 8.0)
+        step = pl_module.step
+        pl_module.step = lambda x: 8.0 * step(x)
+
+
+@pytest.mark.parametrize(
+    ("more", "settings"),
+    [([], {"accumulate_grad_batches": 4}), ([_Scaler()], {}), ([_Scaler()], {"accumulate_grad_batches": 2})],
+    ids=["accumulated", "scaled", "both"],
+)
+@pytest.mark.parametrize("delta", [float("inf"), 1.05])
+def test_the_monitor_sees_the_gradient_whatever_the_loss_is_multiplied_by(more, settings, delta):
+    seen = []
+    for others, run in (([], {}), (more, settings)):
+        callback = EqualizeCallback(latent_dim=4, delta=delta, every=1, refresh_every=1)
         L.seed_everything(0, verbose=False)
         model = LitVAE()
         model.configure_optimizers = lambda model=model: torch.optim.SGD(model.parameters(), 0.0)
-        trainer(callback, epochs=1, accumulate_grad_batches=accumulated).fit(model, *loaders())
-        ratios.append(callback.monitor.readings[0].decoder_capacity)
-    assert torch.allclose(*ratios)
-    assert float(ratios[0].min()) > 0.0
+        trainer(callback, *others, epochs=2, **run).fit(model, *loaders())
+        seen.append((*callback.monitor.readings, callback.equalizer.exponent))
+    for ours, theirs in zip(seen[0][:2], seen[1][:2], strict=True):
+        assert torch.allclose(ours.decoder_capacity, theirs.decoder_capacity, rtol=1e-4)
+        assert torch.allclose(ours.gradient_ratio, theirs.gradient_ratio, rtol=1e-3)
+        assert float(ours.decoder_capacity.min()) > 0.0
+    assert torch.allclose(seen[0][2], seen[1][2])
 
 
 class _Falls(LitVAE):
@@ -371,9 +312,9 @@ def test_what_does_not_fit_is_refused():
     two.more = VarianceEqualizer(2, delta=1.1)
     with pytest.raises(InputError, match=r"holds 2 equalizers \(lam, more\)"):
         fitted(EqualizeCallback(), model=two)
-    with pytest.raises(InputError, match="has no submodule 'nowhere'"):
+    with pytest.raises(InputError, match="has no part 'nowhere'"):
         fitted(EqualizeCallback(latent_dim=4, delta=1.1, method="nowhere.draw"))
-    with pytest.raises(InputError, match="has no method nothing"):
+    with pytest.raises(InputError, match="has no method or part 'nothing'"):
         fitted(EqualizeCallback(latent_dim=4, delta=1.1, method="nothing"))
     with pytest.raises(InputError, match=r"delta is 0\.9"):
         fitted(EqualizeCallback(latent_dim=4, delta=0.9))
