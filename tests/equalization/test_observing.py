@@ -88,6 +88,16 @@ def test_per_sample_gradients_are_those_of_the_plain_model() -> None:
     torch.testing.assert_close(each, model.encoder.weight.grad)
 
 
+def test_a_functional_call_takes_a_whole_state_dict() -> None:
+    model, other = Model(), Model()
+    other(X)
+    other.equalizer.end_epoch()
+    called = functional_call(model, other.state_dict(), (X,))
+    torch.testing.assert_close(called, other(X))
+    assert not model.equalizer.narrows
+    assert sums(model)[1] == 20
+
+
 @pytest.mark.parametrize(
     ("shape", "dim", "mask_shape"),
     [

@@ -63,6 +63,7 @@ class EqualizerState(nn.Module):
                 self._narrows, self._looked_at = bool((self.exponent != 1).any()), now
         return self._narrows
 
+    # An attribute, since torch's distributed checkpoints look up each key of a state dict.
     @property
     def settings(self) -> Float[Tensor, " S"]:
         """What the equalizer is set to and where its epoch stands, as numbers for a state dict; -1 is None."""
@@ -70,6 +71,10 @@ class EqualizerState(nn.Module):
         shares = size if size > 1 and bool(seen.sums.any()) else 1
         marks = {"shares": shares, "unshared": size if seen.unshared and size > 1 else 0, "steps": seen.steps}
         return settings.to_tensor({**vars(self), **marks})
+
+    @settings.setter
+    def settings(self, value: Tensor) -> None:
+        """Nothing is set: `functional_call` puts a whole state dict in and takes it out again."""
 
     @property
     def _seen(self) -> Float[Tensor, "4 D"]:
