@@ -217,6 +217,17 @@ def test_exponent_and_equalizer_are_the_noise_of_the_report():
     assert by_site.exponent.tolist() == [2.0] * 9 + [1.0] * 9
 
 
+def test_a_report_says_what_lambda_did_not_do():
+    model, equalizer = Sites(), VarianceEqualizer(2, delta=1.5, dim=1)
+    equalizer.observe(model.encode(model.x)[1].exp())
+    report = run(model.encode, model.log_likelihood, model.x, equalizer=equalizer)
+    said = f"Lambda never acted: {9 * len(model.x):,} examples were observed, but end_epoch() was never called."
+    assert said in report.notes
+    assert said in report.caveats
+    equalizer.delta = math.inf
+    assert said not in run(model.encode, model.log_likelihood, model.x, equalizer=equalizer).notes
+
+
 def test_neither_the_global_generator_nor_the_model_is_touched():
     net = nn.Linear(3, 4).eval()
     weights = net.weight.clone()
