@@ -65,7 +65,17 @@ class Trainer:
                 optimizer.zero_grad()
                 ((out - batch).square().sum(1).mean() + kl).backward()
                 optimizer.step()
+        self.under = getattr(self.parts[-1], "equalizer", None)
         return [p.detach().clone() for part in self.parts for p in part.parameters()]
+
+
+def assert_given_back(host):
+    for part in host.parts + host.spare:
+        fresh = type(part)(*((2, 6) if isinstance(part, Decoder) else ()))
+        assert vars(part).keys() == vars(fresh).keys()
+        assert [*part.state_dict()] == [*fresh.state_dict()]
+        assert not part._forward_hooks
+        assert not part._forward_pre_hooks
 
 
 @pytest.fixture
@@ -85,8 +95,9 @@ def test_the_instance_that_trains_is_equalized_and_at_delta_inf_it_is_the_plain_
         host = Trainer(way == "inline")
         with equalize_class(kind, 2, delta, steps_per_epoch=4, total_epochs=6, release_epochs=2, **where) as equalizer:
             ends[delta] = host.fit(x)
-        assert equalizer is host.parts[-1].equalizer
-        assert len(equalizer.sites) == 1
+        assert not equalizer.sites
+        assert host.under is equalizer
+        assert_given_back(host)
         assert int(equalizer.epoch) >= 5
         assert bool((equalizer.exponent == 1).all())
         assert bool((equalizer.target_exponent > 1).all()) == (delta < math.inf)
@@ -100,17 +111,21 @@ def test_the_first_that_trains_is_meant_not_the_first_that_is_made(x):
     host = Trainer(before=2)
     with equalize_class(Network, 2, 1.1, steps_per_epoch=4) as equalizer:
         host.fit(x)
-    assert host.parts[0].equalizer is equalizer
-    assert not any(hasattr(one, "equalizer") or "reparameterize" in vars(one) for one in host.spare)
+    assert host.under is equalizer
+    assert_given_back(host)
 
 
-def test_given_back_the_host_is_as_it_was(x):
-    host = Trainer()
+def test_a_second_that_trains_is_left_alone_and_said(x):
+    host, second = Trainer(), Trainer()
+    plain = Trainer().fit(x)
     with equalize_class(Network, 2, 1.1, steps_per_epoch=4) as equalizer:
         host.fit(x)
-    equalizer.remove()
-    assert set(vars(host.parts[0])) == set(vars(Network()))
-    assert [*host.parts[0].state_dict()] == [*Network().state_dict()]
+        with pytest.warns(UserWarning, match="a second Network trains; the first alone has lambda"):
+            ends = second.fit(x)
+    assert host.under is equalizer
+    assert second.under is None
+    assert all(torch.equal(a, b) for a, b in zip(plain, ends, strict=True))
+    assert_given_back(second)
 
 
 def test_nothing_trained_is_said_and_a_failing_fit_says_its_own():

@@ -1,12 +1,13 @@
 """Switch lambda on in a model that a package makes within its own `fit`."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from lambda_vae.adapters.draws import DrawSite
+from lambda_vae.adapters.draws import DrawSite, masked
 from lambda_vae.adapters.equalize import HostEqualizer
 from lambda_vae.adapters.named_places import Named, named_place
 from lambda_vae.errors import InputError
@@ -24,12 +25,15 @@ def equalize_class(
     at: str | None = None,
     posterior: type[nn.Module] | None = None,
     takes: str | None = None,
+    mask: str | Callable[[], Tensor] | None = None,
+    draw: int | None = None,
     **settings: Any,  # noqa: ANN401 - VarianceEqualizer's
 ) -> Iterator[HostEqualizer]:
-    """Give the equalizer of the first instance of a class that is made meanwhile and trains; it stays afterwards.
+    """Equalize the first instance of a class that is made within the `with` block and trains; then give it back.
 
     For packages that make their networks within `fit`, where there is nothing yet to hand to `equalize`. They know no
-    epochs of ours either, so say how many training calls make one: steps_per_epoch.
+    epochs of ours either, so say how many training calls make one: steps_per_epoch. After the block the host is as it
+    was, and what it saves or pickles needs nothing of ours.
 
     Args:
         kind: The class, as the package calls it.
@@ -40,6 +44,8 @@ def equalize_class(
         posterior: Where z is drawn in the middle of `fit` and goes into an instance of `kind`: the class of the part
             whose output holds mu and sigma.
         takes: As for `equalize`.
+        mask: Likewise.
+        draw: Likewise.
         settings: Of `VarianceEqualizer`, such as steps_per_epoch, total_epochs and release_epochs.
 
     Raises:
@@ -63,16 +69,18 @@ def equalize_class(
         True
     """
     equalizer = HostEqualizer(latent_dim, delta, **settings)
-    equalizer.asked = {"latent_dim": latent_dim, "delta": delta, "takes": takes, "draw": None, **settings}
-    made = _Made(equalizer, kind, posterior, method or at, takes)
+    equalizer.asked = {"latent_dim": latent_dim, "delta": delta, "takes": takes, "draw": draw, **settings}
+
+    def site(named: Named) -> "_Candidate":
+        return _Candidate(equalizer, named.owner, str(named), takes=takes, mask=masked(named.model, mask), order=draw)
+
+    made = _Made(equalizer, kind, posterior, method or at, site)
     with ExitStack() as stack:
         for of in (kind, *(() if posterior is None else (posterior,))):
             stack.enter_context(_noting(of, made.take))
-        try:
-            yield equalizer
-        finally:
-            made.forget()
-    if not equalizer.sites:
+        stack.callback(made.forget)
+        yield equalizer
+    if made.chosen is None:
         raise InputError(
             f"no {kind.__name__} trained within equalize_class, {len(made.parts)} were made; give the class whose "
             "instance the package trains, and call its `fit` within"
@@ -80,7 +88,7 @@ def equalize_class(
 
 
 class _Made:
-    """The instances that are made, each under a site, until one of them trains."""
+    """The instances that are made, each under a site, of which the first that trains is chosen."""
 
     def __init__(
         self,
@@ -88,11 +96,12 @@ class _Made:
         kind: type[nn.Module],
         posterior: type[nn.Module] | None,
         name: str | None,
-        takes: str | None,
+        site: Callable[[Named], "_Candidate"],
     ) -> None:
-        self.equalizer, self.kind, self.posterior, self.name, self.takes = equalizer, kind, posterior, name, takes
+        self.equalizer, self.kind, self.posterior, self.name, self.site = equalizer, kind, posterior, name, site
         self.parts: list[nn.Module] = []
-        self.places: list[Any] = []
+        self.others: list[Any] = []
+        self.chosen: Any = None
 
     def take(self, instance: nn.Module) -> None:
         """Put an instance under a site.
@@ -102,12 +111,11 @@ class _Made:
         """
         self.parts.append(instance)
         named = self._named(instance)
-        if named is None or self.equalizer.sites:
-            return
-        site = _Candidate(self.equalizer, named.owner, str(named), takes=self.takes)
-        place = named.take(site)
-        self.places.append(place)
-        site.chosen = lambda: self.choose(named.model, place)
+        if named is not None:
+            site = self.site(named)
+            place = named.take(site)
+            self.others.append(place)
+            site.asks = lambda: self.chooses(place, named.model)
 
     def _named(self, instance: nn.Module) -> Named | None:
         if self.posterior is None:
@@ -116,38 +124,42 @@ class _Made:
         into, gives = (next((one for one in self.parts[::-1] if type(one) is of), None) for of in wanted)
         return None if into is None or gives is None else Named(into, into, "made within fit", None, gives)
 
-    def choose(self, model: nn.Module, place: Any) -> None:  # noqa: ANN401 - a place
-        """Keep the instance that trains, and give the others back.
+    def chooses(self, place: Any, model: nn.Module) -> bool:  # noqa: ANN401 - a place
+        """Return whether this is the instance to equalize, asked at its first draw in training.
 
         Args:
-            model: It.
-            place: Of its draw.
+            place: Of the draw.
+            model: The instance.
         """
-        place.site.chosen = None
-        self.places.remove(place)
-        self.forget()
+        place.site.asks = None
+        if self.chosen is not None:
+            place.site.left = True
+            warnings.warn(f"a second {self.kind.__name__} trains; the first alone has lambda", stacklevel=2)
+            return False
+        self.chosen = place
+        self.others.remove(place)
         self.equalizer.to(next((parameter.device for parameter in model.parameters()), None))
         self.equalizer.hold(place, model, "equalizer")
+        return True
 
     def forget(self) -> None:
-        """Give every instance back that did not train."""
-        for place in self.places:
+        """Give every instance back."""
+        for place in self.others:
             place.remove()
-        self.places.clear()
+        self.equalizer.remove()
 
 
 class _Candidate(DrawSite):
     """The draw of an instance that may be the one to train."""
 
-    chosen: Callable[[], None] | None = None
+    asks: Callable[[], bool] | None = None
+    left = False
 
     @property
     def due(self) -> bool:
-        """Whether the draw that is made now is this site's; the first that is chooses its instance."""
-        due = DrawSite.due.fget(self)  # type: ignore[attr-defined]
-        if due and self.chosen is not None:
-            self.chosen()
-        return bool(due)
+        """Whether the draw that is made now is this site's."""
+        due = not self.left and bool(DrawSite.due.fget(self))  # type: ignore[attr-defined]
+        return due and (self.asks is None or self.asks())
 
 
 @contextmanager
