@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lambda_vae.adapters.draws import DrawSite, RsamplePlace, masked
+from lambda_vae.adapters.draws import DrawSite, MethodPlace, ModulePlace, RsamplePlace, masked
 from lambda_vae.adapters.draws.found import WIDTHS
 from lambda_vae.adapters.named_places import Named, named_place
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.errors import InputError
 
-__all__ = ["HostEqualizer", "equalize"]
+__all__ = ["HostEqualizer", "equalize", "take_hold"]
 
 
 class HostEqualizer(VarianceEqualizer):
@@ -27,13 +27,9 @@ class HostEqualizer(VarianceEqualizer):
     def __init__(self, latent_dim: int, delta: float, **settings: Any) -> None:  # noqa: ANN401 - VarianceEqualizer's
         super().__init__(latent_dim, delta, **settings)
         self.asked: dict[str, Any] = {}
+        self.sites: list[DrawSite] = []  # the places where the host draws z, each with what was found there
         self._places: list[Any] = []
         self._holder: tuple[nn.Module, str] | None = None
-
-    @property
-    def sites(self) -> tuple[DrawSite, ...]:
-        """The places where the host draws z, each with what was found there."""
-        return tuple(place.site for place in self._places)
 
     def hold(self, place: Any, model: nn.Module, name: str | None) -> None:  # noqa: ANN401 - a place
         """Take note of a place.
@@ -44,6 +40,7 @@ class HostEqualizer(VarianceEqualizer):
             name: Of the equalizer among the host's parts; None where it is none.
         """
         self._places.append(place)
+        self.sites.append(place.site)
         if name is not None:
             self._holder = model, name
             model.add_module(name, self)
@@ -61,12 +58,13 @@ class HostEqualizer(VarianceEqualizer):
         place = named_place(model, method)
         if any(site.equalizer is self for site in place.held()):
             return
-        self.hold(place.take(DrawSite(self, place.owner, str(place), takes=self.asked.get("takes"))), model, None)
+        self.hold(place.take(DrawSite(self, place.owner, str(place), takes=self.sites[0].takes)), model, None)
 
     def remove(self) -> None:
         """Give the host back as it was before `equalize`, bit for bit."""
         for place in self._places:
             place.remove()
+            getattr(place.site.mask, "remove", lambda: None)()
         self._places.clear()
         if self._holder is not None:
             model, name = self._holder
@@ -139,23 +137,55 @@ def equalize(
         >>> model.reparameterize(torch.rand(3, 2), torch.rand(3, 2)).shape
         torch.Size([3, 2])
         >>> equalizer.sites
-        (Tutorial.reparameterize: z is the output, mu is the argument mu, sigma is exp(0.5 * the argument logvar),)
+        [Tutorial.reparameterize: z is the output, mu is the argument mu, sigma is exp(0.5 * the argument logvar)]
     """
     if takes is not None and takes not in WIDTHS:
         raise InputError(f"takes is {takes!r}; it must be one of {', '.join(WIDTHS)}")
     model = _unwrapped(model)
     place = named_place(model, method or at, into, posterior)
-    asked = {"latent_dim": latent_dim, "delta": delta, "takes": takes, "draw": draw, **settings}
+    asked = {"latent_dim": latent_dim, "delta": delta, "draw": draw, **settings}
     for site in place.held():
         other = place.kind is RsamplePlace and site.equalizer.latent_dim != latent_dim
         if not other and (draw is None or site.order in (None, draw)):
             return _found(site, place, asked)
-    equalizer = HostEqualizer(latent_dim, delta, **settings).to(_device(model))
+    equalizer = HostEqualizer(latent_dim, delta, **settings)
     equalizer.asked = asked
     equalizer.train(model.training or not attach)
-    site = DrawSite(equalizer, place.owner, str(place), takes=takes, mask=masked(model, mask), order=draw)
-    equalizer.hold(place.take(site), model, _free_name(model, place) if attach else None)
+    take_hold(
+        equalizer, model, place, takes=takes, mask=mask, draw=draw, name=_free_name(model, place) if attach else None
+    )
     return equalizer
+
+
+def take_hold(
+    equalizer: HostEqualizer,
+    model: nn.Module,
+    place: Named,
+    *,
+    takes: str | None,
+    mask: str | Callable[[], Tensor] | None,
+    draw: int | None,
+    name: str | None = None,
+) -> None:
+    """Put a place of a host under an equalizer.
+
+    Args:
+        equalizer: It.
+        model: The host.
+        place: Where z is drawn.
+        takes: As for `equalize`.
+        mask: Likewise.
+        draw: Likewise.
+        name: Of the equalizer among the host's parts; None keeps it out.
+    """
+    equalizer.to(_device(model))
+    site = DrawSite(equalizer, place.owner, str(place), takes=takes, mask=masked(model, mask), order=draw)
+    held = place.take(site)
+    equalizer.hold(held, model, name)
+    if isinstance(held, MethodPlace):
+        site.foresee(held.host)
+    elif isinstance(held, ModulePlace):
+        site.foresee(place.owner.forward)
 
 
 def _found(site: DrawSite, place: Named, asked: dict[str, Any]) -> HostEqualizer:

@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import types
 from collections.abc import Callable
 from typing import Any
 
@@ -46,9 +45,10 @@ class MethodPlace:
                 setattr(kind, self.name, staticmethod(_ClassDraw(draw, self.name)))
             else:
                 self.raw = self.raw.host
+        self.host = _Bound(self.raw, self.bound_to) if self.before is None else self.before
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("raw", "bound_to")}
+        return {name: value for name, value in vars(self).items() if name not in ("raw", "bound_to", "host")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -61,13 +61,6 @@ class MethodPlace:
     def entered(self) -> None:
         """Count draws anew: the model's own call begins."""
         self.site.count = 0
-
-    @property
-    def host(self) -> Callable[..., Any]:
-        """The host's own method."""
-        if self.before is not None:
-            return self.before  # type: ignore[no-any-return]
-        return self.raw if self.bound_to is None else types.MethodType(self.raw, self.bound_to)
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -99,7 +92,23 @@ class MethodPlace:
         while isinstance(place, MethodPlace):  # a later site of the same method holds this one
             if place.before is self:
                 place.before = self.before
+                place.host = place.before or _Bound(place.raw, place.bound_to)
             place = place.before
+
+
+class _Bound:
+    """A function with its module before its arguments; what torch.compile can follow."""
+
+    def __init__(self, function: Callable[..., Any], to: object) -> None:
+        self.function, self.to = function, to
+
+    def __call__(self, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
+        return self.function(*args, **named) if self.to is None else self.function(self.to, *args, **named)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        own = inspect.signature(self.function)
+        return own if self.to is None else own.replace(parameters=list(own.parameters.values())[1:])
 
 
 class _ClassDraw:

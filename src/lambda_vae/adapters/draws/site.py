@@ -1,6 +1,9 @@
 """One place where a host draws z: what the draw is made of is measured, then its noise is narrowed."""
 
+import inspect
 import sys
+import warnings
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -8,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lambda_vae.adapters.draws.callers import Callers
 from lambda_vae.adapters.draws.found import WIDTHS, Draw, Probes, consistent, refusal
-from lambda_vae.adapters.draws.noise import probing, repeated
+from lambda_vae.adapters.draws.noise import probing, repeated, undone
 from lambda_vae.adapters.draws.tensors import Source, drawables, given, put, returned
 from lambda_vae.distributions.likelihood import at_least_float32
 from lambda_vae.equalization import VarianceEqualizer, theory
@@ -50,6 +54,7 @@ class DrawSite:
         self.of_later: DrawSite | None = None
         self.settled = False
         self.watchers: list[Watcher] = []
+        self.callers, self.foreseen = Callers(name), False
         self._calls, self._next_look = 0, 1
 
     @property
@@ -111,15 +116,44 @@ class DrawSite:
                 _unmeasured(self.name)
             return
         self._calls += 1
-        if (self.settled and self._calls < self._next_look) or _transformed():
+        if self.settled and self._calls < self._next_look:
+            return
+        if _transformed():
+            if not self.draws:
+                raise InputError(
+                    f"{self.name} is first called within a transform of torch.func, where nothing can be measured; "
+                    "call the model once in train mode before"
+                )
             return
         self._next_look = 2 * self._calls
         found = self._measured(host, args, named)
         if self.later:
             return
-        self.draws = tuple(one for one in found if one in self.draws) if self.draws else found
+        known = () if self.foreseen else self.draws
+        self.foreseen = False
+        self.draws = tuple(one for one in found if one in known) if known else found
         if not self.draws:
             raise InputError(f"{self.name} draws in one step otherwise than in another, now: {found[0]}")
+
+    def foresee(self, host: Callable[..., Any]) -> None:
+        """Measure a plain sampler on made-up numbers, for where the first training step is compiled or transformed.
+
+        What it shows holds until a real step is measured; where it shows nothing, the first real step does.
+
+        Args:
+            host: Draws; called in train mode.
+        """
+        shapes = _made_up_shapes(host, self.equalizer.latent_dim, self.equalizer.dim)
+        with undone(self.owner), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.owner.training = True
+            device = self.equalizer.exponent.device
+            made_up = tuple(0.1 + torch.rand(shape, device=device) for shape in shapes)
+            try:
+                self.draws = self._measured(host, made_up, {}) if made_up else ()
+            except Exception:  # numbers that the host does not take tell nothing
+                self.draws = ()
+        self.settled, self._next_look, self.foreseen, self.later = False, 1, bool(self.draws), ()
 
     def _measured(self, host: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Draw, ...]:
         def call() -> Any:  # noqa: ANN401 - the host's own
@@ -225,6 +259,17 @@ class DrawSite:
             z: Drawn by the host from them.
         """
         equalizer = self.equalizer
+        if not torch.compiler.is_compiling():
+            _require_first(self.name, z)
+        width = std.shape[equalizer.dim] if -std.ndim <= equalizer.dim < std.ndim else 0
+        if width != equalizer.latent_dim:
+            raise InputError(
+                f"{self.name} draws {width} dimensions with sigma {list(std.shape)}, where latent_dim is "
+                f"{equalizer.latent_dim} along axis {equalizer.dim}; give latent_dim={width}, or dim=, or, if it draws "
+                "other things too, say which draw of a call is z: draw=0"
+            )
+        if self.order is None and not torch.compiler.is_compiling():
+            self.callers.note(std, equalizer.dim)
         mask = None if self.mask is None else self.mask()
         equalizer.observe(std, mu, *(() if mask is None else (mask,)))
         narrow = z
@@ -236,6 +281,8 @@ class DrawSite:
             narrow = torch.where(factor == 1.0, z, (mean + factor * (at_least_float32(z) - mean)).to(z.dtype))
         for watcher in self.watchers:
             narrow = watcher(mu, std, narrow, equalizer.exponent)
+        if not torch.compiler.is_compiling():
+            _LAST[:] = [weakref.ref(narrow), self.name]
         return narrow
 
     def __repr__(self) -> str:
@@ -263,6 +310,32 @@ class _Later:
 
     def _draw(self, posterior: object, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
         return self.host(*args, **named)
+
+
+#: The z that was handed on last, and by whom.
+_LAST: list[Any] = []
+
+
+def _require_first(name: str, z: Tensor) -> None:
+    """Raise if z has been narrowed already, as where a method and the part that it belongs to are both taken."""
+    if _LAST and _LAST[0]() is z:
+        raise InputError(
+            f"{name} returns the z that {_LAST[1]} has narrowed already; remove one of both: equalizer.remove()"
+        )
+
+
+def _made_up_shapes(host: Callable[..., Any], width: int, axis: int) -> list[tuple[int, ...]]:
+    """The shapes of mu and width, or of both in one tensor, that a sampler of so many arguments may take."""
+    try:
+        every = inspect.signature(host).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    needed = sum(one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD for one in every)
+    channels = width * (3 - needed)
+    if needed not in (1, 2) or axis < -1:
+        return []
+    shape = (7, channels) if axis == -1 else (3,) * axis + (channels, 3, 3)
+    return [shape] * needed
 
 
 def _transformed() -> bool:

@@ -1,0 +1,87 @@
+"""Who calls a place that draws: two lines of code that draw from different posteriors are two latents."""
+
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lambda_vae.errors import InputError
+
+__all__ = ["Callers"]
+
+_SKIPPED = tuple(str(Path(path).parent) for path in (torch.__file__, __file__))
+
+#: Means of sigma that differ by this, and by so many standard errors, are those of two posteriors.
+_APART, _ERRORS = 0.25, 6.0
+
+_MOST = 16
+
+
+class Callers:
+    """The lines of code that a place is called from, each with the sigma that it drew with last.
+
+    Args:
+        name: Of the place, for people.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name, self.calls = name, 0
+        self.seen: dict[tuple[tuple[str, int], ...], tuple[int, Tensor]] = {}
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"name": self.name, "calls": 0, "seen": {}}
+
+    def note(self, std: Tensor, axis: int) -> None:
+        """Take note of a draw; compare where another line drew in the same step, now and then.
+
+        Args:
+            std: sigma.
+            axis: The latent one.
+
+        Raises:
+            InputError: Two lines that draw one after the other draw with different sigmas.
+        """
+        self.calls += 1
+        if len(self.seen) > _MOST:
+            self.seen.clear()
+        caller = _lines()
+        new = caller not in self.seen
+        self.seen[caller] = self.calls, std.detach()
+        if len(self.seen) > 1 and (new or self.calls & (self.calls - 1) == 0 or self.calls % 64 == 0):
+            self._compare(caller, std.detach(), axis)
+
+    def _compare(self, caller: tuple[tuple[str, int], ...], std: Tensor, axis: int) -> None:
+        here, error = _mean(std, axis)
+        for other, (call, sigma) in self.seen.items():
+            if other == caller or self.calls - call >= len(self.seen):
+                continue
+            there, its_error = _mean(sigma, axis)
+            apart = (here - there).abs() - _APART * torch.maximum(here, there) - _ERRORS * (error + its_error)
+            worst = int(apart.argmax())
+            if bool(apart[worst] > 0):
+                raise InputError(
+                    f"{self.name} draws two latents in one step: with sigma {float(there[worst]):.3g} in dimension "
+                    f"{worst} at {_place(other, caller)}, with {float(here[worst]):.3g} at {_place(caller, other)}; "
+                    "give each an equalizer of its own: equalize(..., draw=0), equalize(..., draw=1)"
+                )
+
+
+def _mean(std: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    rows = std.double().movedim(axis, -1).reshape(-1, std.shape[axis])
+    return rows.mean(0), rows.std(0) / len(rows) ** 0.5  # not a number for a single row, which tells nothing
+
+
+def _lines() -> tuple[tuple[str, int], ...]:
+    """The three innermost lines of code that are neither torch's nor ours."""
+    frame, lines = sys._getframe(1), list[tuple[str, int]]()
+    while frame is not None and len(lines) < 3:
+        if not frame.f_code.co_filename.startswith(_SKIPPED):
+            lines.append((frame.f_code.co_filename, frame.f_lineno))
+        frame = frame.f_back  # type: ignore[assignment]
+    return tuple(lines)
+
+
+def _place(lines: tuple[tuple[str, int], ...], other: tuple[tuple[str, int], ...]) -> str:
+    own = next((line for line in lines if line not in other), lines[0])
+    return f"{Path(own[0]).name}:{own[1]}"
