@@ -17,6 +17,7 @@ from lambda_vae.adapters.draws.noise import probing, repeated, undone
 from lambda_vae.adapters.draws.tensors import Source, drawables, given, put, returned
 from lambda_vae.distributions.likelihood import at_least_float32
 from lambda_vae.equalization import VarianceEqualizer, theory
+from lambda_vae.equalization.observed import in_backward
 from lambda_vae.errors import InputError
 
 __all__ = ["DrawSite", "Watcher"]
@@ -113,10 +114,13 @@ class DrawSite:
         """
         if torch.compiler.is_compiling():
             if not self.draws and not self.later:
-                _unmeasured(self.name)
+                # without fullgraph=True this breaks the graph, and the step is measured and run as it is
+                raise InputError(
+                    f"{self.name} was not measured before it was compiled; call the model once in train mode"
+                )
             return
         self._calls += 1
-        if self.settled and self._calls < self._next_look:
+        if (self.settled and self._calls < self._next_look) or in_backward():
             return
         if _transformed():
             if not self.draws:
@@ -126,7 +130,10 @@ class DrawSite:
                 )
             return
         self._next_look = 2 * self._calls
-        found = self._measured(host, args, named)
+        measured = self._measured
+        if "torch._dynamo" in sys.modules:  # where a graph is broken here, the measurement is not to be compiled
+            measured = torch.compiler.disable(measured)  # type: ignore[no-untyped-call]
+        found = measured(host, args, named)
         if self.later:
             return
         known = () if self.foreseen else self.draws
@@ -155,6 +162,7 @@ class DrawSite:
                 self.draws = ()
         self.settled, self._next_look, self.foreseen, self.later = False, 1, bool(self.draws), ()
 
+    @torch.no_grad()
     def _measured(self, host: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Draw, ...]:
         def call() -> Any:  # noqa: ANN401 - the host's own
             return host(*args, **named)
@@ -341,10 +349,3 @@ def _made_up_shapes(host: Callable[..., Any], width: int, axis: int) -> list[tup
 def _transformed() -> bool:
     """Whether a transform of torch.func is at work, in which nothing can be measured."""
     return torch._C._functorch.peek_interpreter_stack() is not None
-
-
-@torch.compiler.disable(  # type: ignore[no-untyped-call, untyped-decorator]
-    reason="lambda-vae measures the draw first: call the model once in train mode, then compile it"
-)
-def _unmeasured(name: str) -> None:
-    raise InputError(f"{name} was not measured before it was compiled; call the model once in train mode before")
