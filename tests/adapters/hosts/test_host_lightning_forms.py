@@ -1,6 +1,9 @@
 """What else a LightningModule does with z, and Lightning with a module: forms of drawing, averages, half precision."""
 
 import math
+import os
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -178,6 +181,33 @@ def test_statistics_stay_exact_in_half_precision(precision, held):
         callback.equalizer.end_epoch()
     assert torch.allclose(callback.equalizer.running_std, torch.full((4,), 0.93), atol=2e-3)
     assert all(math.isfinite(loss) for loss in model.losses)
+
+
+COMPILED = """
+import torch
+from adapters.hosts.lightning_digits import L, LitVAE, loaders, trainer
+from lambda_vae.adapters.hosts.lightning import EqualizeCallback
+
+for delta in (float("inf"), 1.05):
+    runs = []
+    for compiled in (False, True):
+        torch.manual_seed(1)
+        model, callback = LitVAE(), EqualizeCallback(4, delta, every=1, refresh_every=1)
+        L.seed_everything(0, verbose=False)
+        trainer(callback).fit(torch.compile(model, backend="eager") if compiled else model, *loaders())
+        runs.append((torch.tensor(model.losses), callback.equalizer.exponent, callback.equalizer.running_std))
+        runs[-1] += tuple(one.gradient_ratio for one in callback.monitor.readings)
+    assert len(runs[0]) == len(runs[1]) == 6
+    for one, other in zip(*runs):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+    assert (runs[0][1].max() > 1) == (delta < 2)
+"""
+
+
+def test_a_compiled_module_trains_as_the_plain_one():
+    """In a process of its own, since shapes that are checked at run time cannot be compiled."""
+    path = os.pathsep.join(filter(None, sys.path))
+    subprocess.run([sys.executable, "-c", COMPILED], check=True, env=os.environ | {"PYTHONPATH": path})
 
 
 @pytest.mark.filterwarnings("ignore:.*")  # the processes begin with those of their own

@@ -3,13 +3,15 @@
 import inspect
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lambda_vae.adapters.hosts.lightning_epochs import plan, unreached
 from lambda_vae.adapters.hosts.lightning_report import diagnose_lightning
-from lambda_vae.adapters.hosts.lightning_sites import equalized, held, watched
+from lambda_vae.adapters.hosts.lightning_sites import equalized, held, measured, watched
 from lambda_vae.adapters.hosts.lightning_spawned import Parcel
 from lambda_vae.adapters.monitor import CollapseMonitor
 from lambda_vae.distributions.likelihood import at_least_float32
@@ -136,7 +138,7 @@ class EqualizeCallback(Callback):
         if latent_dim is not None and self.delta is not None:
             VarianceEqualizer(latent_dim, self.delta, **self.settings)
         self._parcel, self._state = Parcel(self), dict[str, Any]()
-        self._unwatch = list[Callable[[], None]]()
+        self._watch, self._step = ExitStack(), ExitStack()
 
     @property
     def equalizer(self) -> VarianceEqualizer:
@@ -228,8 +230,9 @@ class EqualizeCallback(Callback):
             self._end_epoch(pl_module)
         equalizer, automatic = self.equalizer, pl_module.automatic_optimization
         plan(trainer, equalizer, self._ended, self.total_epochs, automatic=automatic)
-        self._release()
-        self._unwatch = watched(equalizer, self._drawn)
+        self._watch.close()
+        for let_go in watched(equalizer, self._drawn):
+            self._watch.callback(let_go)
 
     def _drawn(self, mu: Tensor, std: Tensor, z: Tensor, exponent: Tensor) -> Tensor:
         """See z with its gradient, where it is a vector; maps and sequences get lambda, and no monitor."""
@@ -238,24 +241,26 @@ class EqualizeCallback(Callback):
             return z
         return self._monitor(mu, 2 * at_least_float32(std.detach()).log().expand_as(z), z, exponent)
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
-        """Tell the monitor what Lightning multiplies the loss by.
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ANN401
+        """Tell the monitor what Lightning multiplies the loss by; run the first step as it is written, to measure it.
 
         Args:
             trainer: Lightning's.
             pl_module: The module.
-            batch: Of no interest.
-            batch_idx: Likewise.
         """
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         accumulated = trainer.accumulate_grad_batches if pl_module.automatic_optimization else 1
         self.monitor.loss_scale = (1.0 if scaler is None else scaler.get_scale()) / accumulated
         lam = self.equalizer
+        if not measured(lam):  # which compiled code cannot do
+            torch.compiler.set_stance("force_eager")
+            self._step.callback(torch.compiler.set_stance, "default")
         self._before = lam.state_dict() if lam.steps_per_epoch else {"_extra_state": lam.get_extra_state()}
 
     def on_train_batch_end(self, *_: Any) -> None:  # noqa: ANN401 - Lightning's, of no interest
         """Keep what was observed in a batch that went through."""
         self._before = None
+        self._step.close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Take back what was observed of a batch that failed: a checkpoint that is written now begins with it again.
@@ -268,7 +273,8 @@ class EqualizeCallback(Callback):
         if self._before is not None and self._equalizer is not None:
             self._equalizer.load_state_dict(self._equalizer.state_dict() | self._before)
         self._before, self._failed = None, True
-        self._release()
+        self._step.close()
+        self._watch.close()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refresh lambda, log the metrics, warn of what is collapsing.
@@ -325,14 +331,9 @@ class EqualizeCallback(Callback):
             stage: Only "fit" is of interest.
         """
         if stage == "fit" and self._equalizer is not None:
-            self._release()
+            self._watch.close()
             told = {name: getattr(self._equalizer, name) for name in ("latent_dim", "delta", *sorted(_SETTINGS))}
             self._parcel.leave(trainer, {"settings": told, "state": self._saved()})
-
-    def _release(self) -> None:
-        for let_go in self._unwatch:
-            let_go()
-        self._unwatch = []
 
     def _fetch(self) -> None:
         """Take over what processes that were spawned left."""

@@ -13,7 +13,7 @@ from lambda_vae.adapters.named_places import named_place
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.errors import InputError
 
-__all__ = ["equalized", "held", "watched"]
+__all__ = ["equalized", "held", "measured", "watched"]
 
 #: Those that callbacks put in; whoever called `equalize` has the say over theirs.
 _OF_CALLBACKS: "weakref.WeakSet[VarianceEqualizer]" = weakref.WeakSet()
@@ -85,6 +85,15 @@ def held(module: nn.Module, asked: Mapping[str, Any]) -> VarianceEqualizer:
             f"{type(module).__name__} holds no VarianceEqualizer; give EqualizeCallback(latent_dim=..., delta=...)"
         )
     return next(iter(found.values()))
+
+
+def measured(equalizer: VarianceEqualizer) -> bool:
+    """Return whether it is known what the draws are made of, as it is from the first training step on.
+
+    Args:
+        equalizer: That z is drawn with.
+    """
+    return not isinstance(equalizer, HostEqualizer) or all(site.draws or site.later for site in equalizer.sites)
 
 
 def watched(equalizer: VarianceEqualizer, watcher: Watcher) -> list[Callable[[], None]]:
