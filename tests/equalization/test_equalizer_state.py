@@ -272,7 +272,7 @@ def test_plain_weights_load_with_a_word() -> None:
     with pytest.warns(UserWarning, match="the weights hold no lambda; it starts at 1"):
         fresh.load_state_dict(plain)
     before = lambda_of(trained)
-    with pytest.warns(UserWarning, match="no lambda; the equalizer goes on with its own, of 1 epochs"):
+    with pytest.warns(UserWarning, match="no lambda; the equalizer keeps its own, of epoch 1"):
         trained.load_state_dict(plain)
     assert same(lambda_of(trained), before)
     for host in (fresh, trained):

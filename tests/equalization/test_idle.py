@@ -39,6 +39,9 @@ def loop(equalizer: VarianceEqualizer, rounds: int, ends: Callable[[int, str], b
 def test_epochs_that_nobody_ends_are_noticed_once() -> None:
     equalizer = VarianceEqualizer(3, 1.05)
     loop(equalizer, 1)
+    for _ in range(3):
+        equalizer.eval()
+        equalizer.train()  # without a step in between, which tells nothing
     with pytest.warns(UserWarning, match=r"training a second time and lambda is still 1, for end_epoch\(\) was not"):
         loop(equalizer, 1)
     loop(equalizer, 3)
@@ -53,10 +56,14 @@ def test_epochs_that_nobody_ends_are_noticed_once() -> None:
         ({"delta": 1.05}, lambda one, at: at == "after" and one % 3 == 0),
         ({"delta": 1.05, "steps_per_epoch": 1}, lambda one, at: False),
         ({"delta": math.inf}, lambda one, at: False),
+        ({"delta": 1.05, "managed": True}, lambda one, at: False),
     ],
 )
 def test_no_false_alarm(options: dict[str, float], ends: Callable[[int, str], bool]) -> None:
-    loop(VarianceEqualizer(3, **options), 7, ends)
+    managed = options.pop("managed", False)
+    equalizer = VarianceEqualizer(3, **options)
+    equalizer.managed = managed
+    loop(equalizer, 7, ends)
 
 
 def test_a_long_training_without_validation_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +108,7 @@ NOTES = [
     (lambda: observed(steps_per_epoch=9), "Lambda never acted: 1,200 examples were observed, but its first epoch is"),
     (
         lambda: epochs(VarianceEqualizer(3, 1.05), 1),
-        "Lambda never acted: 1 epochs are done, and it is set first after 2",
+        "Lambda never acted: it is first set after 2 epochs, of which 1 ended.",
     ),
     (lambda: epochs(VarianceEqualizer(3, 1.05, **RELEASE), 4), "Lambda is still up to 14.4 after 4 of 10 epochs; the"),
     (lambda: epochs(VarianceEqualizer(3, 1.05, **RELEASE), 9), None),

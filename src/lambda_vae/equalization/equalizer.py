@@ -44,7 +44,7 @@ class VarianceEqualizer(EqualizerState):
         total_epochs: Length of the training; needed for a release.
         dim: The latent axis of mu and std: -1 for [..., D], 1 for [B, C, H, W].
         steps_per_epoch: Where nobody can call `end_epoch`: an epoch ends by itself when the next training step begins
-            after so many; a step is a call of the equalizer, or of `observe`.
+            after so many; a step is a call of the equalizer, or of `observe`, and every process takes as many.
         process_group: The processes that train this model together; None is all of them, torch's default group.
 
     Raises:
@@ -188,16 +188,15 @@ class VarianceEqualizer(EqualizerState):
             InputError: The latent axis has another length than `latent_dim`, mu is missing, or a shape does not fit.
         """
         self._check(std, mu, mask)
-        compiling = torch.compiler.is_compiling()
-        if std.device.type == "meta" or (in_backward()):
+        if std.device.type == "meta" or in_backward():
             return
         self._follow(std.device)
         examples = self._examples(std)
         means = self._examples(mu) if mu is not None and self.release_capacity is not None else None
         if mask is not None:
-            mask = mask.expand(std.movedim(self.dim, -1).shape[:-1]).reshape(-1)
+            mask = mask.to(std.device).expand(std.movedim(self.dim, -1).shape[:-1]).reshape(-1)
         if below_transforms():
-            if compiling:
+            if torch.compiler.is_compiling():
                 torch._dynamo.graph_break()
             BelowTransforms.apply(self, examples, means, mask)  # type: ignore[no-untyped-call]
         else:
@@ -238,7 +237,7 @@ class VarianceEqualizer(EqualizerState):
             self._warn("end_epoch", idle.never_ended(f"{idle.PATIENCE:,} training steps were observed"))
 
     def _is_never_ended(self) -> bool:
-        return self.steps_per_epoch is None and not self._ended and self.delta < math.inf
+        return not (self.managed or self._ended) and self.steps_per_epoch is None and self.delta < math.inf
 
     def _examples(self, values: Tensor) -> Float[Tensor, "N D"]:
         return values.detach().movedim(self.dim, -1).reshape(-1, self.latent_dim)
@@ -251,7 +250,7 @@ class VarianceEqualizer(EqualizerState):
         """
         if mode and not self.training and self._observed.pending and self._is_never_ended():
             # The first return may be that from a validation within the epoch, before its end.
-            self._returns += 1
+            self._returns, self._observed.pending = self._returns + 1, False
             if self._returns == 2:
                 self._warn("end_epoch", idle.never_ended("the model came back to training a second time"))
         super().train(mode)
@@ -281,10 +280,13 @@ class VarianceEqualizer(EqualizerState):
                 self._warn("strangers", text)
             self._agree()
         self.gather()
+        done = int(self.epoch) + 1
+        refresh = done % self.refresh_every == 0
+        if refresh and (self._seen[3] == 0).any():
+            raise InputError(f"no std was observed in {self.refresh_every} epochs; call observe(std) in every step")
         self.epoch = self.epoch + 1
-        done = int(self.epoch)
         observed, self._ended = self._observed.end_epoch(), True
-        if done % self.refresh_every == 0:
+        if refresh:
             self._refresh(first=done == self.refresh_every)
         elif not observed:
             self._warn(
@@ -301,8 +303,6 @@ class VarianceEqualizer(EqualizerState):
 
     def _refresh(self, first: bool) -> None:
         """Fold what was seen into the running std, take Eq. 16 of it, and forget what was seen."""
-        if (self._seen[3] == 0).any():
-            raise InputError(f"no std was observed in {self.refresh_every} epochs; call observe(std) in every step")
         seen, mu, mu_sq = self._seen[:3] / self._seen[3]
         mean = seen.to(self.running_std)
         self.running_std = mean if first else self.decay * self.running_std + (1 - self.decay) * mean

@@ -42,7 +42,7 @@ def notes(equalizer: "VarianceEqualizer") -> tuple[str, ...]:
         ends = "its first epoch is not over" if equalizer.steps_per_epoch else "end_epoch() was never called"
         return (f"Lambda never acted: {seen:,.0f} examples were observed, but {ends}.",)
     if done < equalizer.refresh_every:
-        return (f"Lambda never acted: {done} epochs are done, and it is set first after {equalizer.refresh_every}.",)
+        return (f"Lambda never acted: it is first set after {equalizer.refresh_every} epochs, of which {done} ended.",)
     left, highest = equalizer.release_left, float(equalizer.exponent.max())
     if left is not None and highest > 1:
         when = f"after {done} of {equalizer.total_epochs} epochs"

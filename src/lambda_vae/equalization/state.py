@@ -39,6 +39,9 @@ class EqualizerState(nn.Module):
     #: Whether the state is left out of the state dict of the model around it, as where a host's own files want it so.
     apart: bool = False
 
+    #: Whether a host's callback ends the epochs, so that nobody else is asked to.
+    managed: bool = False
+
     def __init__(self, latent_dim: int, group: Group) -> None:
         super().__init__()
         self.latent_dim, self._group = latent_dim, group
@@ -182,9 +185,7 @@ class EqualizerState(nn.Module):
 
     def _do_without(self) -> None:
         if not self.apart and self.delta != math.inf:
-            rest = (
-                f"the equalizer goes on with its own, of {int(self.epoch)} epochs" if self._ended else "it starts at 1"
-            )
+            rest = f"the equalizer keeps its own, of epoch {int(self.epoch)}" if self._ended else "it starts at 1"
             warn(f"the weights hold no lambda; {rest}")
 
     def _require_dim(self, given: dict[str, Tensor]) -> None:

@@ -211,6 +211,7 @@ class EqualizeCallback(Callback):
             width = equalizer.latent_dim
             self._monitor = CollapseMonitor(width, reduction=self.reduction, every=self.every, device=device)
         self._equalizer, self.module = equalizer.to(device), module
+        equalizer.managed = True
         if self._state:
             self._load(self._state)
 

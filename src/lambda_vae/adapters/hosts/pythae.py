@@ -146,7 +146,7 @@ def equalize_pythae(model: Any, delta: float, **settings: Any) -> VarianceEquali
         return equalizer
     model.update = _Refreshing(model.update, equalizer)
     model.get_nll = _Exact(model.get_nll, equalizer)
-    equalizer.apart = True
+    equalizer.apart = equalizer.managed = True
     return equalizer
 
 

@@ -136,7 +136,7 @@ def equalize_scvi(model: Any, delta: float, **settings: Any) -> VarianceEqualize
     equalizer = VarianceEqualizer(int(module.n_latent), delta, **settings).to(module.device)
     equalizer.train(module.training)
     module.add_module("equalizer", equalizer)
-    equalizer.apart = True
+    equalizer.apart = equalizer.managed = True
     module.z_encoder.register_forward_hook(_Narrowed(equalizer), prepend=True)  # before whoever watches what is drawn
     model._train_runner_cls = _Refreshing(model._train_runner_cls, equalizer)
     return equalizer
