@@ -59,7 +59,7 @@ def tvae(seed: int, delta: float | None, warm_up: bool = False) -> Found:
             from lambda_vae.adapters import equalize_class
 
             with equalize_class(package.Decoder, 128, delta, posterior=package.Encoder, steps_per_epoch=11,
-                                total_epochs=epochs, release_epochs=100) as equalizer:  # fmt: skip
+                                total_epochs=300, release_epochs=100) as equalizer:  # fmt: skip
                 model.fit(train, categories)
     encoder, decoder = made[0].eval(), model.decoder.eval()
     x = torch.from_numpy(model.transformer.transform(test).astype("float32"))
@@ -130,7 +130,7 @@ def vaecf(seed: int, delta: float | None, warm_up: bool = False) -> Found:
         from lambda_vae.adapters import equalize_class
 
         with equalize_class(package.VAE, 10, delta, steps_per_epoch=10,
-                            total_epochs=epochs, release_epochs=33) as equalizer:  # fmt: skip
+                            total_epochs=100, release_epochs=33) as equalizer:  # fmt: skip
             model.fit(split.train_set)
     measures = [cornac.metrics.NDCG(k=20), cornac.metrics.Recall(k=20)]
     vae, x = model.vae.eval(), split.train_set.matrix.copy()
@@ -167,7 +167,7 @@ def drvi(seed: int, delta: float | None) -> Found:
         from lambda_vae.adapters import equalize
 
         equalizer = equalize(model.module, 32, delta, at="z_encoder", steps_per_epoch=5,
-                             total_epochs=epochs, release_epochs=133)  # fmt: skip
+                             total_epochs=400, release_epochs=133)  # fmt: skip
     model.train(max_epochs=epochs, accelerator="cpu", enable_progress_bar=False)
     unseen = model.validation_indices
     codes = model.get_latent_representation()
@@ -200,7 +200,7 @@ def mlcolvar(seed: int, delta: float | None, unit: float = 1.0) -> Found:
     if delta is not None:
         from lambda_vae.adapters import equalize
 
-        equalizer = equalize(model, 2, delta, at="rsample", steps_per_epoch=16, total_epochs=epochs, release_epochs=33)
+        equalizer = equalize(model, 2, delta, at="rsample", steps_per_epoch=16, total_epochs=100, release_epochs=33)
     quiet = {
         "logger": False,
         "enable_checkpointing": False,

@@ -47,7 +47,7 @@ def monai(seed: int, delta: float | None) -> Found:
     if delta is not None:
         from lambda_vae.adapters import equalize
 
-        equalizer = equalize(model, 32, delta, steps_per_epoch=14, total_epochs=epochs, release_epochs=20)
+        equalizer = equalize(model, 32, delta, steps_per_epoch=14, total_epochs=60, release_epochs=20)
 
     def loss(batch: Tensor) -> Tensor:
         out, mu, logvar, _ = model(batch)
@@ -103,7 +103,7 @@ def vgae(seed: int, delta: float | None) -> Found:
     if delta is not None:
         from lambda_vae.adapters import equalize
 
-        equalizer = equalize(model, 16, delta, steps_per_epoch=1, total_epochs=epochs, release_epochs=67)
+        equalizer = equalize(model, 16, delta, steps_per_epoch=1, total_epochs=200, release_epochs=67)
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
     for _ in range(epochs):
         model.train()
@@ -138,7 +138,7 @@ def act(seed: int, delta: float | None) -> Found:
         from lambda_vae.adapters import equalize
 
         equalizer = equalize(model, 16, delta, into="latent_out_proj", posterior="latent_proj", steps_per_epoch=18,
-                 total_epochs=epochs, release_epochs=7)  # fmt: skip
+                 total_epochs=20, release_epochs=7)  # fmt: skip
     keys = {"in_keys": ["observation", "action_chunk"], "out_keys": ["action_pred", "mu", "log_var"]}
     loss = ACTLoss(TensorDictModule(model, **keys))
     optimizer = torch.optim.Adam(loss.parameters(), 1e-3)

@@ -1,5 +1,6 @@
 """Models that a package makes within its own `fit`: equalized from outside, once they train."""
 
+import inspect
 import math
 
 import pytest
@@ -108,8 +109,9 @@ def test_the_instance_that_trains_is_equalized_and_at_delta_inf_it_is_the_plain_
 
 
 def test_the_first_that_trains_is_meant_not_the_first_that_is_made(x):
-    host = Trainer(before=2)
+    host, takes = Trainer(before=2), inspect.signature(Network)
     with equalize_class(Network, 2, 1.1, steps_per_epoch=4) as equalizer:
+        assert inspect.signature(Network) == takes
         host.fit(x)
     assert host.under is equalizer
     assert_given_back(host)

@@ -1,5 +1,6 @@
 """Switch lambda on in a model that a package makes within its own `fit`."""
 
+import functools
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -168,6 +169,7 @@ def _noting(kind: type[nn.Module], take: Callable[[nn.Module], None]) -> Iterato
     own = vars(kind).get("__init__")
     init: Callable[..., None] = kind.__init__
 
+    @functools.wraps(init)  # packages look up what a class takes
     def made(self: nn.Module, *args: Any, **named: Any) -> None:  # noqa: ANN401 - the host's own
         init(self, *args, **named)
         if type(self) is kind:

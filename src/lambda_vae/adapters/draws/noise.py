@@ -133,9 +133,10 @@ def undone(module: nn.Module) -> Iterator[None]:
             vars(part).update(own)
             part._buffers.clear()
             part._buffers.update(buffers)
-        with torch.no_grad():
-            for buffer, value in values:
-                buffer.copy_(value)
+        for buffer, value in values:
+            buffer.data.copy_(
+                value
+            )  # past autograd, for which a batch norm's statistics would have changed before backward
 
 
 def _uses_cuda() -> bool:
