@@ -142,6 +142,11 @@ def equalize(
     if takes is not None and takes not in WIDTHS:
         raise InputError(f"takes is {takes!r}; it must be one of {', '.join(WIDTHS)}")
     model = _unwrapped(model)
+    if attach and isinstance(model, nn.Sequential | nn.ModuleList | nn.ModuleDict):
+        raise InputError(
+            f"the model is a {type(model).__name__}, which would run the equalizer as one of its own parts; say "
+            "attach=False, and keep the equalizer's state_dict beside the model's"
+        )
     place = named_place(model, method or at, into, posterior)
     asked = {"latent_dim": latent_dim, "delta": delta, "draw": draw, **settings}
     for site in place.held():

@@ -90,13 +90,13 @@ class Draw:
 
 @dataclass(frozen=True, eq=False)
 class Probes:
-    """One output of a draw with its noise at 0, 1 and 4.
+    """One output of a draw with its noise at 0, 1 and -4.
 
     Args:
         source: Which output.
         mean: At 0.
         one: At 1.
-        four: At 4.
+        four: At -4.
     """
 
     source: Source
@@ -106,8 +106,8 @@ class Probes:
 
     @property
     def width(self) -> Tensor:
-        """The change from noise 0 to noise 4, over 4: sigma, if z is affine in the noise."""
-        return (self.four.double() - self.mean.double()) / 4.0
+        """The change from noise -4 to noise 0, over 4: sigma, if z is affine in the noise."""
+        return (self.mean.double() - self.four.double()) / 4.0
 
     @property
     def moved(self) -> bool:
@@ -116,14 +116,14 @@ class Probes:
 
     @property
     def affine(self) -> bool:
-        """Whether four times the noise moves it by four times as much."""
+        """Whether four times the noise moves it by four times as much, the other way."""
         small = self.one.double() - self.mean.double()
         return bool(_near(4.0 * small, 4.0 * self.width, 4.0 * self._rounding).all())
 
     @property
     def is_noise(self) -> bool:
         """Whether it is the standard normal noise itself."""
-        return bool((self.mean == 0.0).all() and (self.one == 1.0).all() and (self.four == 4.0).all())
+        return bool((self.mean == 0.0).all() and (self.one == 1.0).all() and (self.four == -4.0).all())
 
     @property
     def _rounding(self) -> Tensor:
@@ -174,6 +174,7 @@ def _is_width(probes: Probes, tensor: Tensor, takes: str) -> bool:
     return bool(_near(sigma.expand_as(probes.width), probes.width, rounding).all())
 
 
+@torch.no_grad()
 def refusal(moved: Sequence[Probes], fresh_moves: bool, others: Sequence[str], candidates: Named) -> str:
     """Return why no reading fits, with what was seen.
 

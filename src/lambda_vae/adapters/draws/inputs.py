@@ -17,19 +17,32 @@ from lambda_vae.errors import InputError
 
 __all__ = ["InputPlace"]
 
-#: So many numbers must agree before a reading stands, and so many standard errors they may be off.
-_ENOUGH, _ERRORS = 4000, 6.0
+#: So many numbers must agree before a reading stands, so many are looked at, so many standard errors they may be off.
+_ENOUGH, _ALL, _ERRORS = 4000, 100_000, 6.0
+
+#: A reading that makes the draws less likely by so many nats than another is out.
+_UNLIKELY = 20.0
 
 
 @dataclass
 class _Standard:
     """Sums of (z - mu) / sigma, to tell a standard normal from what is none."""
 
+    axis: int
     count: float = 0.0
+    examples: float = 0.0
     sums: list[float] = field(default_factory=lambda: [0.0] * 5)
+    shared: float = 0.0
+    log_prob: float = 0.0
 
     def add(self, r: Tensor, log_sigma: Tensor) -> None:
-        """Add a batch; its last sum is of (r^2 - 1) times how far ln sigma is from its mean, 0 for the right sigma."""
+        """Add a batch; its last sum is of (r^2 - 1) times how far ln sigma is from its mean, 0 for the right sigma.
+
+        Apart from these: (the sum of r over the dimensions)^2, which is D where no two dimensions share noise.
+        """
+        self.shared += float(r.sum(self.axis).square().sum() / r.shape[self.axis])
+        self.examples += r.numel() / r.shape[self.axis]
+        self.log_prob -= float(0.5 * r.square().sum() + log_sigma.sum())
         squares = r.square()
         spread = log_sigma - log_sigma.mean()
         spread = spread / spread.square().mean().sqrt().clamp(min=1e-6) if float(spread.abs().max()) > 1e-3 else 0.0 * r
@@ -50,7 +63,10 @@ class _Standard:
             (self.sums[3], 3.0, 96.0),
             (self.sums[4], 0.0, 2.0),
         )
-        return all(math.isfinite(s) and abs(s / n - mean) <= _ERRORS * (var / n) ** 0.5 + 1e-3 for s, mean, var in off)
+        off_shared = abs(self.shared / max(1.0, self.examples) - 1.0) > _ERRORS * (2.0 / max(1.0, self.examples)) ** 0.5
+        return not off_shared and all(
+            math.isfinite(s) and abs(s / n - mean) <= _ERRORS * (var / n) ** 0.5 + 1e-3 for s, mean, var in off
+        )
 
     @property
     def rms(self) -> float:
@@ -74,6 +90,7 @@ class InputPlace:
         self.site, self.owner = site, owner
         self.out: Any = None
         self.readings: dict[Draw, _Standard] = {}
+        self.sure = self.alike = False
         self.handles: list[RemovableHandle] = [
             posterior.register_forward_hook(self.keep),
             owner.register_forward_pre_hook(self, with_kwargs=True, prepend=True),
@@ -95,9 +112,14 @@ class InputPlace:
             return None
         site, out = self.site, self.out
         self.out = None  # a second call in the same step, such as of codes from the prior, draws from something else
-        if not site.settled:
+        if not self.sure:
             self._read(owner, args, named, out)
         draw = site.draws[0]
+        if not self.alike:  # the likeliest of several readings, each of another sigma: good enough to observe
+            mask = None if site.mask is None else site.mask()
+            observed = draw.std((), {}, out), draw.mu((), {}, out)
+            site.equalizer.observe(*observed, *(() if mask is None else (mask,)))
+            return None
         z = draw.z(args, named, None)
         narrow = site.seen(draw.mu((), {}, out), draw.std((), {}, out), z)
         if narrow is z:
@@ -112,7 +134,7 @@ class InputPlace:
         candidates = dict(returned(out, equalizer.latent_dim, equalizer.dim))
         zs = dict(given(owner.forward, args, named, 0, equalizer.dim))
         if not self.readings:
-            self.readings = {draw: _Standard() for draw in _all_readings(zs, candidates)}
+            self.readings = {draw: _Standard(equalizer.dim) for draw in _all_readings(zs, candidates)}
         known = {**self.readings}
         for draw, seen in known.items():
             if seen.count and not seen.fits:
@@ -126,14 +148,20 @@ class InputPlace:
                 f"{self.site.name} {self._nearest(known)}; draw z with the equalizer itself, z = equalizer(mu, std)"
             )
         self.site.draws = tuple(left)
+        # torch.normal(mu, std) lets no gradient through
+        self.site.shifted = type(zs[self.site.draws[0].z].grad_fn).__name__.startswith("NormalBackward")
         sigmas = list(left.values())
-        alike = all(bool(torch.allclose(one, sigmas[0], rtol=1e-2)) for one in sigmas)
+        self.alike = all(bool(torch.allclose(one, sigmas[0], rtol=1e-2)) for one in sigmas)
         varied = bool(sigmas[0].min() < 0.98 * sigmas[0].max())
-        self.site.settled = alike and (varied or len(left) == 1) and known[next(iter(left))].count >= _ENOUGH
+        count = known[self.site.draws[0]].count
+        self.site.settled = self.alike and (varied or len(left) == 1) and count >= _ENOUGH
+        self.sure = self.site.settled and count >= _ALL
 
     def _left(self, candidates: dict[Source, Tensor]) -> Iterator[tuple[Draw, Tensor]]:
-        for draw, seen in self.readings.items():
-            if seen.fits:
+        fitting = {draw: seen for draw, seen in self.readings.items() if seen.fits}
+        best = max((seen.log_prob for seen in fitting.values()), default=0.0)
+        for draw, seen in sorted(fitting.items(), key=lambda one: -one[1].log_prob):
+            if seen.log_prob > best - _UNLIKELY:
                 yield draw, WIDTHS[draw.takes](at_least_float32(candidates[draw.width]))
 
     def _nearest(self, known: dict[Draw, _Standard]) -> str:

@@ -27,11 +27,16 @@ class Repeated:
         out: What the host returned.
         normal: The number of elements of each normal noise.
         other: Names of the other random operations.
+        noises: The normal noise, standardised, where it was not replaced.
+        shifted: Whether it was asked for with a mean and std of its own, as by torch.normal(mu, std), through which no
+            gradient goes.
     """
 
     out: Any
     normal: tuple[int, ...]
     other: tuple[str, ...]
+    noises: tuple[Tensor, ...] = ()
+    shifted: bool = False
 
 
 def repeated(call: Callable[[], Any], module: nn.Module, noise: float | None, *, fresh: bool = False) -> Repeated:
@@ -48,7 +53,7 @@ def repeated(call: Callable[[], Any], module: nn.Module, noise: float | None, *,
     _DEPTH[0] += 1
     with undone(module), torch.no_grad():
         if fresh:
-            torch.manual_seed(torch.initial_seed() + 1)
+            _reseeded()
         mode = _Constant(noise)
         try:
             with mode:
@@ -57,7 +62,7 @@ def repeated(call: Callable[[], Any], module: nn.Module, noise: float | None, *,
             _DEPTH[0] -= 1
             for generator, state in mode.generators:
                 generator.set_state(state)
-    return Repeated(out, tuple(mode.normal), tuple(mode.other))
+    return Repeated(out, tuple(mode.normal), tuple(mode.other), tuple(mode.noises), mode.shifted)
 
 
 def probing() -> bool:
@@ -71,6 +76,8 @@ class _Constant(TorchDispatchMode):  # type: ignore[no-untyped-call]
     normal: list[int] = field(default_factory=list)
     other: list[str] = field(default_factory=list)
     generators: list[tuple[torch.Generator, Tensor]] = field(default_factory=list)
+    noises: list[Tensor] = field(default_factory=list)
+    shifted: bool = False
 
     def __post_init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -90,8 +97,11 @@ class _Constant(TorchDispatchMode):  # type: ignore[no-untyped-call]
         name = func.overloadpacket.__name__
         if name in _STANDARD or name in _NORMAL:
             self.normal.append(answer.numel())
-            if self.noise is not None:
-                mean, std = _law(name, args, named)
+            mean, std = _law(name, args, named)
+            self.shifted |= name == "normal" and not (bool(torch.eq(torch.as_tensor(std), 1.0).all()))
+            if self.noise is None:
+                self.noises.append((answer.double() - mean) / std)
+            else:
                 answer.copy_(torch.as_tensor(mean + self.noise * std))
         elif torch.Tag.nondeterministic_seeded in func.tags:
             self.other.append(name)
@@ -141,6 +151,14 @@ def undone(module: nn.Module) -> Iterator[None]:
 
 def _uses_cuda() -> bool:
     return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+
+def _reseeded() -> None:
+    seed = torch.initial_seed() + 1
+    torch.manual_seed(seed)
+    random.seed(seed)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed % 2**32)
 
 
 def _devices() -> list[Any]:

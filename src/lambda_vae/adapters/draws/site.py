@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from lambda_vae.adapters.draws.callers import Callers
 from lambda_vae.adapters.draws.found import WIDTHS, Draw, Probes, consistent, refusal
-from lambda_vae.adapters.draws.noise import probing, repeated, undone
+from lambda_vae.adapters.draws.noise import Repeated, probing, repeated, undone
+from lambda_vae.adapters.draws.standard import standard
 from lambda_vae.adapters.draws.tensors import Source, drawables, given, put, returned
 from lambda_vae.distributions.likelihood import at_least_float32
 from lambda_vae.equalization import VarianceEqualizer, theory
@@ -53,7 +54,7 @@ class DrawSite:
         self.draws: tuple[Draw, ...] = ()
         self.later: tuple[Source, ...] = ()
         self.of_later: DrawSite | None = None
-        self.settled = False
+        self.settled = self.shifted = False
         self.watchers: list[Watcher] = []
         self.callers, self.foreseen = Callers(name), False
         self._calls, self._next_look = 0, 1
@@ -170,10 +171,12 @@ class DrawSite:
         width, axis = self.equalizer.latent_dim, self.equalizer.dim
         still = repeated(call, self.owner, 0.0)
         self.later = () if still.normal else tuple(drawables(still.out))
+        if self.later and self._drawn_beside(call):
+            self.later = ()  # such as (distribution, z) of another noise than normal
         if self.later:
             self.settled, self._next_look = True, sys.maxsize
             return ()
-        runs = [still, *(repeated(call, self.owner, noise) for noise in (1.0, 4.0))]
+        runs = [still, *(repeated(call, self.owner, noise) for noise in (1.0, -4.0))]
         outs = [dict(returned(run.out, 0, axis)) for run in runs]
         probes = [Probes(source, mean, outs[1][source], outs[2][source]) for source, mean in outs[0].items()]
         moved = [one for one in probes if one.moved]
@@ -182,14 +185,41 @@ class DrawSite:
         candidates += [(source, t) for source, t in returned(runs[0].out, width, axis) if source not in moving]
         found = [draw for one in moved for draw in consistent(one, candidates)]
         self._require_unused(moved, {draw.z for draw in found})
-        if not found:
-            fresh = repeated(call, self.owner, None, fresh=True), repeated(call, self.owner, None)
-            moves = any(
-                not torch.equal(a, b)
-                for (_, a), (_, b) in zip(*(returned(one.out, 0, axis) for one in fresh), strict=True)
-            )
+        if found:
+            found = self._standard(repeated(call, self.owner, None), args, named, found)
+        else:
+            moves = bool(self._chancy(call))
             raise InputError(f"{self.name} {refusal(moved, moves, runs[0].other, candidates)}; {self._remedy}")
         return self._claimed(found, candidates)
+
+    def _chancy(self, call: Callable[[], Any]) -> list[Source]:
+        """The outputs that depend on chance of any kind."""
+        runs = repeated(call, self.owner, None, fresh=True), repeated(call, self.owner, None)
+        outs = zip(*(returned(one.out, 0, self.equalizer.dim) for one in runs), strict=True)
+        return [source for (source, a), (_, b) in outs if not torch.equal(a, b)]
+
+    def _drawn_beside(self, call: Callable[[], Any]) -> bool:
+        """Whether what is returned beside distributions is drawn by chance, and they are not."""
+        chancy = self._chancy(call)
+        within = [one for one in chancy if any(one.steps[: len(q.steps)] == q.steps for q in self.later)]
+        return bool(chancy) and not within
+
+    def _standard(
+        self, run: Repeated, args: tuple[Any, ...], named: Mapping[str, Any], found: list[Draw]
+    ) -> list[Draw]:
+        """Return the readings for which (z - mu) / sigma is the noise that was drawn."""
+        self.shifted = run.shifted
+        seen = []
+        for draw in found:
+            z, mu, std = (part(args, named, run.out) for part in (draw.z, draw.mu, draw.std))
+            seen.append((draw, *standard(z, mu, std, self.equalizer.dim, run.noises)))
+        kept = sorted((one for one in seen if one[1]), key=lambda one: round(abs(one[2] - 1.0), 3))
+        if not kept:
+            raise InputError(
+                f"{self.name}: nearest is {found[0]}, but (z - mu) / sigma is {seen[0][2]:.3g} times the size of the "
+                f"normal noise that is drawn, or made of it: it is averaged, cut or scaled before; {self._remedy}"
+            )
+        return [draw for draw, *_ in kept]
 
     def _require_unused(self, moved: list[Probes], z: set[Any]) -> None:
         """Raise if what is returned beside z was made of z, which would keep the noise of sigma."""
@@ -200,6 +230,7 @@ class DrawSite:
                 "method or part that only draws: equalize(..., method='NAME')"
             )
 
+    @torch.no_grad()
     def _claimed(self, found: list[Draw], candidates: Any) -> tuple[Draw, ...]:  # noqa: ANN401 - sources and tensors
         tensors = dict(candidates)
         right = [draw for draw in found if self.takes in (None, draw.takes)]
@@ -217,8 +248,25 @@ class DrawSite:
             for draw in right
             if all(bool(tensors[one].min() != tensors[one].max()) for one in (draw.mean, draw.width))
         ]
+        if not varied and (fixed := self._fixed(right, tensors)):
+            raise InputError(
+                f"{self.name} draws with {fixed.formula}, {float(tensors[fixed.width].max()):.3g} everywhere and not "
+                "learned: a fixed sigma has no lambda; leave it out, or learn sigma"
+            )
         self.settled = bool(varied) or len(right) == 1
         return tuple(varied or right)
+
+    @staticmethod
+    def _fixed(right: list[Draw], tensors: Mapping[Source, Tensor]) -> Draw | None:
+        """The reading whose sigma is a constant that no gradient reaches, if all readings' are."""
+        fixed = [
+            draw
+            for draw in right
+            if tensors[draw.mean].requires_grad
+            and not tensors[draw.width].requires_grad
+            and bool(tensors[draw.width].min() == tensors[draw.width].max())
+        ]
+        return fixed[0] if len(fixed) == len(right) else None
 
     @property
     def _remedy(self) -> str:
@@ -281,7 +329,7 @@ class DrawSite:
         mask = None if self.mask is None else self.mask()
         equalizer.observe(std, mu, *(() if mask is None else (mask,)))
         narrow = z
-        if not z.requires_grad:  # a draw without a gradient stays one
+        if not z.requires_grad or self.shifted:  # a draw without a gradient stays one
             mu, std = mu.detach(), std.detach()
         if equalizer.narrows:
             factor = theory.narrowing(std, equalizer.exponent_for(std))
