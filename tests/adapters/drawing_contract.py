@@ -23,8 +23,8 @@ EPS = {torch.float32: 2e-6, torch.float64: 1e-6, torch.bfloat16: 2**-7}
 
 
 def size(cell):
-    """Examples in a batch: where z is read from the draws themselves, so many that one batch says it."""
-    return 1024 if cell.form.startswith("inline") else 16
+    """Examples in a batch: where z is read from the draws themselves, or two draws are compared, enough to tell."""
+    return 1024 if cell.form.startswith(("inline", "twice")) else 16
 
 
 @dataclass(frozen=True)

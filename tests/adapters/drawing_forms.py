@@ -313,7 +313,7 @@ FORMS: dict[str, tuple[Any, dict[str, str], bool]] = {
     ),
     "inline, of a Normal": (_inline_of_distribution, {"into": "decoder", "posterior": "encoder"}, False),
     "twice, alike": (lambda cell: _twice(cell, 0.0), {}, False),
-    "twice, unlike": (lambda cell: _twice(cell, 0.5), {}, False),
+    "twice, unlike": (lambda cell: _twice(cell, 3.0), {}, False),
     "noise handed in": (_handed_noise, {}, False),
 }
 #: They return nothing but a distribution, drawn by rsample.

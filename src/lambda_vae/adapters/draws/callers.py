@@ -10,7 +10,10 @@ from lambda_vae.errors import InputError
 
 __all__ = ["Callers"]
 
-_SKIPPED = tuple(str(Path(path).parent) for path in (torch.__file__, __file__))
+_SKIPPED = (*(str(Path(path).parent) for path in (torch.__file__, __file__)), "<@beartype")
+
+#: What wraps a method to check its types at run time, and is no line of the host's.
+_CHECKERS = ("jaxtyping", "beartype", "typeguard")
 
 #: Means of sigma that differ by this, and by so many standard errors, are those of two posteriors.
 _APART, _ERRORS = 0.25, 6.0
@@ -76,7 +79,8 @@ def _lines() -> tuple[tuple[str, int], ...]:
     """The three innermost lines of code that are neither torch's nor ours."""
     frame, lines = sys._getframe(1), list[tuple[str, int]]()
     while frame is not None and len(lines) < 3:
-        if not frame.f_code.co_filename.startswith(_SKIPPED):
+        checks = frame.f_globals.get("__name__", "").partition(".")[0] in _CHECKERS
+        if not checks and not frame.f_code.co_filename.startswith(_SKIPPED):
             lines.append((frame.f_code.co_filename, frame.f_lineno))
         frame = frame.f_back  # type: ignore[assignment]
     return tuple(lines)
