@@ -73,6 +73,93 @@ def test_the_monitor_sees_z_in_whatever_the_method_returns(form, delta):
     assert float(readings[0][-1].decoder_capacity.min()) > 0.0
 
 
+def loss(model, x, z, mu, logvar):
+    nll = F.binary_cross_entropy_with_logits(model.decoder(z), x, reduction="none").sum(1)
+    return (nll + 0.5 * (mu**2 + logvar.exp() - logvar - 1).sum(1)).mean()
+
+
+class Drawing(nn.Module):
+    """An encoder that draws, or returns what is drawn from."""
+
+    def __init__(self, later):
+        super().__init__()
+        self.net, self.later = nn.Linear(64, 8), later
+
+    def forward(self, x):
+        mu, logvar = self.net(x).chunk(2, -1)
+        posterior = torch.distributions.Normal(mu, torch.exp(0.5 * logvar))
+        return posterior if self.later else (posterior.loc, posterior.scale, posterior.rsample())
+
+
+class AtEncoder(LitVAE):
+    reparameterize = None
+
+    def __init__(self, later=False):
+        super().__init__()
+        self.encoder = Drawing(later)
+
+    def step(self, x):
+        out = self.encoder(x)
+        mu, std, z = (out.loc, out.scale, out.rsample()) if self.encoder.later else out
+        return loss(self, x, z, mu, 2 * std.log())
+
+
+class InTheMiddle(LitVAE):
+    reparameterize = None
+
+    def step(self, x):
+        mu, logvar = self.encode(x)
+        return loss(self, x, mu + torch.exp(0.5 * logvar) * torch.randn_like(mu), mu, logvar)
+
+
+class Masked(LitVAE):
+    def forward(self, x, keep):
+        mu, logvar = self.encode(x)
+        self.kept = torch.exp(0.5 * logvar)[keep]
+        return loss(self, x, self.reparameterize(mu, logvar), mu, logvar)
+
+    def step(self, x):
+        return self(x, torch.arange(len(x)) < 10)
+
+
+@pytest.mark.parametrize(
+    ("make", "place"),
+    [
+        (AtEncoder, {"at": "encoder"}),
+        (lambda: AtEncoder(later=True), {"at": "encoder"}),
+        (InTheMiddle, {"into": "decoder", "posterior": "encoder"}),
+        (LitVAE, {"takes": "logvar"}),
+        (Masked, {"mask": "keep"}),
+    ],
+    ids=["at", "at, drawn later", "into", "takes", "mask"],
+)
+def test_every_place_that_equalize_knows_is_the_callbacks_as_well(make, place):
+    torch.manual_seed(1)
+    plain = fitted(model=make())
+    for delta in (INF, 1.05):
+        torch.manual_seed(1)
+        callback = EqualizeCallback(4, delta, every=1, refresh_every=1, **place)
+        model = fitted(callback, model=make())
+        assert (model.losses == plain.losses) is (delta == INF)
+        assert model.losses[:4] == plain.losses[:4]  # the first epoch is at 1
+        assert len(callback.monitor.readings) == 3
+        assert float(callback.monitor.readings[-1].decoder_capacity.min()) > 0.0
+        assert bool((callback.equalizer.exponent > 1.0).all()) is (delta < INF)
+
+
+def test_what_a_mask_leaves_out_is_not_observed():
+    callback, model = EqualizeCallback(4, INF, mask="keep", refresh_every=1), Masked()
+    model.configure_optimizers = lambda: torch.optim.SGD(model.parameters(), 0.0)
+    seen = []
+
+    class Kept(L.Callback):
+        def on_train_batch_end(self, *_):
+            seen.append(model.kept)
+
+    fitted(callback, Kept(), model=model, epochs=1)
+    assert torch.allclose(callback.equalizer.running_std, torch.cat(seen).mean(0))
+
+
 class Two(LitVAE):
     """Content and style, of two encoders."""
 
