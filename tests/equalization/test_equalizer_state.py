@@ -280,6 +280,18 @@ def test_plain_weights_load_with_a_word() -> None:
     Host(math.inf).load_state_dict(plain)  # there is nothing to say of the plain VAE
 
 
+def test_a_state_that_is_loaded_in_inference_mode_is_trained_with() -> None:
+    loaded, trained = Host(), trained_host()
+    with torch.inference_mode():
+        loaded.load_state_dict({name: value.clone() for name, value in trained.state_dict().items()})
+    assert loaded.equalizer.narrows
+    mu, std = torch.zeros(2, 3), torch.full((2, 3), 0.5).requires_grad_()
+    loaded.equalizer(mu, std).sum().backward()
+    loaded.equalizer.exponent.fill_(1.0)
+    assert not loaded.equalizer.narrows
+    assert loaded.equalizer.get_extra_state()[3, 0] == trained.equalizer.get_extra_state()[3, 0] + 2
+
+
 @pytest.mark.parametrize("name", ["running_std", "target_exponent", "exponent", "epoch", "_extra_state"])
 def test_half_a_state_is_refused(name: str) -> None:
     state = trained_host().state_dict()
