@@ -29,6 +29,7 @@ class HostEqualizer(VarianceEqualizer):
         self.asked: dict[str, Any] = {}
         self.sites: list[DrawSite] = []  # the places where the host draws z, each with what was found there
         self._places: list[Any] = []
+        self._replaced: list[tuple[object, str, Any]] = []
         self._holder: tuple[nn.Module, str] | None = None
 
     def hold(self, place: Any, model: nn.Module, name: str | None) -> None:  # noqa: ANN401 - a place
@@ -60,8 +61,24 @@ class HostEqualizer(VarianceEqualizer):
             return
         self.hold(place.take(DrawSite(self, place.owner, str(place), takes=self.sites[0].takes)), model, None)
 
+    def replace(self, owner: object, name: str, by: Callable[..., Any]) -> None:
+        """Put something in the place of a method of the host's, as where its epochs end, until `remove`.
+
+        Args:
+            owner: The host, or what trains it.
+            name: The method's.
+            by: Called instead; an object, so that a copy of the host has its own.
+        """
+        self._replaced.append((owner, name, vars(owner).get(name)))
+        setattr(owner, name, by)
+
     def remove(self) -> None:
         """Give the host back as it was before `equalize`, bit for bit."""
+        for owner, attribute, before in self._replaced:
+            delattr(owner, attribute)
+            if before is not None:
+                setattr(owner, attribute, before)
+        self._replaced.clear()
         for place in self._places:
             place.remove()
             getattr(place.site.mask, "remove", lambda: None)()

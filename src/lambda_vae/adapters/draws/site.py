@@ -299,7 +299,7 @@ class DrawSite:
         """Have what is drawn from a distribution later narrowed; its type and its numbers stay the host's."""
         if self.of_later is None:
             self.of_later = DrawSite(
-                self.equalizer, self.owner, f"what {self.name} returns", takes=None, mask=self.mask
+                self.equalizer, self.owner, f"what {self.name} returns", takes=self.takes, mask=self.mask
             )
             self.of_later.watchers = self.watchers
         for name in ("rsample", "sample"):

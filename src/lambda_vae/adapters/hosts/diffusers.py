@@ -25,10 +25,9 @@ except ImportError as error:
 __all__ = ["diagnose_diffusers", "equalize_diffusers", "std_of_kl_weight"]
 
 #: What the classes call their number of latent channels.
-_CHANNELS = ("latent_channels", "z_channels", "z_dim", "codebook_dim")
-
-#: These have another Gaussian than the rest.
-_OWN = (*OWN_GAUSSIANS, "Cosmos3AVAEAudioTokenizer")
+_CHANNELS = (
+    "latent_channels", "z_channels", "z_dim", "codebook_dim", "decoder_input_channels", "vocoder_input_dim"
+)  # fmt: skip
 
 #: Numbers of a tensor of images that are measured at once: networks for large images need room in proportion.
 _NUMBERS = 2**20
@@ -58,8 +57,7 @@ def diagnose_diffusers(
     Raises:
         InputError: The model has no such posterior, or whatever would make the report wrong.
     """
-    if not any(kind.__name__ in _OWN for kind in type(model).__mro__):
-        _require_posterior(model)
+    _require_posterior(model)
     host = asked(model, options.get("draws", 1))
     if "exponent" not in options:
         options.setdefault("equalizer", getattr(model, "equalizer", None))
@@ -132,16 +130,11 @@ def equalize_diffusers(
         settings: Of `VarianceEqualizer`, such as release_epochs and total_epochs.
 
     Raises:
-        InputError: The model samples in another way, or is equalized already.
+        InputError: The model samples in another way, or is equalized with other settings.
 
     Source:
         The paper, Eq. 9 and 16.
     """
-    if any(kind.__name__ in _OWN for kind in type(model).__mro__):
-        raise InputError(
-            f"{type(model).__name__} draws from a Gaussian class of its own; diagnose_diffusers takes it, and to "
-            "narrow it draw z with lambda_vae.EqualizedNormal(q.mean, q.std, exponent) in your loop"
-        )
     _require_posterior(model)
     if any(kind.__name__ == "AutoencoderKLKVAEVideo" for kind in type(model).__mro__):
         raise InputError(
@@ -152,7 +145,7 @@ def equalize_diffusers(
     channels = latent_channels or next((config[name] for name in _CHANNELS if name in config), None)
     if channels is None:
         raise InputError(f"{type(model).__name__} does not say how many latent channels it has; give latent_channels=")
-    equalizer = equalize(model, channels, delta, method="encode", dim=1, **settings)
+    equalizer = equalize(model, channels, delta, method="encode", takes="std", dim=1, **settings)
     if "return_dict" in inspect.signature(getattr(model, "tiled_encode", len)).parameters:  # others give numbers
         equalizer.also(model, "tiled_encode")
     return equalizer
@@ -160,6 +153,8 @@ def equalize_diffusers(
 
 def _require_posterior(model: nn.Module) -> None:
     name = type(model).__name__
+    if any(kind.__name__ in OWN_GAUSSIANS for kind in type(model).__mro__):
+        return
     # What an `encode` builds cannot be seen before it runs; that its file knows the class can.
     encoders = (inspect.unwrap(vars(kind)["encode"]) for kind in type(model).__mro__ if "encode" in vars(kind))
     files = (getattr(encode, "__globals__", {}) for encode in encoders)

@@ -16,8 +16,8 @@ from lambda_vae.errors import InputError
 
 __all__ = ["OWN_GAUSSIANS", "Asked", "asked"]
 
-#: Classes whose posterior is a diagonal Gaussian of their own: to be measured, and drawn in another way.
-OWN_GAUSSIANS = ("AutoencoderKLMiniMaxH3Audio", "AutoencoderOobleck")
+#: Classes whose posterior is a diagonal Gaussian of their own.
+OWN_GAUSSIANS = ("AutoencoderKLMiniMaxH3Audio", "AutoencoderOobleck", "Cosmos3AVAEAudioTokenizer")
 
 #: What the classes call the number of channels of x.
 _IN_CHANNELS = ("in_channels", "encoder_in_channels", "input_channels", "num_channels", "audio_channels")

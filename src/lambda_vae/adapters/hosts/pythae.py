@@ -124,8 +124,9 @@ def equalize_pythae(model: Any, delta: float, **settings: Any) -> VarianceEquali
     Every trainer of pythae calls the model's `update()` after each epoch's training, and there lambda is refreshed;
     nothing else is to be called. The KL stays the model's own, `get_nll` always draws from q itself, and in eval mode
     nothing is changed. The model saves and loads as if it had no equalizer, so that `load_from_folder` gives an
-    ordinary pythae model; the equalizer's own state is `equalizer.state_dict()`. Give the trainer an eval dataset:
-    without one it keeps the epoch with the lowest training loss, which under lambda is the surrogate.
+    ordinary pythae model; the equalizer's own state is `equalizer.state_dict()`, and `equalizer.remove()` gives the
+    model back. Give the trainer an eval dataset: without one it keeps the epoch with the lowest training loss, which
+    under lambda is the surrogate.
 
     Args:
         model: Whose KL is in closed form: VAE, BetaVAE, DisentangledBetaVAE, INFOVAE_MMD, FactorVAE, MSSSIM_VAE or
@@ -142,11 +143,10 @@ def equalize_pythae(model: Any, delta: float, **settings: Any) -> VarianceEquali
     if type(model) not in _KL_WEIGHT:
         raise InputError(_refusal(model, "equalized", "equalize(model, latent_dim, delta)"))
     equalizer = equalize(model, int(model.latent_dim), delta, method="_sample_gauss", takes="std", **settings)
-    if isinstance(model.update, _Refreshing):
-        return equalizer
-    model.update = _Refreshing(model.update, equalizer)
-    model.get_nll = _Exact(model.get_nll, equalizer)
-    equalizer.apart = equalizer.managed = True
+    if not equalizer.apart:
+        equalizer.apart = equalizer.managed = True
+        equalizer.replace(model, "update", partial(_refreshed, model.update, equalizer))
+        equalizer.replace(model, "get_nll", partial(_exact, model.get_nll, equalizer))
     return equalizer
 
 
@@ -227,32 +227,18 @@ class CollapseCallback(TrainingCallback):  # type: ignore[misc]  # pythae has no
         model._sample_gauss = _plain(model._sample_gauss)
 
 
-@dataclass(eq=False)
-class _Refreshing:
-    """The model's `update()`, and lambda's."""
-
-    host: Callable[[], None]
-    equalizer: VarianceEqualizer
-
-    def __call__(self) -> None:
-        self.host()
-        self.equalizer.end_epoch()
+def _refreshed(update: Callable[[], None], equalizer: VarianceEqualizer) -> None:
+    update()
+    equalizer.end_epoch()
 
 
-@dataclass(eq=False)
-class _Exact:
+def _exact(get_nll: Callable[..., float], equalizer: VarianceEqualizer, *given: Any, **named: Any) -> float:  # noqa: ANN401
     """`get_nll`, which nobody calls to train: its weights are those of q, so its draws must be, in train mode too."""
-
-    host: Callable[..., float]
-    equalizer: VarianceEqualizer
-
-    def __call__(self, *given: Any, **named: Any) -> float:  # noqa: ANN401 - pythae's
-        training = self.equalizer.training
-        self.equalizer.eval()
-        try:
-            return self.host(*given, **named)
-        finally:
-            self.equalizer.train(training)
+    training, equalizer.training = equalizer.training, False
+    try:
+        return get_nll(*given, **named)
+    finally:
+        equalizer.training = training
 
 
 @dataclass(eq=False)

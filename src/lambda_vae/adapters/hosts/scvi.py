@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,9 +12,10 @@ from torch.distributions import Normal
 from torch.utils.hooks import RemovableHandle
 
 from lambda_vae.adapters.diagnose import diagnose
+from lambda_vae.adapters.equalize import HostEqualizer, equalize
 from lambda_vae.adapters.monitor import CollapseMonitor
 from lambda_vae.diagnostics import CollapseReport
-from lambda_vae.equalization import VarianceEqualizer, critical_std
+from lambda_vae.equalization import critical_std
 from lambda_vae.errors import InputError
 
 try:
@@ -102,13 +104,14 @@ def diagnose_scvi(
     return replace(report, notes=(*report.notes, which, *more))
 
 
-def equalize_scvi(model: Any, delta: float, **settings: Any) -> VarianceEqualizer:  # noqa: ANN401
+def equalize_scvi(model: Any, delta: float, **settings: Any) -> HostEqualizer:  # noqa: ANN401
     """Return the equalizer that from now on narrows the noise of an SCVI model while it trains.
 
     `model.train` refreshes lambda at the end of each epoch; nothing else is to be called. The KL and its warm-up stay
     scvi's own. Outside training, and wherever scvi draws more than one sample a cell (`get_marginal_ll`,
     `posterior_predictive_sample`), nothing is changed. The model saves and loads as if it had no equalizer, so that
-    `SCVI.load` gives an ordinary model; the equalizer's own state is `equalizer.state_dict()`.
+    `SCVI.load` gives an ordinary model; the equalizer's own state is `equalizer.state_dict()`. A second call returns
+    the first's equalizer, and `equalizer.remove()` gives the model back.
 
     scvi adds `var_eps` = 1e-4 to every variance, so sigma never falls below 0.01. A delta that asks for narrower noise
     than that, below 1.0001, is refused; PEAKVI has no such floor.
@@ -119,26 +122,22 @@ def equalize_scvi(model: Any, delta: float, **settings: Any) -> VarianceEqualize
         settings: Of `VarianceEqualizer`, such as release_epochs with total_epochs (the max_epochs of `model.train`).
 
     Raises:
-        InputError: Another model, a logistic normal latent, one equalized already, or a delta below the floor.
+        InputError: Another model, a logistic normal latent, one equalized otherwise, or a delta below the floor.
 
     Source:
         scvi-tools 1.4.2, nn/_base_components.py, `Encoder.forward`: the paper's Eq. 9 is applied to what it has drawn.
     """
     module = _drawing(_module(model, "equalized"))
-    if isinstance(getattr(module, "equalizer", None), VarianceEqualizer):
-        raise InputError(f"{type(model).__name__} is equalized already; use its model.module.equalizer")
     floor = float(module.z_encoder.var_eps) ** 0.5
     if critical_std(delta) < floor:
         raise InputError(
             f"delta is {delta}, whose noise {critical_std(delta):.3g} lies below {floor:.3g}, the least sigma that "
             "scvi's var_eps allows; choose a larger delta"
         )
-    equalizer = VarianceEqualizer(int(module.n_latent), delta, **settings).to(module.device)
-    equalizer.train(module.training)
-    module.add_module("equalizer", equalizer)
-    equalizer.apart = equalizer.managed = True
-    module.z_encoder.register_forward_hook(_Narrowed(equalizer), prepend=True)  # before whoever watches what is drawn
-    model._train_runner_cls = _Refreshing(model._train_runner_cls, equalizer)
+    equalizer = equalize(module, int(module.n_latent), delta, at="z_encoder", **settings)
+    if not equalizer.apart:
+        equalizer.apart = equalizer.managed = True
+        equalizer.replace(model, "_train_runner_cls", partial(_refreshing, model._train_runner_cls, equalizer))
     return equalizer
 
 
@@ -220,23 +219,6 @@ class CollapseCallback(Callback):
 
 
 @dataclass(eq=False)
-class _Narrowed:
-    """What scvi's encoder drew, with the noise of sigma^lambda; an object, so that a copy of the model has its own."""
-
-    equalizer: VarianceEqualizer
-
-    def __call__(self, encoder: nn.Module, given: object, drawn: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        q, z = _drawn(drawn)
-        if not self.equalizer.training:
-            return None
-        self.equalizer.observe(q.scale, q.loc)
-        eps = ((z - q.loc) / q.scale).detach()
-        narrowed = (q.loc + self.equalizer.sampling_std(q.scale) * eps).to(z.dtype)
-        # at lambda = 1 the host's z, bit for bit
-        return (*drawn[:-1], torch.where(self.equalizer.exponent == 1.0, z, narrowed))
-
-
-@dataclass(eq=False)
 class _Watched:
     """What the encoder drew, its gradient noted on the way back."""
 
@@ -245,7 +227,8 @@ class _Watched:
     over_batch: bool = False
 
     def __call__(self, encoder: nn.Module, given: object, drawn: tuple[Any, ...]) -> tuple[Any, ...]:
-        q, z = _drawn(drawn)
+        *law, z = drawn  # (q, z), or (mean, variance, z)
+        q = law[0] if len(law) == 1 else Normal(law[0], law[1].sqrt())
         equalizer = getattr(self.module, "equalizer", None)
         exponent = None if equalizer is None else equalizer.exponent
         if self.over_batch:
@@ -253,36 +236,25 @@ class _Watched:
         return *drawn[:-1], self.monitor(q.loc, 2.0 * q.scale.log(), z, exponent)
 
 
-def _drawn(answer: tuple[Any, ...]) -> tuple[Normal, Tensor]:
-    """Q and z of what an encoder answers, (q, z) or (mean, variance, z)."""
-    *law, z = answer
-    return (law[0] if len(law) == 1 else Normal(law[0], law[1].sqrt())), z
-
-
-@dataclass(eq=False)
-class _Refreshing:
+def _refreshing(host: Callable[..., Any], equalizer: HostEqualizer, *given: Any, **named: Any) -> Any:  # noqa: ANN401
     """scvi's own runner of a training, with lambda refreshed after each epoch."""
-
-    host: Callable[..., Any]
-    equalizer: VarianceEqualizer
-
-    def __call__(self, *given: Any, **named: Any) -> Any:  # noqa: ANN401 - scvi's
-        runner = self.host(*given, **named)
-        end, total = int(self.equalizer.epoch) + int(runner.trainer.max_epochs), self.equalizer.total_epochs
-        releases = self.equalizer.release_epochs or self.equalizer.settle_epochs
-        if releases and runner.ckpt_path is None and end != total:
-            raise InputError(f"total_epochs is {total}, but this training ends at epoch {end}; make them the same")
-        runner.trainer.callbacks.append(_Refresh(self.equalizer))
-        return runner
+    runner = host(*given, **named)
+    end, total = int(equalizer.epoch) + int(runner.trainer.max_epochs), equalizer.total_epochs
+    if equalizer.release_left is not None and runner.ckpt_path is None and end != total:
+        raise InputError(f"total_epochs is {total}, but this training ends at epoch {end}; make them the same")
+    runner.trainer.callbacks.append(_Refresh(equalizer))
+    return runner
 
 
 class _Refresh(Callback):
-    def __init__(self, equalizer: VarianceEqualizer) -> None:
+    def __init__(self, equalizer: HostEqualizer) -> None:
         self.equalizer = equalizer
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # scvi leaves its module in eval mode after a training or a load, and the next training runs in it.
+        # scvi leaves its module in eval mode after a training or a load, and the next training runs in it. That of the
+        # encoder alone is set, which none of its layers looks at: their dropout and batch norm stay as scvi has them.
         self.equalizer.train()
+        self.equalizer.sites[0].owner.training = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.equalizer.end_epoch()
