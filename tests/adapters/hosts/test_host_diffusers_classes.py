@@ -24,7 +24,7 @@ MEASURED = sorted(set(KINDS) - {DRAWS})
 
 
 def data(name, count=None):
-    shape = KINDS[name].shape
+    shape = (KINDS | OWN)[name].shape
     return 0.5 * torch.randn((count or shape[0], *shape[1:]), generator=torch.Generator().manual_seed(1))
 
 
@@ -87,12 +87,15 @@ def test_the_kl_and_the_bound_are_the_hosts(name):
     assert error < 0.1 * abs(own)
 
 
-@pytest.mark.parametrize("name", sorted(set(KINDS) - {"AutoencoderKLKVAEVideo"}))
+@pytest.mark.parametrize("name", sorted({*KINDS, *OWN} - {"AutoencoderKLKVAEVideo"}))
 def test_every_class_is_equalized_channel_by_channel(name):
     with torch.no_grad():
         model = next(one for one in (tiny(name, seed) for seed in range(9)) if has_narrow(one, data(name)[:1]))
     model.train()
     equalizer = equalize_diffusers(model, 1.1)
+    q = model.encode(data(name)[:1]).latent_dist
+    own = type(q).sample(q, torch.Generator().manual_seed(0))
+    assert torch.equal(q.sample(torch.Generator().manual_seed(0)), own)  # at lambda = 1
     equalizer.exponent.fill_(3.0)
     q = model.encode(data(name)[:1]).latent_dist
     assert q.mean.shape[1] == equalizer.latent_dim
@@ -117,10 +120,30 @@ def test_classes_with_a_gaussian_of_their_own_are_measured(name):
         nll = torch.stack([-Normal(one, STD).log_prob(x).sum() for one in drawn]) / len(x)
     assert float(report.kl.sum()) == pytest.approx(float(own.mean()), rel=1e-4)
     assert report.nll_bound == pytest.approx(float(nll.mean() + own.mean()), abs=2.5 * float(nll.std()))
-    with pytest.raises(InputError, match=f"{name} draws from a Gaussian class of its own; diagnose_diffusers takes it"):
-        equalize_diffusers(model, 1.1)
     if name == "AutoencoderOobleck":  # a sum over the channels alone, without the half
         assert float(q.kl()) == pytest.approx(2.0 * float(own.mean()) / q.mean.shape[2], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(OWN))
+@torch.no_grad()
+def test_sigma_is_the_classs_own_where_it_adds_a_floor_to_it_as_well(name):
+    model, x = tiny(name).train(), data(name)
+    equalizer = equalize_diffusers(model, 1.1)
+    equalizer.exponent.fill_(1.5)
+    for _ in range(2):  # which are measured, and the third is not
+        model.encode(x).latent_dist.sample()
+    q = model.encode(x).latent_dist
+    q.mean.zero_()
+    if name == "AutoencoderKLMiniMaxH3Audio":
+        q.logs.fill_(-7.0)
+        q.std.copy_(q.logs.exp())
+    else:
+        q.scale.fill_(-7.0)  # a view of its parameters
+        q.std.copy_(torch.nn.functional.softplus(q.scale) + 1e-4)
+    wide = type(q).sample(q, torch.Generator().manual_seed(0))
+    z = q.sample(torch.Generator().manual_seed(0))
+    torch.testing.assert_close(z, q.std**0.5 * wide, rtol=1e-5, atol=0.0)
+    assert float(q.std.max()) < 0.0015
 
 
 def test_a_class_that_normalises_over_its_batch_is_refused():

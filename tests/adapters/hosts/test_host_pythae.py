@@ -3,6 +3,7 @@
 import copy
 import logging
 import math
+import pickle
 
 import pytest
 import torch
@@ -74,6 +75,7 @@ def test_get_nll_is_of_q_in_train_mode_too_and_is_not_observed(digits):
     for one in (plain, model):
         torch.manual_seed(3)
         values.append(one.get_nll(digits[:5], n_samples=4, batch_size=4))
+        assert one.get_nll(digits[:5], n_samples=4, batch_size=4) != values[-1]  # it draws
     assert values[0] == values[1]
     assert float(equalizer._seen.sum()) == 0.0
     assert equalizer.training
@@ -137,6 +139,25 @@ def test_one_line_gives_more_active_units(collapsed, digits, tmp_path):
     assert bool((equalizer.exponent == 1).all())  # released
     assert cured.excess_kl == 0
     assert cured.active_units >= max(14, collapsed[2].active_units + 4)
+
+
+@pytest.mark.parametrize("kind", SAFE, ids=lambda kind: kind.__name__)
+def test_removed_the_model_is_pythaes_own_as_is_a_pickled_ones(kind, digits, tmp_path):
+    plain, model = built(kind), built(kind)
+    attributes = set(vars(model))
+    equalizer = equalize_pythae(model, delta=1.01)
+    twin = pickle.loads(pickle.dumps(model))
+    assert twin.equalizer is not equalizer
+    for one in (model, twin):
+        one.equalizer.remove()
+        assert set(vars(one)) == attributes
+        assert not hasattr(one, "equalizer")
+        assert one.update.__func__ is kind.update
+        assert one.get_nll.__func__ is kind.get_nll
+    trained(plain, digits[:64], tmp_path, epochs=1)
+    trained(model, digits[:64], tmp_path, epochs=1)
+    assert_same_weights(plain, model)
+    assert int(equalizer.epoch) == 0
 
 
 def test_a_copy_of_an_equalized_model_has_an_equalizer_of_its_own(digits):

@@ -223,6 +223,60 @@ def test_an_equalized_model_saves_and_loads_as_scvis_own(iid, tmp_path):
     assert not twin.module.equalizer.training
 
 
+def test_a_second_call_finds_the_first_and_removed_the_model_is_scvis_own(iid):
+    plain, model = model_of(iid), model_of(iid)
+    runner = model._train_runner_cls
+    before = {name: (set(vars(part)), dict(part._forward_hooks)) for name, part in model.module.named_modules()}
+    equalizer = equalize_scvi(model, delta=1.01, refresh_every=1)
+    assert equalize_scvi(model, delta=1.01, refresh_every=1) is equalizer is model.module.equalizer
+    twin = copy.deepcopy(model)
+    for one in (model, twin):
+        one.module.equalizer.remove()
+        assert not hasattr(one.module, "equalizer")
+        assert one._train_runner_cls is runner
+        assert "_train_runner_cls" not in vars(one)
+        after = {name: (set(vars(part)), dict(part._forward_hooks)) for name, part in one.module.named_modules()}
+        assert after == before
+    train(plain, epochs=2)
+    train(model, epochs=2)
+    states = plain.module.state_dict(), model.module.state_dict()
+    assert all(torch.equal(a, b) for a, b in zip(*(state.values() for state in states), strict=True))
+    assert int(equalizer.epoch) == 0
+
+
+def test_where_scvi_draws_several_samples_a_cell_it_draws_from_q_in_train_mode_too(iid):
+    plain, model = train(model_of(iid), epochs=1), train(model_of(iid), epochs=1)
+    equalizer = equalize_scvi(model, delta=1.1)
+    equalizer.exponent.fill_(5.0)
+    tensors = next(iter(model._make_data_loader(iid)))
+    draws = []
+    for one in (plain, model):
+        module = one.module.train()
+        torch.manual_seed(4)
+        draws.append(module.inference(**module._get_inference_input(tensors), n_samples=3)["z"])
+        torch.manual_seed(4)
+        draws.append(module.inference(**module._get_inference_input(tensors))["z"])
+    assert draws[0].shape[0] == 3
+    assert torch.equal(draws[0], draws[2])
+    assert not torch.allclose(draws[1], draws[3])  # and of one sample a cell, narrow noise
+
+
+def test_a_second_training_in_eval_mode_is_narrowed_in_its_steps_and_not_in_validation(iid):
+    model = train(model_of(iid), epochs=1)
+    equalizer = equalize_scvi(model, delta=1.01, refresh_every=1)
+    seen = []
+    (site,) = equalizer.sites
+    site.watch(lambda mu, std, z, exponent: seen.append((len(mu), torch.is_grad_enabled())) or z)
+    train(model, epochs=2, check_val_every_n_epoch=1)
+    assert not model.module.z_encoder.training
+    assert [count for count, _ in seen] == [len(model.train_indices)] * 2
+    assert all(with_gradient for _, with_gradient in seen)
+    assert float(equalizer.exponent.min()) > 1.0
+    before = len(seen)
+    model.get_elbo()
+    assert len(seen) == before
+
+
 def test_the_kl_weight_of_a_warm_up_is_the_weight_that_causes_are_judged_by(iid):
     model, callback = model_of(iid), CollapseCallback(every=1)
     train(model, epochs=6, callbacks=[callback], plan={"n_epochs_kl_warmup": 8}, batch_size=10)
@@ -255,8 +309,8 @@ class Other:
 def test_what_cannot_be_taken_is_refused_by_name(iid):
     model = model_of(iid)
     equalize_scvi(model, delta=1.1)
-    with pytest.raises(InputError, match=r"SCVI is equalized already; use its model\.module\.equalizer"):
-        equalize_scvi(model, delta=1.1)
+    with pytest.raises(InputError, match=r"Encoder \(z_encoder\) is equalized already, with delta=1\.1, where now del"):
+        equalize_scvi(model, delta=1.2)
     logistic = model_of(iid, latent_distribution="ln")
     with pytest.raises(InputError, match=r"latent_distribution is 'ln': a softmax .* use latent_distribution='normal'"):
         equalize_scvi(logistic, delta=1.1)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.distributions import Normal
 from torch.utils.hooks import RemovableHandle
 
@@ -237,7 +237,7 @@ class _Watched:
 
 
 def _refreshing(host: Callable[..., Any], equalizer: HostEqualizer, *given: Any, **named: Any) -> Any:  # noqa: ANN401
-    """scvi's own runner of a training, with lambda refreshed after each epoch."""
+    """Return scvi's own runner of a training, with lambda refreshed after each epoch."""
     runner = host(*given, **named)
     end, total = int(equalizer.epoch) + int(runner.trainer.max_epochs), equalizer.total_epochs
     if equalizer.release_left is not None and runner.ckpt_path is None and end != total:
