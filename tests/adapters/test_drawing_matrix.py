@@ -17,6 +17,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from lambda_vae.adapters import equalize
+from lambda_vae.adapters.draws.standard import standard
 from lambda_vae.errors import InputError
 
 #: Where one thing alone tells right from wrong: rounding, a constant that fits, two readings that are nearly alike.
@@ -44,6 +45,15 @@ def is_a_sentence(said):
     """One, with a name of the host in it."""
     names = "Host|Heads|Decoder|Encoder|Sampling|Whole|reparameterize|noisy_code|noise_layer|encode|posterior|rsample"
     return "\n" not in said and len(said) < 500 and re.search(names, said) is not None
+
+
+@pytest.mark.parametrize(("factor", "holds"), [(1.0, True), (1.005, True), (1.05, False), (0.95, False)])
+def test_a_size_that_rounding_hides_in_each_number_is_seen_in_all_of_them(factor, holds):
+    generator = torch.Generator().manual_seed(0)
+    mu, eps = (torch.randn(1000, LATENTS, generator=generator) for _ in range(2))
+    std = torch.full_like(mu, 0.3)
+    z = (mu + factor * std * eps).bfloat16()
+    assert standard(z, mu, std, -1, [eps])[0] is holds
 
 
 def test_the_cells_are_all_pairs():
