@@ -82,9 +82,8 @@ class EqualizeCallback(Callback):
     _equalizer: VarianceEqualizer | None = None
     _monitor: CollapseMonitor | None = None
     _stage: str = ""
-    #: Epochs of the Trainer that lambda has seen the end of, and whether z was drawn since.
+    #: Epochs of the Trainer that lambda has seen the end of.
     _ended: int | None = None
-    _drew: bool = False
     #: lambda's statistics as they were before the batch that is under way.
     _before: dict[str, Tensor] | None = None
     _failed: bool = False
@@ -176,7 +175,7 @@ class EqualizeCallback(Callback):
         self._stage = stage
         if stage == "fit":
             self._fetch()
-            self._ended, self._drew, self._failed = None, False, False
+            self._ended, self._failed = None, False
             if self.module is not pl_module:
                 self.module = self._equalizer = self._monitor = None
             if type(pl_module).configure_model is LightningModule.configure_model:
@@ -237,7 +236,6 @@ class EqualizeCallback(Callback):
 
     def _drawn(self, mu: Tensor, std: Tensor, z: Tensor, exponent: Tensor) -> Tensor:
         """See z with its gradient, where it is a vector; maps and sequences get lambda, and no monitor."""
-        self._drew = True
         if z.dim() != 2 or mu.shape != z.shape or self._monitor is None:
             return z
         return self._monitor(mu, 2 * at_least_float32(std.detach()).log().expand_as(z), z, exponent)
@@ -289,7 +287,7 @@ class EqualizeCallback(Callback):
         """
         if self._ended is None or self._ended > trainer.current_epoch:
             return  # Lightning ends the epoch of some checkpoints a second time
-        if not self._drew:
+        if not bool(self.equalizer.get_extra_state()[3].any()):
             raise InputError(
                 f"{type(pl_module).__name__} trained an epoch without drawing z in the place that was taken hold of; "
                 "name the one that its training_step calls: EqualizeCallback(..., method='NAME')"
@@ -302,7 +300,7 @@ class EqualizeCallback(Callback):
         flat = {f"{self.prefix}exponent": float(equalizer.exponent.mean())}  # of the epoch that is over
         if equalizer.steps_per_epoch is None:
             equalizer.end_epoch()
-        self._ended, self._drew = (self._ended or 0) + 1, False
+        self._ended = (self._ended or 0) + 1
         if monitor.examples:
             weight = self.kl_weight(module) if callable(self.kl_weight) else self.kl_weight
             found = monitor.end_epoch(weight)
@@ -355,7 +353,7 @@ class EqualizeCallback(Callback):
         if self._equalizer is None or self._monitor is None:
             return {}
         state = {"equalizer": dict(self._equalizer.state_dict()), "monitor": self._monitor.state_dict()}
-        return state | {"ended": self._ended, "drew": self._drew}
+        return state | {"ended": self._ended}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Say so if a training goes on from a checkpoint that knows nothing of lambda.
@@ -386,7 +384,7 @@ class EqualizeCallback(Callback):
     def _load(self, state: dict[str, Any]) -> None:
         self.equalizer.load_state_dict(state["equalizer"])
         self.monitor.load_state_dict(state["monitor"])
-        self._ended, self._drew, self._state = state.get("ended"), state.get("drew", True), {}
+        self._ended, self._state = state.get("ended"), {}
 
 
 def _number(delta: float | str) -> float:
