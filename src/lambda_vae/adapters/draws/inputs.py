@@ -69,6 +69,14 @@ class _Standard:
         )
 
     @property
+    def bent(self) -> float:
+        """How far from normal r is, whatever its size."""
+        if not self.count or not 0.0 < self.sums[1] < math.inf:
+            return math.inf
+        mean, square, _, fourth, _ = (total / self.count for total in self.sums)
+        return float(abs(fourth / square**2 - 3.0) + abs(mean) / square**0.5)
+
+    @property
     def rms(self) -> float:
         """The size of r, 1 for the right sigma."""
         return (self.sums[1] / self.count) ** 0.5 if self.count else math.nan
@@ -167,9 +175,7 @@ class InputPlace:
     def _nearest(self, known: dict[Draw, _Standard]) -> str:
         if not known:
             return "is of another shape than any mu that its posterior returns"
-        draw, seen = min(
-            known.items(), key=lambda one: abs(math.log(max(one[1].rms, 1e-9))) if one[1].rms > 0 else math.inf
-        )
+        draw, seen = min(known.items(), key=lambda one: one[1].bent)
         return (
             f"is not mu + sigma * eps of what its posterior returns: nearest is {draw}, for which (z - mu) / sigma has "
             f"the size {seen.rms:.3g} where 1 is due"

@@ -84,8 +84,10 @@ class RsamplePlace:
 
 def _rsample(self: Normal, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: ANN401, B008 - as torch has it
     z = _HOST(self, sample_shape)
+    narrow = None
     for call in RUNNING[::-1]:
-        narrow = call.owner.drawn(self, z) if isinstance(call.owner, RsamplePlace) else None
-        if narrow is not None:
-            return narrow
-    return z
+        # A place that takes the k-th draw counts those of the others too.
+        if isinstance(call.owner, RsamplePlace) and (narrow is None or call.owner.site.order is not None):
+            own = call.owner.drawn(self, z)
+            narrow = own if narrow is None else narrow
+    return z if narrow is None else narrow
