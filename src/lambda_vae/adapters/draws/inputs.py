@@ -120,7 +120,10 @@ class InputPlace:
             return None
         site, out = self.site, self.out
         self.out = None  # a second call in the same step, such as of codes from the prior, draws from something else
-        if not self.sure:
+        if torch.compiler.is_compiling():
+            if not site.settled:  # without fullgraph=True the graph ends here, and the step is read as it runs
+                raise InputError(f"{site.name} is not read yet; train some steps before torch.compile(fullgraph=True)")
+        elif not self.sure:
             self._read(owner, args, named, out)
         draw = site.draws[0]
         if not self.alike:  # the likeliest of several readings, each of another sigma: good enough to observe
