@@ -170,8 +170,7 @@ def drvi(seed: int, delta: float | None) -> Found:
                              total_epochs=400, release_epochs=133)  # fmt: skip
     model.train(max_epochs=epochs, accelerator="cpu", enable_progress_bar=False)
     unseen = model.validation_indices
-    codes = model.get_latent_representation()
-    embed = anndata.AnnData(codes)
+    embed = anndata.AnnData(model.get_latent_representation())
     model.set_latent_dimension_stats(embed)
     mu, variance = (torch.as_tensor(v) for v in model.get_latent_representation(indices=unseen, return_dist=True))
     return (

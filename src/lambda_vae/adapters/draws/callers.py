@@ -26,14 +26,16 @@ class Callers:
 
     Args:
         name: Of the place, for people.
+        order: Which draw of a call is meant; None for all.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name, self.calls = name, 0
-        self.seen: dict[tuple[tuple[str, int], ...], tuple[int, int, Tensor]] = {}
+    def __init__(self, name: str, order: int | None = None) -> None:
+        self.name, self.order, self.calls = name, order, 0
+        self.last: tuple[tuple[str, int], ...] = ()
+        self.seen: dict[tuple[tuple[str, int], ...], tuple[int, int, int, Tensor]] = {}
 
     def __getstate__(self) -> dict[str, object]:
-        return {"name": self.name, "calls": 0, "seen": {}}
+        return {"name": self.name, "order": self.order, "calls": 0, "seen": {}, "last": ()}
 
     def note(self, std: Tensor, axis: int) -> None:
         """Take note of a draw; compare where another line drew in the same step, now and then.
@@ -49,24 +51,29 @@ class Callers:
         if len(self.seen) > _MOST:
             self.seen.clear()
         caller = _lines()
-        times = self.seen[caller][1] + 1 if caller in self.seen else 1
-        self.seen[caller] = self.calls, times, std.detach()
-        if len(self.seen) > 1 and (times == 2 or (times > 2 and self.calls % 64 < len(self.seen))):
+        _, times, entered, _ = self.seen.get(caller, (0, 0, 0, std))
+        switched = caller != self.last
+        times, entered, self.last = times + 1, entered + switched, caller
+        self.seen[caller] = self.calls, times, entered, std.detach()
+        if len(self.seen) > 1 and switched and times > 1 and (entered <= 3 or entered % 32 == 0):
             self._compare(caller, std.detach(), axis)
 
     def _compare(self, caller: tuple[tuple[str, int], ...], std: Tensor, axis: int) -> None:
         here, error = _mean(std, axis)
-        for other, (call, times, sigma) in self.seen.items():
+        for other, (call, times, _, sigma) in self.seen.items():
             if other == caller or times < 2 or self.calls - call >= len(self.seen):
                 continue  # a line that draws once, to look at the model, draws no latent of its own
             there, its_error = _mean(sigma, axis)
             apart = (here - there).abs() - _APART * torch.maximum(here, there) - _ERRORS * (error + its_error)
             worst = int(apart.argmax())
             if bool(apart[worst] > 0):
+                remedy = "give each an equalizer of its own: equalize(..., draw=0), equalize(..., draw=1)"
+                if self.order is not None:  # the model is called once for each
+                    remedy = f"both are draw={self.order} of a call, so each needs z = equalizer(mu, std) in its place"
                 raise InputError(
                     f"{self.name} draws two latents in one step: with sigma {float(there[worst]):.3g} in dimension "
                     f"{worst} at {_place(other, caller)}, with {float(here[worst]):.3g} at {_place(caller, other)}; "
-                    "give each an equalizer of its own: equalize(..., draw=0), equalize(..., draw=1)"
+                    f"{remedy}"
                 )
 
 

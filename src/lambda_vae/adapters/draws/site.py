@@ -56,7 +56,7 @@ class DrawSite:
         self.of_later: DrawSite | None = None
         self.settled = self.shifted = False
         self.watchers: list[Watcher] = []
-        self.callers, self.foreseen = Callers(name), False
+        self.callers, self.foreseen = Callers(name, order), False
         self._calls, self._next_look = 0, 1
 
     @property
@@ -324,7 +324,7 @@ class DrawSite:
                 f"{equalizer.latent_dim} along axis {equalizer.dim}; give latent_dim={width}, or dim=, or, if it draws "
                 "other things too, say which draw of a call is z: draw=0"
             )
-        if self.order is None and not torch.compiler.is_compiling():
+        if not torch.compiler.is_compiling():
             self.callers.note(std, equalizer.dim)
         mask = None if self.mask is None else self.mask()
         equalizer.observe(std, mu, *(() if mask is None else (mask,)))
