@@ -58,8 +58,8 @@ def tvae(seed: int, delta: float | None, warm_up: bool = False) -> Found:
         else:
             from lambda_vae.adapters import equalize_class
 
-            with equalize_class(package.Decoder, 128, delta, posterior=package.Encoder, steps_per_epoch=11,
-                                total_epochs=300, release_epochs=100) as equalizer:  # fmt: skip
+            settings = {"steps_per_epoch": 11, "total_epochs": 300, "release_epochs": 100}
+            with equalize_class(package.Decoder, 128, delta, posterior=package.Encoder, **settings) as equalizer:
                 model.fit(train, categories)
     encoder, decoder = made[0].eval(), model.decoder.eval()
     x = torch.from_numpy(model.transformer.transform(test).astype("float32"))
@@ -129,8 +129,8 @@ def vaecf(seed: int, delta: float | None, warm_up: bool = False) -> Found:
     else:
         from lambda_vae.adapters import equalize_class
 
-        with equalize_class(package.VAE, 10, delta, steps_per_epoch=10,
-                            total_epochs=100, release_epochs=33) as equalizer:  # fmt: skip
+        settings = {"steps_per_epoch": 10, "total_epochs": 100, "release_epochs": 33}
+        with equalize_class(package.VAE, 10, delta, **settings) as equalizer:
             model.fit(split.train_set)
     measures = [cornac.metrics.NDCG(k=20), cornac.metrics.Recall(k=20)]
     vae, x = model.vae.eval(), split.train_set.matrix.copy()
@@ -166,8 +166,8 @@ def drvi(seed: int, delta: float | None) -> Found:
     if delta is not None:
         from lambda_vae.adapters import equalize
 
-        equalizer = equalize(model.module, 32, delta, at="z_encoder", steps_per_epoch=5,
-                             total_epochs=400, release_epochs=133)  # fmt: skip
+        settings = {"steps_per_epoch": 5, "total_epochs": 400, "release_epochs": 133}
+        equalizer = equalize(model.module, 32, delta, at="z_encoder", **settings)
     model.train(max_epochs=epochs, accelerator="cpu", enable_progress_bar=False)
     unseen = model.validation_indices
     embed = anndata.AnnData(model.get_latent_representation())

@@ -25,8 +25,8 @@ def pyod(seed: int, delta: float | None) -> Found:
     else:
         from lambda_vae.adapters import equalize_class
 
-        with equalize_class(package.VAEModel, 2, delta, steps_per_epoch=32,
-                            total_epochs=30, release_epochs=10) as equalizer:  # fmt: skip
+        settings = {"steps_per_epoch": 32, "total_epochs": 30, "release_epochs": 10}
+        with equalize_class(package.VAEModel, 2, delta, **settings) as equalizer:
             model.fit(x)
     scores = [roc_auc_score(outlier, model.decision_function(unseen)) for _ in range(8)]
     scaled = torch.from_numpy((unseen - model.X_mean) / model.X_std).float()
@@ -137,8 +137,8 @@ def act(seed: int, delta: float | None) -> Found:
     if delta is not None:
         from lambda_vae.adapters import equalize
 
-        equalizer = equalize(model, 16, delta, into="latent_out_proj", posterior="latent_proj", steps_per_epoch=18,
-                 total_epochs=20, release_epochs=7)  # fmt: skip
+        settings = {"steps_per_epoch": 18, "total_epochs": 20, "release_epochs": 7}
+        equalizer = equalize(model, 16, delta, into="latent_out_proj", posterior="latent_proj", **settings)
     keys = {"in_keys": ["observation", "action_chunk"], "out_keys": ["action_pred", "mu", "log_var"]}
     loss = ACTLoss(TensorDictModule(model, **keys))
     optimizer = torch.optim.Adam(loss.parameters(), 1e-3)
