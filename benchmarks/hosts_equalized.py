@@ -15,6 +15,7 @@ import hashlib
 import json
 import logging
 import math
+import random
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -50,8 +51,8 @@ def page(runs: list[dict[str, Any]]) -> str:
         "",
         f"`python benchmarks/hosts_equalized.py HOST`, {sum(run['seconds'] for run in runs) / 3600:.2f} hours of one "
         "core. Each package with its own defaults unless said; lambda is released over the last third of the training, "
-        "so that every model below is an ordinary one. Means and standard deviations of seeds; a change is that of "
-        "one seed. Active: Var(mu) > 0.01. KL and bounds in nats an example.",
+        "so that every model below is an ordinary one. Means and standard deviations of seeds; a change is from the "
+        "plain run of the same seed. Active: Var(mu) > 0.01. KL and bounds in nats an example.",
         "",
     ]
     for host in [name for name in RUNS if any(run["host"] == name for run in runs)]:
@@ -64,6 +65,8 @@ def _section(host: str, runs: list[dict[str, Any]]) -> list[str]:
     deltas = sorted({run["delta"] for run in runs} - {"plain", "inf"})
     seeds = sorted({seed for delta, seed in of if delta == "plain"})
     same = [of["inf", seed]["weights"] == of["plain", seed]["weights"] for seed in seeds if ("inf", seed) in of]
+    counts = {delta: sum((delta, seed) in of for seed in seeds) for delta in deltas}
+    titles = [f"{_title(delta)} | change, of {counts[delta]}" for delta in deltas]
     stamps = sorted({f"{run['date']}, commit {run['commit']}" for run in runs})
     lines = [
         f"## {host}",
@@ -73,7 +76,7 @@ def _section(host: str, runs: list[dict[str, Any]]) -> list[str]:
         f"Seeds {', '.join(map(str, seeds))}; {'; '.join(stamps)}. {runs[-1]['versions']}. "
         f"Final weights at delta = inf the plain run's, bit for bit: {sum(same)} of {len(same)}.",
         "",
-        f"| | plain | {' | '.join(f'{_title(delta)} | change' for delta in deltas)} |",
+        f"| | plain | {' | '.join(titles)} |",
         f"| --- | ---: |{' ---: | ---: |' * len(deltas)}",
     ]
     for name in runs[0]["found"]:
@@ -116,6 +119,7 @@ def _digest(modules: Iterable[nn.Module]) -> str:
 def _run(host: str, seed: int, delta: str) -> dict[str, Any]:
     torch.manual_seed(seed)
     np.random.seed(seed)
+    random.seed(seed)  # torch-geometric's negative edges
     started = time.process_time()
     plain, warm_up = delta in ("plain", "warm-up"), {"warm_up": True} if delta == "warm-up" else {}
     found, modules, equalizer = RUNS[host](seed, None if plain else float(delta), **warm_up)
