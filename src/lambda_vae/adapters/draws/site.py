@@ -1,21 +1,20 @@
-"""One place where a host draws z: what the draw is made of is measured, then its noise is narrowed."""
+"""One place where a host draws z: the draw is looked at, observed, and its noise narrowed."""
 
-import inspect
 import sys
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lambda_vae.adapters.draws.callers import Callers
-from lambda_vae.adapters.draws.found import WIDTHS, Draw, Probes, consistent, refusal
-from lambda_vae.adapters.draws.noise import Repeated, probing, repeated, undone
-from lambda_vae.adapters.draws.standard import standard
-from lambda_vae.adapters.draws.tensors import Source, drawables, given, put, returned
+from lambda_vae.adapters.draws.found import Draw
+from lambda_vae.adapters.draws.later import hold
+from lambda_vae.adapters.draws.measure import Measurement, Measuring, made_up_shapes
+from lambda_vae.adapters.draws.noise import probing, undone
+from lambda_vae.adapters.draws.tensors import Source, drawables, put
 from lambda_vae.distributions.likelihood import at_least_float32
 from lambda_vae.equalization import VarianceEqualizer, theory
 from lambda_vae.equalization.observed import in_backward
@@ -131,17 +130,19 @@ class DrawSite:
                 )
             return
         self._next_look = 2 * self._calls
-        measured = self._measured
+        measuring: Callable[..., Measurement] = self._measuring
         if "torch._dynamo" in sys.modules:  # where a graph is broken here, the measurement is not to be compiled
-            measured = torch.compiler.disable(measured)  # type: ignore[no-untyped-call]
-        found = measured(host, args, named)
+            measuring = torch.compiler.disable(measuring)  # type: ignore[no-untyped-call]
+        seen = measuring(host, args, named)
+        self.later, self.settled, self.shifted = seen.later, seen.settled, seen.shifted
         if self.later:
+            self._next_look = sys.maxsize
             return
         known = () if self.foreseen else self.draws
         self.foreseen = False
-        self.draws = tuple(one for one in found if one in known) if known else found
+        self.draws = tuple(one for one in seen.draws if one in known) if known else seen.draws
         if not self.draws:
-            raise InputError(f"{self.name} draws in one step otherwise than in another, now: {found[0]}")
+            raise InputError(f"{self.name} draws in one step otherwise than in another, now: {seen.draws[0]}")
 
     def foresee(self, host: Callable[..., Any]) -> None:
         """Measure a plain sampler on made-up numbers, for where the first training step is compiled or transformed.
@@ -151,126 +152,21 @@ class DrawSite:
         Args:
             host: Draws; called in train mode.
         """
-        shapes = _made_up_shapes(host, self.equalizer.latent_dim, self.equalizer.dim)
+        shapes = made_up_shapes(host, self.equalizer.latent_dim, self.equalizer.dim)
         with undone(self.owner), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.owner.training = True
             device = self.equalizer.exponent.device
             made_up = tuple(0.1 + torch.rand(shape, device=device) for shape in shapes)
             try:
-                self.draws = self._measured(host, made_up, {}) if made_up else ()
+                self.draws = self._measuring(host, made_up, {}).draws if made_up else ()
             except Exception:  # numbers that the host does not take tell nothing
                 self.draws = ()
-        self.settled, self._next_look, self.foreseen, self.later = False, 1, bool(self.draws), ()
-
-    @torch.no_grad()
-    def _measured(self, host: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Draw, ...]:
-        def call() -> Any:  # noqa: ANN401 - the host's own
-            return host(*args, **named)
-
-        width, axis = self.equalizer.latent_dim, self.equalizer.dim
-        still = repeated(call, self.owner, 0.0)
-        self.later = () if still.normal else tuple(drawables(still.out))
-        if self.later and self._drawn_beside(call):
-            self.later = ()  # such as (distribution, z) of another noise than normal
-        if self.later:
-            self.settled, self._next_look = True, sys.maxsize
-            return ()
-        runs = [still, *(repeated(call, self.owner, noise) for noise in (1.0, -4.0))]
-        outs = [dict(returned(run.out, 0, axis)) for run in runs]
-        probes = [Probes(source, mean, outs[1][source], outs[2][source]) for source, mean in outs[0].items()]
-        moved = [one for one in probes if one.moved]
-        candidates = [*given(host, args, named, width, axis)]
-        moving = {one.source for one in moved}
-        candidates += [(source, t) for source, t in returned(runs[0].out, width, axis) if source not in moving]
-        found = [draw for one in moved for draw in consistent(one, candidates)]
-        self._require_unused(moved, {draw.z for draw in found})
-        if found:
-            found = self._standard(repeated(call, self.owner, None), args, named, found)
-        else:
-            moves = bool(self._chancy(call))
-            raise InputError(f"{self.name} {refusal(moved, moves, runs[0].other, candidates)}; {self._remedy}")
-        return self._claimed(found, candidates)
-
-    def _chancy(self, call: Callable[[], Any]) -> list[Source]:
-        """The outputs that depend on chance of any kind."""
-        runs = repeated(call, self.owner, None, fresh=True), repeated(call, self.owner, None)
-        outs = zip(*(returned(one.out, 0, self.equalizer.dim) for one in runs), strict=True)
-        return [source for (source, a), (_, b) in outs if not torch.equal(a, b)]
-
-    def _drawn_beside(self, call: Callable[[], Any]) -> bool:
-        """Whether what is returned beside distributions is drawn by chance, and they are not."""
-        chancy = self._chancy(call)
-        within = [one for one in chancy if any(one.steps[: len(q.steps)] == q.steps for q in self.later)]
-        return bool(chancy) and not within
-
-    def _standard(
-        self, run: Repeated, args: tuple[Any, ...], named: Mapping[str, Any], found: list[Draw]
-    ) -> list[Draw]:
-        """Return the readings for which (z - mu) / sigma is the noise that was drawn."""
-        self.shifted = run.shifted
-        seen = []
-        for draw in found:
-            z, mu, std = (part(args, named, run.out) for part in (draw.z, draw.mu, draw.std))
-            seen.append((draw, *standard(z, mu, std, self.equalizer.dim, run.noises)))
-        kept = sorted((one for one in seen if one[1]), key=lambda one: round(abs(one[2] - 1.0), 3))
-        if not kept:
-            raise InputError(
-                f"{self.name}: nearest is {found[0]}, but (z - mu) / sigma is {seen[0][2]:.3g} times the size of the "
-                f"normal noise that is drawn, or made of it: it is averaged, cut or scaled before; {self._remedy}"
-            )
-        return [draw for draw, *_ in kept]
-
-    def _require_unused(self, moved: list[Probes], z: set[Any]) -> None:
-        """Raise if what is returned beside z was made of z, which would keep the noise of sigma."""
-        used = [one.source.name for one in moved if one.source not in z and not one.is_noise]
-        if z and used:
-            raise InputError(
-                f"{self.name} has used z already when it returns it: {used[0]} depends on its noise too; name the "
-                "method or part that only draws: equalize(..., method='NAME')"
-            )
-
-    @torch.no_grad()
-    def _claimed(self, found: list[Draw], candidates: Any) -> tuple[Draw, ...]:  # noqa: ANN401 - sources and tensors
-        tensors = dict(candidates)
-        right = [draw for draw in found if self.takes in (None, draw.takes)]
-        first = right[0] if right else found[0]
-        if not right or (first.misnamed and self.takes is None):
-            said = replace(first, takes=self.takes or "logvar")
-            seen, told = (float(WIDTHS[one.takes](tensors[one.width]).mean()) for one in (first, said))
-            raise InputError(
-                f"{self.name} draws with sigma = {first.formula}, {seen:.3g} on average, where "
-                f"{f'takes={self.takes!r}' if self.takes else 'its name'} says {said.formula}, {told:.3g}; if the KL "
-                f"is that of {first.formula}, say takes={first.takes!r}; if not, mend the draw"
-            )
-        varied = [
-            draw
-            for draw in right
-            if all(bool(tensors[one].min() != tensors[one].max()) for one in (draw.mean, draw.width))
-        ]
-        if not varied and (fixed := self._fixed(right, tensors)):
-            raise InputError(
-                f"{self.name} draws with {fixed.formula}, {float(tensors[fixed.width].max()):.3g} everywhere and not "
-                "learned: a fixed sigma has no lambda; leave it out, or learn sigma"
-            )
-        self.settled = bool(varied) or len(right) == 1
-        return tuple(varied or right)
-
-    @staticmethod
-    def _fixed(right: list[Draw], tensors: Mapping[Source, Tensor]) -> Draw | None:
-        """The reading whose sigma is a constant that no gradient reaches, if all readings' are."""
-        fixed = [
-            draw
-            for draw in right
-            if tensors[draw.mean].requires_grad
-            and not tensors[draw.width].requires_grad
-            and bool(tensors[draw.width].min() == tensors[draw.width].max())
-        ]
-        return fixed[0] if len(fixed) == len(right) else None
+        self.foreseen = bool(self.draws)
 
     @property
-    def _remedy(self) -> str:
-        return "draw z = equalizer(mu, std) with the equalizer itself, or name another place: equalize(..., method=)"
+    def _measuring(self) -> Measuring:
+        return Measuring(self.name, self.owner, self.equalizer.latent_dim, self.equalizer.dim, self.takes)
 
     def narrowed(self, args: tuple[Any, ...], named: Mapping[str, Any], out: Any) -> Any:  # noqa: ANN401 - the host's
         """Return what the host returned, with z narrowed; the very same where lambda is 1 and nobody watches.
@@ -281,8 +177,7 @@ class DrawSite:
             out: What it returned.
         """
         if self.later:
-            for source in drawables(out):
-                self._hold(source(args, named, out))
+            self._hold(out)
             return out
         draw = self.draws[0]
         try:
@@ -295,16 +190,14 @@ class DrawSite:
         narrow = self.seen(mu, std, z)
         return out if narrow is z else put(out, draw.z.steps, narrow)
 
-    def _hold(self, posterior: Any) -> None:  # noqa: ANN401 - a distribution, of whatever library
-        """Have what is drawn from a distribution later narrowed; its type and its numbers stay the host's."""
+    def _hold(self, out: Any) -> None:  # noqa: ANN401 - the host's own
+        """Have what is drawn later from the distributions that the host returned narrowed; their types stay."""
         if self.of_later is None:
-            self.of_later = DrawSite(
-                self.equalizer, self.owner, f"what {self.name} returns", takes=self.takes, mask=self.mask
-            )
+            name = f"what {self.name} returns"
+            self.of_later = DrawSite(self.equalizer, self.owner, name, takes=self.takes, mask=self.mask)
             self.of_later.watchers = self.watchers
-        for name in ("rsample", "sample"):
-            if callable(getattr(posterior, name, None)):
-                setattr(posterior, name, _Later(self.of_later, posterior, name))
+        for source in drawables(out):
+            hold(source((), {}, out), self.of_later.drawn)
 
     def seen(self, mu: Tensor, std: Tensor, z: Tensor) -> Tensor:
         """Return z with the noise of sigma^lambda; observe sigma, once a step.
@@ -347,27 +240,6 @@ class DrawSite:
         return f"{self.name}: {self.draws[0] if self.draws else self.text}"
 
 
-class _Later:
-    """A draw from a distribution that the host returned, under a site."""
-
-    drawing = False
-
-    def __init__(self, site: DrawSite, posterior: Any, name: str) -> None:  # noqa: ANN401 - of whatever library
-        self.site, self.posterior, self.host = site, posterior, getattr(posterior, name)
-
-    def __call__(self, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
-        if _Later.drawing:  # `sample` may be made of `rsample`
-            return self.host(*args, **named)
-        _Later.drawing = True
-        try:
-            return self.site.drawn(self._draw, (self.posterior, *args), named)
-        finally:
-            _Later.drawing = False
-
-    def _draw(self, posterior: object, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
-        return self.host(*args, **named)
-
-
 #: The z that was handed on last, and by whom.
 _LAST: list[Any] = []
 
@@ -378,20 +250,6 @@ def _require_first(name: str, z: Tensor) -> None:
         raise InputError(
             f"{name} returns the z that {_LAST[1]} has narrowed already; remove one of both: equalizer.remove()"
         )
-
-
-def _made_up_shapes(host: Callable[..., Any], width: int, axis: int) -> list[tuple[int, ...]]:
-    """The shapes of mu and width, or of both in one tensor, that a sampler of so many arguments may take."""
-    try:
-        every = inspect.signature(host).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    needed = sum(one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD for one in every)
-    channels = width * (3 - needed)
-    if needed not in (1, 2) or axis < -1:
-        return []
-    shape = (7, channels) if axis == -1 else (3,) * axis + (channels, 3, 3)
-    return [shape] * needed
 
 
 def _transformed() -> bool:
