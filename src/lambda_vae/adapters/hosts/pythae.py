@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torch.utils.hooks import RemovableHandle
 
 from lambda_vae.adapters.diagnose import diagnose
 from lambda_vae.adapters.equalize import equalize
@@ -190,16 +189,7 @@ class CollapseCallback(TrainingCallback):  # type: ignore[misc]  # pythae has no
             raise InputError(_refusal(model, "watched", "CollapseMonitor(latent_dim, reduction='mean')"))
         device = next(model.parameters()).device
         self.monitor = CollapseMonitor(int(model.latent_dim), reduction="mean", device=device, **self.settings)
-        model._sample_gauss = _Watched(_plain(model._sample_gauss), model, self.monitor)
-
-    def on_train_step_end(self, training_config: object, **event: Any) -> None:  # noqa: ANN401 - pythae's
-        """Take the hook off the decoder again, which the trainer may copy or pickle before the next step.
-
-        Args:
-            training_config: Not looked at.
-            event: With the model.
-        """
-        _unwrapped(event["model"])._sample_gauss.let_go()
+        model.forward = _Watched(_plain(model.forward), model, self.monitor)
 
     def on_log(self, training_config: object, logs: dict[str, float], **event: Any) -> None:  # noqa: ANN401 - pythae's
         """End the epoch: add the measures to `logs`, and the warnings to the trainer's logger.
@@ -217,14 +207,14 @@ class CollapseCallback(TrainingCallback):  # type: ignore[misc]  # pythae has no
                 (event.get("logger") or logging.getLogger(__name__)).warning(str(warning))
 
     def on_train_end(self, training_config: object, **event: Any) -> None:  # noqa: ANN401 - pythae's
-        """Give the model its own sampling back.
+        """Give the model its own forward back.
 
         Args:
             training_config: Not looked at.
             event: With the model.
         """
         model = _unwrapped(event["model"])
-        model._sample_gauss = _plain(model._sample_gauss)
+        model.forward = _plain(model.forward)
 
 
 def _refreshed(update: Callable[[], None], equalizer: VarianceEqualizer) -> None:
@@ -243,30 +233,33 @@ def _exact(get_nll: Callable[..., float], equalizer: VarianceEqualizer, *given: 
 
 @dataclass(eq=False)
 class _Watched:
-    """The model's draw; its decoder's input is watched for the one step, since other losses may reach z elsewhere."""
+    """The model's forward, with its decoder's input watched, as other losses may reach z elsewhere.
+
+    The hooks are there within it alone, as the trainer may copy or pickle the decoder before the next step.
+    """
 
     host: Callable[..., Any]
     model: Any
     monitor: CollapseMonitor
-    handle: RemovableHandle | None = None
 
-    def __call__(self, mu: Tensor, std: Tensor) -> Any:  # noqa: ANN401 - pythae's
-        drawn = self.host(mu, std)
-        self.let_go()
-        if self.model.training and drawn[0].requires_grad:
-            see = partial(self._see, mu, std, drawn[0])
-            self.handle = self.model.decoder.register_forward_pre_hook(see)
-        return drawn
+    def __call__(self, *given: Any, **named: Any) -> Any:  # noqa: ANN401 - pythae's
+        if not self.model.training:
+            return self.host(*given, **named)
+        told: list[Any] = []  # by the encoder, which FactorVAE asks once more after it has decoded
+        hooks = (
+            self.model.encoder.register_forward_hook(lambda encoder, x, q: told.append(q)),
+            self.model.decoder.register_forward_pre_hook(lambda decoder, z: self._seen(told[-1], *z)),
+        )
+        try:
+            return self.host(*given, **named)
+        finally:
+            for hook in hooks:
+                hook.remove()
 
-    def _see(self, mu: Tensor, std: Tensor, z: Tensor, decoder: nn.Module, given: tuple[Any, ...]) -> Any:  # noqa: ANN401
+    def _seen(self, q: Any, z: Tensor) -> Tensor:  # noqa: ANN401 - pythae's
         equalizer = getattr(self.model, "equalizer", None)
         exponent = None if equalizer is None else equalizer.exponent
-        return (self.monitor(mu, 2.0 * std.log(), z, exponent), *given[1:]) if given[0] is z else None
-
-    def let_go(self) -> None:
-        if self.handle is not None:
-            self.handle.remove()
-            self.handle = None
+        return self.monitor(q.embedding, q.log_covariance, z, exponent)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:  # noqa: ANN401 - what the host is
         """The trainer's copy of its best model is not trained, and so not watched."""
