@@ -9,12 +9,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from lambda_vae.adapters.diagnose import diagnose
-from lambda_vae.adapters.equalize import equalize
+from lambda_vae.adapters.equalize import HostEqualizer, equalize
 from lambda_vae.adapters.hosts.diffusers_classes import OWN_GAUSSIANS, asked
 from lambda_vae.adapters.likelihoods import gaussian
 from lambda_vae.adapters.likelihoods import std_of_kl_weight as usual_std
 from lambda_vae.diagnostics import CollapseReport
-from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.errors import InputError
 
 try:
@@ -115,7 +114,7 @@ def equalize_diffusers(
     *,
     latent_channels: int | None = None,
     **settings: Any,  # noqa: ANN401 - VarianceEqualizer's
-) -> VarianceEqualizer:
+) -> HostEqualizer:
     """Return the equalizer that from now on narrows what `encode(x).latent_dist.sample()` draws in train mode.
 
     There is one lambda a channel. Of `latent_dist` only `sample` changes; `mode`, `kl`, `nll` and all of eval mode stay

@@ -11,11 +11,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lambda_vae.adapters.diagnose import diagnose
-from lambda_vae.adapters.equalize import equalize
+from lambda_vae.adapters.equalize import HostEqualizer, equalize
 from lambda_vae.adapters.likelihoods import bernoulli, gaussian
 from lambda_vae.adapters.monitor import CollapseMonitor
 from lambda_vae.diagnostics import CollapseReport
-from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.errors import InputError
 
 try:
@@ -117,7 +116,7 @@ def diagnose_pythae(model: Any, data: object, **options: Any) -> CollapseReport:
     return replace(report, notes=(*report.notes, *_notes(model)))
 
 
-def equalize_pythae(model: Any, delta: float, **settings: Any) -> VarianceEqualizer:  # noqa: ANN401
+def equalize_pythae(model: Any, delta: float, **settings: Any) -> HostEqualizer:  # noqa: ANN401
     """Return the equalizer that from now on narrows the noise of a pythae model while it trains.
 
     Every trainer of pythae calls the model's `update()` after each epoch's training, and there lambda is refreshed;
@@ -217,12 +216,12 @@ class CollapseCallback(TrainingCallback):  # type: ignore[misc]  # pythae has no
         model.forward = _plain(model.forward)
 
 
-def _refreshed(update: Callable[[], None], equalizer: VarianceEqualizer) -> None:
+def _refreshed(update: Callable[[], None], equalizer: HostEqualizer) -> None:
     update()
     equalizer.end_epoch()
 
 
-def _exact(get_nll: Callable[..., float], equalizer: VarianceEqualizer, *given: Any, **named: Any) -> float:  # noqa: ANN401
+def _exact(get_nll: Callable[..., float], equalizer: HostEqualizer, *given: Any, **named: Any) -> float:  # noqa: ANN401
     """`get_nll`, which nobody calls to train: its weights are those of q, so its draws must be, in train mode too."""
     training, equalizer.training = equalizer.training, False
     try:
