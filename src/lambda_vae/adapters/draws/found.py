@@ -131,12 +131,12 @@ class Probes:
         return 8.0 * eps * (self.mean.double().abs() + self.four.double().abs())
 
 
-def _near(a: Tensor, b: Tensor, rounding: Tensor) -> Tensor:
-    return (a - b).abs() <= 1e-3 * b.abs() + rounding + 1e-12
+def _near(a: Tensor, b: Tensor, rounding: Tensor, within: float = 1e-3) -> Tensor:
+    return (a - b).abs() <= within * b.abs() + rounding + 1e-12
 
 
 def consistent(probes: Probes, candidates: Named) -> list[Draw]:
-    """Return every reading of an output as mean + sigma * eps that its numbers allow.
+    """Return every reading of an output as mean + sigma * eps that its numbers allow, the exact ones first.
 
     Args:
         probes: Of the output.
@@ -145,6 +145,9 @@ def consistent(probes: Probes, candidates: Named) -> list[Draw]:
     if not probes.affine:
         return []
     widths = [(source, takes) for source, tensor in candidates for takes in WIDTHS if _is_width(probes, tensor, takes)]
+    # softplus(scale) + 1e-4 is softplus(scale) nearly, as long as sigma is large, and what the host calls std exactly
+    tensors = dict(candidates)
+    widths.sort(key=lambda width: not _is_width(probes, tensors[width[0]], width[1], within=1e-6))
     return [
         Draw(probes.source, source, width, takes)
         for source, tensor in candidates
@@ -164,14 +167,14 @@ def _equal(tensor: Tensor, mean: Tensor, rounding: Tensor) -> bool:
     return bool(((tensor.double() - mean.double()).abs() <= rounding).all())
 
 
-def _is_width(probes: Probes, tensor: Tensor, takes: str) -> bool:
+def _is_width(probes: Probes, tensor: Tensor, takes: str, within: float = 1e-3) -> bool:
     if not _fits(tensor, probes.mean):
         return False
     sigma = WIDTHS[takes](at_least_float32(tensor)).double()
     slack = torch.finfo(probes.mean.dtype).eps * 4.0
     # what the host computes in half precision is rounded before the noise is multiplied
     rounding = probes._rounding + slack * (1.0 + tensor.double().abs()) * sigma.abs()
-    return bool(_near(sigma.expand_as(probes.width), probes.width, rounding).all())
+    return bool(_near(sigma.expand_as(probes.width), probes.width, rounding, within).all())
 
 
 @torch.no_grad()
