@@ -168,6 +168,14 @@ def test_a_wrapper_that_compiles_is_the_model():
     assert equalize(model, D, 1.05) is equalizer
 
 
+def test_a_part_that_is_compiled_is_one_place():
+    model = nn.Module()
+    model.part = torch.compile(Method(), backend="aot_eager")
+    equalizer = equalize(model, D, 1.05)
+    assert equalize(model, D, 1.05, method="part.reparameterize") is equalizer
+    assert repr(equalizer.sites[0]).startswith("Method.reparameterize: ")
+
+
 def test_within_torch_func_it_is_measured_beforehand_and_observes_each_example():
     model, _ = built("method")
     equalizer = equalize(model, D, 1.05)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lambda_vae.adapters.draws import DrawSite, MethodPlace, ModulePlace, RsamplePlace, masked
 from lambda_vae.adapters.draws.found import WIDTHS
-from lambda_vae.adapters.named_places import Named, named_place
+from lambda_vae.adapters.named_places import Named, named_place, unwrapped
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.errors import InputError
 
@@ -158,7 +158,7 @@ def equalize(
     """
     if takes is not None and takes not in WIDTHS:
         raise InputError(f"takes is {takes!r}; it must be one of {', '.join(WIDTHS)}")
-    model = _unwrapped(model)
+    model = unwrapped(model)
     if attach and isinstance(model, nn.Sequential | nn.ModuleList | nn.ModuleDict):
         raise InputError(
             f"the model is a {type(model).__name__}, which would run the equalizer as one of its own parts; say "
@@ -228,17 +228,6 @@ def _found(site: DrawSite, place: Named, asked: dict[str, Any]) -> HostEqualizer
 
 def _free_name(model: nn.Module, place: Named) -> str:
     return "equalizer" if not hasattr(model, "equalizer") else f"equalizer_{place.path.replace('.', '_')}"
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    """The module within what torch.compile and the distributed wrappers make of it."""
-    while True:
-        inner = getattr(model, "_orig_mod", None)
-        if inner is None and isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
-            inner = model.module
-        if inner is None:
-            return model
-        model = inner
 
 
 def _device(model: nn.Module) -> torch.device:

@@ -10,7 +10,7 @@ from lambda_vae.adapters.draws import DrawSite, InputPlace, MethodPlace, ModuleP
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.errors import InputError
 
-__all__ = ["Named", "named_place", "usual_places"]
+__all__ = ["Named", "named_place", "unwrapped", "usual_places"]
 
 _USUAL = (
     "reparameterize",
@@ -113,13 +113,28 @@ def named_place(model: nn.Module, name: str | None, into: str | None = None, pos
     owner = _part(model, path)
     found = getattr(owner, last, None)
     if isinstance(found, nn.Module):
-        return Named(model, found, name)
+        return Named(model, unwrapped(found), name)
     if not callable(found):
         raise InputError(
             f"{type(owner).__name__} has no method or part {last!r}; name the one that draws z: equalize(..., "
             "method='NAME'), or leave it out where z is drawn by Normal.rsample within its forward"
         )
     return Named(model, owner, name, last)
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the module within what torch.compile and the distributed wrappers make of it.
+
+    Args:
+        model: Wrapped or not.
+    """
+    while True:
+        inner = getattr(model, "_orig_mod", None)
+        if inner is None and isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
+            inner = model.module
+        if inner is None:
+            return model
+        model = inner
 
 
 def usual_places(model: nn.Module) -> list[Named]:
@@ -130,7 +145,7 @@ def usual_places(model: nn.Module) -> list[Named]:
     """
     places = []
     for path, owner in model.named_modules():
-        if isinstance(owner, VarianceEqualizer):
+        if isinstance(owner, VarianceEqualizer) or unwrapped(owner) is not owner:
             continue
         for name in _USUAL:
             found = getattr(owner, name, None)
@@ -164,6 +179,6 @@ def _of_a_posterior(method: Any) -> bool:  # noqa: ANN401 - a method, or a part
 
 def _part(model: nn.Module, path: str) -> nn.Module:
     try:
-        return model.get_submodule(path)
+        return unwrapped(model.get_submodule(path))
     except AttributeError:
         raise InputError(f"{type(model).__name__} has no part {path!r}") from None
