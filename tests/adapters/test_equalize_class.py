@@ -96,7 +96,7 @@ def test_the_instance_that_trains_is_equalized_and_at_delta_inf_it_is_the_plain_
         host = Trainer(way == "inline")
         with equalize_class(kind, 2, delta, steps_per_epoch=4, total_epochs=6, release_epochs=2, **where) as equalizer:
             ends[delta] = host.fit(x)
-        assert not equalizer.sites
+        assert len(equalizer.sites) == 1  # what was found can still be read
         assert host.under is equalizer
         assert_given_back(host)
         assert int(equalizer.epoch) >= 5
