@@ -2,8 +2,8 @@
 
 import random
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lambda_vae.adapters.draws.put_back import undone
+
 __all__ = ["Repeated", "probing", "repeated", "undone"]
 
-_DEPTH = [0]
+#: The threads that repeat a draw now; another thread goes on training meanwhile.
+_REPEATING: list[int] = []
 
 _STANDARD = {"randn", "randn_like"}
 _NORMAL = {"normal", "normal_", "normal_functional"}
@@ -50,24 +53,24 @@ def repeated(call: Callable[[], Any], module: nn.Module, noise: float | None, *,
         noise: The constant, or None for the noise itself.
         fresh: Draw with another state of the generators.
     """
-    _DEPTH[0] += 1
-    with undone(module), torch.no_grad():
-        if fresh:
-            _reseeded()
-        mode = _Constant(noise)
-        try:
+    mode = _Constant(noise)
+    _REPEATING.append(threading.get_ident())
+    try:
+        with undone(module), torch.no_grad():
+            if fresh:
+                _reseeded()
             with mode:
                 out = call()
-        finally:
-            _DEPTH[0] -= 1
-            for generator, state in mode.generators:
-                generator.set_state(state)
+    finally:
+        _REPEATING.remove(threading.get_ident())
+        for generator, state in mode.generators:
+            generator.set_state(state)
     return Repeated(out, tuple(mode.normal), tuple(mode.other), tuple(mode.noises), mode.shifted)
 
 
 def probing() -> bool:
     """Return whether a draw is being repeated, so that no site acts on it."""
-    return _DEPTH[0] > 0
+    return bool(_REPEATING) and (torch.compiler.is_compiling() or threading.get_ident() in _REPEATING)
 
 
 @dataclass(eq=False)
@@ -117,50 +120,11 @@ def _law(name: str, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, 
     return mean, named.get("std", own[1] if len(own) > 1 else 1.0)
 
 
-@contextmanager
-def undone(module: nn.Module) -> Iterator[None]:
-    """Put back the generators of all devices, of Python and numpy, and a module's attributes and buffers.
-
-    Args:
-        module: With its parts.
-    """
-    attributes = [(part, dict(vars(part)), dict(part._buffers)) for part in module.modules()]
-    values = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
-    numpy = sys.modules.get("numpy")
-    states = random.getstate(), None if numpy is None else numpy.random.get_state()
-    devices = [(one, one.get_rng_state()) for one in _devices()]
-    try:
-        with torch.random.fork_rng(range(torch.cuda.device_count()) if _uses_cuda() else []):
-            yield
-    finally:
-        random.setstate(states[0])
-        if numpy is not None:
-            numpy.random.set_state(states[1])
-        for device, state in devices:
-            device.set_rng_state(state)
-        for part, own, buffers in attributes:
-            vars(part).clear()
-            vars(part).update(own)
-            part._buffers.clear()
-            part._buffers.update(buffers)
-        for buffer, value in values:
-            buffer.data.copy_(
-                value
-            )  # past autograd, for which a batch norm's statistics would have changed before backward
-
-
-def _uses_cuda() -> bool:
-    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
-
-
 def _reseeded() -> None:
     seed = torch.initial_seed() + 1
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # else torch keeps the seed for when it is
+        torch.cuda.manual_seed_all(seed)
     random.seed(seed)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(seed % 2**32)
-
-
-def _devices() -> list[Any]:
-    """What has a generator of its own, besides the CPU and CUDA."""
-    return [torch.mps] if torch.backends.mps.is_available() else []

@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from lambda_vae.adapters.draws.site import DrawSite
-from lambda_vae.adapters.draws.within import RUNNING, OwnCall
+from lambda_vae.adapters.draws.within import OwnCall, running
 
 __all__ = ["MethodPlace", "ModulePlace"]
 
@@ -119,7 +119,7 @@ class _ClassDraw:
         self.host, self.name = host, name
 
     def __call__(self, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
-        for call in RUNNING[::-1]:
+        for call in running():
             place = call.owner
             if isinstance(place, MethodPlace) and place.raw is self.host and place.name == self.name:
                 return place(*args, **named)

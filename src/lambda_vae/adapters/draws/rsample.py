@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from lambda_vae.adapters.draws.site import DrawSite
-from lambda_vae.adapters.draws.within import RUNNING, OwnCall
+from lambda_vae.adapters.draws.within import OwnCall, running
 from lambda_vae.errors import InputError
 
 __all__ = ["RsamplePlace"]
@@ -85,7 +85,7 @@ class RsamplePlace:
 def _rsample(self: Normal, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: ANN401, B008 - as torch has it
     z = _HOST(self, sample_shape)
     narrow = None
-    for call in RUNNING[::-1]:
+    for call in running():
         # A place that takes the k-th draw counts those of the others too.
         if isinstance(call.owner, RsamplePlace) and (narrow is None or call.owner.site.order is not None):
             own = call.owner.drawn(self, z)

@@ -1,15 +1,19 @@
 """A model's own call: what is drawn while it runs is the model's, what is drawn elsewhere is not."""
 
+import sys
+import threading
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
+import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-__all__ = ["RUNNING", "OwnCall"]
+__all__ = ["OwnCall", "running"]
 
-#: The models whose own call runs now, the innermost last.
-RUNNING: list["OwnCall"] = []
+#: The own calls that run now, of all threads, the innermost last.
+_RUNNING: list["_Run"] = []
 
 #: What a model is trained by, besides its forward.
 _STEPS = ("training_step", "train_step")
@@ -37,7 +41,7 @@ class OwnCall:
         Args:
             call: Not looked at.
         """
-        RUNNING.append(self)
+        _RUNNING.append(_Run(self))
         entered = getattr(self.owner, "entered", None)
         if entered is not None:
             entered()
@@ -48,10 +52,12 @@ class OwnCall:
         Args:
             call: A hook's arguments, the last of them what the model returned, None if it failed.
         """
-        if self in RUNNING:
-            del RUNNING[len(RUNNING) - 1 - RUNNING[::-1].index(self) :]
+        for run in [run for run in _RUNNING[::-1] if run.here]:
+            _RUNNING.remove(run)
+            if run.call is self:
+                break
         left = getattr(self.owner, "left", None)
-        if left is not None and self not in RUNNING and call and call[-1] is not None:
+        if left is not None and self not in running() and call and call[-1] is not None:
             left()
 
     def remove(self) -> None:
@@ -60,6 +66,61 @@ class OwnCall:
             handle.remove()
         for step in self.steps:
             step.remove()
+
+
+class _Run:
+    """One own call, of one thread.
+
+    Args:
+        call: Whose.
+    """
+
+    def __init__(self, call: OwnCall) -> None:
+        self.call = call
+        self.thread: int | None = None
+        self.frame: FrameType | None = None
+        if not torch.compiler.is_compiling():
+            self.thread, self.frame = threading.get_ident(), _caller()
+
+    @property
+    def here(self) -> bool:
+        """Whether it is this thread's."""
+        return self.thread is None or torch.compiler.is_compiling() or self.thread == threading.get_ident()
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended with nobody told: torch calls no hook where a KeyboardInterrupt ends a forward."""
+        if self.frame is None or torch.compiler.is_compiling():
+            return False
+        try:
+            self.frame.clear()
+        except RuntimeError:  # it still runs
+            return False
+        return True
+
+
+def running() -> list[OwnCall]:
+    """Return the models whose own call runs now, the innermost first."""
+    if not _RUNNING:
+        return []
+    here = [run for run in _RUNNING[::-1] if run.here]
+    for run in here:
+        if run.over:
+            _RUNNING.remove(run)
+    return [run.call for run in here if run in _RUNNING]
+
+
+def _caller() -> FrameType | None:
+    """The frame that runs as long as the call: torch's, or that of a training step."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename != _MODULE:
+        if frame.f_code.co_name == "__call__" and frame.f_code.co_filename == __file__:
+            return frame
+        frame = frame.f_back
+    return frame
+
+
+_MODULE = nn.Module.__call__.__code__.co_filename
 
 
 class _Step:

@@ -1,0 +1,147 @@
+"""The world as it was before a draw was repeated: generators, buffers, and what a host keeps in its attributes."""
+
+import random
+import sys
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["undone"]
+
+#: Larger tensors among a module's attributes are data, and longer containers are not looked into.
+_LARGEST, _LONGEST = 1_000_000, 10_000
+
+_OWN = frozenset(vars(nn.Module()))
+
+Undo = Callable[[], None]
+
+
+@contextmanager
+def undone(module: nn.Module) -> Iterator[None]:
+    """Put back the generators of all devices, of Python and numpy, and a module's attributes and buffers.
+
+    Args:
+        module: With its parts.
+    """
+    attributes = [(part, dict(vars(part)), dict(part._buffers)) for part in module.modules()]
+    values = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
+    seen: set[int] = set()
+    kept = [
+        undo
+        for _, own, _ in attributes
+        for name, value in own.items()
+        if name not in _OWN
+        for undo in _kept(value, seen, objects=True)
+    ]
+    numpy = sys.modules.get("numpy")
+    states = random.getstate(), None if numpy is None else numpy.random.get_state()
+    devices = [(one, one.get_rng_state()) for one in _devices()]
+    try:
+        with torch.random.fork_rng(range(torch.cuda.device_count()) if _uses_cuda() else []):
+            yield
+    finally:
+        random.setstate(states[0])
+        if numpy is not None:
+            numpy.random.set_state(states[1])
+        for device, state in devices:
+            device.set_rng_state(state)
+        for part, own, buffers in attributes:
+            vars(part).clear()
+            vars(part).update(own)
+            part._buffers.clear()
+            part._buffers.update(buffers)
+        for undo in kept:
+            undo()
+        for buffer, value in values:  # past autograd, for which a batch norm would have changed before backward
+            buffer.data.copy_(value)
+
+
+def _kept(value: Any, seen: set[int], *, objects: bool) -> Iterator[Undo]:  # noqa: ANN401 - a host's attribute
+    """Yield what puts back what is written into an attribute in place: counters, queues, meters, generators."""
+    if id(value) in seen or isinstance(value, nn.Module | type):
+        return
+    seen.add(id(value))
+    inner: list[Any] = []
+    if isinstance(value, Tensor):
+        if value.numel() <= _LARGEST and not value.is_meta and type(value) is Tensor:
+            yield _tensor(value)
+    elif isinstance(value, list | deque):
+        inner = list(value)
+        yield _sequence(value, inner)
+    elif isinstance(value, dict):
+        inner = list(value.values())
+        yield _mapping(value, dict(value.items()))
+    elif isinstance(value, set):
+        yield _set(value, set(value))
+    elif isinstance(value, tuple):
+        inner = list(value)
+    elif isinstance(value, random.Random):
+        yield _generator(value.setstate, value.getstate())
+    elif hasattr(value, "bit_generator"):
+        yield _numpy(value.bit_generator, value.bit_generator.state)
+    elif objects and type(getattr(value, "__dict__", None)) is dict and not callable(value):
+        inner, objects = list(vars(value).values()), False
+        yield _mapping(vars(value), dict(vars(value)))
+    for one in inner if len(inner) <= _LONGEST else []:
+        yield from _kept(one, seen, objects=objects)
+
+
+def _tensor(value: Tensor) -> Undo:
+    before = value.detach().clone()
+
+    def undo() -> None:
+        if value.shape == before.shape and not torch.equal(value, before):
+            value.data.copy_(before)
+
+    return undo
+
+
+def _sequence(value: "list[Any] | deque[Any]", before: list[Any]) -> Undo:
+    def undo() -> None:
+        if len(value) != len(before) or any(a is not b for a, b in zip(value, before, strict=True)):
+            value.clear()
+            value.extend(before)
+
+    return undo
+
+
+def _mapping(value: dict[Any, Any], before: dict[Any, Any]) -> Undo:
+    kind: Any = OrderedDict if isinstance(value, OrderedDict) else dict
+
+    def undo() -> None:
+        now = dict(value.items())
+        if list(now) != list(before) or any(now[name] is not before[name] for name in now):
+            kind.clear(value)
+            for name, one in before.items():
+                kind.__setitem__(value, name, one)
+
+    return undo
+
+
+def _set(value: set[Any], before: set[Any]) -> Undo:
+    def undo() -> None:
+        value.clear()
+        value.update(before)
+
+    return undo
+
+
+def _generator(restore: Callable[[Any], None], state: object) -> Undo:
+    return lambda: restore(state)
+
+
+def _numpy(generator: Any, state: object) -> Undo:  # noqa: ANN401 - numpy's
+    return lambda: setattr(generator, "state", state)
+
+
+def _uses_cuda() -> bool:
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
+
+
+def _devices() -> list[Any]:
+    """What has a generator of its own, besides the CPU and CUDA."""
+    return [torch.mps] if torch.backends.mps.is_available() else []

@@ -1,0 +1,178 @@
+"""A host that is interrupted, threaded, counts its draws or keeps generators of its own: nothing of it is disturbed."""
+
+import random
+import threading
+from collections import Counter, OrderedDict, deque
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+from lambda_vae.adapters import equalize
+from lambda_vae.adapters.equalize import HostEqualizer
+
+D, X = 3, 5
+
+
+class Host(nn.Module):
+    """A VAE that draws in a method."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(X, 2 * D), nn.Linear(D, X)
+
+    def draw(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        return mu + torch.randn_like(mu) * torch.exp(0.5 * logvar)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z: Tensor = self.decoder(self.draw(*self.encoder(x).chunk(2, -1)))
+        return z
+
+
+class InForward(Host):
+    """A VAE that draws with torch.distributions in its forward."""
+
+    after: Any = staticmethod(lambda: None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mu, logvar = self.encoder(x).chunk(2, -1)
+        z: Tensor = self.decoder(Normal(mu, torch.exp(0.5 * logvar)).rsample())
+        self.after()
+        return z
+
+
+def _narrowing(model: nn.Module, **where: Any) -> HostEqualizer:
+    equalizer = equalize(model, D, 1.1, **where)
+    model(torch.rand(8, X))
+    equalizer.exponent = torch.full((D,), 3.0)
+    assert equalizer.narrows
+    return equalizer
+
+
+def _foreign_std() -> float:
+    """Of draws of the same width that are none of the host's; 0.5 is right, and 0.125 is narrowed."""
+    return float(Normal(torch.zeros(4000, D), torch.full((4000, D), 0.5)).rsample().std())
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError])
+def test_a_forward_that_ends_in_the_middle_narrows_nobody_elses_draws(error: type[BaseException]) -> None:
+    model = InForward()
+    equalizer = _narrowing(model)
+    model.after = mock.Mock(side_effect=error)
+    with pytest.raises(error):
+        model(torch.rand(8, X))
+    assert _foreign_std() == pytest.approx(0.5, rel=0.05)
+    equalizer.remove()
+
+
+def test_another_thread_draws_its_own_while_a_host_is_in_its_forward() -> None:
+    model, inside, leave = InForward(), threading.Event(), threading.Event()
+    equalizer = _narrowing(model)
+
+    def wait() -> None:
+        inside.set()
+        assert leave.wait(20)
+
+    model.after = wait
+    thread = threading.Thread(target=model, args=(torch.rand(8, X),))
+    thread.start()
+    assert inside.wait(20)
+    foreign = _foreign_std()
+    leave.set()
+    thread.join()
+    assert foreign == pytest.approx(0.5, rel=0.05)
+    equalizer.remove()
+
+
+def test_a_host_is_narrowed_while_another_thread_measures() -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    class Slow(Host):
+        held = False
+
+        def draw(self, mu: Tensor, logvar: Tensor) -> Tensor:
+            if self.held and not inside.is_set():
+                inside.set()
+                assert leave.wait(20)
+            return super().draw(mu, logvar)
+
+    measured, host = Slow(), Host()
+    equalize(measured, D, 1.1, method="draw")
+    equalizer = _narrowing(host, method="draw")
+    measured.held, before = True, int(equalizer._seen[3][0])
+    thread = threading.Thread(target=measured, args=(torch.rand(8, X),))
+    thread.start()
+    assert inside.wait(20)
+    host(torch.rand(8, X))
+    leave.set()
+    thread.join()
+    assert int(equalizer._seen[3][0]) == before + 8
+
+
+class Meter:
+    """Counts, as the field's meters do."""
+
+    def __init__(self) -> None:
+        self.count, self.values = 0, [0.0]
+
+
+class Counting(Host):
+    """Counts its draws in every way there is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps, self.last, self.kinds = [0], deque([1, 2], maxlen=2), Counter("a")
+        self.nested: dict[str, list[int]] = {"a": [0]}
+        self.ordered, self.names, self.meter = OrderedDict(a=1, b=2), {"a"}, Meter()
+        self.total, self.number = torch.zeros(1), 0
+        self.numpy, self.python = np.random.default_rng(0), random.Random(0)
+
+    def draw(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        self.steps.append(len(self.steps))
+        self.last.append(len(self.steps))
+        self.kinds["a"] += 1
+        self.nested["a"].append(len(self.steps))
+        self.ordered.move_to_end("a")
+        self.ordered[f"c{len(self.steps)}"] = 1
+        self.names.add(f"{len(self.steps)}")
+        self.meter.count += 1
+        self.meter.values.append(self.numpy.random())
+        self.meter.values.append(self.python.random())
+        self.total += 1
+        self.number += 1
+        return super().draw(mu, logvar)
+
+    def seen(self) -> tuple[object, ...]:
+        return (
+            self.steps, list(self.last), dict(self.kinds), self.nested, list(self.ordered), self.names,
+            self.meter.count, self.meter.values, self.total.tolist(), self.number,
+        )  # fmt: skip
+
+
+def test_what_a_host_counts_in_its_draw_is_counted_once() -> None:
+    plain, equalized = Counting(), Counting()
+    equalize(equalized, D, 1.1, method="draw")
+    for _ in range(3):
+        plain(torch.rand(8, X))
+        equalized(torch.rand(8, X))
+    assert equalized.seen() == plain.seen()
+
+
+def test_the_seed_that_cuda_begins_with_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Encoder(nn.Linear):
+        def forward(self, x: Tensor) -> Normal:  # type: ignore[override]
+            mu, logvar = super().forward(x).chunk(2, -1)
+            return Normal(mu, logvar.exp())
+
+    model = nn.Module()
+    model.encoder = Encoder(X, 2 * D)
+    equalize(model, D, 1.1, at="encoder")
+    seeded = mock.Mock()
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    model.encoder(torch.rand(8, X)).rsample()
+    assert not seeded.called
