@@ -13,6 +13,7 @@ pytest.importorskip("scvi", reason="scvi-tools is not installed")
 import anndata
 import scanpy
 import scvi
+from lightning.pytorch import Callback
 from scvi.model import SCVI, LinearSCVI
 from sklearn.datasets import load_digits
 from torch.distributions import Normal
@@ -275,6 +276,20 @@ def test_a_second_training_in_eval_mode_is_narrowed_in_its_steps_and_not_in_vali
     before = len(seen)
     model.get_elbo()
     assert len(seen) == before
+
+
+class Stopped(Callback):
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        raise RuntimeError("stopped")
+
+
+def test_a_second_training_that_fails_leaves_lambda_off(iid):
+    model = train(model_of(iid), epochs=1)
+    equalizer = equalize_scvi(model, delta=1.1)
+    with pytest.raises(RuntimeError, match="stopped"):
+        train(model, epochs=1, callbacks=[Stopped()])
+    assert not any(part.training for part in model.module.modules())
+    assert float(equalizer._seen.sum()) > 0.0
 
 
 def test_the_kl_weight_of_a_warm_up_is_the_weight_that_causes_are_judged_by(iid):

@@ -253,8 +253,14 @@ class _Refresh(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # scvi leaves its module in eval mode after a training or a load, and the next training runs in it. That of the
         # encoder alone is set, which none of its layers looks at: their dropout and batch norm stay as scvi has them.
-        self.equalizer.train()
-        self.equalizer.sites[0].owner.training = True
+        self._train(True)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._train(pl_module.module.training)  # type: ignore[union-attr]  # as scvi leaves all else
+
+    def _train(self, mode: bool) -> None:
+        self.equalizer.train(mode)
+        self.equalizer.sites[0].owner.training = mode
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.equalizer.end_epoch()
