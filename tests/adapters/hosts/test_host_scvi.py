@@ -1,7 +1,6 @@
 """scvi-tools for real: SCVI measured as scvi measures it, equalized in its own training, and cured on real counts."""
 
 import copy
-import logging
 import math
 
 import numpy as np
@@ -13,7 +12,7 @@ pytest.importorskip("scvi", reason="scvi-tools is not installed")
 import anndata
 import scanpy
 import scvi
-from lightning.pytorch import Callback
+from adapters.hosts.scvi_iid import QUIET, model_of, quiet_scvi, synthetic, train  # noqa: F401 - a fixture
 from scvi.model import SCVI, LinearSCVI
 from sklearn.datasets import load_digits
 from torch.distributions import Normal
@@ -22,22 +21,7 @@ from lambda_vae.adapters.hosts.scvi import CollapseCallback, diagnose_scvi, equa
 from lambda_vae.equalization.theory import sampling_std
 from lambda_vae.errors import InputError
 
-pytestmark = [
-    # scvi and Lightning about themselves: few CPU workers, no validation set, a batch size that leaves a small last one
-    pytest.mark.filterwarnings("ignore::UserWarning:scvi"),
-    pytest.mark.filterwarnings("ignore::UserWarning:lightning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-]
-
-
-@pytest.fixture(autouse=True)
-def _quiet(monkeypatch):
-    monkeypatch.setenv("PL_GLOBAL_SEED", "")  # scvi's seed would stay in the environment
-    for name in ("lightning.pytorch", "lightning.fabric.utilities.seed", "scvi"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    yield
-    scvi.settings.seed = None
+pytestmark = QUIET
 
 
 @pytest.fixture(scope="module")
@@ -60,33 +44,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def iid():
-    """scvi's own synthetic cells in two batches, with two covariates and a size factor of ours."""
-    scvi.settings.seed = 0  # synthetic_iid draws from numpy's global generator
-    cells = scvi.data.synthetic_iid(batch_size=60, n_genes=12, n_proteins=0, n_regions=0)
-    chance = np.random.default_rng(0)
-    cells.obs["donor"] = chance.choice(["a", "b", "c"], cells.n_obs)
-    cells.obs["age"] = chance.normal(size=cells.n_obs).astype(np.float32)
-    cells.obs["size"] = np.asarray(cells.X.sum(1)).ravel() / 100.0
-    return cells
-
-
-def model_of(cells, kind=SCVI, keys=None, **options):
-    kind.setup_anndata(cells, **(keys or {}))
-    torch.manual_seed(0)
-    return kind(cells, **({"n_hidden": 16, "n_latent": 4} | options))
-
-
-def train(model, epochs=4, callbacks=(), plan=None, **more):
-    scvi.settings.seed = 3  # of the split into training and validation cells, too
-    model.train(
-        max_epochs=epochs,
-        accelerator="cpu",
-        enable_progress_bar=False,
-        plan_kwargs={"n_epochs_kl_warmup": None, "lr": 1e-2, "eps": 1e-8} | (plan or {}),
-        callbacks=list(callbacks),
-        **more,
-    )
-    return model
+    return synthetic()
 
 
 COVARIATES = {
@@ -222,74 +180,6 @@ def test_an_equalized_model_saves_and_loads_as_scvis_own(iid, tmp_path):
     assert int(equalizer.epoch) == 4
     assert int(twin.module.equalizer.epoch) == 5  # though scvi trains in eval mode, the second time
     assert not twin.module.equalizer.training
-
-
-def test_a_second_call_finds_the_first_and_removed_the_model_is_scvis_own(iid):
-    plain, model = model_of(iid), model_of(iid)
-    runner = model._train_runner_cls
-    before = {name: (set(vars(part)), dict(part._forward_hooks)) for name, part in model.module.named_modules()}
-    equalizer = equalize_scvi(model, delta=1.01, refresh_every=1)
-    assert equalize_scvi(model, delta=1.01, refresh_every=1) is equalizer is model.module.equalizer
-    twin = copy.deepcopy(model)
-    for one in (model, twin):
-        one.module.equalizer.remove()
-        assert not hasattr(one.module, "equalizer")
-        assert one._train_runner_cls is runner
-        assert "_train_runner_cls" not in vars(one)
-        after = {name: (set(vars(part)), dict(part._forward_hooks)) for name, part in one.module.named_modules()}
-        assert after == before
-    train(plain, epochs=2)
-    train(model, epochs=2)
-    states = plain.module.state_dict(), model.module.state_dict()
-    assert all(torch.equal(a, b) for a, b in zip(*(state.values() for state in states), strict=True))
-    assert int(equalizer.epoch) == 0
-
-
-def test_where_scvi_draws_several_samples_a_cell_it_draws_from_q_in_train_mode_too(iid):
-    plain, model = train(model_of(iid), epochs=1), train(model_of(iid), epochs=1)
-    equalizer = equalize_scvi(model, delta=1.1)
-    equalizer.exponent.fill_(5.0)
-    tensors = next(iter(model._make_data_loader(iid)))
-    draws = []
-    for one in (plain, model):
-        module = one.module.train()
-        torch.manual_seed(4)
-        draws.append(module.inference(**module._get_inference_input(tensors), n_samples=3)["z"])
-        torch.manual_seed(4)
-        draws.append(module.inference(**module._get_inference_input(tensors))["z"])
-    assert draws[0].shape[0] == 3
-    assert torch.equal(draws[0], draws[2])
-    assert not torch.allclose(draws[1], draws[3])  # and of one sample a cell, narrow noise
-
-
-def test_a_second_training_in_eval_mode_is_narrowed_in_its_steps_and_not_in_validation(iid):
-    model = train(model_of(iid), epochs=1)
-    equalizer = equalize_scvi(model, delta=1.01, refresh_every=1)
-    seen = []
-    (site,) = equalizer.sites
-    site.watch(lambda mu, std, z, exponent: seen.append((len(mu), torch.is_grad_enabled())) or z)
-    train(model, epochs=2, check_val_every_n_epoch=1)
-    assert not model.module.z_encoder.training
-    assert [count for count, _ in seen] == [len(model.train_indices)] * 2
-    assert all(with_gradient for _, with_gradient in seen)
-    assert float(equalizer.exponent.min()) > 1.0
-    before = len(seen)
-    model.get_elbo()
-    assert len(seen) == before
-
-
-class Stopped(Callback):
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
-        raise RuntimeError("stopped")
-
-
-def test_a_second_training_that_fails_leaves_lambda_off(iid):
-    model = train(model_of(iid), epochs=1)
-    equalizer = equalize_scvi(model, delta=1.1)
-    with pytest.raises(RuntimeError, match="stopped"):
-        train(model, epochs=1, callbacks=[Stopped()])
-    assert not any(part.training for part in model.module.modules())
-    assert float(equalizer._seen.sum()) > 0.0
 
 
 def test_the_kl_weight_of_a_warm_up_is_the_weight_that_causes_are_judged_by(iid):
