@@ -354,3 +354,20 @@ def test_a_refresh_without_observations_is_refused() -> None:
     equalizer.end_epoch()  # what was refused left nothing behind
     assert int(equalizer.epoch) == 2
     assert equalizer.running_std.tolist() == pytest.approx([0.6] * 3)
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+@pytest.mark.parametrize("where", ["std", "mu"])
+def test_a_step_that_is_not_finite_leaves_lambda_alone(broken: float, where: str) -> None:
+    equalizers = [VarianceEqualizer(2, 1.1, release_capacity=5.0) for _ in range(2)]
+    good = {"std": torch.full((10, 2), 0.5), "mu": torch.zeros(10, 2)}
+    bad = {name: one.clone() for name, one in good.items()}
+    bad[where][3, 0] = broken
+    for _ in range(2):
+        for one in equalizers:
+            one.observe(**good)
+        equalizers[0].observe(**bad)
+        for one in equalizers:
+            one.end_epoch()
+    assert torch.equal(equalizers[0].running_std, equalizers[1].running_std)
+    assert torch.equal(equalizers[0].exponent, equalizers[1].exponent)

@@ -72,9 +72,9 @@ class Named:
         if self.kind is RsamplePlace:
             return RsamplePlace(site, self.model)
         if self.posterior is not None:
-            return InputPlace(site, self.owner, self.posterior)
+            return InputPlace(site, self.owner, self.posterior, self.model)
         if self.method is None:
-            return ModulePlace(site, self.owner)
+            return ModulePlace(site, self.owner, self.model)
         return MethodPlace(site, self.owner, self.method, self.model)
 
     @property

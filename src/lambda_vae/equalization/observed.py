@@ -39,7 +39,7 @@ class Observed:
         mask: Bool[Tensor, " N"] | None,
         beside: bool,
     ) -> None:
-        """Add examples.
+        """Add examples; a dimension in which one is not finite is left out, as in a step that a gradient scaler skips.
 
         Args:
             std: Posterior stds.
@@ -54,15 +54,17 @@ class Observed:
             mu = None if mu is None else torch.where(mask[:, None], mu, 0.0)
         total = std.sum(0, dtype=dtype).to(device)
         count = len(std) if mask is None else mask.sum().to(device)
-        self.sums[0] += total
-        self.sums[3] += count
+        new = [total]
         if mu is not None:
             mu = mu.to(dtype)
-            self.sums[1:3] += torch.stack((mu.sum(0), mu.square().sum(0))).to(device)
+            new += [mu.sum(0).to(device), mu.square().sum(0).to(device)]
+        finite = torch.stack(new).isfinite().all(0)
+        self.sums[: len(new)] += torch.where(finite, torch.stack(new), 0.0)
+        self.sums[3] += finite * count
         if beside:
-            self.own[0] += total
-            self.own[1] += std.to(dtype).square().sum(0).to(device)
-            self.own[2] += count
+            self.own[0] += torch.where(finite, total, 0.0)
+            self.own[1] += torch.where(finite, std.to(dtype).square().sum(0).to(device), 0.0)
+            self.own[2] += finite * count
 
     def move(self, device: torch.device) -> None:
         """Go to a device, in double, but for MPS, which has none.

@@ -20,6 +20,9 @@ _APART, _ERRORS = 0.25, 6.0
 
 _MOST = 16
 
+#: Files, lines and places within the line, so that two calls in one line are two.
+_Lines = tuple[tuple[str, int, int], ...]
+
 
 class Callers:
     """The lines of code that a place is called from, each with the sigma that it drew with last.
@@ -31,8 +34,8 @@ class Callers:
 
     def __init__(self, name: str, order: int | None = None) -> None:
         self.name, self.order, self.calls = name, order, 0
-        self.last: tuple[tuple[str, int], ...] = ()
-        self.seen: dict[tuple[tuple[str, int], ...], tuple[int, int, int, Tensor]] = {}
+        self.last: _Lines = ()
+        self.seen: dict[_Lines, tuple[int, int, int, Tensor]] = {}
 
     def __getstate__(self) -> dict[str, object]:
         return {"name": self.name, "order": self.order, "calls": 0, "seen": {}, "last": ()}
@@ -58,7 +61,7 @@ class Callers:
         if len(self.seen) > 1 and switched and times > 1 and (entered <= 3 or entered % 32 == 0):
             self._compare(caller, std.detach(), axis)
 
-    def _compare(self, caller: tuple[tuple[str, int], ...], std: Tensor, axis: int) -> None:
+    def _compare(self, caller: _Lines, std: Tensor, axis: int) -> None:
         here, error = _mean(std, axis)
         for other, (call, times, _, sigma) in self.seen.items():
             if other == caller or times < 2 or self.calls - call >= len(self.seen):
@@ -82,17 +85,17 @@ def _mean(std: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     return rows.mean(0), rows.std(0) / len(rows) ** 0.5  # not a number for a single row, which tells nothing
 
 
-def _lines() -> tuple[tuple[str, int], ...]:
+def _lines() -> _Lines:
     """The three innermost lines of code that are neither torch's nor ours."""
-    frame, lines = sys._getframe(1), list[tuple[str, int]]()
+    frame, lines = sys._getframe(1), list[tuple[str, int, int]]()
     while frame is not None and len(lines) < 3:
         checks = frame.f_globals.get("__name__", "").partition(".")[0] in _CHECKERS
         if not checks and not frame.f_code.co_filename.startswith(_SKIPPED):
-            lines.append((frame.f_code.co_filename, frame.f_lineno))
+            lines.append((frame.f_code.co_filename, frame.f_lineno, frame.f_lasti))
         frame = frame.f_back  # type: ignore[assignment]
     return tuple(lines)
 
 
-def _place(lines: tuple[tuple[str, int], ...], other: tuple[tuple[str, int], ...]) -> str:
+def _place(lines: _Lines, other: _Lines) -> str:
     own = next((line for line in lines if line not in other), lines[0])
     return f"{Path(own[0]).name}:{own[1]}"

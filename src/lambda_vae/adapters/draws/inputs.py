@@ -12,6 +12,7 @@ from torch.utils.hooks import RemovableHandle
 from lambda_vae.adapters.draws.found import WIDTHS, Draw
 from lambda_vae.adapters.draws.site import DrawSite
 from lambda_vae.adapters.draws.tensors import Source, given, put, returned
+from lambda_vae.adapters.draws.within import OwnCall
 from lambda_vae.distributions.likelihood import at_least_float32
 from lambda_vae.errors import InputError
 
@@ -92,10 +93,12 @@ class InputPlace:
         site: Narrows.
         owner: The part that z goes into.
         posterior: The part that returns mu and sigma.
+        model: The host, within whose own call draws are counted.
     """
 
-    def __init__(self, site: DrawSite, owner: nn.Module, posterior: nn.Module) -> None:
+    def __init__(self, site: DrawSite, owner: nn.Module, posterior: nn.Module, model: nn.Module) -> None:
         self.site, self.owner = site, owner
+        self.call = None if site.order is None else OwnCall(model, self)
         self.out: Any = None
         self.readings: dict[Draw, _Standard] = {}
         self.sure = self.alike = False
@@ -103,6 +106,13 @@ class InputPlace:
             posterior.register_forward_hook(self.keep),
             owner.register_forward_pre_hook(self, with_kwargs=True, prepend=True),
         ]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "out": None}  # of a step of the first's
+
+    def entered(self) -> None:
+        """Count draws anew: the model's own call begins."""
+        self.site.count = 0
 
     def keep(self, posterior: nn.Module, args: tuple[Any, ...], out: Any) -> None:  # noqa: ANN401 - the host's own
         """Take note of mu and sigma.
@@ -116,6 +126,8 @@ class InputPlace:
 
     def __call__(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> Any:  # noqa: ANN401
         """Return the part's arguments with z narrowed, None where they stay."""
+        if self.out is not None and self.call is not None and self.site.order is not None and self.site.active:
+            self.call.require(self.site.name, self.site.order)
         if self.out is None or not self.site.due:
             return None
         site, out = self.site, self.out
@@ -123,8 +135,8 @@ class InputPlace:
         if torch.compiler.is_compiling():
             if not site.settled:  # without fullgraph=True the graph ends here, and the step is read as it runs
                 raise InputError(f"{site.name} is not read yet; train some steps before torch.compile(fullgraph=True)")
-        elif not self.sure:
-            self._read(owner, args, named, out)
+        elif not self.sure and not self._read(owner, args, named, out):
+            return None
         draw = site.draws[0]
         if not self.alike:  # the likeliest of several readings, each of another sigma: good enough to observe
             mask = None if site.mask is None else site.mask()
@@ -140,10 +152,13 @@ class InputPlace:
         return args, put(dict(named), (("item", draw.z.keyword), *draw.z.steps), narrow)
 
     @torch.no_grad()
-    def _read(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> None:  # noqa: ANN401
+    def _read(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> bool:  # noqa: ANN401
+        """Look at a batch; False if it tells nothing: empty, or not finite, as one that a gradient scaler skips."""
         equalizer = self.site.equalizer
         candidates = dict(returned(out, equalizer.latent_dim, equalizer.dim))
         zs = dict(given(owner.forward, args, named, 0, equalizer.dim))
+        if not all(one.numel() and bool(one.isfinite().all()) for one in (*candidates.values(), *zs.values())):
+            return False
         if not self.readings:
             self.readings = {draw: _Standard(equalizer.dim) for draw in _all_readings(zs, candidates)}
         known = {**self.readings}
@@ -167,6 +182,7 @@ class InputPlace:
         count = known[self.site.draws[0]].count
         self.site.settled = self.alike and (varied or len(left) == 1) and count >= _ENOUGH
         self.sure = self.site.settled and count >= _ALL
+        return True
 
     def _left(self, candidates: dict[Source, Tensor]) -> Iterator[tuple[Draw, Tensor]]:
         fitting = {draw: seen for draw, seen in self.readings.items() if seen.fits}
@@ -198,6 +214,8 @@ class InputPlace:
         """Let go of both parts."""
         for handle in self.handles:
             handle.remove()
+        if self.call is not None:
+            self.call.remove()
 
 
 def _all_readings(zs: dict[Source, Tensor], candidates: dict[Source, Tensor]) -> Iterator[Draw]:

@@ -56,6 +56,8 @@ class MethodPlace:
 
     def __call__(self, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
         """Return what the host's method returns, with z narrowed while it trains."""
+        if self.call is not None and self.site.order is not None and self.site.active:
+            self.call.require(self.site.name, self.site.order)
         return self.site.drawn(self.host, args, named)
 
     def entered(self) -> None:
@@ -132,14 +134,20 @@ class ModulePlace:
     Args:
         site: Narrows.
         owner: The module.
+        model: The host, within whose own call draws are counted.
     """
 
-    def __init__(self, site: DrawSite, owner: nn.Module) -> None:
+    def __init__(self, site: DrawSite, owner: nn.Module, model: nn.Module) -> None:
         self.site, self.due = site, False
+        self.call = None if site.order is None else OwnCall(model, self)
         self.handles: list[RemovableHandle] = [
             owner.register_forward_pre_hook(self.look, with_kwargs=True),
             owner.register_forward_hook(self, prepend=True, with_kwargs=True),
         ]
+
+    def entered(self) -> None:
+        """Count draws anew: the model's own call begins."""
+        self.site.count = 0
 
     def look(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
         """Measure before the module's own call, which is the one that counts.
@@ -149,6 +157,8 @@ class ModulePlace:
             args: Of the call.
             named: Likewise, by name.
         """
+        if self.call is not None and self.site.order is not None and self.site.active:
+            self.call.require(self.site.name, self.site.order)
         self.due = self.site.due
         if self.due:
             self.site.look(owner.forward, args, named)
@@ -171,3 +181,5 @@ class ModulePlace:
         """Let go of the module."""
         for handle in self.handles:
             handle.remove()
+        if self.call is not None:
+            self.call.remove()

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from lambda_vae.errors import InputError
+
 __all__ = ["OwnCall", "running"]
 
 #: The own calls that run now, of all threads, the innermost last.
@@ -59,6 +61,22 @@ class OwnCall:
         left = getattr(self.owner, "left", None)
         if left is not None and self not in running() and call and call[-1] is not None:
             left()
+
+    def require(self, name: str, order: int) -> None:
+        """Raise unless it runs, since only within it draws are counted.
+
+        Args:
+            name: Of the place that draws.
+            order: Which draw of a call is meant.
+
+        Raises:
+            InputError: The draw is made outside of it.
+        """
+        if not torch.compiler.is_compiling() and self not in running():
+            raise InputError(
+                f"{name} draws outside of {type(self.model).__name__}'s forward, within which draw={order} is counted; "
+                "call the model itself, model(x), where it trains, or draw with the equalizer: z = equalizer(mu, std)"
+            )
 
     def remove(self) -> None:
         """Let go of the model."""
