@@ -271,3 +271,109 @@ def test_a_host_whose_encoder_ran_alone_can_be_copied() -> None:
     twin(torch.rand(3000, X))
     assert int(twin.equalizer._seen[3][0]) == 6000
     assert int(model.equalizer._seen[3][0]) == 3000
+
+
+@pytest.mark.parametrize("broken", [None, float("nan"), float("inf")])
+@pytest.mark.parametrize("at_first", [True, False])
+def test_a_batch_that_is_empty_or_not_finite_stops_no_training(broken: float | None, at_first: bool) -> None:
+    model, x = Host(), torch.rand(8, X)
+    equalizer = equalize(model, D, 1.1, method="draw")
+    odd = x[:0] if broken is None else x.clone()
+    if broken is not None:
+        odd[0, 0] = broken
+    for batch in [odd] * 5 if at_first else [x, *[odd] * 5]:
+        model(batch)
+    for _ in range(2):
+        model(x)
+        equalizer.end_epoch()
+    assert equalizer.sites[0].settled
+    assert equalizer.sites[0].draws
+    assert equalizer.exponent.isfinite().all()
+
+
+def test_a_host_on_the_meta_device_is_measured_when_it_has_values() -> None:
+    model = Host().to("meta")
+    equalizer = equalize(model, D, 1.1, method="draw")
+    assert model(torch.rand(8, X, device="meta")).shape == (8, X)
+    model.to_empty(device="cpu")
+    for one in model.parameters():
+        nn.init.normal_(one)
+    model(torch.rand(8, X))
+    assert equalizer.sites[0].settled
+    assert int(equalizer._seen[3][0]) == 8
+
+
+class LazyEncoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.LazyLinear(2 * D)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        mu, logvar = self.layer(x).chunk(2, -1)
+        return mu, logvar, mu + torch.randn_like(mu) * torch.exp(0.5 * logvar)
+
+
+def test_lazy_layers_are_made_by_the_hosts_own_first_step() -> None:
+    hosts = nn.Sequential(LazyEncoder()), nn.Sequential(LazyEncoder())
+    equalizer = equalize(hosts[1], D, 1.1, at="0", attach=False)
+    for seed in (0, 1):
+        outs = []
+        for host in hosts:
+            torch.manual_seed(seed)
+            outs.append(host(torch.rand(8, X)))
+        assert all(map(torch.equal, *outs))
+    assert equalizer.sites[0].settled
+
+
+class Keeps(Host):
+    """Goes on with the z that it has put into an attribute."""
+
+    def draw(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        self.z = super().draw(mu, logvar)
+        return self.z
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.draw(*self.encoder(x).chunk(2, -1))
+        return self.decoder(self.z)  # type: ignore[no-any-return]
+
+
+def test_z_in_an_attribute_of_the_host_is_the_narrowed_one() -> None:
+    model = Keeps()
+    _narrowing(model, method="draw")
+    mu, logvar = torch.zeros(4000, D), torch.full((4000, D), 2 * float(np.log(0.5)))
+    z = model.draw(mu, logvar)
+    assert model.z is z
+    assert float(z.std()) == pytest.approx(0.125, rel=0.05)
+
+
+def test_a_distribution_is_drawn_from_narrow_while_another_thread_draws() -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    class Slow(Normal):
+        held = False
+
+        def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008 - as torch has it
+            if Slow.held and not inside.is_set():
+                inside.set()
+                assert leave.wait(20)
+            return super().rsample(sample_shape)
+
+    class Encoder(nn.Linear):
+        def forward(self, x: Tensor) -> Normal:  # type: ignore[override]
+            mu, logvar = super().forward(x).chunk(2, -1)
+            return Slow(mu, logvar.exp())
+
+    models = nn.Module(), nn.Module()
+    for model in models:
+        model.encoder = Encoder(X, 2 * D)
+    equalizers = [equalize(model, D, 1.1, at="encoder") for model in models]
+    for model in models:
+        model.encoder(torch.rand(8, X)).rsample()
+    Slow.held = True
+    thread = threading.Thread(target=models[0].encoder(torch.rand(8, X)).rsample)
+    thread.start()
+    assert inside.wait(20)
+    models[1].encoder(torch.rand(8, X)).rsample()
+    leave.set()
+    thread.join()
+    assert [int(one._seen[3][0]) for one in equalizers] == [16, 16]

@@ -1,7 +1,8 @@
 """A distribution that a host returned and draws from later: its own draw is narrowed, its type and numbers stay."""
 
+import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 __all__ = ["hold"]
 
@@ -24,19 +25,20 @@ def hold(posterior: Any, drawn: Drawn) -> None:  # noqa: ANN401 - a distribution
 class _Later:
     """A draw from a distribution that the host returned, under a site."""
 
-    drawing = False
+    drawing: ClassVar[set[int]] = set()  # the threads that draw now
 
     def __init__(self, drawn: Drawn, posterior: Any, name: str) -> None:  # noqa: ANN401 - of whatever library
         self.drawn, self.posterior, self.host = drawn, posterior, getattr(posterior, name)
 
     def __call__(self, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
-        if _Later.drawing:  # `sample` may be made of `rsample`
+        thread = threading.get_ident()
+        if thread in _Later.drawing:  # `sample` may be made of `rsample`
             return self.host(*args, **named)
-        _Later.drawing = True
+        _Later.drawing.add(thread)
         try:
             return self.drawn(self._draw, (self.posterior, *args), named)
         finally:
-            _Later.drawing = False
+            _Later.drawing.discard(thread)
 
     def _draw(self, posterior: object, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
         return self.host(*args, **named)

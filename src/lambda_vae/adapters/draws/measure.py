@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from lambda_vae.adapters.draws.found import WIDTHS, Draw, Named, Probes, consistent, refusal
 from lambda_vae.adapters.draws.noise import Repeated, repeated
@@ -55,8 +56,11 @@ class Measuring:
     takes: str | None
 
     @torch.no_grad()
-    def __call__(self, host: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]) -> Measurement:
+    def __call__(self, host: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]) -> Measurement | None:
         """Return what a draw is made of; the generators, and the owner's buffers and attributes, are put back.
+
+        None where a call tells nothing: it is empty, has no values (on the meta device), is not finite (as in a step
+        that a gradient scaler skips), or is the one in which lazy layers are made.
 
         Args:
             host: Draws.
@@ -70,6 +74,8 @@ class Measuring:
         def call() -> Any:  # noqa: ANN401 - the host's own
             return host(*args, **named)
 
+        if any(is_lazy(one) for one in self.owner.parameters()):
+            return None
         width, axis = self.width, self.axis
         still = repeated(call, self.owner, 0.0)
         later = () if still.normal else tuple(drawables(still.out))
@@ -77,6 +83,8 @@ class Measuring:
             return Measurement((), later, settled=True)
         runs = [still, *(repeated(call, self.owner, noise) for noise in (1.0, -4.0))]
         outs = [dict(returned(run.out, 0, axis)) for run in runs]
+        if outs[0] and all(one.is_meta or not one.numel() for one in outs[0].values()):
+            return None
         probes = [Probes(source, mean, outs[1][source], outs[2][source]) for source, mean in outs[0].items()]
         moved = [one for one in probes if one.moved]
         candidates = [*given(host, args, named, width, axis)]
@@ -87,6 +95,8 @@ class Measuring:
         if found:
             run = repeated(call, self.owner, None)
             return self._claimed(self._standard(run, args, named, found), candidates, run.shifted)
+        if not all(bool(one.mean.isfinite().all()) for one in moved):
+            return None
         moves = bool(self._chancy(call))
         raise InputError(f"{self.name} {refusal(moved, moves, runs[0].other, candidates)}; {_REMEDY}")
 

@@ -55,6 +55,7 @@ class DrawSite:
         self.of_later: DrawSite | None = None
         self.settled = self.shifted = False
         self.watchers: list[Watcher] = []
+        self.kept: tuple[str, ...] = ()  # attributes in which the owner keeps z, to go on with it
         self.callers, self.foreseen = Callers(name, order), False
         self._calls, self._next_look = 0, 1
 
@@ -130,10 +131,13 @@ class DrawSite:
                 )
             return
         self._next_look = 2 * self._calls
-        measuring: Callable[..., Measurement] = self._measuring
+        measuring: Callable[..., Measurement | None] = self._measuring
         if "torch._dynamo" in sys.modules:  # where a graph is broken here, the measurement is not to be compiled
             measuring = torch.compiler.disable(measuring)  # type: ignore[no-untyped-call]
         seen = measuring(host, args, named)
+        if seen is None:  # looked at again in the next step
+            self._next_look = self._calls
+            return
         self.later, self.settled, self.shifted = seen.later, seen.settled, seen.shifted
         if self.later:
             self._next_look = sys.maxsize
@@ -159,7 +163,8 @@ class DrawSite:
             device = self.equalizer.exponent.device
             made_up = tuple(0.1 + torch.rand(shape, device=device) for shape in shapes)
             try:
-                self.draws = self._measuring(host, made_up, {}).draws if made_up else ()
+                seen = self._measuring(host, made_up, {}) if made_up else None
+                self.draws = () if seen is None else seen.draws
             except Exception:  # numbers that the host does not take tell nothing
                 self.draws = ()
         self.foreseen = bool(self.draws)
@@ -179,6 +184,8 @@ class DrawSite:
         if self.later:
             self._hold(out)
             return out
+        if not self.draws:  # no step has told anything yet
+            return out
         draw = self.draws[0]
         try:
             z, mu, std = draw.z(args, named, out), draw.mu(args, named, out), draw.std(args, named, out)
@@ -188,7 +195,13 @@ class DrawSite:
                 "or part that is always called alike: equalize(..., method='NAME')"
             ) from None
         narrow = self.seen(mu, std, z)
-        return out if narrow is z else put(out, draw.z.steps, narrow)
+        if not torch.compiler.is_compiling():
+            self.kept = tuple(name for name, value in vars(self.owner).items() if value is z)
+        if narrow is z:
+            return out
+        for name in self.kept:
+            setattr(self.owner, name, narrow)
+        return put(out, draw.z.steps, narrow)
 
     def _hold(self, out: Any) -> None:  # noqa: ANN401 - the host's own
         """Have what is drawn later from the distributions that the host returned narrowed; their types stay."""
