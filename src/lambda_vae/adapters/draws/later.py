@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import torch
+
 __all__ = ["hold"]
 
 #: (host, args, named) -> what the host's draw returns, narrowed.
@@ -31,7 +33,7 @@ class _Later:
         self.drawn, self.posterior, self.host = drawn, posterior, getattr(posterior, name)
 
     def __call__(self, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
-        thread = threading.get_ident()
+        thread = 0 if torch.compiler.is_compiling() else threading.get_ident()
         if thread in _Later.drawing:  # `sample` may be made of `rsample`
             return self.host(*args, **named)
         _Later.drawing.add(thread)
