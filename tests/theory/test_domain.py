@@ -241,6 +241,18 @@ def test_narrowing_is_a_power_with_finite_gradients_and_exactly_one_where_nothin
     torch.testing.assert_close(gradient.double()[3:6], slope, rtol=1e-2, atol=1e-6)
 
 
+@pytest.mark.parametrize("exponent", [1.0, 1.5, 3.0, 20.0])
+def test_narrowing_of_the_logarithm_is_that_of_sigma(exponent: float) -> None:
+    log_std = torch.tensor([-math.inf, -80.0, -3.0, -0.5, -1e-3, 0.5, 9.0], dtype=torch.float64).requires_grad_()
+    std = log_std.detach().exp().float().double().requires_grad_()
+    ours, theirs = theory.narrowing_of_log(log_std, exponent), theory.narrowing(std, exponent)
+    torch.testing.assert_close(ours[2:], theirs[2:], rtol=1e-5, atol=1e-30)
+    (slope,), (other,) = (torch.autograd.grad(one.sum(), of) for one, of in ((ours, log_std), (theirs, std)))
+    assert bool(slope.isfinite().all())
+    torch.testing.assert_close(slope[2:], (other * std)[2:], rtol=1e-5, atol=1e-30)  # d/d ln sigma is sigma d/d sigma
+    assert exponent > 1.0 or ours.tolist() == [1.0] * 7
+
+
 def test_a_narrowed_draw_is_the_sample_of_eq_9_and_has_its_gradient() -> None:
     generator = torch.Generator().manual_seed(3)
     mu, eps = torch.randn(2, 50, 4, generator=generator, dtype=torch.float64)

@@ -240,6 +240,8 @@ class VarianceEqualizer(EqualizerState):
         return not (self.managed or self._ended) and self.steps_per_epoch is None and self.delta < math.inf
 
     def _examples(self, values: Tensor) -> Float[Tensor, "N D"]:
+        if values.ndim == 2 and self.dim != 0:
+            return values.detach()
         return values.detach().movedim(self.dim, -1).reshape(-1, self.latent_dim)
 
     def train(self, mode: bool = True) -> "VarianceEqualizer":

@@ -1,5 +1,6 @@
 """What an equalizer has seen of sigma: sums over the examples since the last refresh, also from within torch.func."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 __all__ = ["BelowTransforms", "Observed", "below_transforms", "in_backward"]
+
+#: So many steps are added together.
+_WAIT = 32
 
 
 class Observed:
@@ -22,7 +26,9 @@ class Observed:
 
     def __init__(self, latent_dim: int) -> None:
         # A model may be made on the meta device; what it has seen is real from the beginning.
-        self.sums = torch.zeros(4, latent_dim, dtype=torch.float64, device="cpu")
+        self._sums = torch.zeros(4, latent_dim, dtype=torch.float64, device="cpu")
+        #: Sums of std over a step and its examples, to be added together; each operation of a step costs it time.
+        self._waiting: list[tuple[Tensor, int]] = []
         #: This process's own sums of std and std^2 and its examples, in this epoch; kept beside other processes.
         self.own = torch.zeros(3, latent_dim, dtype=torch.float64, device="cpu")
         #: The number of examples when the last epoch ended.
@@ -31,6 +37,26 @@ class Observed:
         self.steps = 0
         #: Whether something was observed since the last epoch ended, and since it was last shared among processes.
         self.pending = self.unshared = False
+
+    @property
+    def sums(self) -> Float[Tensor, "4 D"]:
+        """Sums of std, mu, mu^2, and the number of examples."""
+        self._fold()
+        return self._sums
+
+    @sums.setter
+    def sums(self, sums: Float[Tensor, "4 D"]) -> None:
+        self._sums, self._waiting = sums, []
+
+    def _fold(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            totals = torch.stack([total.to(self._sums) for total, _ in waiting])
+            counts = torch.tensor([count for _, count in waiting]).to(self._sums)
+            finite = totals < math.inf
+            for total in torch.where(finite, totals, 0.0):  # one by one: rounded alike wherever a checkpoint cuts
+                self._sums[0].add_(total)
+            self._sums[3].add_((finite * counts[:, None]).sum(0))
 
     def add(
         self,
@@ -47,20 +73,25 @@ class Observed:
             mask: Which examples count; all if left out.
             beside: Whether there are other processes to compare with.
         """
-        dtype, device = self.sums.dtype, self.sums.device
+        dtype, device = self._sums.dtype, self._sums.device
         if mask is not None:
             # Chosen, not multiplied: what is masked may be infinite or no number.
             std = torch.where(mask[:, None], std, 0.0)
             mu = None if mu is None else torch.where(mask[:, None], mu, 0.0)
         total = std.sum(0, dtype=dtype).to(device)
+        if mask is None and mu is None and not beside and not torch.compiler.is_compiling():
+            self._waiting.append((total, len(std)))
+            if len(self._waiting) >= _WAIT:
+                self._fold()
+            return
         count = len(std) if mask is None else mask.sum().to(device)
-        new = [total]
+        finite = total < math.inf  # and a number
         if mu is not None:
-            mu = mu.to(dtype)
-            new += [mu.sum(0).to(device), mu.square().sum(0).to(device)]
-        finite = torch.stack(new).isfinite().all(0)
-        self.sums[: len(new)] += torch.where(finite, torch.stack(new), 0.0)
-        self.sums[3] += finite * count
+            moments = torch.stack((mu.sum(0, dtype=dtype), mu.to(dtype).square().sum(0))).to(device)
+            finite = finite & moments.isfinite().all(0)
+            self._sums[1:3].add_(torch.where(finite, moments, 0.0))
+        self._sums[0].add_(torch.where(finite, total, 0.0))
+        self._sums[3].add_(finite * count)
         if beside:
             self.own[0] += torch.where(finite, total, 0.0)
             self.own[1] += torch.where(finite, std.to(dtype).square().sum(0).to(device), 0.0)

@@ -29,6 +29,7 @@ __all__ = [
     "information_gain",
     "joint_fixed_point",
     "narrowing",
+    "narrowing_of_log",
     "net_information_gain",
     "optimal_exponent",
     "predicted_capacity",
@@ -200,11 +201,25 @@ def narrowing(std: Number, exponent: Number | float) -> Number:
     """
 
     def formula(std: Tensor, exponent: Tensor) -> Tensor:
-        # clamped, since the gradient of the branch that is not taken must be finite as well
-        power = std.clamp(torch.finfo(std.dtype).tiny, 1.0) ** (exponent - 1)
-        return torch.where((std >= 1) | (exponent == 1), 1.0, power)
+        # clamped, since the gradient of the branch that is not taken must be finite as well; sigma^0 is 1, without any
+        return torch.where(std >= 1, 1.0, std.clamp(torch.finfo(std.dtype).tiny, 1.0) ** (exponent - 1))
 
     return _lift(formula, std=std, exponent=exponent)
+
+
+def narrowing_of_log(log_std: Number, exponent: Number | float) -> Number:
+    """Return `narrowing` for those who hold ln sigma, which takes fewer operations; at sigma = 1 it has a gradient.
+
+    Args:
+        log_std: ln sigma.
+        exponent: lambda.
+
+    Source:
+        The paper, Eq. 9, as for `narrowing`.
+    """
+    least = math.log(torch.finfo(torch.float32).tiny)
+    formula = lambda log_std, exponent: torch.exp(log_std.clamp(least, 0.0) * (exponent - 1))  # noqa: E731
+    return _lift(formula, log_std=log_std, exponent=exponent)
 
 
 def sampling_logvar(logvar: Number, exponent: Number | float) -> Number:

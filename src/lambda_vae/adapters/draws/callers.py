@@ -20,6 +20,9 @@ _APART, _ERRORS = 0.25, 6.0
 
 _MOST = 16
 
+#: All of the first calls are looked at, then some in a row of as many, since looking at them costs time.
+_ALL, _IN_A_ROW = 64, 4
+
 #: Files, lines and places within the line, so that two calls in one line are two.
 _Lines = tuple[tuple[str, int, int], ...]
 
@@ -33,12 +36,12 @@ class Callers:
     """
 
     def __init__(self, name: str, order: int | None = None) -> None:
-        self.name, self.order, self.calls = name, order, 0
+        self.name, self.order, self.calls, self.drawn = name, order, 0, 0
         self.last: _Lines = ()
         self.seen: dict[_Lines, tuple[int, int, int, Tensor]] = {}
 
     def __getstate__(self) -> dict[str, object]:
-        return {"name": self.name, "order": self.order, "calls": 0, "seen": {}, "last": ()}
+        return {"name": self.name, "order": self.order, "calls": 0, "drawn": 0, "seen": {}, "last": ()}
 
     def note(self, std: Tensor, axis: int) -> None:
         """Take note of a draw; compare where another line drew in the same step, now and then.
@@ -50,6 +53,9 @@ class Callers:
         Raises:
             InputError: Two lines that draw one after the other draw with different sigmas.
         """
+        self.drawn += 1
+        if self.drawn > _ALL and self.drawn % _ALL >= _IN_A_ROW:
+            return
         self.calls += 1
         if len(self.seen) > _MOST:
             self.seen.clear()

@@ -25,6 +25,12 @@ WIDTHS: dict[str, Callable[[Tensor], Tensor]] = {
     "softplus": F.softplus,
 }
 
+#: Where the tensor is nearer to ln sigma than to sigma, how ln sigma comes of it.
+_LOG_WIDTHS: dict[str, Callable[[Tensor], Tensor]] = {
+    "logvar": lambda second: 0.5 * second,
+    "log_std": lambda second: second,
+}
+
 _FORMULAS = {
     "std": "{}",
     "logvar": "exp(0.5 * {})",
@@ -73,6 +79,17 @@ class Draw:
             out: What it returned.
         """
         return WIDTHS[self.takes](at_least_float32(self.width(args, named, out)))
+
+    def log_std(self, args: tuple[Any, ...], named: Mapping[str, Any], out: object) -> Tensor | None:
+        """Return ln sigma of a call where that is at hand, in float32 at least; else None.
+
+        Args:
+            args: Of the call.
+            named: Likewise, by name.
+            out: What it returned.
+        """
+        log_width = _LOG_WIDTHS.get(self.takes)
+        return None if log_width is None else log_width(at_least_float32(self.width(args, named, out)))
 
     @property
     def formula(self) -> str:

@@ -187,14 +187,21 @@ class DrawSite:
         if not self.draws:  # no step has told anything yet
             return out
         draw = self.draws[0]
+        log_std = None
         try:
-            z, mu, std = draw.z(args, named, out), draw.mu(args, named, out), draw.std(args, named, out)
+            z, mu = draw.z(args, named, out), draw.mu(args, named, out)
+            if self.equalizer.narrows and not self.watchers:
+                log_std = draw.log_std(args, named, out)
+            # where ln sigma narrows, or nothing does, no gradient goes through sigma itself
+            needed = bool(self.watchers) or (self.equalizer.narrows and log_std is None)
+            with torch.set_grad_enabled(needed and torch.is_grad_enabled()):
+                std = draw.std(args, named, out)
         except (AttributeError, IndexError, KeyError, TypeError):
             raise InputError(
                 f"{self.name} is called or answers in one step otherwise than in another, where {draw}; name a method "
                 "or part that is always called alike: equalize(..., method='NAME')"
             ) from None
-        narrow = self.seen(mu, std, z)
+        narrow = self.seen(mu, std, z, log_std)
         if not torch.compiler.is_compiling():
             self.kept = tuple(name for name, value in vars(self.owner).items() if value is z)
         if narrow is z:
@@ -212,13 +219,14 @@ class DrawSite:
         for source in drawables(out):
             hold(source((), {}, out), self.of_later.drawn)
 
-    def seen(self, mu: Tensor, std: Tensor, z: Tensor) -> Tensor:
+    def seen(self, mu: Tensor, std: Tensor, z: Tensor, log_std: Tensor | None = None) -> Tensor:
         """Return z with the noise of sigma^lambda; observe sigma, once a step.
 
         Args:
             mu: Of the draw.
             std: Likewise.
             z: Drawn by the host from them.
+            log_std: ln sigma, where the host has that.
         """
         equalizer = self.equalizer
         if not torch.compiler.is_compiling():
@@ -236,11 +244,13 @@ class DrawSite:
         equalizer.observe(std, mu, *(() if mask is None else (mask,)))
         narrow = z
         if not z.requires_grad or self.shifted:  # a draw without a gradient stays one
-            mu, std = mu.detach(), std.detach()
+            mu, std, log_std = mu.detach(), std.detach(), None
         if equalizer.narrows:
-            factor = theory.narrowing(std, equalizer.exponent_for(std))
-            mean = at_least_float32(mu)
-            narrow = torch.where(factor == 1.0, z, (mean + factor * (at_least_float32(z) - mean)).to(z.dtype))
+            exponent = equalizer.exponent_for(std)
+            factor = theory.narrowing(std, exponent) if log_std is None else theory.narrowing_of_log(log_std, exponent)
+            # lerp gives its end itself, the host's very numbers, where the factor is 1
+            wide, mean = at_least_float32(z), at_least_float32(mu)
+            narrow = torch.lerp(mean.to(wide.dtype), wide, factor.to(wide.dtype)).to(z.dtype)
         for watcher in self.watchers:
             narrow = watcher(mu, std, narrow, equalizer.exponent)
         if not torch.compiler.is_compiling():
