@@ -15,7 +15,6 @@ from torch.distributions import Normal
 
 from lambda_vae.adapters import equalize
 from lambda_vae.adapters.equalize import HostEqualizer
-from lambda_vae.errors import InputError
 
 D, X = 3, 5
 
@@ -178,65 +177,6 @@ def test_the_seed_that_cuda_begins_with_stays(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
     model.encoder(torch.rand(8, X)).rsample()
     assert not seeded.called
-
-
-class TwoLatents(nn.Module):
-    """Draws two latents by one part, or by one method, in one line."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second, self.decoder = nn.Linear(X, 2 * D), nn.Linear(X, 2 * D), nn.Linear(2 * D, X)
-        self.sampler = Sampler()
-
-    def draw(self, mu: Tensor, logvar: Tensor) -> Tensor:
-        return mu + torch.randn_like(mu) * torch.exp(0.5 * logvar)
-
-    def loss(self, x: Tensor, draw: Any) -> Tensor:
-        a, b = self.first(x).chunk(2, -1), self.second(x).chunk(2, -1)
-        z: Tensor = torch.cat([draw(*a), draw(b[0], b[1] - 3.0)], -1)
-        return self.decoder(z).square().sum()  # type: ignore[no-any-return]
-
-    def forward(self, x: Tensor, part: bool = False) -> Tensor:
-        return self.loss(x, self.sampler if part else self.draw)
-
-
-class Sampler(nn.Module):
-    def forward(self, mu: Tensor, logvar: Tensor) -> Tensor:
-        return mu + torch.randn_like(mu) * torch.exp(0.5 * logvar)
-
-
-def _train(model: nn.Module) -> None:
-    for _ in range(4):
-        model(torch.rand(200, X))
-
-
-def test_two_draws_in_one_line_are_two_latents() -> None:
-    model = TwoLatents()
-    equalize(model, D, 1.1, method="draw")
-    with pytest.raises(InputError, match="draws two latents in one step"):
-        _train(model)
-
-
-@pytest.mark.parametrize("part", [True, False])
-def test_each_draw_of_a_call_is_observed_in_every_step(part: bool) -> None:
-    model = TwoLatents()
-    told = [equalize(model, D, 1.1, method="sampler" if part else "draw", draw=order) for order in (0, 1)]
-    for _ in range(5):
-        model(torch.rand(8, X), part)
-    assert [int(one._seen[3][0]) for one in told] == [40, 40]
-    assert float(told[1]._seen[0].sum()) < 0.5 * float(told[0]._seen[0].sum())
-    for one in told:
-        one.remove()
-    assert not model._forward_hooks
-    assert not model.sampler._forward_hooks
-
-
-@pytest.mark.parametrize("part", [True, False])
-def test_draws_are_counted_in_the_models_own_call_alone(part: bool) -> None:
-    model = TwoLatents()
-    equalize(model, D, 1.1, method="sampler" if part else "draw", draw=1)
-    with pytest.raises(InputError, match="draws outside of TwoLatents's forward, within which draw=1 is counted"):
-        model.loss(torch.rand(8, X), model.sampler if part else model.draw)
 
 
 class Between(nn.Module):

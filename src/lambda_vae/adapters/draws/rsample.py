@@ -26,7 +26,7 @@ class RsamplePlace:
     """
 
     def __init__(self, site: DrawSite, model: nn.Module) -> None:
-        self.site, self.drew = site, False
+        self.site, self.drew, self.learned = site, False, False
         self.call = OwnCall(model, self)
         site.reads("z is what Normal.rsample draws, mu is its loc, sigma is its scale")
         Normal.rsample = _rsample  # type: ignore[method-assign]
@@ -63,6 +63,10 @@ class RsamplePlace:
         axis, width = site.equalizer.dim, site.equalizer.latent_dim
         if law.loc.shape[axis:][:1] != (width,) or not site.due:
             return None
+        learned = law.loc.requires_grad or law.scale.requires_grad
+        if self.learned and not learned and torch.is_grad_enabled() and site.order is None:
+            return None  # such as N(0, 1), the prior, of the same width
+        self.learned |= learned
         self.drew = True
         return site.seen(law.loc, law.scale, z)
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lambda_vae.adapters.draws import densities
 from lambda_vae.adapters.draws.callers import Callers
 from lambda_vae.adapters.draws.found import Draw
 from lambda_vae.adapters.draws.later import hold
@@ -254,6 +255,8 @@ class DrawSite:
         for watcher in self.watchers:
             narrow = watcher(mu, std, narrow, equalizer.exponent)
         if not torch.compiler.is_compiling():
+            if equalizer.narrows and not _transformed():
+                densities.narrowed(equalizer, self.name, mu, narrow)
             _LAST[:] = [weakref.ref(narrow), self.name]
         return narrow
 
