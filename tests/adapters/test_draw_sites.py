@@ -14,6 +14,7 @@ from torch import nn
 from torch.distributions import Laplace, Normal
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 from lambda_vae.adapters import equalize
@@ -159,6 +160,31 @@ for name in HOSTS:
 def test_under_torch_compile_every_host_is_one_graph():
     # In a process of its own: run-time checks of shapes, which tests may switch on, cannot be compiled.
     subprocess.run([sys.executable, "-c", COMPILED], check=True, cwd=Path(__file__).parent)
+
+
+class NoLook(TorchDispatchMode):
+    """Stops at the operation by which Python looks at a number, which on a GPU waits for the device."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        assert "_local_scalar_dense" not in str(func)
+        return func(*args, **(kwargs or {}))
+
+
+@EVERY
+def test_once_a_draw_is_clear_no_step_waits_for_the_device(name):
+    model, _, equalizer = narrowed(name)
+    for _ in range(90 if name == "inline" else 1):  # which reads 100,000 numbers of the draw first
+        model(X)
+    _ = equalizer.narrows
+    for site in (*equalizer.sites, *filter(None, (one.of_later for one in equalizer.sites))):
+        site._next_look = 10**9
+    normal = torch.distributions.Distribution._validate_args
+    torch.distributions.Distribution.set_default_validate_args(False)  # torch's own looks
+    try:
+        with NoLook():
+            model(X).sum().backward()
+    finally:
+        torch.distributions.Distribution.set_default_validate_args(normal)
 
 
 def test_a_wrapper_that_compiles_is_the_model():
