@@ -90,8 +90,8 @@ class HostEqualizer(VarianceEqualizer):
 
     def extra_repr(self) -> str:
         """Return what tells one equalizer from another, and what was found in its host."""
-        sites = [f"\n  {site}" for site in self.sites] if self._places else ["removed"] if self.sites else []
-        return ", ".join((super().extra_repr(), *sites))
+        sites = [f",\n  {site}" for site in self.sites] if self._places else [", removed"] if self.sites else []
+        return "".join((super().extra_repr(), *sites))
 
 
 def equalize(
