@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import settings
 from torch import Tensor
+from torch.distributions import Distribution
 
 # No deadline, for a busy machine is no defect; the same examples every time, for a test that fails must fail again.
 settings.register_profile("project", deadline=None, derandomize=True, database=None)
@@ -21,6 +22,13 @@ settings.load_profile("project")
 def _fixed_seed() -> None:
     """Weights are drawn from torch's global generator; every test finds it in the same state."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _checked_arguments() -> Iterator[None]:
+    """torch.compile switches the checks of all distributions' arguments off, for good; the next test has them again."""
+    yield
+    Distribution.set_default_validate_args(__debug__)
 
 
 @pytest.fixture
