@@ -169,7 +169,9 @@ def test_two_latents_of_one_place_are_refused_or_have_an_equalizer_each(kind, to
     content, style = (z.detach() for z in model(X))
     assert float((content - mu).std()) == pytest.approx(0.9 ** float(both[0].exponent[0]), rel=0.05)
     assert float((style - mu).std()) == pytest.approx(0.2 ** float(both[1].exponent[0]), rel=0.05)
-    for equalizer in both:
+    third = equalize(model, D, 1.1, draw=2, **told)  # of which there is none, and which has a name of its own
+    assert {part for part in model.children() if part in (*both, third)} == {*both, third}
+    for equalizer in (*both, third):
         equalizer.remove()
     assert "reparameterize" not in vars(model)
 

@@ -1,5 +1,6 @@
 """Switch lambda on in a model of somebody else's, wherever it draws z."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -228,7 +229,9 @@ def _found(site: DrawSite, place: Named, asked: dict[str, Any]) -> HostEqualizer
 
 
 def _free_name(model: nn.Module, place: Named) -> str:
-    return "equalizer" if not hasattr(model, "equalizer") else f"equalizer_{place.path.replace('.', '_')}"
+    own = f"equalizer_{place.path.replace('.', '_')}"
+    names = itertools.chain(("equalizer", own), (f"{own}_{number}" for number in itertools.count(2)))
+    return next(name for name in names if not hasattr(model, name))
 
 
 def _device(model: nn.Module) -> torch.device:
