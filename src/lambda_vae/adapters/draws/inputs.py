@@ -139,9 +139,7 @@ class InputPlace:
             return None
         draw = site.draws[0]
         if not self.alike:  # the likeliest of several readings, each of another sigma: good enough to observe
-            mask = None if site.mask is None else site.mask()
-            observed = draw.std((), {}, out), draw.mu((), {}, out)
-            site.equalizer.observe(*observed, *(() if mask is None else (mask,)))
+            site.observe(draw.std((), {}, out), draw.mu((), {}, out))
             return None
         z = draw.z(args, named, None)
         narrow = site.seen(draw.mu((), {}, out), draw.std((), {}, out), z)

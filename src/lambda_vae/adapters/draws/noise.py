@@ -100,7 +100,7 @@ class _Constant(TorchDispatchMode):  # type: ignore[no-untyped-call]
         name = func.overloadpacket.__name__
         if name in _STANDARD or name in _NORMAL:
             self.normal.append(answer.numel())
-            mean, std = _law(name, args, named)
+            mean, std = _mean_and_std(name, args, named)
             self.shifted |= name == "normal" and not (bool(torch.eq(torch.as_tensor(std), 1.0).all()))
             if self.noise is None:
                 self.noises.append((answer.double() - mean) / std)
@@ -111,7 +111,7 @@ class _Constant(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return answer
 
 
-def _law(name: str, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
+def _mean_and_std(name: str, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
     """The mean and std that a normal operation was asked for."""
     if name in _STANDARD:
         return 0.0, 1.0

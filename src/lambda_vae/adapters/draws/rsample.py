@@ -52,23 +52,23 @@ class RsamplePlace:
                 "equalize(..., method='NAME'), or draw with the equalizer itself: z = equalizer(mu, std)"
             )
 
-    def drawn(self, law: Normal, z: Tensor) -> Tensor | None:
+    def drawn(self, distribution: Normal, z: Tensor) -> Tensor | None:
         """Return a draw, narrowed; None if it is not this latent's.
 
         Args:
-            law: Drawn from.
+            distribution: Drawn from.
             z: The draw.
         """
         site = self.site
         axis, width = site.equalizer.dim, site.equalizer.latent_dim
-        if law.loc.shape[axis:][:1] != (width,) or not site.due:
+        if distribution.loc.shape[axis:][:1] != (width,) or not site.due:
             return None
-        learned = law.loc.requires_grad or law.scale.requires_grad
+        learned = distribution.loc.requires_grad or distribution.scale.requires_grad
         if self.learned and not learned and torch.is_grad_enabled() and site.order is None:
             return None  # such as N(0, 1), the prior, of the same width
         self.learned |= learned
         self.drew = True
-        return site.seen(law.loc, law.scale, z)
+        return site.seen(distribution.loc, distribution.scale, z)
 
     @staticmethod
     def held(owner: nn.Module, method: str | None) -> list[DrawSite]:

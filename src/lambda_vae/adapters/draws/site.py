@@ -220,6 +220,15 @@ class DrawSite:
         for source in drawables(out):
             hold(source((), {}, out), self.of_later.drawn)
 
+    def observe(self, std: Tensor, mu: Tensor) -> None:
+        """Add sigma to the equalizer's statistics, where the mask says that it counts.
+
+        Args:
+            std: sigma of the draw.
+            mu: Of the draw.
+        """
+        self.equalizer.observe(std, mu, None if self.mask is None else self.mask())
+
     def seen(self, mu: Tensor, std: Tensor, z: Tensor, log_std: Tensor | None = None) -> Tensor:
         """Return z with the noise of sigma^lambda; observe sigma, once a step.
 
@@ -241,8 +250,7 @@ class DrawSite:
             )
         if not torch.compiler.is_compiling():
             self.callers.note(std, equalizer.dim)
-        mask = None if self.mask is None else self.mask()
-        equalizer.observe(std, mu, *(() if mask is None else (mask,)))
+        self.observe(std, mu)
         narrow = z
         if not z.requires_grad or self.shifted:  # a draw without a gradient stays one
             mu, std, log_std = mu.detach(), std.detach(), None
