@@ -57,3 +57,16 @@ def package(session: nox.Session) -> None:
     session.run("lambda-vae", "train", "--data", "digits", "--epochs", "2", "--iw_samples", "4", "--out", "run")
     session.run("lambda-vae", "diagnose", "run", silent=True)
     session.run("lambda-vae", "share", "run", "--out", "shared")
+
+
+#: Hosts that are too heavy, or want too much of an environment of their own, for the tests that every change runs: what
+#: each needs, and when its session last passed.
+HEAVY: dict[str, tuple[str, ...]] = {}
+
+
+@nox.session(python="3.11")
+@nox.parametrize("host", sorted(HEAVY))
+def hosts(session: nox.Session, host: str) -> None:
+    """Run the contract and the page of a host in an environment of its own."""
+    session.install("-c", "constraints.txt", "-e", ".[test]", f"torch=={PINNED}", *HEAVY[host])
+    session.run("python", "-m", "pytest", "tests/adapters", "-k", f"host and {host}", env={"OMP_NUM_THREADS": "1"})

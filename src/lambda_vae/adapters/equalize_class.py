@@ -13,7 +13,7 @@ from lambda_vae.adapters.equalize import HostEqualizer
 from lambda_vae.adapters.named_places import Named, named_place
 from lambda_vae.errors import InputError
 
-__all__ = ["equalize_class"]
+__all__ = ["equalize_class", "instances_made"]
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def equalize_class(
     made = _Made(equalizer, kind, posterior, method or at, site)
     with ExitStack() as stack:
         for of in (kind, *(() if posterior is None else (posterior,))):
-            stack.enter_context(_noting(of, made.take))
+            stack.enter_context(instances_made(of, made.take))
         stack.callback(made.forget)
         yield equalizer
     if made.chosen is None:
@@ -164,8 +164,13 @@ class _Candidate(DrawSite):
 
 
 @contextmanager
-def _noting(kind: type[nn.Module], take: Callable[[nn.Module], None]) -> Iterator[None]:
-    """Hand on every instance of a class that is made meanwhile, once its own `__init__` is through."""
+def instances_made(kind: type[nn.Module], take: Callable[[nn.Module], None]) -> Iterator[None]:
+    """Hand on every instance of a class that is made meanwhile, once its own `__init__` is through.
+
+    Args:
+        kind: The class.
+        take: Called with each.
+    """
     own = vars(kind).get("__init__")
     init: Callable[..., None] = kind.__init__
 

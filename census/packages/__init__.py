@@ -1,0 +1,1 @@
+"""One script a package: its data, its training with each remedy, its own metric."""
