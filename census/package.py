@@ -80,6 +80,7 @@ class Package:
         equalize: Likewise, three at most; empty where lambda cannot go on, and `no_lambda` says why.
         no_lambda: Why lambda cannot go on; empty where it can.
         no_bound: Why there is no valid bound or nll_iw, where there is none.
+        none_mends: Why no remedy mends a default collapse in the package's own metric, where none does.
         seeds: Of every run.
     """
 
@@ -100,6 +101,7 @@ class Package:
     python: str = "3.11"
     no_lambda: str = ""
     no_bound: str = ""
+    none_mends: str = ""
     seeds: tuple[int, ...] = field(default=(0, 1, 2))
 
     def jobs(self) -> list[tuple[int, str, Mapping[str, Any]]]:

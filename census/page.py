@@ -178,7 +178,7 @@ def _cures(found: Mapping[str, tuple[Package, Runs]]) -> list[str]:
         default = f"{number(plain.values(package.metric))}; bound {number(plain.values('bound'))}"
         lines.append(
             f"| {package.title} | {metric} | {default} | {' | '.join(_cure(one) for one in each)} | "
-            f"{', '.join(better) or 'none'} |"
+            f"{', '.join(better) or package.none_mends or 'none'} |"
         )
     return lines
 

@@ -176,6 +176,22 @@ def test_every_import_is_a_declared_dependency() -> None:
     assert {name for name, by in given.items() if not by & declared} == set()
 
 
+#: These subclass what their packages have, which CI installs.
+_AT_IMPORT = ("pythae", "scvi", "diffusers", "lightning", "pyro", "torchmetrics")
+
+
+def test_an_adapter_imports_without_its_package() -> None:
+    """`needed(...)` is called within functions: the documentation and the docstring tests import every module."""
+    asked = {}
+    for path in (HOUSE / "adapters" / "hosts").glob("*.py"):
+        if not path.stem.startswith(_AT_IMPORT):
+            tree = ast.parse(path.read_text())
+            inside = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) for n in ast.walk(f)}
+            calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func) == "needed"]
+            asked[path.name] = [n.lineno for n in calls if id(n) not in inside]
+    assert {name: lines for name, lines in asked.items() if lines} == {}
+
+
 _GLOBAL_SETTINGS = """
 import json, pkgutil, warnings
 from importlib import import_module

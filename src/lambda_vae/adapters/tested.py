@@ -51,6 +51,8 @@ HOSTS: Mapping[str, HostPackage] = {
 def needed(host: str, *names: str) -> list[Any]:
     """Return the objects of a package that an adapter needs; another version than the tested ones is warned of.
 
+    To be called within the adapter's functions, so that its module can be imported without the package.
+
     Args:
         host: The adapter's name.
         names: Of each object, from its module on: "ctgan.synthesizers.tvae.Encoder".
