@@ -47,9 +47,10 @@ class Chosen:
         complete = max(map(len, by_setting.values()), default=0)
         full = {name: of for name, of in by_setting.items() if len(of) == complete}
         sign = 1 if package.more else -1
-        self.setting = max(full, key=lambda name: sign * self._validation(full[name]), default=None)
+        self.setting = max(full, key=lambda name: sign * self._validation(full[name]), default="")
         self.settings = by_setting
         self.runs = full.get(self.setting, [])
+        self.validation = self._validation(self.runs)
 
     def _validation(self, runs: Runs) -> float:
         found = [run["validation"].get(self.package.metric) for run in runs]
@@ -107,8 +108,8 @@ def number(values: Iterable[float], sign: str = "") -> str:
     if not values:
         return "–"
     mean, spread = fmean(values), stdev(values) if len(values) > 1 else 0.0
-    if mean == spread == 0:
-        return "0"
+    if spread == 0 and mean.is_integer():
+        return f"{mean:{sign if mean else ''}.0f}"
     size = spread if spread > 0 else abs(mean)
     digits = min(4, max(0, 1 - math.floor(math.log10(max(size, 1e-9)))))
     text = f"{mean:{sign}.{digits}f} ± {spread:.{digits}f}" if spread else f"{mean:{sign}.{digits}f}"
@@ -255,5 +256,8 @@ def table(found: Mapping[str, tuple[Package, Runs]]) -> str:
 def write() -> None:
     """Write results/census.md and .csv of the packages that have runs."""
     found = {name: (importlib.import_module(f"packages.{name}").PACKAGE, read(name)) for name in NAMES if read(name)}
+    import gallery
+
+    gallery.write(found)
     write_atomic(HOUSE / "results" / "census.md", census(found))
     write_atomic(HOUSE / "results" / "census.csv", table(found))

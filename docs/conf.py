@@ -41,6 +41,7 @@ python_use_unqualified_type_names = True
 _HERE = Path(__file__).parent
 _HOUSE = _HERE.parent / "src" / "lambda_vae"
 _FIGURES = _HERE.parent / "results" / "figures"
+_CENSUS = _HERE.parent / "results" / "census.md"
 _ROOM_LINE = re.compile(r"^MODULES OF (\w+)$", re.MULTILINE)
 
 
@@ -66,6 +67,20 @@ def _expand_figures(app: Sphinx, name: str, source: list[str]) -> None:
     whole = "\n".join(re.sub(r"^(#+ )", r"#\1", page, flags=re.MULTILINE) for page in pages)
     found = re.sub(r"\]\((figure\w+\.svg)\)", r"](../results/figures/\1)", whole)
     source[0] = re.sub(r"^ALL FIGURES$", lambda _: found, source[0], flags=re.MULTILINE)
+
+
+def _expand_census(app: Sphinx, name: str, source: list[str]) -> None:
+    """A line `CENSUS: heading` becomes what results/census.md has below that heading."""
+
+    def below(match: re.Match[str]) -> str:
+        found = re.search(
+            rf"^## {match[1]}\n(.*?)(?=^## )", _CENSUS.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        )
+        if found is None:
+            raise ExtensionError(f"{name}: results/census.md has no heading {match[1]}")
+        return found[1]
+
+    source[0] = re.sub(r"^CENSUS: (.+)$", below, source[0], flags=re.MULTILINE)
 
 
 def _check_rooms() -> None:
@@ -97,4 +112,5 @@ def setup(app: Sphinx) -> None:
     _check_rooms()
     app.connect("source-read", _expand_modules)
     app.connect("source-read", _expand_figures)
+    app.connect("source-read", _expand_census)
     app.connect("autodoc-process-docstring", _plain_text, priority=100)
