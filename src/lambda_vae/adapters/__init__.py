@@ -3,6 +3,7 @@
 from lambda_vae.adapters.diagnose import diagnose
 from lambda_vae.adapters.equalize import equalize
 from lambda_vae.adapters.equalize_class import equalize_class
+from lambda_vae.adapters.equalize_fit import equalize_fit
 from lambda_vae.adapters.equalized_normal import EqualizedNormal
 from lambda_vae.adapters.likelihoods import (
     bernoulli,
@@ -30,6 +31,7 @@ __all__ = [
     "diagnose",
     "equalize",
     "equalize_class",
+    "equalize_fit",
     "gaussian",
     "laplace",
     "load_adapter",

@@ -43,8 +43,7 @@ def equalize_fit(
 
         @wraps(given)
         def counting(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
-            if settings.get("steps_per_epoch") is None:
-                equalizer.steps_per_epoch = steps_per_epoch(*args, **named)
+            equalizer.steps_per_epoch = steps_per_epoch(*args, **named)
             return given(*args, **named)
 
         setattr(host, fit, counting)
