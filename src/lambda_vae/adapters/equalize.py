@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -72,6 +73,17 @@ class HostEqualizer(VarianceEqualizer):
         """
         self._replaced.append((owner, name, vars(owner).get(name)))
         setattr(owner, name, by)
+
+    def end_epochs_with(self, owner: object, name: str) -> None:
+        """End an epoch whenever a method of the host's returns, and keep out of what the host saves.
+
+        Args:
+            owner: The host, or what trains it.
+            name: The method, which is called once an epoch.
+        """
+        if not self.apart:
+            self.apart = self.managed = True
+            self.replace(owner, name, partial(_ended, getattr(owner, name), self))
 
     def remove(self) -> None:
         """Give the host back as it was before `equalize`, bit for bit."""
@@ -210,6 +222,12 @@ def take_hold(
         site.foresee(held.host)
     elif isinstance(held, ModulePlace):
         site.foresee(place.owner.forward)
+
+
+def _ended(host: Callable[..., Any], equalizer: HostEqualizer, *given: Any, **named: Any) -> Any:  # noqa: ANN401
+    returned = host(*given, **named)
+    equalizer.end_epoch()
+    return returned
 
 
 def _found(site: DrawSite, place: Named, asked: dict[str, Any]) -> HostEqualizer:

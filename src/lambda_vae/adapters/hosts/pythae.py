@@ -142,8 +142,7 @@ def equalize_pythae(model: Any, delta: float, **settings: Any) -> HostEqualizer:
         raise InputError(_refusal(model, "equalized", "equalize(model, latent_dim, delta)"))
     equalizer = equalize(model, int(model.latent_dim), delta, method="_sample_gauss", takes="std", **settings)
     if not equalizer.apart:
-        equalizer.apart = equalizer.managed = True
-        equalizer.replace(model, "update", partial(_refreshed, model.update, equalizer))
+        equalizer.end_epochs_with(model, "update")
         equalizer.replace(model, "get_nll", partial(_exact, model.get_nll, equalizer))
     return equalizer
 
@@ -214,11 +213,6 @@ class CollapseCallback(TrainingCallback):  # type: ignore[misc]  # pythae has no
         """
         model = _unwrapped(event["model"])
         model.forward = _plain(model.forward)
-
-
-def _refreshed(update: Callable[[], None], equalizer: HostEqualizer) -> None:
-    update()
-    equalizer.end_epoch()
 
 
 def _exact(get_nll: Callable[..., float], equalizer: HostEqualizer, *given: Any, **named: Any) -> float:  # noqa: ANN401
