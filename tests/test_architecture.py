@@ -192,6 +192,12 @@ def test_an_adapter_imports_without_its_package() -> None:
     assert {name: lines for name, lines in asked.items() if lines} == {}
 
 
+def test_shapes_are_of_numpys_own_class() -> None:
+    """From numpy 2.5 on `NDArray[...]` is an alias that jaxtyping cannot look into, and the import fails."""
+    wrong = re.compile(r"\b(Float|Int|Bool|Shaped|Num)\w*\[\s*NDArray\b")
+    assert [path.name for path in HOUSE.rglob("*.py") if wrong.search(path.read_text())] == []
+
+
 _GLOBAL_SETTINGS = """
 import json, pkgutil, warnings
 from importlib import import_module

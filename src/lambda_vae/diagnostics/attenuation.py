@@ -56,8 +56,8 @@ class Attenuation:
 
 
 def attenuation(
-    signal_power: Float[NDArray[np.float64], "E D"],
-    noise: Float[NDArray[np.float64], "E D"],
+    signal_power: Float[np.ndarray, "E D"],
+    noise: Float[np.ndarray, "E D"],
     reference_std: float = REFERENCE_STD,
 ) -> Attenuation:
     """Return c of a training.

@@ -93,9 +93,9 @@ class _Sorted:
 
 
 def critical_ratio(
-    ratio: Float[NDArray[np.float64], " N"],
-    active: Bool[NDArray[np.bool_], " N"],
-    group: Int[NDArray[np.int_], " N"],
+    ratio: Float[np.ndarray, " N"],
+    active: Bool[np.ndarray, " N"],
+    group: Int[np.ndarray, " N"],
     generator: np.random.Generator,
 ) -> CriticalRatio:
     """Return the rho_crit with the best balanced accuracy, so that the rarer kind counts as much as the commoner.

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
 
 from lambda_vae.diagnostics.estimate import Estimate
 
@@ -70,9 +69,9 @@ class DecayExponent:
 
 
 def decay_exponent(
-    distance: Float[NDArray[np.float64], " N"],
-    pull: Float[NDArray[np.float64], " N"],
-    dimension: Int[NDArray[np.int_], " N"],
+    distance: Float[np.ndarray, " N"],
+    pull: Float[np.ndarray, " N"],
+    dimension: Int[np.ndarray, " N"],
     *,
     nearest: float = 0.0,
     farthest: float = FARTHEST,
@@ -125,9 +124,9 @@ def _too_little(points: int, dimensions: int, ends: tuple[float, float], nearest
 
 
 def cluster_slope(
-    x: Float[NDArray[np.float64], " N"],
-    y: Float[NDArray[np.float64], " N"],
-    cluster: Int[NDArray[np.int_], " N"],
+    x: Float[np.ndarray, " N"],
+    y: Float[np.ndarray, " N"],
+    cluster: Int[np.ndarray, " N"],
     *,
     intercept: bool = True,
 ) -> tuple[float, float, float]:

@@ -32,22 +32,22 @@ class Tracks:
         kl_weight: [E].
     """
 
-    distance: Float[NDArray[np.float64], "E D"]
-    pull: Float[NDArray[np.float64], "E D"]
-    ratio: Float[NDArray[np.float64], "E D"]
-    signal_power: Float[NDArray[np.float64], "E D"]
-    noise: Float[NDArray[np.float64], "E D"]
-    exponent: Float[NDArray[np.float64], "E D"]
-    kl_weight: Float[NDArray[np.float64], " E"]
+    distance: Float[np.ndarray, "E D"]
+    pull: Float[np.ndarray, "E D"]
+    ratio: Float[np.ndarray, "E D"]
+    signal_power: Float[np.ndarray, "E D"]
+    noise: Float[np.ndarray, "E D"]
+    exponent: Float[np.ndarray, "E D"]
+    kl_weight: Float[np.ndarray, " E"]
 
     @property
-    def active(self) -> Bool[NDArray[np.bool_], "E D"]:
+    def active(self) -> Bool[np.ndarray, "E D"]:
         """S > 0.01."""
         active: NDArray[np.bool_] = self.signal_power > ACTIVE_THRESHOLD
         return active
 
     @property
-    def settled(self) -> Bool[NDArray[np.bool_], "E D"]:
+    def settled(self) -> Bool[np.ndarray, "E D"]:
         """Trained with the weight of the KL and the exponent that training ended with: one balance of forces."""
         weight = np.isclose(self.kl_weight, self.kl_weight[-1])[:, None]
         settled: NDArray[np.bool_] = weight & np.isclose(self.exponent, self.exponent[-1])
