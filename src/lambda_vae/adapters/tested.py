@@ -40,7 +40,7 @@ HOSTS: Mapping[str, HostPackage] = {
     "torchrl": HostPackage("torchrl", ("0.14.1",)),
     "lerobot": HostPackage("lerobot", ("0.6.1",)),
     "pythae": HostPackage("pythae", ("0.1.2",)),
-    "scvi": HostPackage("scvi-tools", ("1.4.2",)),
+    "scvi": HostPackage("scvi-tools", ("1.4.2", "1.5.1")),
     "diffusers": HostPackage("diffusers", ("0.42.1",)),
     "lightning": HostPackage("lightning", ("2.6.6",)),
     "pyro": HostPackage("pyro-ppl", ("1.9.2",)),

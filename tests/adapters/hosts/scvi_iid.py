@@ -16,6 +16,7 @@ QUIET = [
     # scvi and Lightning about themselves: few CPU workers, no validation set, a batch size that leaves a small last one
     pytest.mark.filterwarnings("ignore::UserWarning:scvi"),
     pytest.mark.filterwarnings("ignore::UserWarning:lightning"),
+    pytest.mark.filterwarnings("ignore:The given NumPy array is not writable:UserWarning"),  # of pandas 3
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]

@@ -1,8 +1,6 @@
 """diffusers' autoencoders: bit for bit the host at lambda = 1, narrow noise and the host's KL above it, and a cure."""
 
 import copy
-import importlib
-import sys
 
 import pytest
 import torch
@@ -327,11 +325,3 @@ def test_what_cannot_be_diagnosed_is_refused(plain, digits):
     for given, what in (((0.0,), "kl_weight is 0"), ((1.0, 0), "averaged_over is 0"), ((float("nan"),), "is nan")):
         with pytest.raises(InputError, match=what):
             std_of_kl_weight(*given)
-
-
-def test_without_diffusers_one_sentence_says_what_to_install(monkeypatch):
-    name = "lambda_vae.adapters.hosts.diffusers"
-    monkeypatch.setitem(sys.modules, "diffusers.models.autoencoders.vae", None)
-    monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(InputError, match=r"diffusers is not installed; pip install 'lambda-vae\[diffusers\]'"):
-        importlib.import_module(name)

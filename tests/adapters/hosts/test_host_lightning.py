@@ -1,7 +1,5 @@
 """Lightning's own Trainer with the callback: bit for bit the host at lambda = 1, its KL and its checkpoints its own."""
 
-import runpy
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -19,7 +17,6 @@ L = pytest.importorskip("lightning.pytorch", reason="lightning is an extra")
 
 from adapters.hosts.lightning_digits import QUIET, LitVAE, digits, fitted, loaders, trainer  # noqa: E402
 
-from lambda_vae.adapters.hosts import lightning as adapter  # noqa: E402
 from lambda_vae.adapters.hosts.lightning import EqualizeCallback, diagnose_lightning  # noqa: E402
 
 pytestmark = QUIET
@@ -290,13 +287,6 @@ def test_two_processes_have_one_lambda(tmp_path):
     assert torch.equal(first, second)
     assert not torch.equal(first, torch.ones(4))
     assert own != other  # each had examples of its own
-
-
-def test_without_the_extra_one_sentence_says_so(monkeypatch):
-    for name in ("lightning.pytorch", "pytorch_lightning"):
-        monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(InputError, match=r"lightning is not installed; pip install 'lambda-vae\[lightning\]'"):
-        runpy.run_path(adapter.__file__)
 
 
 def test_what_does_not_fit_is_refused():

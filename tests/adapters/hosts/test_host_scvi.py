@@ -237,7 +237,10 @@ REASONS = {"TOTALVI": "EncoderTOTALVI", "MULTIVI": "mixture of several"}
 @pytest.mark.parametrize("name", REASONS)
 def test_relatives_that_draw_elsewhere_are_refused_with_the_reason(name):
     relative = object.__new__(getattr(scvi.model, name))
-    for action, call in (("diagnosed", diagnose_scvi), ("equalized", lambda model: equalize_scvi(model, delta=1.1))):
+    calls = {"equalized": lambda model: equalize_scvi(model, delta=1.1)} | (
+        {} if name == "TOTALVI" else {"diagnosed": diagnose_scvi}
+    )
+    for action, call in calls.items():
         with pytest.raises(
             InputError, match=f"{name} cannot be {action}: .*{REASONS[name]}.*; use SCVI, LinearSCVI or PEAKVI"
         ):

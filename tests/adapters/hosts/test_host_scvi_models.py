@@ -19,6 +19,7 @@ from lambda_vae.errors import InputError
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning:scvi"),
     pytest.mark.filterwarnings("ignore::UserWarning:lightning"),
+    pytest.mark.filterwarnings("ignore:The given NumPy array is not writable:UserWarning"),  # of pandas 3
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]

@@ -1,7 +1,5 @@
 """LatentActivity counts what diagnose counts: in batches, on two processes, in half precision, in a collection."""
 
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,6 @@ from lambda_vae.errors import InputError
 
 torchmetrics = pytest.importorskip("torchmetrics", reason="torchmetrics is an extra")
 
-from lambda_vae.adapters.hosts import torchmetrics as adapter  # noqa: E402
 from lambda_vae.adapters.hosts.torchmetrics import LatentActivity  # noqa: E402
 
 D, N = 6, 500
@@ -169,9 +166,3 @@ def test_two_processes_hold_the_counts_of_all_examples(tmp_path):
     for rank in range(2):
         found = torch.load(tmp_path / f"rank{rank}.pt", weights_only=True)
         assert plain(found) == pytest.approx(expected, rel=1e-9)
-
-
-def test_without_torchmetrics_one_sentence_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torchmetrics", None)
-    with pytest.raises(InputError, match=r"pip install 'lambda-vae\[torchmetrics\]'"):
-        runpy.run_path(adapter.__file__)

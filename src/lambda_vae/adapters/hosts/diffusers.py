@@ -13,13 +13,12 @@ from lambda_vae.adapters.equalize import HostEqualizer, equalize
 from lambda_vae.adapters.hosts.diffusers_classes import OWN_GAUSSIANS, asked
 from lambda_vae.adapters.likelihoods import gaussian
 from lambda_vae.adapters.likelihoods import std_of_kl_weight as usual_std
+from lambda_vae.adapters.tested import needed
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.errors import InputError
 
-try:
-    from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
-except ImportError as error:
-    raise InputError("diffusers is not installed; pip install 'lambda-vae[diffusers]'") from error
+(DiagonalGaussianDistribution,) = needed("diffusers", "diffusers.models.autoencoders.vae.DiagonalGaussianDistribution")
+
 
 __all__ = ["diagnose_diffusers", "equalize_diffusers", "std_of_kl_weight"]
 

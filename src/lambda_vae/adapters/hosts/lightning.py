@@ -14,6 +14,7 @@ from lambda_vae.adapters.hosts.lightning_report import diagnose_lightning
 from lambda_vae.adapters.hosts.lightning_sites import equalized, held, measured, watched
 from lambda_vae.adapters.hosts.lightning_spawned import Parcel
 from lambda_vae.adapters.monitor import CollapseMonitor
+from lambda_vae.adapters.tested import needed
 from lambda_vae.distributions.likelihood import at_least_float32
 from lambda_vae.equalization import ReleasePath, VarianceEqualizer
 from lambda_vae.errors import InputError
@@ -24,7 +25,10 @@ except ModuleNotFoundError:  # the same library under its older name
     try:
         from pytorch_lightning import Callback, LightningModule, Trainer  # type: ignore[assignment]
     except ModuleNotFoundError:
-        raise InputError("lightning is not installed; pip install 'lambda-vae[lightning]'") from None
+        needed("lightning", "lightning.pytorch.Callback")
+        raise
+else:
+    needed("lightning")
 
 __all__ = ["EqualizeCallback", "diagnose_lightning"]
 

@@ -15,21 +15,21 @@ from lambda_vae.adapters.diagnose import diagnose
 from lambda_vae.adapters.draws import DrawSite
 from lambda_vae.adapters.equalize import HostEqualizer
 from lambda_vae.adapters.equalized_normal import EqualizedNormal as TorchEqualizedNormal
+from lambda_vae.adapters.tested import needed
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.distributions.likelihood import at_least_float32
 from lambda_vae.equalization import narrowing
 from lambda_vae.errors import InputError
 
-try:
-    from pyro import poutine
-    from pyro.distributions.torch_distribution import TorchDistributionMixin
-    from pyro.distributions.util import scale_and_mask
-    from pyro.infer import SVI, JitTraceMeanField_ELBO, TraceMeanField_ELBO
-    from pyro.poutine import Trace
-    from pyro.poutine.messenger import Messenger
-    from pyro.poutine.util import prune_subsample_sites
-except ModuleNotFoundError:
-    raise InputError("pyro is not installed; pip install 'lambda-vae[pyro]'") from None
+needed("pyro", "pyro.poutine.Trace", "pyro.infer.SVI", "pyro.infer.TraceMeanField_ELBO")  # says what is missing
+
+from pyro import poutine  # noqa: E402
+from pyro.distributions.torch_distribution import TorchDistributionMixin  # noqa: E402
+from pyro.distributions.util import scale_and_mask  # noqa: E402
+from pyro.infer import SVI, JitTraceMeanField_ELBO, TraceMeanField_ELBO  # noqa: E402
+from pyro.poutine import Trace  # noqa: E402
+from pyro.poutine.messenger import Messenger  # noqa: E402
+from pyro.poutine.util import prune_subsample_sites  # noqa: E402
 
 __all__ = ["EqualizedNormal", "diagnose_pyro", "equalize_pyro", "require_mean_field"]
 

@@ -14,15 +14,15 @@ from lambda_vae.adapters.diagnose import diagnose
 from lambda_vae.adapters.equalize import HostEqualizer, equalize
 from lambda_vae.adapters.likelihoods import bernoulli, gaussian
 from lambda_vae.adapters.monitor import CollapseMonitor
+from lambda_vae.adapters.tested import needed
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.errors import InputError
 
-try:
-    from pythae import models
-    from pythae.data.datasets import collate_dataset_output
-    from pythae.trainers.training_callbacks import TrainingCallback
-except ModuleNotFoundError as error:
-    raise InputError("pythae is not installed; pip install 'lambda-vae[pythae]'") from error
+needed("pythae", "pythae.models.VAE", "pythae.trainers.training_callbacks.TrainingCallback")  # says what is missing
+
+from pythae import models  # noqa: E402
+from pythae.data.datasets import collate_dataset_output  # noqa: E402
+from pythae.trainers.training_callbacks import TrainingCallback  # noqa: E402
 
 __all__ = ["CollapseCallback", "diagnose_pythae", "equalize_pythae"]
 

@@ -14,18 +14,26 @@ from torch.utils.hooks import RemovableHandle
 from lambda_vae.adapters.diagnose import diagnose
 from lambda_vae.adapters.equalize import HostEqualizer, equalize
 from lambda_vae.adapters.monitor import CollapseMonitor
+from lambda_vae.adapters.tested import needed
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalization import critical_std
 from lambda_vae.errors import InputError
 
-try:
-    from lightning.pytorch import Callback, LightningModule, Trainer
-    from scvi import model as models
+needed("scvi", "scvi.model.SCVI", "scvi.model.TOTALVI", "lightning.pytorch.Callback")  # says what is missing
 
-    from lambda_vae.adapters.hosts.scvi_cells import Cells, Disentangled, Peaks, Rows, chosen_cells, columns_of
-    from lambda_vae.adapters.hosts.scvi_labels import Labelled
-except ModuleNotFoundError as error:
-    raise InputError("scvi-tools is not installed; pip install 'lambda-vae[scvi]'") from error
+from lightning.pytorch import Callback, LightningModule, Trainer  # noqa: E402
+from scvi import model as models  # noqa: E402
+
+from lambda_vae.adapters.hosts.scvi_cells import (  # noqa: E402
+    Cells,
+    Disentangled,
+    Peaks,
+    Rows,
+    chosen_cells,
+    columns_of,
+)
+from lambda_vae.adapters.hosts.scvi_labels import Labelled  # noqa: E402
+from lambda_vae.adapters.hosts.scvi_proteins import Proteins  # noqa: E402
 
 __all__ = ["CollapseCallback", "diagnose_scvi", "equalize_scvi"]
 
@@ -39,7 +47,10 @@ _TAKEN: dict[str, type[Cells]] = {
 }
 
 #: What is diagnosed beside them, and neither equalized nor watched.
-_DIAGNOSED: dict[str, type[Cells]] = _TAKEN | {"scvi.model._scanvi.SCANVI": Labelled}
+_DIAGNOSED: dict[str, type[Cells]] = _TAKEN | {
+    "scvi.model._scanvi.SCANVI": Labelled,
+    "scvi.model._totalvi.TOTALVI": Proteins,
+}
 
 #: Why not.
 _REFUSED: dict[type, str] = {
@@ -69,7 +80,7 @@ def diagnose_scvi(
     as `get_elbo` does. Causes are judged against the KL weight that the training ended with.
 
     Args:
-        model: SCVI, LinearSCVI, PEAKVI, SCANVI or drvi-py's DRVI, trained or loaded.
+        model: SCVI, LinearSCVI, PEAKVI, SCANVI, TOTALVI or drvi-py's DRVI, trained or loaded.
         adata: Cells; those the model was made with if left out.
         indices: Of the cells to look at, or "all"; if left out, `model.validation_indices` of the model's own cells,
             and all of others.
@@ -80,7 +91,7 @@ def diagnose_scvi(
         InputError: Another model, or one without counts; what `diagnose` refuses.
 
     Source:
-        scvi-tools 1.4.2, module/_vae.py.
+        scvi-tools 1.4.2 and 1.5.1, module/_vae.py.
     """
     module = _module(model, "diagnosed")
     if getattr(module, "minified_data_type", None) is not None:
@@ -100,8 +111,8 @@ def diagnose_scvi(
     options.setdefault("equalizer", getattr(module, "equalizer", None))
     options.setdefault("history", None if weight is None else {"kl_weight": [weight]})
     report = diagnose(cells.encode, cells.log_likelihood, rows, **options)
-    more = cells.notes(rows) if isinstance(cells, Labelled) else _notes(model, weight)
-    return replace(report, notes=(*report.notes, which, *more))
+    more = () if isinstance(cells, Labelled) else _notes(model, weight)
+    return replace(report, notes=(*report.notes, which, *cells.notes(rows), *more))
 
 
 def equalize_scvi(model: Any, delta: float, **settings: Any) -> HostEqualizer:  # noqa: ANN401
@@ -337,7 +348,7 @@ def _notes(model: Any, weight: float | None) -> tuple[str, ...]:  # noqa: ANN401
             f"scvi's training ended at a KL weight of {weight:.3g}, by which causes are judged; every likelihood here "
             "counts the KL in full, as get_elbo does."
         )
-        if weight < 1.0 and _TAKEN[_path(type(model))] is not Peaks:
+        if weight < 1.0 and _DIAGNOSED[_path(type(model))] is not Peaks:
             notes.append(
                 "If that was a warm-up (n_epochs_kl_warmup, 400 by default), it was not over: dimensions in use now "
                 "may still collapse in a longer training."

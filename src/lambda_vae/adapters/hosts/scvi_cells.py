@@ -162,6 +162,14 @@ class Cells:
         """
         return given
 
+    def notes(self, rows: Any) -> tuple[str, ...]:  # noqa: ANN401 - batches
+        """Return what to know of the figures.
+
+        Args:
+            rows: Batches of cells.
+        """
+        return ()
+
     def _own_loss(self, tensors: dict[str, Tensor], inferred: dict[str, Any]) -> Tensor:
         lost = self.module.loss(tensors, inferred, self._generated(tensors, inferred))
         return _per_cell(lost.reconstruction_loss) + _per_cell(lost.kl_local)

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lambda_vae.adapters.tested import needed
 from lambda_vae.diagnostics.activity import active, activity_features
 from lambda_vae.diagnostics.covariance import StreamedCovariance
 from lambda_vae.diagnostics.directions import MOST_DIMENSIONS, code_directions
@@ -12,10 +13,9 @@ from lambda_vae.distributions import DiagGaussian
 from lambda_vae.equalization import NEAR_PRIOR_STD
 from lambda_vae.errors import InputError
 
-try:
-    from torchmetrics import Metric
-except ModuleNotFoundError:
-    raise InputError("torchmetrics is not installed; pip install 'lambda-vae[torchmetrics]'") from None
+needed("torchmetrics", "torchmetrics.Metric")  # says what is missing
+
+from torchmetrics import Metric  # noqa: E402
 
 __all__ = ["LatentActivity"]
 
