@@ -2,9 +2,9 @@
 
 import torch
 from cornac.models import BiVAECF
-from host_cases.cornac import TRAIN
 from host_contract import HostCase
 
+from host_cases.cornac import TRAIN
 from lambda_vae.adapters.hosts.cornac import diagnose_cornac, equalize_cornac
 
 
