@@ -1,0 +1,164 @@
+"""pyod: its VAE for outliers diagnosed on the data that it standardises, and equalized within its own `fit`."""
+
+import math
+import warnings
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lambda_vae.adapters.diagnose import diagnose
+from lambda_vae.adapters.equalize import HostEqualizer
+from lambda_vae.adapters.equalize_fit import equalize_fit
+from lambda_vae.adapters.likelihoods import gaussian, std_of_kl_weight
+from lambda_vae.adapters.named_places import unwrapped
+from lambda_vae.adapters.tested import needed
+from lambda_vae.diagnostics import CollapseReport
+from lambda_vae.errors import InputError
+
+__all__ = ["diagnose_pyod", "equalize_pyod"]
+
+#: What switches the KL on.
+_ON = "VAE(capacity=float('inf'), beta=...)"
+
+
+def diagnose_pyod(model: Any, x: Any, *, std: float | None = None, **options: Any) -> CollapseReport:  # noqa: ANN401
+    """Return every measure of a pyod VAE on some data, and a verdict on each latent dimension with its cause.
+
+    pyod's loss is the squared error averaged over the F features that it has standardised, plus beta times a KL that is
+    clamped to [0, capacity]. With the KL in full that is a Gaussian likelihood of variance beta F / 2, for features of
+    variance 1. Above its capacity, and so always at the default of 0, the KL has no gradient: it is off, the loss
+    stands for no noise, and log p(x|z) is taken at the noise that fits the training data. The report says so.
+
+    Args:
+        model: pyod.models.vae.VAE, fitted.
+        x: [N, F], in the units that `fit` was given.
+        std: Noise to take instead, in units of the features' standard deviations where the model standardises.
+        options: Of `lambda_vae.adapters.diagnose`, such as kl_weight, thresholds or iw_samples.
+
+    Raises:
+        InputError: Another model, one that is not fitted, or data of another width; what `diagnose` refuses.
+
+    Source:
+        pyod 3.6.7, models/vae.py, `vae_loss`; models/base_dl.py, `fit`.
+    """
+    module = _fitted(model)
+    scaled = _as_trained(model, x)
+
+    def encode(x: Tensor) -> tuple[Tensor, Tensor]:
+        mu, logvar = module.encode(x)
+        return mu, logvar if module.logvar_clip is None else logvar.clamp(*module.logvar_clip)
+
+    with torch.no_grad():
+        mu, logvar = encode(scaled.to(next(module.parameters()).device))
+    kl = float(0.5 * (mu**2 + logvar.exp() - logvar - 1.0).sum(1).mean())
+    on = float(model.beta) > 0.0 and kl < float(model.capacity)
+    features = int(model.feature_size)
+    if std is None:
+        std = std_of_kl_weight(float(model.beta), features, "mean") if on else _fitting(model, features)
+    options.setdefault("kl_weight", 1.0 if on else 0.0)
+    report = diagnose(encode, gaussian(module.decode, std=std), scaled, **options)
+    return replace(report, notes=(*report.notes, _note(model, kl, std, on)))
+
+
+def equalize_pyod(
+    model: Any,  # noqa: ANN401 - pyod has no types
+    delta: float,
+    **settings: Any,  # noqa: ANN401 - VarianceEqualizer's
+) -> AbstractContextManager[HostEqualizer]:
+    """Return the context within which `model.fit(x)` narrows the noise of the VAE that it makes and trains.
+
+    Steps and epochs are those of pyod's `fit`. The KL stays pyod's own, scores are drawn with the encoder's own sigma,
+    and after the block the model is an ordinary one of pyod that saves and loads without lambda-vae.
+
+    Args:
+        model: pyod.models.vae.VAE, not yet fitted or to be fitted again.
+        delta: The trade-off, > 1; inf is the training as it was, bit for bit.
+        settings: Of `VarianceEqualizer`, such as release_epochs.
+
+    Raises:
+        InputError: Another model; data that pyod would train no step on; what `equalize_class` refuses.
+
+    Source:
+        pyod 3.6.7, models/vae.py, `VAEModel.reparameterize`; models/base_dl.py, `fit`.
+    """
+    _require_vae(model)
+    (network,) = needed("pyod", "pyod.models.vae.VAEModel")
+    if not (float(model.capacity) > 0.0 and float(model.beta) > 0.0) and math.isfinite(delta):
+        warnings.warn(
+            f"capacity is {model.capacity} and beta is {model.beta}, with which pyod's VAE has no KL: no dimension is "
+            f"pushed to the prior, and lambda has next to nothing to do; {_ON} switches it on",
+            stacklevel=2,
+        )
+    if settings.get("release_epochs") or settings.get("settle_epochs"):
+        settings.setdefault("total_epochs", int(model.epoch_num))
+
+    def steps(x: Any, y: object = None) -> int:  # noqa: ANN401 - an array
+        found = len(x) // int(model.batch_size)  # a last batch that is not full is dropped
+        if found == 0:
+            raise InputError(
+                f"x has {len(x)} rows, of which pyod trains on whole batches of {model.batch_size} alone; "
+                f"give VAE(batch_size={max(1, len(x))}) or less"
+            )
+        return found
+
+    return equalize_fit(model, steps, network, int(model.latent_dim), delta, **settings)
+
+
+def _require_vae(model: object) -> None:
+    (kind,) = needed("pyod", "pyod.models.vae.VAE")
+    if not isinstance(model, kind):
+        raise InputError(f"the model is a {type(model).__name__}; give pyod.models.vae.VAE")
+    changed = [
+        name for name in ("build_model", "training_forward") if getattr(type(model), name) != getattr(kind, name)
+    ]
+    if changed or model.criterion.__module__ != kind.__module__:
+        what = changed[0] if changed else "criterion"
+        raise InputError(
+            f"{type(model).__name__} has another {what} than pyod's VAE, and what it trains on is not known; "
+            "use lambda_vae.adapters.diagnose and equalize_class"
+        )
+
+
+def _fitted(model: Any) -> Any:  # noqa: ANN401 - pyod's
+    _require_vae(model)
+    if not hasattr(model, "decision_scores_"):
+        raise InputError("the model is not fitted; call model.fit(x) before diagnose_pyod(model, x)")
+    return unwrapped(model.model)
+
+
+def _as_trained(model: Any, x: Any) -> Tensor:  # noqa: ANN401 - pyod's
+    (dataset,) = needed("pyod", "pyod.utils.torch_utility.TorchDataset")
+    x = x.detach().cpu().numpy() if isinstance(x, Tensor) else x
+    shape = tuple(getattr(x, "shape", ()))
+    if len(shape) != 2 or shape[1] != model.feature_size:
+        raise InputError(
+            f"x is a {type(x).__name__} of shape {list(shape)}; give an array [N, {model.feature_size}], as fit had it"
+        )
+    x = getattr(x, "values", x)
+    scale = {"mean": model.X_mean, "std": model.X_std} if model.preprocessing else {}
+    scaled: Tensor = dataset(x, **scale)[slice(None)]
+    return scaled
+
+
+def _fitting(model: Any, features: int) -> float:  # noqa: ANN401 - pyod's
+    """Root mean square of what the decoder left of the training data, from pyod's scores of them."""
+    left = float((model.decision_scores_**2).mean())
+    return max(math.sqrt(left / features), 1e-6)
+
+
+def _note(model: Any, kl: float, std: float, on: bool) -> str:  # noqa: ANN401 - pyod's
+    units = "standard deviations of the features" if model.preprocessing else "units of x"
+    if on:
+        return (
+            f"pyod's loss is a mean over {model.feature_size} features plus {float(model.beta):g} KL, and so assumes a "
+            f"noise of {std:.3g} {units}; beta = 2 s^2 / {model.feature_size} makes it s."
+        )
+    off = "beta is 0" if float(model.beta) == 0.0 else f"it is clamped to a capacity of {float(model.capacity):g}"
+    return (
+        f"The KL is off: {off} and has no gradient at the {kl:.3g} nats that it is here. No dimension can collapse for "
+        f"it, nor need codes fit N(0, I); {_ON} switches it on. Likelihoods here are at a noise of {std:.3g} {units}, "
+        "which fits the training data, as the loss names none."
+    )
