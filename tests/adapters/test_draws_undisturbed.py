@@ -202,6 +202,48 @@ def test_z_between_two_parts_is_read_past_batches_that_tell_nothing() -> None:
     assert equalizer.sites[0].settled
 
 
+class Unsure(Between):
+    """Of a sigma near 1, which std and ln sigma^2 tell alike, and a few numbers of which no reading is sure yet."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        _, mu, std = self.encoder(x)
+        z: Tensor = self.decoder(mu + torch.randn_like(mu) * std)
+        return z
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = Near()
+
+
+class Near(nn.Module):
+    """x -> (ln sigma^2, mu, sigma)."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        logvar = 0.04 * (x[:, :D] - 0.5)
+        return logvar, 3.0 * x[:, :D], torch.exp(0.5 * logvar)
+
+
+@pytest.mark.parametrize("takes", [None, "std"])
+def test_z_between_two_parts_is_read_at_once_by_who_says_what_sigma_is(takes: str | None) -> None:
+    model = Unsure()
+    equalizer = equalize(model, D, 1.1, into="decoder", posterior="encoder", takes=takes, steps_per_epoch=1)
+    for _ in range(3):
+        model(torch.rand(100, X))
+    equalizer.exponent.fill_(5.0)
+    model.encoder.register_forward_hook(lambda part, x, out: told.append(out))
+    model.decoder.register_forward_pre_hook(lambda part, z: given.append(z[0]))
+    told: list[tuple[Tensor, ...]] = []
+    given: list[Tensor] = []
+    torch.manual_seed(0)
+    x = torch.rand(100, X)
+    chance = torch.get_rng_state()
+    model(x)
+    torch.set_rng_state(chance)
+    _, mu, std = told[0]
+    wide = mu + torch.randn_like(mu) * std
+    assert torch.equal(given[0], wide) == (takes is None)
+
+
 def test_a_host_whose_encoder_ran_alone_can_be_copied() -> None:
     model = Between()
     equalize(model, D, 1.1, into="decoder", posterior="encoder")

@@ -158,7 +158,7 @@ class InputPlace:
         if not all(one.numel() and bool(one.isfinite().all()) for one in (*candidates.values(), *zs.values())):
             return False
         if not self.readings:
-            self.readings = {draw: _Standard(equalizer.dim) for draw in _all_readings(zs, candidates)}
+            self.readings = {draw: _Standard(equalizer.dim) for draw in _all_readings(zs, candidates, self.site.takes)}
         known = {**self.readings}
         for draw, seen in known.items():
             if seen.count and not seen.fits:
@@ -216,7 +216,7 @@ class InputPlace:
             self.call.remove()
 
 
-def _all_readings(zs: dict[Source, Tensor], candidates: dict[Source, Tensor]) -> Iterator[Draw]:
+def _all_readings(zs: dict[Source, Tensor], candidates: dict[Source, Tensor], told: str | None) -> Iterator[Draw]:
     for z, drawn in zs.items():
         for mean, mu in candidates.items():
             if mu.shape != drawn.shape:
@@ -224,4 +224,4 @@ def _all_readings(zs: dict[Source, Tensor], candidates: dict[Source, Tensor]) ->
             for width, tensor in candidates.items():
                 if width == mean or tensor.shape != drawn.shape:
                     continue
-                yield from (Draw(z, mean, width, takes) for takes in WIDTHS)
+                yield from (Draw(z, mean, width, takes) for takes in ((told,) if told else WIDTHS))
