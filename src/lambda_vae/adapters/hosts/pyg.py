@@ -17,6 +17,9 @@ from lambda_vae.errors import InputError
 __all__ = ["diagnose_pyg", "equalize_pyg", "graph_bound"]
 
 
+_DEPEND = "Nodes with an edge depend on one another; standard errors take them for independent."
+
+
 def diagnose_pyg(
     model: Any,  # noqa: ANN401 - torch-geometric's
     data: Any,  # noqa: ANN401
@@ -42,16 +45,17 @@ def diagnose_pyg(
         torch-geometric 2.8.1, nn/models/autoencoder.py, `VGAE`.
     """
     largest = _largest(model)
-    x, *beside = _inputs(data)
+    inputs = _inputs(data)
+    nodes = len(inputs[0])
 
-    def encode(x: Tensor) -> tuple[Tensor, Tensor]:
-        mu, log_std = model.encoder(x, *beside)
-        return mu, log_std.clamp(max=largest)
+    def encode(which: Tensor) -> tuple[Tensor, Tensor]:
+        mu, log_std = model.encoder(*inputs)  # of some nodes alone there is no graph
+        return mu[which[:, 0]], log_std[which[:, 0]].clamp(max=largest)
 
     if "exponent" not in options:
         options.setdefault("equalizer", getattr(model, "equalizer", None))
-    report = diagnose(encode, [x], **{"takes": "log_std", **options})
-    return replace(report, notes=(*report.notes, *_notes(model, beside[0], len(x), len(report.kl))))
+    report = diagnose(encode, torch.arange(nodes)[:, None], **{"takes": "log_std", "batch_size": nodes, **options})
+    return replace(report, notes=(*report.notes, _DEPEND, *_notes(model, inputs[1], nodes, len(report.kl))))
 
 
 def equalize_pyg(model: Any, delta: float, latent_dim: int, **settings: Any) -> HostEqualizer:  # noqa: ANN401
