@@ -56,6 +56,7 @@ class DrawSite:
         self.of_later: DrawSite | None = None
         self.settled = self.shifted = False
         self.watchers: list[Watcher] = []
+        self.unit: Callable[[], Tensor] | None = None  # -> the prior's own std, [D], where that is not 1
         self.kept: tuple[str, ...] = ()  # attributes in which the owner keeps z, to go on with it
         self.callers, self.foreseen = Callers(name, order), False
         self._calls, self._next_look = 0, 1
@@ -250,13 +251,17 @@ class DrawSite:
             )
         if not torch.compiler.is_compiling():
             self.callers.note(std, equalizer.dim)
-        self.observe(std, mu)
+        unit = 1.0 if self.unit is None else self.unit()
+        self.observe(*((std, mu) if isinstance(unit, float) else (std / unit, mu / unit)))
         narrow = z
         if not z.requires_grad or self.shifted:  # a draw without a gradient stays one
             mu, std, log_std = mu.detach(), std.detach(), None
         if equalizer.narrows:
             exponent = equalizer.exponent_for(std)
-            factor = theory.narrowing(std, exponent) if log_std is None else theory.narrowing_of_log(log_std, exponent)
+            own = std
+            if isinstance(unit, Tensor):  # lambda is that of the same codes under N(0, I)
+                own, log_std = std / unit, None if log_std is None else log_std - unit.log()
+            factor = theory.narrowing(own, exponent) if log_std is None else theory.narrowing_of_log(log_std, exponent)
             # lerp gives its end itself, the host's very numbers, where the factor is 1
             wide, mean = at_least_float32(z), at_least_float32(mu)
             narrow = torch.lerp(mean.to(wide.dtype), wide, factor.to(wide.dtype)).to(z.dtype)
