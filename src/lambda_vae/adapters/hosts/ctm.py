@@ -46,7 +46,8 @@ def diagnose_ctm(model: Any, dataset: Any, **options: Any) -> CollapseReport:  #
         contextualized-topic-models 2.6.1, models/ctm.py, `_loss`, and networks/decoding_network.py, `forward`.
     """
     network = _network(model, "diagnosed")
-    options = {"kl_weight": None if options.get("history") else float(model.weights["beta"])} | options
+    if options.get("kl_weight") is None:  # by a history: where BatchNorm fixes sigma, its gradients balance at none
+        options.setdefault("history", {"kl_weight": [float(model.weights["beta"])]})
     options.setdefault("equalizer", getattr(network, "equalizer", None))
     if options.get("train_data") is not None:
         options["train_data"] = _documents(model, options["train_data"])

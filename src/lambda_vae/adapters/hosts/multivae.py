@@ -66,8 +66,11 @@ def diagnose_multivae(model: Any, data: Any, **options: Any) -> CollapseReport: 
         return {name: part.reshape(-1, *shapes[name]) for name, part in zip(shapes, parts, strict=True)}
 
     options.setdefault("equalizer", getattr(model, "equalizer", None))
-    if options.get("history") is None:
-        options.setdefault("kl_weight", _kl_weight(model, kind))
+    weight = _kl_weight(model, kind)
+    if kind != "MoPoE" and options.get("history") is None:
+        options.setdefault("kl_weight", weight)
+    elif weight is not None and options.get("kl_weight") is None:  # gradients balance over all its posteriors, not here
+        options.setdefault("history", {"kl_weight": [weight]})
     log_likelihood = _likelihood(model, shapes)
     _require_own(model, log_likelihood, next(iter(rows)), split)
     report = diagnose(lambda x: _JOINT[kind](model, dataset(split(x))), log_likelihood, rows, **options)
@@ -192,12 +195,9 @@ def _require_own(model: Any, log_likelihood: Any, x: Tensor, split: Callable[[Te
 
 
 def _kl_weight(model: Any, kind: str) -> float | None:  # noqa: ANN401 - multivae's
-    """Of KL(q(z | all) | N(0, I)) against the likelihood; None where modalities are rescaled differently.
-
-    None for MoPoE at weight 1 too, where gradients balance over several posteriors and not at the one that is measured.
-    """
+    """Of KL(q(z | all) | N(0, I)) against the likelihood; None where modalities are rescaled differently."""
     factors, weight = {float(factor) for factor in model.rescale_factors.values()}, float(model.model_config.beta)
-    if len(factors) > 1 or (kind == "MoPoE" and {weight} == factors):
+    if len(factors) > 1:
         return None
     if kind == "MVTCAE":
         weight *= (1 - model.alpha) / (1 - model.alpha / model.n_modalities)
