@@ -41,6 +41,20 @@ def test_with_lambda_z_is_narrower_and_the_kl_the_hosts_own():
     assert torch.equal(logvar, model.encode(torch.zeros(2, 8))[1])
 
 
+@pytest.mark.parametrize("exponent", [1.0, 4.0])
+def test_under_a_prior_of_another_std_sigma_counts_in_units_of_it(exponent):
+    model, scale = host(), torch.tensor([0.5, 1.0, 2.0, 4.0])
+    mu, std = torch.randn(20000, 4), torch.full((20000, 4), 0.25)
+    equalizer = equalize(model, latent_dim=4, delta=1.01, refresh_every=1)
+    equalizer.sites[0].unit = lambda: scale
+    equalizer.exponent.fill_(exponent)
+    z = model.reparameterize(mu, 2 * std.log())
+    expected = sampling_std(std[0] / scale, torch.full((4,), exponent)) * scale
+    assert torch.allclose((z - mu).std(0), expected, rtol=0.03)
+    equalizer.end_epoch()
+    assert torch.allclose(equalizer.running_std, std[0] / scale)
+
+
 def test_eval_mode_and_the_checkpoint_are_left_to_the_host():
     model = host()
     equalizer = equalize(model, latent_dim=4, delta=1.01)

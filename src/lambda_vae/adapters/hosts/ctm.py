@@ -45,7 +45,7 @@ def diagnose_ctm(model: Any, dataset: Any, **options: Any) -> CollapseReport:  #
     Source:
         contextualized-topic-models 2.6.1, models/ctm.py, `_loss`, and networks/decoding_network.py, `forward`.
     """
-    network = _network(model, "diagnosed")
+    network = _network(model, "diagnosed").eval()  # as the package's own get_thetas does, and leaves it
     if options.get("kl_weight") is None:  # by a history: where BatchNorm fixes sigma, its gradients balance at none
         options.setdefault("history", {"kl_weight": [float(model.weights["beta"])]})
     options.setdefault("equalizer", getattr(network, "equalizer", None))
