@@ -68,9 +68,9 @@ PACKAGE = Package(
     more=True,
     remedies={
         DEFAULT: ({},),
-        "own knob": ({"beta_kl": 0.2}, {"beta_kl": 2.0}),
+        "own knob": ({"beta_kl": 0.2}, {"beta_kl": 0.5}),
         "KL warm-up": ({},),
-        "lambda released": tuple({"delta": delta, "release_epochs": EPOCHS // 3} for delta in (1.05, 1.1)),
+        "lambda released": ({"delta": 1.1, "release_epochs": EPOCHS // 3},),
         "lambda": ({"delta": 1.1},),
     },
     run=run,
