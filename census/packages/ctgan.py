@@ -161,7 +161,7 @@ PACKAGE = Package(
     more=True,
     remedies={
         "default": ({},),
-        "own knob": ({"loss_factor": 1}, {"loss_factor": 5}, {"embedding_dim": 16}),
+        "own knob": ({"loss_factor": 1}, {"embedding_dim": 16}),
         "KL warm-up": ({},),
         "lambda released": ({"delta": 1.1}, {"delta": 1.2}),
         "lambda": ({"delta": 1.1},),
