@@ -21,7 +21,7 @@ from lambda_vae.errors import InputError
 
 __all__ = ["diagnose_ctgan", "drawn_categories", "equalize_ctgan"]
 
-#: A DataTransformer takes longer tables to processes of their own, whose numpy cannot be given a seed.
+#: A DataTransformer takes longer tables to processes of their own, one for each core.
 _ROWS = 499
 
 
@@ -211,14 +211,10 @@ def _transformed(transformer: Any, table: Any) -> Tensor:  # noqa: ANN401
         raise InputError(f"the table has no column {lacking!r}, which the model was fitted with")
     if not transformer.dataframe and table.shape[1:] != (len(columns),):
         raise InputError(f"the table has shape {list(table.shape)}; the model was fitted with {len(columns)} columns")
-    state = np.random.get_state()
-    np.random.seed(0)
-    try:
-        with _one_sentence(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of levels that are new, which is said below
-            parts = [transformer.transform(table[at : at + _ROWS]) for at in range(0, len(table), _ROWS)]
-    finally:
-        np.random.set_state(state)
+    own = copy.deepcopy(transformer)  # which goes on with its own chance at every call
+    with _one_sentence(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of levels that are new, which is said below
+        parts = [own.transform(table[at : at + _ROWS]) for at in range(0, len(table), _ROWS)]
     x = torch.from_numpy(np.concatenate(parts)).float()
     for name, at, width in _levels(transformer):
         new = x[:, at : at + width].sum(1) == 0
