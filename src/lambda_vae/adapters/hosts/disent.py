@@ -107,8 +107,10 @@ class _Observed:
     def __iter__(self) -> Iterator[object]:
         for batch in self.loader:
             if not isinstance(batch, Mapping) or "x_targ" not in batch:
-                yield batch
-                continue
+                raise InputError(
+                    f"the batches are {type(batch).__name__}, without the x_targ of disent's; give a DisentDataset, a "
+                    "loader of one, or x itself as one tensor"
+                )
             targets = torch.cat(tuple(batch["x_targ"]))
             if not targets.is_floating_point():
                 raise InputError(
