@@ -89,7 +89,7 @@ def equalize_pyod(
     if not (float(model.capacity) > 0.0 and float(model.beta) > 0.0) and math.isfinite(delta):
         warnings.warn(
             f"capacity is {model.capacity} and beta is {model.beta}, with which pyod's VAE has no KL: no dimension is "
-            f"pushed to the prior, and lambda has next to nothing to do; {_ON} switches it on",
+            f"pushed to the prior, and lambda lessens the noise of the beginning alone; {_ON} switches it on",
             stacklevel=2,
         )
     if settings.get("release_epochs") or settings.get("settle_epochs"):
