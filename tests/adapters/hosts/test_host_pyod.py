@@ -1,0 +1,103 @@
+"""pyod's VAE: the KL that it charges, the noise that it stands for, and lambda within its `fit`."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("pyod", reason="pyod is not installed")
+
+from pyod.models.vae import VAE
+
+from lambda_vae.adapters.hosts.pyod import diagnose_pyod, equalize_pyod
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+rng = np.random.default_rng(0)
+#: 12 features of three factors, in other units and with another mean each.
+X = (rng.normal(size=(160, 3)) @ rng.normal(size=(3, 12)) + 0.3 * rng.normal(size=(160, 12))) * rng.uniform(
+    1, 50, 12
+) + 7
+
+
+def fitted(**options):
+    model = VAE(**({"verbose": 0, "epoch_num": 5, "random_state": 0} | options))
+    model.fit(X)
+    return model
+
+
+def test_the_default_says_that_its_kl_is_off_and_takes_the_noise_that_fits_the_training_data():
+    report = diagnose_pyod(fitted(), X, iw_samples=2)
+    fits = float(np.sqrt((fitted().decision_scores_ ** 2).mean() / 12))
+    assert "The KL is off: it is clamped to a capacity of 0" in str(report)
+    assert f"noise of {fits:.3g} standard deviations" in str(report)
+    assert "collapsed" not in report.verdict
+
+
+def test_beta_changes_nothing_at_the_default_capacity():
+    one, hundred = fitted(), fitted(beta=100.0)
+    assert all(torch.equal(a, b) for a, b in zip(one.model.parameters(), hundred.model.parameters(), strict=True))
+    assert "The KL is off" in str(diagnose_pyod(hundred, X, iw_samples=2))
+
+
+def test_the_kl_in_full_stands_for_a_noise_variance_of_half_the_features():
+    model = fitted(capacity=float("inf"), epoch_num=40)
+    report = diagnose_pyod(model, X, iw_samples=2)
+    assert report.verdict.startswith("0 of 2 dimensions are in use; 2 collapsed (2 decoder noise)")
+    assert f"assumes a noise of {6**0.5:.3g} standard deviations" in str(report)
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.05])
+def test_the_bound_is_the_loss_of_pyod_up_to_factor_and_constant(beta):
+    model = fitted(capacity=1e9, beta=beta, epoch_num=20, dropout_rate=0.0)
+    x = torch.tensor((X - model.X_mean) / model.X_std).float()
+    with torch.no_grad():
+        losses = [
+            model.criterion(x, *model.model(x), beta=beta, capacity=1e9, logvar_clip=model.logvar_clip_)
+            for _ in range(200)
+        ]
+    variance = beta * 12 / 2
+    constant = 12 / 2 * np.log(2 * np.pi * variance)
+    expected = float(torch.stack(losses).mean()) / beta + constant
+    assert diagnose_pyod(model, X, iw_samples=64).nll_bound == pytest.approx(expected, rel=2e-2)
+
+
+def test_a_capacity_is_met_from_above_alone():
+    free = diagnose_pyod(fitted(capacity=0.5, beta=0.01), X, iw_samples=2)
+    held = diagnose_pyod(fitted(capacity=1e6, beta=0.01), X, iw_samples=2)
+    assert ("The KL is off: it is clamped to a capacity of 0.5" in str(free)) == (free.rate > 0.5)
+    assert "The KL is off" not in str(held)
+
+
+def test_data_without_preprocessing_are_taken_as_they_are():
+    model = VAE(verbose=0, epoch_num=2, preprocessing=False, capacity=1e9, beta=2 / 12)
+    model.fit(X / 50)
+    assert "assumes a noise of 1 units of x" in str(diagnose_pyod(model, X / 50, iw_samples=2))
+
+
+def test_steps_are_those_of_whole_batches_and_epochs_those_of_the_model():
+    model = VAE(verbose=0, epoch_num=9, capacity=1e9, beta=0.01, random_state=0)
+    with equalize_pyod(model, 1.01, release_epochs=3) as equalizer:
+        model.fit(X[:150])
+    assert equalizer.steps_per_epoch == 4
+    assert equalizer.total_epochs == 9
+    assert bool((equalizer.exponent == 1.0).all())
+    assert type(pickle.loads(pickle.dumps(model)).model).__name__ == "VAEModel"
+    assert not hasattr(model.model, "equalizer")
+
+
+def test_scores_are_drawn_with_the_encoders_own_sigma():
+    model = VAE(verbose=0, epoch_num=4, capacity=1e9, beta=0.01, random_state=0)
+    with equalize_pyod(model, 1.01) as equalizer:
+        model.fit(X)
+        torch.manual_seed(0)
+        within = model.decision_function(X)
+    assert bool((equalizer.exponent > 1.0).all())
+    torch.manual_seed(0)
+    assert np.array_equal(within, model.decision_function(X))
+
+
+def test_lambda_without_a_kl_warns():
+    with pytest.warns(UserWarning, match="no KL"):
+        equalize_pyod(VAE(verbose=0), 1.1)
