@@ -127,8 +127,8 @@ PACKAGE = Package(
     data=(
         "mlcolvar's own states A, B, C of a reaction: 153 frames of 28 distances, 91 to train, 31 validation, 31 test "
         "by chance (neighbours in time may fall apart). 500 of Lightning's 1,000 epochs, batches, optimiser and all "
-        "else by default; layers 28, 15, 10. States told: 5 neighbours among the training frames in the plane of the 2 CVs; of "
-        "several that tell all, the one of the least beta stands here"
+        "else by default; layers 28, 15, 10. States told: 5 neighbours among the training frames in the plane of the "
+        "2 CVs; of several that tell all, the one of the least beta stands here"
     ),
     latent_dim=2,
     loss="Gaussian of noise variance beta F / 2 = 14 in the data's own units, KL weight 1",
