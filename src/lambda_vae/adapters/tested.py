@@ -27,7 +27,7 @@ class HostPackage:
 
 #: By the name of the adapter, which is that of the extra and of the page in the documentation.
 HOSTS: Mapping[str, HostPackage] = {
-    "ctgan": HostPackage("ctgan", ("0.12.1",)),
+    "ctgan": HostPackage("ctgan", ("0.12.0", "0.12.1")),
     "cornac": HostPackage("cornac", ("3.0.1",)),
     "recbole": HostPackage("recbole", ("1.2.1",)),
     "pyod": HostPackage("pyod", ("3.6.7",)),
