@@ -9,7 +9,7 @@ from torch import Tensor
 from demonstrations import CHUNK, Chunks, chunk_errors, fitted_bound, pen
 from package import CHECK, Found, Package
 
-EPOCHS, BATCH, LATENTS = 22, 64, 32
+EPOCHS, BATCH, LATENTS = 14, 64, 32
 SIZES = {"hidden_dim": 32, "nheads": 4, "num_encoder_layers": 1, "num_decoder_layers": 1}
 
 
@@ -119,7 +119,7 @@ PACKAGE = Package(
     },
     run=run,
     diagnose="print(diagnose_torchrl(loss, chunks))",
-    equalize="equalize_torchrl(model, 1.1, steps_per_epoch=54, total_epochs=22, release_epochs=7)",
+    equalize="equalize_torchrl(model, 1.1, steps_per_epoch=54, total_epochs=14, release_epochs=4)",
     none_mends=(
         "The policy acts with z = 0: L1 is least where the decoder gives the median of all styles, which a dead latent "
         "leaves to it; a latent that lives (kl_weight 0.01) takes part of it away"
