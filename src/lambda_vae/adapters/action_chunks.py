@@ -34,5 +34,5 @@ def note_on_chunks(kl_weight: float, numbers: float) -> str:
     return (
         f"The loss adds {kl_weight:g} times the KL to a mean over {numbers:g} numbers: to their sum, at scale 1, that "
         f"is {whole:.4g} times the KL, or at a KL weight of 1 a Laplace scale of {whole:.4g}, as counted here; "
-        f"kl_weight = {1.0 / numbers:.2g} stands for a scale of 1. The policy acts with z = 0."
+        f"kl_weight = {1.0 / numbers:.3g} stands for a scale of 1. The policy acts with z = 0."
     )

@@ -28,16 +28,17 @@ def act(kl_weight=10.0, **more):
 
 
 def train(delta):
+    data = chunks()
     model, loss = act(0.01)
     if delta is not None:
         equalize_torchrl(model, delta, steps_per_epoch=2)
     optimizer = torch.optim.Adam(loss.parameters(), 1e-2)
     for step in range(10):
         optimizer.zero_grad()
-        loss(chunks())["loss_act"].backward()
+        loss(data)["loss_act"].backward()
         optimizer.step()
         if step == 4:  # a rollout draws nothing
-            model(chunks()["observation"])
+            model(data["observation"])
     return {name: value.detach() for name, value in model.named_parameters()}
 
 

@@ -88,7 +88,8 @@ def equalize_torchrl(model: Any, delta: float, **settings: Any) -> HostEqualizer
     """
     network, loss = needed("torchrl", "torchrl.modules.models.ACTModel", "torchrl.objectives.ACTLoss")
     model = _act(model.actor_network if isinstance(model, loss) else model, network)
-    return equalize(model, int(model.latent_dim), delta, into="latent_out_proj", posterior="latent_proj", **settings)
+    settings |= {"into": "latent_out_proj", "posterior": "latent_proj", "takes": "logvar"}
+    return equalize(model, int(model.latent_dim), delta, **settings)
 
 
 def _act(model: Any, network: Any) -> Any:  # noqa: ANN401

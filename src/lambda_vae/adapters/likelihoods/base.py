@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -34,7 +34,7 @@ class DecoderLikelihood(ABC):
     def __init__(self, decode: Decode) -> None:
         self.decode = decode
 
-    def __call__(self, x: Tensor, z: Tensor, *conditions: Tensor) -> Float[Tensor, " B"]:
+    def __call__(self, x: Tensor, z: Tensor, *conditions: object) -> Float[Tensor, " B"]:
         """Return log p(x|z) in nats, one value an example.
 
         Args:
@@ -51,7 +51,7 @@ class DecoderLikelihood(ABC):
         kind = torch.promote_types(rows.dtype, theta.dtype)
         return self.observation(theta.to(kind)).log_prob(rows.to(kind))
 
-    def parameters(self, x: Tensor, z: Tensor, *conditions: Tensor) -> Float[Tensor, "B ..."]:
+    def parameters(self, x: Tensor, z: Tensor, *conditions: object) -> Float[Tensor, "B ..."]:
         """Return what `observation` takes, of what the decoder answers.
 
         Args:
@@ -96,8 +96,8 @@ class DecoderLikelihood(ABC):
         return ()
 
     def parts(
-        self, x: Tensor, z: Tensor, *conditions: Tensor
-    ) -> Iterator[tuple["DecoderLikelihood", Tensor, tuple[Tensor, ...]]]:
+        self, x: Tensor, z: Tensor, *conditions: object
+    ) -> Iterator[tuple["DecoderLikelihood", Tensor, tuple[Any, ...]]]:
         """Yield the likelihoods that it is made of, each with its x and what its decoder is given.
 
         Args:
@@ -107,7 +107,7 @@ class DecoderLikelihood(ABC):
         """
         yield self, x, (z, *conditions)
 
-    def unpacked(self, x: Tensor, z: Tensor, *conditions: Tensor) -> Callable[[Float[Tensor, "N P"]], Observation]:
+    def unpacked(self, x: Tensor, z: Tensor, *conditions: object) -> Callable[[Float[Tensor, "N P"]], Observation]:
         """Return theta -> p(x|z) for parameters that were flattened to rows.
 
         Args:

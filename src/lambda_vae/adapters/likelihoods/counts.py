@@ -154,7 +154,7 @@ class Multinomial(DecoderLikelihood):
         """Return the counts of these logits."""
         return MultinomialCounts(theta, coefficient=self.coefficient)
 
-    def unpacked(self, x: Tensor, z: Tensor, *conditions: Tensor) -> Callable[[Float[Tensor, "N P"]], Observation]:
+    def unpacked(self, x: Tensor, z: Tensor, *conditions: object) -> Callable[[Float[Tensor, "N P"]], Observation]:
         """Return theta -> p(x|z) for parameters that were flattened to rows."""
         totals = x.reshape(len(x), -1).sum(1).float()
         return lambda theta: MultinomialCounts(theta, coefficient=self.coefficient, totals=totals)

@@ -33,7 +33,7 @@ class Density:
     def __init__(self, decode: Decode) -> None:
         self.decode = decode
 
-    def __call__(self, x: Tensor, z: Tensor, *conditions: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, z: Tensor, *conditions: object) -> Tensor:
         """Return log p(x|z) in nats, one value an example.
 
         Args:

@@ -67,7 +67,7 @@ class BernoulliFeatures(DecoderLikelihood):
         super().__init__(decode)
         self.logits = logits
 
-    def __call__(self, x: Tensor, z: Tensor, *conditions: Tensor) -> Float[Tensor, " B"]:
+    def __call__(self, x: Tensor, z: Tensor, *conditions: object) -> Float[Tensor, " B"]:
         """Return log p(x|z) in nats, one value an example."""
         if self.logits:
             return super().__call__(x, z, *conditions)
@@ -109,12 +109,12 @@ class Categorical(DecoderLikelihood):
         super().__init__(decode)
         self.logits, self.dim = logits, dim
 
-    def __call__(self, x: Tensor, z: Tensor, *conditions: Tensor) -> Float[Tensor, " B"]:
+    def __call__(self, x: Tensor, z: Tensor, *conditions: object) -> Float[Tensor, " B"]:
         """Return log p(x|z) in nats, one value an example."""
         answer = tensor_of(self.decode(z, *conditions))
         return self._observed(self._classes(answer, x), self._one_hot(answer, x)).log_prob(numbers_of(x))
 
-    def parameters(self, x: Tensor, z: Tensor, *conditions: Tensor) -> Float[Tensor, "B G K"]:
+    def parameters(self, x: Tensor, z: Tensor, *conditions: object) -> Float[Tensor, "B G K"]:
         """Return ln p of each class, the classes last."""
         return self._classes(tensor_of(self.decode(z, *conditions)), x)
 
@@ -122,7 +122,7 @@ class Categorical(DecoderLikelihood):
         """Return the categories of indices with these logits."""
         return Categories(theta)
 
-    def unpacked(self, x: Tensor, z: Tensor, *conditions: Tensor) -> Callable[[Float[Tensor, "N P"]], Observation]:
+    def unpacked(self, x: Tensor, z: Tensor, *conditions: object) -> Callable[[Float[Tensor, "N P"]], Observation]:
         """Return theta -> p(x|z) for parameters that were flattened to rows."""
         answer = tensor_of(self.decode(z, *conditions))
         one_hot, classes = self._one_hot(answer, x), answer.shape[self.dim]

@@ -74,13 +74,13 @@ class Mixed(DecoderLikelihood):
         self.likelihoods = {name: part[1] for name, part in parts.items()}
         self.decodes = [part[1].decode for part in parts.values()]  # where a search for modules finds them
 
-    def __call__(self, x: Tensor, z: Tensor, *conditions: Tensor) -> Float[Tensor, " B"]:
+    def __call__(self, x: Tensor, z: Tensor, *conditions: object) -> Float[Tensor, " B"]:
         """Return log p(x|z) in nats, one value an example."""
         values = [part(own, *given) for part, own, given in self.parts(x, z, *conditions)]
         return torch.stack(values).sum(0)
 
     def parts(
-        self, x: Tensor, z: Tensor, *conditions: Tensor
+        self, x: Tensor, z: Tensor, *conditions: object
     ) -> Iterator[tuple[DecoderLikelihood, Tensor, tuple[Tensor, ...]]]:
         """Yield each likelihood, its columns of x, and what its decoder is given."""
         given = (z, *conditions) if self.trunk is None else (self.trunk(z, *conditions),)
@@ -107,7 +107,7 @@ class Mixed(DecoderLikelihood):
                 owner[place] = name
         return found
 
-    def parameters(self, x: Tensor, z: Tensor, *conditions: Tensor) -> Float[Tensor, "B P"]:
+    def parameters(self, x: Tensor, z: Tensor, *conditions: object) -> Float[Tensor, "B P"]:
         """Return the parameters of all parts, side by side."""
         flat = [part.parameters(own, *given).flatten(1) for part, own, given in self.parts(x, z, *conditions)]
         return torch.cat(flat, 1)
@@ -116,7 +116,7 @@ class Mixed(DecoderLikelihood):
         """Return nothing: which parameters are whose takes an x to tell; see `unpacked`."""
         raise NotImplementedError("mixed columns take an x: unpacked(x, z)(theta)")
 
-    def unpacked(self, x: Tensor, z: Tensor, *conditions: Tensor) -> Callable[[Float[Tensor, "N P"]], Observation]:
+    def unpacked(self, x: Tensor, z: Tensor, *conditions: object) -> Callable[[Float[Tensor, "N P"]], Observation]:
         """Return theta -> p(x|z) for parameters that were flattened to rows."""
         widths, laws = [], []
         for part, own, given in self.parts(x, z, *conditions):
