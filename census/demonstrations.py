@@ -98,12 +98,22 @@ class Pen:
         distance, ended = self.rollout(act)
         return {"L1, z = 0": chosen_by["L1, z = 0"], "bound": bound}, {
             **{name: value for name, value in test.items() if name.startswith("L1")},
+            "Var(mu) told by the observation": self._told(codes),
             "distance of the drawn path": distance,
             "paths that end at the goal": ended,
             "bound": report.nll_bound,
             "nll_iw": report.nll_iw,
             "bound, noise fitted": _fitted_bound(chosen_by, test),
         }
+
+    def _told(self, codes: Callable[[Chunks], tuple[Tensor, Tensor]]) -> float:
+        """The share of Var(mu), over the dimensions in use, that five training moments of the same shape nearby tell."""
+        known, mu = codes(self.train)[0], codes(self.test)[0]
+        apart = torch.cdist(self.test.state, self.train.state)
+        apart = apart.masked_fill(self.test.task @ self.train.task.T == 0.0, math.inf)
+        left = mu - known[apart.topk(5, largest=False).indices].mean(1)
+        used = mu.var(0) > 0.01
+        return float(1.0 - left.var(0)[used].sum() / mu.var(0)[used].sum()) if bool(used.any()) else math.nan
 
 
 def pen(*, padding_counts: bool = False) -> Pen:
