@@ -107,7 +107,7 @@ class Pen:
         }
 
     def _told(self, codes: Callable[[Chunks], tuple[Tensor, Tensor]]) -> float:
-        """The share of Var(mu), over the dimensions in use, that five training moments of the same shape nearby tell."""
+        """The share of Var(mu) of the dimensions in use that five training moments nearby, of the same shape, tell."""
         known, mu = codes(self.train)[0], codes(self.test)[0]
         apart = torch.cdist(self.test.state, self.train.state)
         apart = apart.masked_fill(self.test.task @ self.train.task.T == 0.0, math.inf)

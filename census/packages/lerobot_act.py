@@ -134,7 +134,7 @@ PACKAGE = Package(
     diagnose="print(diagnose_lerobot(policy, batches))",
     equalize="equalize_lerobot(policy, 1.1, steps_per_epoch=54, total_epochs=14, release_epochs=4)",
     none_mends=(
-        "The policy acts with z = 0, where a latent that lives is missing: at kl_weight 0.01 the error at the encoder's "
-        "own z falls and that at z = 0 rises, since z carries mostly what the observation tells too"
+        "The policy acts with z = 0, where a latent that lives is missing: at kl_weight 0.01 the error at the "
+        "encoder's own z falls and that at z = 0 rises: z carries mostly what the observation tells too"
     ),
 )
