@@ -10,6 +10,7 @@ pytest.importorskip("pyod", reason="pyod is not installed")
 
 from pyod.models.vae import VAE
 
+from lambda_vae import InputError
 from lambda_vae.adapters.hosts.pyod import diagnose_pyod, equalize_pyod
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -96,6 +97,16 @@ def test_scores_are_drawn_with_the_encoders_own_sigma():
     assert bool((equalizer.exponent > 1.0).all())
     torch.manual_seed(0)
     assert np.array_equal(within, model.decision_function(X))
+
+
+def test_a_feature_that_was_constant_in_training_is_refused_where_it_is_not_in_the_data():
+    x = X.copy()
+    x[:, 3] = 0.1
+    model = VAE(verbose=0, epoch_num=2)
+    model.fit(x)
+    assert diagnose_pyod(model, x, iw_samples=2).rate > 0.0
+    with pytest.raises(InputError, match="feature 3 was constant in the training data"):
+        diagnose_pyod(model, X)
 
 
 def test_lambda_without_a_kl_warns():

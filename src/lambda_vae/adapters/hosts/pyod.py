@@ -39,7 +39,8 @@ def diagnose_pyod(model: Any, x: Any, *, std: float | None = None, **options: An
         options: Of `lambda_vae.adapters.diagnose`, such as kl_weight, thresholds or iw_samples.
 
     Raises:
-        InputError: Another model, one that is not fitted, or data of another width; what `diagnose` refuses.
+        InputError: Another model, one that is not fitted, data of another width, or of a feature that was constant in
+            the training; what `diagnose` refuses.
 
     Source:
         pyod 3.6.7, models/vae.py, `vae_loss`; models/base_dl.py, `fit`.
@@ -139,6 +140,14 @@ def _as_trained(model: Any, x: Any) -> Tensor:  # noqa: ANN401 - pyod's
         )
     x = getattr(x, "values", x)
     scale = {"mean": model.X_mean, "std": model.X_std} if model.preprocessing else {}
+    if scale:
+        near = 1e-10 * (1.0 + abs(model.X_mean))  # a constant's own standard deviation is rounding
+        moved = (model.X_std < near) & (abs(x - model.X_mean) > near).any(0)
+        if moved.any():
+            raise InputError(
+                f"feature {int(moved.argmax())} was constant in the training data and is not in x, and pyod divides it "
+                "by 1e-8, so that it decides every score and bound; fit without the features that are constant"
+            )
     scaled: Tensor = dataset(x, **scale)[slice(None)]
     return scaled
 
