@@ -54,15 +54,15 @@ def told_apart(codes: np.ndarray, types: np.ndarray, train: Any, unseen: Any) ->
     }
 
 
-def trained(make: Any, kind: str, setting: Mapping[str, Any], plan: Mapping[str, Any], **train: Any) -> Any:
+def trained(make: Any, kind: str, setting: Mapping[str, Any], epochs: int = EPOCHS, **train: Any) -> Any:
     """Return scvi's model after its training, with lambda where the setting has a delta.
 
     Args:
         make: Of the model, from n_latent where the setting has it.
         kind: Of the remedy.
         setting: delta and settings of lambda; n_latent; or settings of scvi's training plan.
-        plan: That of the default run.
-        train: For `model.train`, in the place of SPLIT.
+        epochs: Of the training.
+        train: For `model.train`, beside SPLIT.
     """
     from lambda_vae.adapters.hosts.scvi import equalize_scvi
 
@@ -70,11 +70,11 @@ def trained(make: Any, kind: str, setting: Mapping[str, Any], plan: Mapping[str,
     model = make(**({"n_latent": setting["n_latent"]} if "n_latent" in setting else {}))
     if "delta" in setting:
         release = setting.get("release_epochs")
-        ends = {} if release is None else {"total_epochs": EPOCHS, "release_epochs": release}
+        ends = {} if release is None else {"total_epochs": epochs, "release_epochs": release}
         equalize_scvi(model, setting["delta"], **ends)
         own = {}
     assert kind != DEFAULT or not own
-    model.train(**({"max_epochs": EPOCHS} | SPLIT | train), plan_kwargs={**plan, **own})
+    model.train(**({"max_epochs": epochs} | SPLIT | train), plan_kwargs=own)
     return model
 
 

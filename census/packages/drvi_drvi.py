@@ -45,7 +45,7 @@ def run(seed: int, kind: str, setting: Mapping[str, Any]) -> Found:
     cells = blood(GENES)
     scvi.settings.seed = seed
     DRVI.setup_anndata(cells, is_count_data=True)
-    model = trained(lambda **given: DRVI(cells, **given), kind, setting, {})
+    model = trained(lambda **given: DRVI(cells, **given), kind, setting)
     embed = anndata.AnnData(model.get_latent_representation())
     model.set_latent_dimension_stats(embed)
     kept = float((~embed.var["vanished"]).sum())

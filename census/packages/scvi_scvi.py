@@ -22,7 +22,7 @@ def run(seed: int, kind: str, setting: Mapping[str, Any]) -> Found:
     cells = blood(GENES)
     scvi.settings.seed = seed
     scvi.model.SCVI.setup_anndata(cells)
-    model = trained(lambda **given: scvi.model.SCVI(cells, **given), kind, setting, {})
+    model = trained(lambda **given: scvi.model.SCVI(cells, **given), kind, setting)
     return found(model, cells.obs.bulk_labels.to_numpy())
 
 
