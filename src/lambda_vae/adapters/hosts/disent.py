@@ -26,7 +26,7 @@ _BESIDE = {
     "BetaVae": "",
     "InfoVae": "It also pulls all codes together toward the prior (MMD), which no cause here knows of.",
     "DipVae": "It also holds the covariance of the codes near the identity, which no cause here knows of.",
-    "BetaTcVae": "It also adds (beta - 1) times the total correlation of a batch, which no cause here knows of.",
+    "BetaTcVae": "It also adds (beta - 1) times the total correlation, a reward below 1; no cause here knows it.",
     "AdaVae": "It trains with the posteriors of two observations made one in part; here each is its own.",
 }
 
