@@ -125,7 +125,7 @@ PACKAGE = Package(
     equalize="equalize_pyg(model, 1.1, latent_dim=16, steps_per_epoch=1, total_epochs=400, release_epochs=133)",
     none_mends=(
         "AUC ranks the products of mu, whatever their scale, and cannot see a collapse: with all 16 dimensions dead "
-        "(KL weight 1) it is 0.917 for 0.903, while recon_loss on unseen pairs is 1.385, as by chance (2 ln 2), and the "
+        "(KL weight 1) it is 0.917 for 0.903, while recon_loss on unseen pairs is 1.385, by chance 2 ln 2, and the "
         "bound 66 nats worse. Of the weights that leave codes alive only 0 is better by more than its spread, by "
         "0.006, at a bound 37 nats worse"
     ),
