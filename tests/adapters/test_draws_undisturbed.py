@@ -4,6 +4,7 @@ import copy
 import random
 import threading
 from collections import Counter, OrderedDict, deque
+from contextlib import nullcontext
 from typing import Any
 from unittest import mock
 
@@ -242,6 +243,10 @@ def test_z_between_two_parts_is_read_at_once_by_who_says_what_sigma_is(takes: st
     _, mu, std = told[0]
     wide = mu + torch.randn_like(mu) * std
     assert torch.equal(given[0], wide) == (takes is None)
+    with nullcontext() if takes else pytest.warns(UserWarning, match=r"100 draws .* were left .* say which.*takes="):
+        for _ in range(100):
+            model(x)
+    assert [("left as they were" in note) for note in equalizer.notes()] == ([] if takes else [True])
 
 
 def test_a_host_whose_encoder_ran_alone_can_be_copied() -> None:

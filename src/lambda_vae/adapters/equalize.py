@@ -101,6 +101,10 @@ class HostEqualizer(VarianceEqualizer):
             delattr(model, name)
             self._holder = None
 
+    def notes(self) -> tuple[str, ...]:
+        """Return what a report must say of lambda: also that it acted on no draw that it should have narrowed."""
+        return (*super().notes(), *(site.unread_note for site in self.sites if site.unread))
+
     def extra_repr(self) -> str:
         """Return what tells one equalizer from another, and what was found in its host."""
         sites = [f",\n  {site}" for site in self.sites] if self._places else [", removed"] if self.sites else []

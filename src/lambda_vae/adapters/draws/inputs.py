@@ -1,6 +1,7 @@
 """z on its way into a part of a host, drawn in the middle of other code: read from what is seen, and narrowed there."""
 
 import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,9 @@ _ENOUGH, _ALL, _ERRORS = 4000, 100_000, 6.0
 
 #: A reading that makes the draws less likely by so many nats than another is out.
 _UNLIKELY = 20.0
+
+#: So many draws that lambda should have narrowed go by unread before the user is told.
+_PATIENCE = 100
 
 
 @dataclass
@@ -140,6 +144,7 @@ class InputPlace:
         draw = site.draws[0]
         if not self.alike:  # the likeliest of several readings, each of another sigma: good enough to observe
             site.observe(draw.std((), {}, out), draw.mu((), {}, out))
+            self._wait()
             return None
         z = draw.z(args, named, None)
         narrow = site.seen(draw.mu((), {}, out), draw.std((), {}, out), z)
@@ -148,6 +153,12 @@ class InputPlace:
         if draw.z.position is not None and draw.z.position < len(args):
             return put(args, (("item", draw.z.position), *draw.z.steps), narrow), named
         return args, put(dict(named), (("item", draw.z.keyword), *draw.z.steps), narrow)
+
+    def _wait(self) -> None:
+        """Take note of a draw that lambda should have narrowed, and was not read yet."""
+        self.site.unread += self.site.equalizer.narrows
+        if self.site.unread == _PATIENCE:
+            warnings.warn(self.site.unread_note, stacklevel=2)
 
     @torch.no_grad()
     def _read(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> bool:  # noqa: ANN401

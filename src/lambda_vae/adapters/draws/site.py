@@ -60,6 +60,16 @@ class DrawSite:
         self.kept: tuple[str, ...] = ()  # attributes in which the owner keeps z, to go on with it
         self.callers, self.foreseen = Callers(name, order), False
         self._calls, self._next_look = 0, 1
+        self.unread = 0  # draws that lambda should have narrowed while several readings of sigma fitted
+
+    @property
+    def unread_note(self) -> str:
+        """What is said of them."""
+        kinds = " and ".join(sorted({f"{draw.takes} of {draw.width}" for draw in self.draws}))
+        return (
+            f"{self.name}: {self.unread} draws that lambda should have narrowed were left as they were, for sigma may "
+            f"be {kinds}; say which, such as takes={self.draws[0].takes!r}"
+        )
 
     @property
     def active(self) -> bool:
