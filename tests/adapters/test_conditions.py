@@ -104,6 +104,11 @@ CASES = {
         "encode": lambda x, c: MODEL.encode(x, c["deep"][0]),
         "log_likelihood": lambda x, z, c: MODEL.log_likelihood(x, z, c["deep"][0]),
     },
+    "nested, for a helper": {
+        "data": [(X, {"deep": (Y, None, 7)})],
+        "encode": lambda x, c: MODEL.encode(x, c["deep"][0]),
+        "log_likelihood": gaussian(lambda z, c: MODEL.decode(z, c["deep"][0]), std=NOISE),
+    },
     "two, and a label that nobody wants": {
         "data": [(X, Y // 2, Y % 2, object())],
         "encode": lambda x, high, low: MODEL.encode(x, 2 * high + low),
