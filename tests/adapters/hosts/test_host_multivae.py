@@ -78,6 +78,18 @@ def test_mvae_has_lambda_on_the_draw_that_is_meant_and_its_kl_terms_stay(monkeyp
     assert all(a.equal(b) for a, b in zip(kls, our_kls, strict=True))
 
 
+def test_the_noise_that_the_joint_posterior_was_trained_with_is_measured_and_no_others():
+    model = built(*FOUR["MVAE"])
+    with torch.no_grad():
+        for encoder in model.encoders.values():
+            encoder.log_var.bias -= 2.0
+    plain = diagnose_multivae(model.eval(), digits(), iw_samples=1).sampling_std
+    for draw, narrower in ((1, False), (0, True)):
+        equalize_multivae(model.train(), 1.1, draw=draw).exponent.fill_(5.0)
+        found = diagnose_multivae(model.eval(), digits(), iw_samples=1).sampling_std
+        assert bool((found < 0.9 * plain).all()) == narrower
+
+
 @pytest.mark.parametrize("name", FOUR)
 def test_its_trainer_refreshes_lambda_and_what_is_saved_loads_as_an_ordinary_model(name, tmp_path):
     model = built(*FOUR[name])

@@ -65,7 +65,8 @@ def diagnose_multivae(model: Any, data: Any, **options: Any) -> CollapseReport: 
         parts: tuple[Tensor, ...] = torch.split(x, [prod(shape) for shape in shapes.values()], 1)
         return {name: part.reshape(-1, *shapes[name]) for name, part in zip(shapes, parts, strict=True)}
 
-    options.setdefault("equalizer", getattr(model, "equalizer", None))
+    held = (one for one in model.children() if isinstance(one, HostEqualizer) and one.sites[0].order == 0)
+    options.setdefault("equalizer", next(held, None))  # that of the joint posterior
     weight = _kl_weight(model, kind)
     if kind != "MoPoE" and options.get("history") is None:
         options.setdefault("kl_weight", weight)

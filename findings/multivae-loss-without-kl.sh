@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# multivae 1.0.3: the loss of a trained MVAE on a test set, model(test).loss, has no KL in it; that of JMVAE has a tenth.
+#
+# One would guess: after the training the warm-up is over, and model(test).loss is the negative ELBO that was trained.
+# It is: forward takes the epoch as an argument, epoch=1 if left out, and the KL weight is that of the warm-up's first epoch: 0 for
+# MVAE, 1/10 for JMVAE at the default warmup=10. A loop of one's own that leaves epoch= out trains with it throughout.
+set -euo pipefail
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+python3 -m venv "$work/venv"
+install() { "$work/venv/bin/pip" install --quiet --disable-pip-version-check "$@"; }
+install torch==2.13.0 torchvision==0.28.0 multivae==1.0.3 scikit-learn==1.7.2 numpy==2.2.6
+
+TQDM_DISABLE=1 "$work/venv/bin/python" -W ignore - <<'PY'
+import sys
+from importlib.metadata import version
+
+import torch
+
+try:
+    import torchvision
+except RuntimeError:  # its wheel beside a torch without CUDA; nothing of it is used here
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    for name in ("nms", "qnms"):
+        torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+from multivae.data import MultimodalBaseDataset
+from multivae.models import JMVAE, JMVAEConfig, MVAE, MVAEConfig
+
+print("multivae", version("multivae"), "torch", torch.__version__)
+torch.manual_seed(0)
+shapes = {"a": (4,), "b": (4,)}
+test = MultimodalBaseDataset({name: torch.rand(50, 4) for name in shapes})
+for kind, config, weight in ((MVAE, MVAEConfig, 0.0), (JMVAE, JMVAEConfig, 0.1)):
+    model = kind(config(n_modalities=2, input_dims=shapes)).eval()
+    with torch.no_grad():
+        found = model(test).metrics["beta"]
+        finished = model(test, epoch=100).metrics["beta"]
+    print(f"{kind.__name__} in eval mode: KL weight {found:g} in model(test).loss, {finished:g} with epoch=100")
+    assert abs(found - weight) < 1e-9 and finished == 1, "the KL weight without epoch= is another now"
+PY
