@@ -55,6 +55,7 @@ def diagnose_recbole(model: Any, data: Any = None, **options: Any) -> CollapseRe
         mu, logvar = model.encoder(F.normalize(x)).chunk(2, dim=1)
         return mu, logvar
 
+    options.setdefault("equalizer", getattr(model, "equalizer", None))
     weight, known = _kl_weight(model)
     if weight is not None:
         options.setdefault("kl_weight", weight)
