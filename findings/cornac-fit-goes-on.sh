@@ -19,6 +19,7 @@ import torch
 from cornac.models import VAECF
 
 print("cornac", version("cornac"), "torch", torch.__version__)
+torch.set_num_threads(1)
 chance = torch.Generator().manual_seed(0)
 
 
