@@ -5,6 +5,7 @@
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import nox
 
@@ -59,29 +60,60 @@ def package(session: nox.Session) -> None:
     session.run("lambda-vae", "share", "run", "--out", "shared")
 
 
-#: Hosts that are too heavy, or want too much of an environment of their own, for the tests that every change runs: what
-#: each needs, and when its session last passed.
-HEAVY: dict[str, tuple[str, ...]] = {
-    # It wants scikit-learn < 1.8 and pydantic < 2. Last run 2026-11-30, mlcolvar 1.3.1 on Python 3.11: passed.
-    "mlcolvar": ("mlcolvar==1.3.1",),
-    # Both ask for torchvision, whose wheels are built for torch with CUDA; multivae imports it, and
-    # tests/adapters/conftest.py makes that work without.
-    "ctm": ("contextualized-topic-models==2.6.1",),  # 2026-11-30: 15 passed, without torchvision
-    "multivae": ("multivae==1.0.3", "torchvision==0.28.0"),  # 2026-11-30: 27 passed
-    # recbole 1.2.1 uses names that numpy 2 took away. 2026-11-30: contract and own tests pass on numpy 1.26.4, without ray,
-    # which only its search for hyperparameters needs; not yet by this session.
-    # recbole 1.2.1 uses names that numpy 2 took away. 2026-11-30: contract and own tests pass on numpy 1.26.4 without ray
-    # recbole 1.2.1 uses names that numpy 2 took away. 2026-11-30: contract and own tests pass on numpy 1.26.4, no ray
-    # (only its search for hyperparameters needs that); not yet run by this session.
-    # recbole 1.2.1 uses names that numpy 2 took away, and ray only in its search for hyperparameters. 2026-11-30: contract
-    # and own tests pass on numpy 1.26.4; not yet run by this session.
-    "recbole": ("recbole==1.2.1", "numpy==1.26.4", "pandas==2.2.3", "scikit-learn==1.5.2"),
+class Heavy(NamedTuple):
+    """A host that is too heavy, or wants too much of an environment of its own, for the tests that every change runs.
+
+    Args:
+        requires: What it needs beside the tests.
+        last: When, and how, its contract, page and own tests last ran.
+        no_deps: What is installed without its own dependencies.
+        python: The interpreter.
+    """
+
+    requires: tuple[str, ...]
+    last: str
+    no_deps: tuple[str, ...] = ()
+    python: str = "3.11"
+
+
+HEAVY = {
+    # scikit-learn < 1.8 and pydantic < 2
+    "mlcolvar": Heavy(("mlcolvar==1.3.1",), "2026-11-30: passed"),
+    # torchvision, which multivae imports and tests/adapters/conftest.py makes importable beside a torch without CUDA
+    "multivae": Heavy(("multivae==1.0.3", "torchvision==0.28.0"), "2026-11-30: 27 passed, in an environment by hand"),
+    "ctm": Heavy(("contextualized-topic-models==2.6.1",), "2026-11-30: 15 passed, in an environment by hand"),
+    # names that numpy 2 took away; ray only in its search for hyperparameters
+    "recbole": Heavy(
+        ("recbole==1.2.1", "numpy==1.26.4", "pandas==2.2.3", "scikit-learn==1.5.2"),
+        "2026-11-30: passed without ray, in an environment by hand",
+    ),
+    "torchrl": Heavy(("torchrl==0.14.1", "tensordict==0.14.3"), "2026-11-30: passed, in an environment by hand"),
+    # Python 3.12, for which torch is the build with CUDA
+    "disent": Heavy(
+        ("disent==0.9.3", "lightning==2.6.6"), "2026-11-30: passed, in an environment by hand", python="3.12"
+    ),
+    # it wants torch < 2.12
+    "lerobot": Heavy(
+        (
+            *("einops==0.8.2", "draccus==0.11.6", "gymnasium==1.4.0", "opencv-python-headless==4.13.0.92"),
+            *("termcolor==3.3.0", "huggingface-hub==2.4.0"),
+        ),
+        "2026-11-30: passed, in an environment by hand",
+        no_deps=("lerobot==0.6.1", "torchvision==0.28.0"),
+        python="3.12",
+    ),
 }
 
 
-@nox.session(python="3.11")
+@nox.session(python=("3.11", "3.12"))
 @nox.parametrize("host", sorted(HEAVY))
 def hosts(session: nox.Session, host: str) -> None:
-    """Run the contract and the page of a host in an environment of its own."""
-    session.install("-c", "constraints.txt", "-e", ".[test]", f"torch=={PINNED}", *HEAVY[host])
+    """Run the contract, the page and the tests of a host in an environment of its own."""
+    heavy = HEAVY[host]
+    if session.python != heavy.python:
+        session.skip(f"{host} is run with Python {heavy.python}")
+    session.log(f"last run {heavy.last}")
+    session.install("-c", "constraints.txt", "-e", ".[test]", f"torch=={PINNED}", *heavy.requires)
+    for one in heavy.no_deps:
+        session.install("--no-deps", one)
     session.run("python", "-m", "pytest", "tests/adapters", "-k", f"host and {host}", env={"OMP_NUM_THREADS": "1"})
