@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lambda_vae.files import write_atomic
 from package import DEFAULT, KINDS, Package
@@ -37,13 +38,17 @@ def gallery(found: Mapping[str, tuple[Package, Runs]]) -> Figure:
     """
     rows = -(-len(found) // COLUMNS)
     figure = Figure(figsize=(13, 2.5 * rows), layout="constrained")
-    panels = figure.subplots(rows, COLUMNS, squeeze=False).flat
+    panels = list(figure.subplots(rows, COLUMNS, squeeze=False).flat)
+    for panel in panels[len(found) :]:
+        panel.set_axis_off()
     for panel, (package, runs) in zip(panels, found.values(), strict=False):
         plain, cured = Chosen(package, runs, DEFAULT), best(package, runs)
         for one, colour in ((plain, GREY), (cured, GREEN)):
             for run in one.runs:
                 sigma = sorted(value for value in run["sigma"] if value is not None)
-                panel.plot(range(1, len(sigma) + 1), sigma, color=colour, lw=1.2, alpha=0.8, marker=".", ms=3)
+                marker = "." if len(sigma) <= 20 else None
+                panel.plot(range(1, len(sigma) + 1), sigma, color=colour, lw=1.2, alpha=0.8, marker=marker, ms=3)
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.set_ylim(0, 1.15)
         panel.axhline(1, color="black", lw=0.6, ls=":")
         panel.set_title(package.title, fontsize=9, loc="left", fontweight="bold")
@@ -52,8 +57,6 @@ def gallery(found: Mapping[str, tuple[Package, Runs]]) -> Figure:
         remedy = " ".join(filter(None, [cured.kind, cured.setting]))
         panel.set_xlabel(f"active {' → '.join(means)} of {package.latent_dim}: {remedy}", fontsize=7)
         panel.tick_params(labelsize=7)
-    for panel in list(panels):
-        panel.set_axis_off()
     figure.supylabel("σ of each dimension, sorted; 1 is the prior", fontsize=9)
     return figure
 

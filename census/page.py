@@ -4,6 +4,7 @@ import csv
 import importlib
 import io
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
@@ -11,6 +12,7 @@ from typing import Any
 
 from lambda_vae.files import write_atomic
 from package import CHECK, DEFAULT, KINDS, Package
+from paragraphs import PAGES, PARAGRAPHS
 from run import HOUSE, NAMES, read
 
 __all__ = ["Chosen", "census", "write"]
@@ -82,6 +84,12 @@ class Chosen:
         sign, changes = 1 if self.package.more else -1, self.changes(self.package.metric)
         return len(changes) > 1 and sign * fmean(changes) > stdev(changes)
 
+    @property
+    def bound_worse(self) -> bool:
+        """Whether the valid bound is worse by more than its spread over seeds."""
+        changes = self.changes("bound")
+        return len(changes) > 1 and fmean(changes) > stdev(changes)
+
 
 def _of(run: Mapping[str, Any], name: str) -> float | None:
     found = run["test"].get(name, run.get(name))
@@ -124,7 +132,7 @@ def census(found: Mapping[str, tuple[Package, Runs]]) -> str:
     """
     runs = [run for _, of in found.values() for run in of]
     lines = [HEAD.format(hours=sum(run["seconds"] for run in runs) / 3600, runs=len(runs)), *_by_default(found)]
-    lines += [*_cures(found), ""]
+    lines += [*_why(found), *_cures(found), ""]
     for name, (package, of) in found.items():
         lines += _section(name, package, of)
     return "\n".join(lines)
@@ -141,10 +149,27 @@ def _by_default(found: Mapping[str, tuple[Package, Runs]]) -> list[str]:
         plain = Chosen(package, runs, DEFAULT)
         numbers = (number(plain.values(name)) for name in ("active", "directions", "near_prior", "kl"))
         lines.append(
-            f"| {package.title} {_version(package, runs)} · {package.users} | {package.data} | {package.latent_dim} | "
-            f"{' | '.join(numbers)} | {package.loss} | {causes(plain.runs)} |"
+            f"| {package.title} {_version(package, runs)} · {package.users} | {_brief(package.data)} | "
+            f"{package.latent_dim} | {' | '.join(numbers)} | {_cell(package.loss)} | {causes(plain.runs)} |"
         )
     return [*lines, ""]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _brief(data: str) -> str:
+    """The data's name alone; all of it stands in the package's section."""
+    return re.split(r"[:;]|, (?:of|which|each)|\. ", data, maxsplit=1)[0]
+
+
+def _why(found: Mapping[str, tuple[Package, Runs]]) -> list[str]:
+    lines = ["## What happens, why, and the line to change", ""]
+    for name, (package, _) in found.items():
+        page = PAGES.get(name, name.split("_")[0])
+        lines += [f"**[{package.title}](../docs/hosts/{page}.md).** {PARAGRAPHS.get(name, '')}", ""]
+    return lines
 
 
 def causes(runs: Runs) -> str:
@@ -174,7 +199,7 @@ def _cures(found: Mapping[str, tuple[Package, Runs]]) -> list[str]:
     ]
     for package, runs in found.values():
         plain, each = Chosen(package, runs, DEFAULT), [Chosen(package, runs, kind) for kind in kinds]
-        better = [one.kind for one in each if one.mends]
+        better = [one.kind + (" (bound worse)" if one.bound_worse else "") for one in each if one.mends]
         metric = f"{package.metric} ({'more' if package.more else 'less'} is better)"
         default = f"{number(plain.values(package.metric))}; bound {number(plain.values('bound'))}"
         lines.append(
@@ -206,7 +231,8 @@ def _section(name: str, package: Package, runs: Runs) -> list[str]:
         f"{sum(run['seconds'] for run in runs) / 60:.1f} minutes of a core; {'; '.join(stamps)}. "
         f"{packages}, Python {runs[-1]['python']}."
         + (f" Weights at δ = ∞ the default run's, bit for bit: {same} of {len(checks)}." if checks else ""),
-        *([package.no_bound] if package.no_bound else []),
+        "",
+        f"Data: {package.data}." + (f" {package.no_bound}" if package.no_bound else ""),
         "",
         *["```python", package.diagnose.strip(), *([package.equalize.strip()] if package.equalize else []), "```", ""],
     ]

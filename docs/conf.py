@@ -78,7 +78,7 @@ def _expand_census(app: Sphinx, name: str, source: list[str]) -> None:
         )
         if found is None:
             raise ExtensionError(f"{name}: results/census.md has no heading {match[1]}")
-        return found[1]
+        return found[1].replace("](../docs/", "](")
 
     source[0] = re.sub(r"^CENSUS: (.+)$", below, source[0], flags=re.MULTILINE)
 

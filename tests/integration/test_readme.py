@@ -10,6 +10,7 @@ import torch
 from packaging.requirements import Requirement
 from torch import nn
 
+from lambda_vae.adapters.tested import HOSTS
 from lambda_vae.commands import COMMANDS
 from lambda_vae.data import load
 
@@ -91,15 +92,16 @@ def test_command_line_is_one_that_the_parser_takes(page, words):
     parser.parse_words(rest)  # ends the test with the parser's own sentence
 
 
-def test_versions_of_the_hosts_are_ones_that_their_extras_take():
+def test_versions_of_the_hosts_are_the_tested_ones_and_their_extras_take_them():
     extras = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    stated = dict(re.findall(r"^\| \[[^]]+\]\(docs/hosts/(\w+)\.md\) ([\d.]+) \|", README, re.MULTILINE))
+    stated = dict(re.findall(r"^\| \[[^]]+\]\(docs/hosts/(\w+)\.md\) ([\d.]+)[ ,]", README, re.MULTILINE))
     pages = {page for page in PAGES if page.startswith("docs/hosts/")}
-    pages -= {"docs/hosts/index.md", "docs/hosts/any-package.md"}  # of all hosts, and of those without an extra
+    pages -= {"docs/hosts/index.md", "docs/hosts/any-package.md"}  # of all hosts, and of those without an adapter
     assert {f"docs/hosts/{host}.md" for host in stated} == pages
-    for host, version in stated.items():
-        (wanted,) = map(Requirement, extras[host])
-        assert wanted.specifier.contains(version), f"{host} {version}"
+    assert stated == {host: HOSTS[host].versions[-1] for host in stated}
+    for host in stated:
+        wanted, *_ = map(Requirement, extras[host])
+        assert all(wanted.specifier.contains(version) for version in HOSTS[host].versions), host
 
 
 def test_commands_and_options_in_running_text_are_known():
