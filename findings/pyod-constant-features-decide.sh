@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# pyod 3.6.7: a feature that is constant in the training data decides the scores of its deep detectors.
+# pyod 3.6.7: a feature that is constant in the training data decides the scores of its VAE.
 #
 # One would guess: the built-in standardisation (preprocessing=True) leaves a constant feature alone, as scikit-learn's StandardScaler
 # does, which divides it by 1.
 # It is: (x - mean) / (std + 1e-8), and std is 0. A row of new data whose value differs by 0.001 has 100,000 there, and a score of
-# 100,000, whatever the other features say. Pixels at the edge of digits do this to a test set.
+# about 100,000, whatever the other features say. Pixels at the edge of digits do this to rows of a test set. AutoEncoder has the same
+# base class.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
