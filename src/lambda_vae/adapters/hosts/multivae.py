@@ -29,7 +29,7 @@ _JOINT: dict[str, Callable[[Any, Any], _Posterior]] = {
     "MVTCAE": lambda model, data: tuple(model._inference(data)["joint"]),
 }
 
-_LAWS: dict[str, Callable[[Any, Mapping[str, float]], Any]] = {
+_LIKELIHOODS: dict[str, Callable[[Any, Mapping[str, float]], Any]] = {
     "normal": lambda decode, known: gaussian(decode, std=known.get("scale", 1.0)),
     "laplace": lambda decode, known: laplace(decode, scale=known.get("scale", 1.0)),
     "bernoulli": lambda decode, known: bernoulli(decode, logits=True),
@@ -40,7 +40,7 @@ _LAWS: dict[str, Callable[[Any, Mapping[str, float]], Any]] = {
 def diagnose_multivae(model: Any, data: Any, **options: Any) -> CollapseReport:  # noqa: ANN401 - multivae's; diagnose's
     """Return every measure of a multimodal VAE at q(z | all modalities), and each latent dimension's verdict and cause.
 
-    log p(x1, x2, ... | z) is the sum of the modalities' own laws, `decoders_dist` with the scales of
+    log p(x1, x2, ... | z) is the sum of the modalities' own likelihoods, `decoders_dist` with the scales of
     `decoder_dist_params`, every constant counted and no modality rescaled: what `compute_joint_nll` takes. Causes are
     judged by the KL weight of the loss that a finished warm-up leaves. MoPoE trains on a mixture of several posteriors;
     that of all its modalities is measured, as its `compute_joint_nll_paper` does.
@@ -166,21 +166,21 @@ def _check(model: Any, data: Any, dataset: Any, kind: str) -> None:  # noqa: ANN
 def _likelihood(model: Any, shapes: Mapping[str, torch.Size]) -> Any:  # noqa: ANN401 - multivae's; a helper
     config, parts, at = model.model_config, {}, 0
     for name, shape in shapes.items():
-        law, width = config.decoders_dist[name], prod(shape)
-        if law == "categorical" and len(shape) != 1:
+        family, width = config.decoders_dist[name], prod(shape)
+        if family == "categorical" and len(shape) != 1:
             raise InputError(f"modality {name!r} has categories of shape {list(shape)}; one-hot [N, K] is taken alone")
 
         def decode(z: Tensor, decoder: Any = model.decoders[name]) -> Tensor:  # noqa: ANN401
             reconstruction: Tensor = decoder(z).reconstruction
             return reconstruction.flatten(1)
 
-        parts[name] = slice(at, at + width), _LAWS[law](decode, config.decoder_dist_params.get(name, {}))
+        parts[name] = slice(at, at + width), _LIKELIHOODS[family](decode, config.decoder_dist_params.get(name, {}))
         at += width
     return mixed(parts)
 
 
 def _require_own(model: Any, log_likelihood: Any, x: Tensor, split: Callable[[Tensor], dict[str, Tensor]]) -> None:  # noqa: ANN401
-    """Hold the law against the model's own, which `set_decoders_dist` may have changed."""
+    """Hold the likelihood against the model's own, which `set_decoders_dist` may have changed."""
     with torch.no_grad():
         x = x[:8].to(next(model.parameters()).device)
         z, parts = torch.zeros(len(x), model.latent_dim, device=x.device), split(x)
@@ -191,7 +191,7 @@ def _require_own(model: Any, log_likelihood: Any, x: Tensor, split: Callable[[Te
         if not torch.allclose(log_likelihood(x, z), own, rtol=1e-3, atol=1e-3):
             raise InputError(
                 "the model's recon_log_probs are not those of its config's decoders_dist and decoder_dist_params; set "
-                "the law there, MODELConfig(decoders_dist=..., decoder_dist_params=...)"
+                "the likelihood there, MODELConfig(decoders_dist=..., decoder_dist_params=...)"
             )
 
 
@@ -220,9 +220,9 @@ def _notes(model: Any, kind: str, shapes: Mapping[str, torch.Size]) -> Iterator[
         yield "The loss rescales the modalities; every bound here counts each once, and causes go by no KL weight."
     sigmoid = needed("multivae", "multivae.models.nn.default_architectures.Decoder_AE_MLP")[0]
     for name in shapes:
-        law = model.model_config.decoders_dist[name]
-        if law in ("bernoulli", "categorical") and type(model.decoders[name]) is sigmoid:
+        family = model.model_config.decoders_dist[name]
+        if family in ("bernoulli", "categorical") and type(model.decoders[name]) is sigmoid:
             yield (
-                f"The default decoder of {name!r} ends in a sigmoid, and {law!r} takes its output as logits: no "
+                f"The default decoder of {name!r} ends in a sigmoid, and {family!r} takes its output as logits: no "
                 "probability can get near 0 or 1; give decoders= without a last sigmoid."
             )
