@@ -24,7 +24,6 @@ PARAGRAPHS = {
         "lost by the argmax; drawn, it gains nothing, as the bound says, 2 nats worse. A KL warm-up gains as "
         "much at no cost in bound."
     ),
-    "ctgan_randhie": ("The same on another table: read `sample()` and draws side by side."),
     "ctm": (
         "A BatchNorm gives every μ a variance of 1, so all 50 topics look active; about 24 directions move. "
         "No setting raises NPMI by more than its spread. λ makes topics more diverse (and `nll_iw` better), "
