@@ -2,8 +2,10 @@
 
 import sys
 import warnings
+from collections.abc import Callable
+from typing import Any
 
-__all__ = ["InputError", "warn"]
+__all__ = ["InputError", "require_within", "warn"]
 
 #: Whose lines a warning does not point at, for nobody mends anything there.
 _BETWEEN = ("lambda_vae", "torch", "jaxtyping")
@@ -32,3 +34,23 @@ def warn(text: str) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in _BETWEEN:
         level, frame = level + 1, frame.f_back
     warnings.warn(text, UserWarning, stacklevel=level)
+
+
+def require_within(name: str, value: Any, holds: Callable[[Any], bool], domain: str) -> None:  # noqa: ANN401 - a user's
+    """Raise InputError for a value outside a domain, or of a type that cannot be compared with it.
+
+    Args:
+        name: As its user knows it.
+        value: What was given.
+        holds: Whether a value is within.
+        domain: In words.
+
+    Raises:
+        InputError: It is not within.
+    """
+    try:
+        within, what = holds(value), ""
+    except TypeError:
+        within, what = False, "a number, "
+    if not within:
+        raise InputError(f"{name} is {value!r}; it must be {what}{domain}")

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from lambda_vae.adapters import equalize_fit
+from lambda_vae.errors import InputError, require_within
 
 
 class Network(nn.Module):
@@ -79,3 +80,39 @@ def test_fit_is_given_back_after_an_error():
     with pytest.raises(TypeError), equalize_fit(package, batches, Network, 2, 1.1):
         package.fit("no tensor")
     assert "fit" not in vars(package)
+
+
+def test_another_package_in_the_block_is_refused_before_it_could_be_taken_for_this_one():
+    first, second = Package(), Package()
+    with pytest.raises(InputError, match="this Package was not fitted within its block, another was"):
+        with equalize_fit(first, batches, Network, 2, 1.1):
+            second.fit(X)
+    with pytest.raises(InputError, match="another Package was fitted within this block before"):
+        with equalize_fit(first, batches, Network, 2, 1.1):
+            _ = second.fit(X), first.fit(X)
+    with pytest.raises(InputError, match="nothing was; call its `fit` in the block"):
+        with equalize_fit(first, batches, Network, 2, 1.1):
+            pass
+
+
+def test_a_second_fit_in_the_block_is_refused_since_its_network_would_have_no_lambda():
+    package = Package()
+    with pytest.raises(InputError, match="this Package was fitted within this block before"):
+        with equalize_fit(package, batches, Network, 2, 1.1):
+            _ = package.fit(X), package.fit(X)
+    assert "fit" not in vars(package)
+
+
+def test_a_block_within_a_block_of_the_same_class_is_refused_before_training():
+    one, other = Package(), Package()
+    with pytest.raises(InputError, match="Network is equalized by another block that is still open"):
+        with equalize_fit(one, batches, Network, 2, 1.1), equalize_fit(other, batches, Network, 2, 1.2):
+            pass
+    with equalize_fit(one, batches, Network, 2, 1.1):  # nothing of it is left
+        one.fit(X)
+
+
+@pytest.mark.parametrize("value", ["1.1", None])
+def test_a_setting_that_is_no_number_is_one_sentence(value):
+    with pytest.raises(InputError, match=r"delta is .*; it must be a number, greater than 1"):
+        require_within("delta", value, lambda one: one > 1, "greater than 1")

@@ -13,7 +13,7 @@ from lambda_vae.adapters.equalize import HostEqualizer
 from lambda_vae.adapters.named_places import Named, named_place
 from lambda_vae.errors import InputError
 
-__all__ = ["equalize_class", "instances_made"]
+__all__ = ["alone", "equalize_class", "instances_made"]
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def equalize_class(
         settings: Of `VarianceEqualizer`, such as steps_per_epoch, total_epochs and release_epochs.
 
     Raises:
-        InputError: Nothing was equalized, or as `equalize`.
+        InputError: Nothing was equalized, the class is under another block already, or as `equalize`.
 
     Source:
         The paper, Eq. 9 and 16.
@@ -77,6 +77,7 @@ def equalize_class(
 
     made = _Made(equalizer, kind, posterior, method or at, site)
     with ExitStack() as stack:
+        stack.enter_context(alone(kind))
         for of in (kind, *(() if posterior is None else (posterior,))):
             stack.enter_context(instances_made(of, made.take))
         stack.callback(made.forget)
@@ -161,6 +162,31 @@ class _Candidate(DrawSite):
         """Whether the draw that is made now is this site's."""
         due = not self.left and bool(DrawSite.due.fget(self))  # type: ignore[attr-defined]
         return due and (self.asks is None or self.asks())
+
+
+_held: set[type[nn.Module]] = set()
+
+
+@contextmanager
+def alone(kind: type[nn.Module]) -> Iterator[None]:
+    """Keep a class from a second block meanwhile: whose lambda an instance gets could not be told there.
+
+    Args:
+        kind: The class.
+
+    Raises:
+        InputError: It is under such a block already.
+    """
+    if kind in _held:
+        raise InputError(
+            f"{kind.__name__} is equalized by another block that is still open, and an instance of it can have the "
+            "lambda of one alone; train one model in each block, one block after the other"
+        )
+    _held.add(kind)
+    try:
+        yield
+    finally:
+        _held.discard(kind)
 
 
 @contextmanager

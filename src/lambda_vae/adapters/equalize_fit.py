@@ -9,6 +9,7 @@ from torch import nn
 
 from lambda_vae.adapters.equalize import HostEqualizer
 from lambda_vae.adapters.equalize_class import equalize_class
+from lambda_vae.errors import InputError
 
 __all__ = ["equalize_fit"]
 
@@ -36,13 +37,22 @@ def equalize_fit(
         settings: Of `equalize_class`, such as posterior, total_epochs and release_epochs.
 
     Raises:
-        InputError: As `equalize_class`.
+        InputError: `fit` was not called within the block, or twice, or another host's was; or as `equalize_class`.
     """
     own, given = vars(host).get(fit), getattr(host, fit)
+    name = host.__name__ if isinstance(host, type) else type(host).__name__
+    fitted = False
     with equalize_class(kind, latent_dim, delta, **settings) as equalizer:
 
         @wraps(given)
         def counting(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
+            nonlocal fitted
+            if fitted or equalizer.sites:  # lambda is planned for one training, and has one network's sigma
+                raise InputError(
+                    f"{'this' if fitted else 'another'} {name} was fitted within this block before, and lambda is "
+                    "planned for one training; give each `fit` a block of its own"
+                )
+            fitted = True
             equalizer.steps_per_epoch = steps_per_epoch(*args, **named)
             return given(*args, **named)
 
@@ -51,3 +61,6 @@ def equalize_fit(
             yield equalizer
         finally:
             delattr(host, fit) if own is None else setattr(host, fit, own)
+        if not fitted:
+            others = "another was" if equalizer.sites else "nothing was"
+            raise InputError(f"this {name} was not fitted within its block, {others}; call its `{fit}` in the block")

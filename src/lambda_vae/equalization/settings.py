@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lambda_vae.equalization import theory
-from lambda_vae.errors import InputError
+from lambda_vae.errors import require_within
 
 __all__ = ["ReleasePath", "Setting", "check", "differences", "from_tensor", "to_tensor"]
 
@@ -54,9 +54,7 @@ def check(
         "steps_per_epoch": (lambda value: value is None or value >= 1, "at least 1, or None"),
     }
     for name, value in more.items():
-        holds, domain = ranges[name]
-        if not holds(value):
-            raise InputError(f"{name} is {value}; it must be {domain}")
+        require_within(name, value, *ranges[name])
 
 
 def to_tensor(values: Mapping[str, Setting]) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.errors import InputError
+from lambda_vae.errors import require_within
 
 __all__ = [
     "NEAR_PRIOR_STD",
@@ -384,9 +384,7 @@ def require(**values: int | float | Tensor) -> None:
     """Raise InputError for a number outside the domain that `_DOMAIN` gives its name; tensors pass."""
     for name, value in values.items():
         if name in _DOMAIN and not isinstance(value, Tensor):
-            holds, domain = _DOMAIN[name]
-            if not holds(value):
-                raise InputError(f"{name} is {value}; it must be {domain}")
+            require_within(name, value, *_DOMAIN[name])
 
 
 def _lift(formula: Callable[..., Tensor], **values: Number | float) -> Number:

@@ -113,3 +113,34 @@ def test_a_released_fit_ends_at_one():
     with equalize_cornac(model, 1.01, release_epochs=2) as equalizers:
         model.fit(TRAIN)
     assert all(bool((one.exponent == 1.0).all()) for one in equalizers)
+
+
+@pytest.mark.parametrize("data", ["ratings", [("user", "item", 1.0)], None])
+def test_what_is_no_matrix_is_one_sentence(data):
+    with pytest.raises(InputError, match="give a cornac Dataset"):
+        diagnose_cornac(VAECF(**SHORT).fit(TRAIN), data)
+
+
+def test_nan_in_a_matrix_is_no_interaction_and_is_refused():
+    matrix = TRAIN.matrix.toarray()
+    matrix[0, :2] = math.nan
+    with pytest.raises(InputError, match="the data hold 2 NaN"):
+        diagnose_cornac(VAECF(**SHORT).fit(TRAIN), matrix)
+
+
+def test_a_sparse_tensor_is_a_matrix():
+    model = VAECF(**SHORT).fit(TRAIN)
+    assert float(diagnose_cornac(model, X.to_sparse()).nll_bound) == float(diagnose_cornac(model, X).nll_bound)
+
+
+def test_a_second_bivaecf_in_the_block_is_refused_and_so_is_another():
+    first, second = (BiVAECF(**SHORT, use_gpu=False) for _ in range(2))
+    with pytest.raises(InputError, match="another BiVAECF was fitted within this block before"):
+        with equalize_cornac(first, 1.1):
+            _ = first.fit(TRAIN), second.fit(TRAIN)
+    with pytest.raises(InputError, match="this BiVAECF was not fitted within its block, another was"):
+        with equalize_cornac(BiVAECF(**SHORT), 1.1):
+            BiVAECF(**SHORT, use_gpu=False).fit(TRAIN)
+    with pytest.raises(InputError, match="BiVAE is equalized by another block"):
+        with equalize_cornac(BiVAECF(**SHORT), 1.1), equalize_cornac(BiVAECF(**SHORT), 1.2):
+            pass

@@ -205,3 +205,24 @@ def test_a_synthesizer_is_narrowed():
     assert (model._model.encoder.trained_with[1] > 1).all()
     with pytest.raises(InputError, match="this TVAESynthesizer is not fitted"):
         diagnose_ctgan(synthesizer(), table())
+
+
+def test_a_gap_among_the_numbers_is_refused_where_the_transformer_would_fill_it():
+    model, gaps = fitted(math.inf), table()
+    number = next(name for name in gaps.columns if name not in CATEGORIES)
+    gaps[number] = gaps[number].astype(float)
+    gaps.loc[gaps.index[2:5], number] = math.nan
+    with pytest.raises(InputError, match=rf"column '{number}' holds no number in 3 of {len(gaps)} rows"):
+        diagnose_ctgan(model, gaps)
+
+
+def test_a_table_without_rows_is_one_sentence():
+    with pytest.raises(InputError, match="the table has no rows"):
+        diagnose_ctgan(fitted(math.inf), table()[:0])
+
+
+def test_a_second_fit_in_the_block_is_refused_since_its_encoder_trained_without_lambda():
+    model = TVAE(embedding_dim=4, epochs=2, batch_size=100, enable_gpu=False)
+    with pytest.raises(InputError, match="this TVAE was fitted within this block before"):
+        with equalize_ctgan(model, 1.1):
+            _ = [model.fit(table(), CATEGORIES) for _ in range(2)]

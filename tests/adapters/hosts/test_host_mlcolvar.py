@@ -12,6 +12,8 @@ from mlcolvar.cvs import VariationalAutoEncoderCV
 from mlcolvar.data import DictDataset, DictModule
 
 from lambda_vae import InputError
+from lambda_vae.adapters import diagnose
+from lambda_vae.adapters.hosts import mlcolvar as host
 from lambda_vae.adapters.hosts.mlcolvar import diagnose_mlcolvar, equalize_mlcolvar
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -134,3 +136,12 @@ def test_an_equalized_models_noise_is_that_which_it_was_trained_with():
     assert plain.excess_kl == 0.0
     with pytest.raises(InputError, match="equalized already"):
         equalize_mlcolvar(model, 1.2)
+
+
+@pytest.mark.parametrize(("beta", "weight"), [(0.01, 0.01 * 3 / 0.5**2), (0.0, 0.0)])
+def test_another_noise_is_another_weight_of_the_kl(monkeypatch, beta, weight):
+    model, _ = fitted(epochs=1, beta=beta)
+    given = {}
+    monkeypatch.setattr(host, "diagnose", lambda *args, **options: given.update(options) or diagnose(*args, **options))
+    diagnose_mlcolvar(model, X, std=0.5, iw_samples=2)
+    assert given["kl_weight"] == pytest.approx(weight)

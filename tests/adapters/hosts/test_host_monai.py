@@ -13,6 +13,7 @@ from host_cases.monai_autoencoderkl import SHAPE, kl_of
 from monai.data import DataLoader, Dataset, MetaTensor
 from monai.networks.nets import AutoencoderKL, VarAutoEncoder
 
+from lambda_vae import InputError
 from lambda_vae.adapters.hosts.monai import diagnose_monai, equalize_monai
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -91,3 +92,18 @@ def test_cross_entropy_sees_a_decoder_without_its_last_sigmoid_too():
     with_sigmoid = diagnose_monai(model, x, **options).nll_bound
     model.use_sigmoid = False
     assert diagnose_monai(model, x, **options).nll_bound == with_sigmoid
+
+
+@pytest.mark.parametrize("weight", ["1", None, math.inf])
+def test_a_weight_that_is_no_number_is_one_sentence(weight):
+    with pytest.raises(InputError, match="kl_weight"):
+        diagnose_monai(network().eval(), images(20), loss="bce", kl_weight=weight)
+
+
+def test_images_of_another_shape_are_one_sentence_with_the_shape_that_is_taken():
+    with pytest.raises(InputError, match=r"an image is \[1, 16, 16\], where this VarAutoEncoder takes \[1, 8, 8\]"):
+        diagnose_monai(network().eval(), torch.rand(20, 1, 16, 16), loss="bce", kl_weight=1)
+    flat = {"attention_levels": (False,), "with_encoder_nonlocal_attn": False, "with_decoder_nonlocal_attn": False}
+    maps = AutoencoderKL(2, channels=(8,), num_res_blocks=1, norm_num_groups=8, **flat).eval()
+    with pytest.raises(InputError, match=r"\[3, 8, 8\], where this AutoencoderKL takes \[1, \.\.\., \.\.\.\]"):
+        diagnose_monai(maps, torch.rand(20, 3, 8, 8), loss="l1", kl_weight=1e-3)

@@ -9,9 +9,10 @@ import torch
 pytest.importorskip("torch_geometric", reason="torch-geometric is an extra")
 
 from host_cases.pyg import Encoder, graph, trained
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 from torch_geometric.nn import ARGVA, VGAE
 
+from lambda_vae import InputError
 from lambda_vae.adapters.hosts.pyg import diagnose_pyg, graph_bound
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -89,3 +90,37 @@ def test_a_tuple_holds_all_that_the_encoder_takes_and_the_part_of_an_argva_is_a_
     data = graph()
     one = diagnose_pyg(model, data)
     assert diagnose_pyg(model, (data.x, data.edge_index)).rate == one.rate
+
+
+class Dropping(Encoder):
+    """With dropout."""
+
+    def forward(self, x, edge_index):
+        return super().forward(torch.nn.functional.dropout(x, 0.5, self.training), edge_index)
+
+
+def test_the_bound_in_train_mode_is_that_of_eval_mode():
+    torch.manual_seed(0)
+    model = VGAE(Dropping(graph().num_features))
+    there = graph_bound(model.eval(), graph())
+    assert graph_bound(model.train(), graph()) == there
+    assert model.encoder.training
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda one: Batch.from_data_list([one, one]), "the data hold 2 graphs"),
+        (lambda one: (one.x, torch.eye(len(one.x))), r"of shape \[.*give edges="),
+        (lambda one: Data(x=one.x * math.nan, edge_index=one.edge_index), "not finite"),
+    ],
+    ids=["two graphs", "a matrix", "NaN"],
+)
+def test_the_bound_of_what_is_no_graph_of_finite_numbers_is_refused(change, match):
+    with pytest.raises(InputError, match=match):
+        graph_bound(trained(), change(graph()))
+
+
+def test_the_bound_needs_a_sample():
+    with pytest.raises(InputError, match="samples is 0"):
+        graph_bound(trained(), graph(), samples=0)

@@ -11,6 +11,8 @@ pytest.importorskip("pyod", reason="pyod is not installed")
 from pyod.models.vae import VAE
 
 from lambda_vae import InputError
+from lambda_vae.adapters import diagnose
+from lambda_vae.adapters.hosts import pyod as host
 from lambda_vae.adapters.hosts.pyod import diagnose_pyod, equalize_pyod
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -112,3 +114,49 @@ def test_a_feature_that_was_constant_in_training_is_refused_where_it_is_not_in_t
 def test_lambda_without_a_kl_warns():
     with pytest.warns(UserWarning, match="no KL"):
         equalize_pyod(VAE(verbose=0), 1.1)
+
+
+def test_a_capacity_of_none_is_no_clamp():
+    report = diagnose_pyod(fitted(capacity=None, beta=0.01), X, iw_samples=2)
+    assert "The KL is off" not in str(report)
+    assert f"assumes a noise of {(0.01 * 6) ** 0.5:.3g} standard deviations" in str(report)
+
+
+def test_a_beta_below_0_is_refused():
+    with pytest.raises(InputError, match=r"beta is -0\.5"):
+        diagnose_pyod(fitted(capacity=float("inf"), beta=-0.5, epoch_num=1), X)
+
+
+def test_another_noise_is_another_weight_of_the_kl(monkeypatch):
+    model = fitted(capacity=float("inf"), beta=0.01)
+    own = (0.01 * 6) ** 0.5
+    given = {}
+    monkeypatch.setattr(host, "diagnose", lambda *args, **options: given.update(options) or diagnose(*args, **options))
+    report = diagnose_pyod(model, X, std=2 * own, iw_samples=2)
+    assert given["kl_weight"] == pytest.approx(0.25)
+    assert f"assumes a noise of {own:.3g} standard deviations" in str(report)
+
+
+def test_a_network_in_train_mode_is_measured_in_eval_mode_and_left_as_it_was():
+    model = fitted(capacity=float("inf"), beta=0.01)
+    before = float(diagnose_pyod(model, X, iw_samples=2).nll_bound)
+    model.model.train()
+    assert float(diagnose_pyod(model, X, iw_samples=2).nll_bound) == before
+    assert model.model.training
+
+
+def test_columns_of_objects_are_numbers_or_one_sentence():
+    model = fitted(capacity=float("inf"), beta=0.01)
+    same = diagnose_pyod(model, X.astype(object), iw_samples=2).nll_bound
+    assert float(same) == pytest.approx(float(diagnose_pyod(model, X, iw_samples=2).nll_bound))
+    words = X.astype(object)
+    words[0, 0] = "seven"
+    with pytest.raises(InputError, match="x is no array of numbers"):
+        diagnose_pyod(model, words)
+
+
+def test_fit_may_name_its_array():
+    model = VAE(verbose=0, epoch_num=2, capacity=float("inf"))
+    with equalize_pyod(model, 1.1) as equalizer:
+        model.fit(X=X)
+    assert equalizer.steps_per_epoch == 5

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lambda_vae.adapters.diagnose import diagnose
 from lambda_vae.adapters.equalize import HostEqualizer
-from lambda_vae.adapters.equalize_class import instances_made
+from lambda_vae.adapters.equalize_class import alone, instances_made
 from lambda_vae.adapters.equalize_fit import equalize_fit
 from lambda_vae.adapters.hosts.cornac_bilateral import Bilateral
 from lambda_vae.adapters.likelihoods import DecoderLikelihood, bernoulli, gaussian, multinomial, poisson
@@ -109,14 +109,24 @@ def equalize_cornac(
         return
     sides = {side: HostEqualizer(int(model.k), delta, **settings) for side in ("users", "items")}
     made: list[Bilateral] = []
+
+    def take(vae: Any) -> None:  # noqa: ANN401 - of cornac
+        if made:
+            raise InputError(
+                "another BiVAECF was fitted within this block before, and lambda is planned for one training; give "
+                "each `fit` a block of its own"
+            )
+        made.append(Bilateral(vae, sides, int(model.batch_size)))
+
     try:
-        with instances_made(kind, lambda vae: made.append(Bilateral(vae, sides, int(model.batch_size)))):
+        with alone(kind), instances_made(kind, take):
             yield tuple(sides.values())
     finally:
         for one in made:
             one.remove()
-    if not made:
-        raise InputError("no BiVAECF was fitted within equalize_cornac; call model.fit(train_set) within the block")
+    if not made or getattr(model, "bivae", None) is not made[0].vae:
+        others = "another was" if made else "nothing was"
+        raise InputError(f"this BiVAECF was not fitted within its block, {others}; call its `fit` in the block")
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +182,19 @@ def _matrix(model: Any, data: Any, side: str) -> Any:  # noqa: ANN401 - of corna
                 "global_iid_map=OrderedDict(model.iid_map))"
             )
     stored = getattr(data, "csr_matrix", data)
-    matrix = csr_matrix(stored.numpy() if isinstance(stored, Tensor) else stored, dtype=np.float32, copy=True)
+    stored = stored.detach().cpu().to_dense().numpy() if isinstance(stored, Tensor) else stored
+    try:
+        matrix = csr_matrix("none" if stored is None else stored, dtype=np.float32, copy=True)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the data are a {type(data).__name__}; give a cornac Dataset, such as split.train_set, or a matrix "
+            "[users, items]"
+        ) from error
+    if np.isnan(matrix.data).any():  # often what nobody has rated, and everything stored counts
+        raise InputError(
+            f"the data hold {int(np.isnan(matrix.data).sum())} NaN, and whatever is stored counts as an interaction; "
+            "give 0 where there is none"
+        )
     matrix.data[:] = 1.0
     axis, wanted = (1, model.num_items) if side == "users" else (0, model.num_users)
     if matrix.shape[axis] != wanted:

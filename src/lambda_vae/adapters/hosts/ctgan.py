@@ -211,6 +211,9 @@ def _transformed(transformer: Any, table: Any) -> Tensor:  # noqa: ANN401
         raise InputError(f"the table has no column {lacking!r}, which the model was fitted with")
     if not transformer.dataframe and table.shape[1:] != (len(columns),):
         raise InputError(f"the table has shape {list(table.shape)}; the model was fitted with {len(columns)} columns")
+    if not len(table):
+        raise InputError("the table has no rows; give some")
+    _require_numbers(transformer, table)
     own = copy.deepcopy(transformer)  # which goes on with its own chance at every call
     with _one_sentence(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of levels that are new, which is said below
@@ -224,6 +227,19 @@ def _transformed(transformer: Any, table: Any) -> Tensor:  # noqa: ANN401
                 f"first at place {int(new.nonzero()[0])}; leave these rows out"
             )
     return x
+
+
+def _require_numbers(transformer: Any, table: Any) -> None:  # noqa: ANN401
+    """Refuse gaps, which `fit` refuses too, while its transformer puts a number of its own there."""
+    for at, info in enumerate(transformer._column_transform_info_list):
+        if info.column_type != "discrete":
+            column = table[info.column_name] if transformer.dataframe else table[:, at]
+            gaps = sum(value is None or value != value for value in column)  # NaN is unlike itself
+            if gaps:
+                raise InputError(
+                    f"column {info.column_name!r} holds no number in {gaps} of {len(table)} rows, which "
+                    "TVAE cannot be fitted on either; leave these rows out"
+                )
 
 
 @contextmanager

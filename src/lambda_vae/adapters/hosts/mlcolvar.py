@@ -57,7 +57,8 @@ def diagnose_mlcolvar(model: Any, data: object, *, std: float | None = None, **o
         return likelihood(target, z)
 
     options.setdefault("equalizer", _equalizer(model))
-    options.setdefault("kl_weight", 1.0)
+    # at another noise than its own, the loss is this likelihood against another weight of the KL
+    options.setdefault("kl_weight", 1.0 if std is None else (_noise(model, given) / std) ** 2 if model.beta else 0.0)
     modes = [(one, one.training) for one in model.modules()]
     model.eval()
     try:

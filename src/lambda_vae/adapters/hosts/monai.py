@@ -1,5 +1,6 @@
 """MONAI: its VarAutoEncoder and AutoencoderKL, whose loss is written by their users."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -57,9 +58,9 @@ def diagnose_monai(
     """
     if loss not in ("bce", "l1", "mse"):
         raise InputError(f"loss is {loss!r}; say which the reconstruction was trained with: 'bce', 'l1' or 'mse'")
-    if reduction not in ("mean", "sum") or not kl_weight > 0:
+    if reduction not in ("mean", "sum") or not isinstance(kl_weight, int | float) or not 0 < kl_weight < math.inf:
         raise InputError(
-            f"reduction is {reduction!r} and kl_weight {kl_weight}; say 'mean' or 'sum', and a weight greater than 0"
+            f"reduction is {reduction!r} and kl_weight {kl_weight!r}; say 'mean' or 'sum', and a weight greater than 0"
         )
     encode, decode, takes = _halves(model, logits=loss == "bce")
     if isinstance(images, Tensor) and len(images):
@@ -67,6 +68,8 @@ def diagnose_monai(
     names = (options["x_key"],) if options.get("x_key") else ("image", "x", "data")
     first = ForeignBatches(images, 1, device_of(encode), names).first()
     voxels = 1 if first is None else first[0][0].numel()
+    if first is not None:
+        _require_shape(model, list(first[0].shape[1:]))
     log_likelihood, weight, noise = _likelihood(loss, decode, kl_weight * (voxels if reduction == "mean" else 1))
     options.setdefault("equalizer", getattr(model, "equalizer", None))
     if options.get("history") is None:
@@ -136,6 +139,22 @@ def _halves(
         return out
 
     return encode, decode, "logvar" if isinstance(model, flat) else "std"
+
+
+def _require_shape(model: Any, image: list[int]) -> None:  # noqa: ANN401
+    """Refuse images that the model does not take."""
+    if hasattr(model, "in_shape"):
+        wanted = [int(model.in_channels), *(int(size) for size in model.in_shape)]
+        fits = image == wanted
+    else:
+        kernel = next(model.encoder.parameters()).shape  # of a convolution: [out, in, ...]
+        wanted = [int(kernel[1]), *["..."] * (len(kernel) - 2)]
+        fits = len(image) == len(wanted) and image[0] == wanted[0]
+    if not fits:
+        raise InputError(
+            f"an image is {image}, where this {type(model).__name__} takes {wanted}".replace("'", "")
+            + "; give a tensor [N, C, ...] or batches of that shape, as in the training"
+        )
 
 
 def _notes(model: Any) -> tuple[str, ...]:  # noqa: ANN401

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lambda_vae.adapters.diagnose import diagnose
 from lambda_vae.adapters.equalize import HostEqualizer, equalize
+from lambda_vae.adapters.modes import evaluated
 from lambda_vae.adapters.tested import needed
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.errors import InputError
@@ -96,14 +97,14 @@ def graph_bound(
     latent_dim, and a lower bound is a better posterior.
 
     Args:
-        model: VGAE with its InnerProductDecoder, in eval mode.
+        model: VGAE with its InnerProductDecoder, measured in eval mode and left as it was.
         data: What the encoder sees, as for `diagnose_pyg`.
         edges: Of the graph, [2, E], undirected: one direction is enough; those of `data` if left out.
         samples: Of the whole graph, for the importance-weighted bound.
         generator: The source of chance.
 
     Raises:
-        InputError: Another model or decoder, or data without features or edges.
+        InputError: Another model or decoder, data without features or edges, or several graphs.
 
     Source:
         Kipf & Welling, arXiv:1611.07308, section 2.2; Burda et al., arXiv:1509.00519, Eq. 8.
@@ -116,13 +117,25 @@ def graph_bound(
             "graph_bound to models with VGAE's own InnerProductDecoder"
         )
     inputs = _inputs(data)
+    edges = inputs[1] if edges is None else edges
+    if not _indices(edges):
+        raise InputError(
+            f"the edges are a {type(edges).__name__} of shape {list(getattr(edges, 'shape', ()))}; give edges=, an "
+            "index [2, E] of nodes"
+        )
+    if samples < 1:
+        raise InputError(f"samples is {samples}; it must be at least 1")
+    if getattr(data, "num_graphs", 1) > 1:
+        raise InputError(f"the data hold {data.num_graphs} graphs, between which no edge can be; give one at a time")
     chance = generator or torch.Generator(inputs[0].device).manual_seed(0)
-    with torch.no_grad():
+    with torch.no_grad(), evaluated(model.encoder):
         mu, log_std = model.encoder(*inputs)
         log_std = log_std.clamp(max=largest)
         nodes = len(mu)
         there = torch.zeros(nodes, nodes, device=mu.device)
-        one, other = inputs[1] if edges is None else edges
+        if not bool((mu.isfinite() & log_std.isfinite()).all()):
+            raise InputError("the encoder's answer is not finite; look for NaN in x")
+        one, other = edges
         there[one, other] = there[other, one] = 1.0
         pairs = torch.triu_indices(nodes, nodes, 1, device=mu.device)
         signs = 2.0 * there[pairs[0], pairs[1]] - 1.0
@@ -160,14 +173,20 @@ def _inputs(data: Any) -> tuple[Any, ...]:  # noqa: ANN401
     return tuple(inputs)
 
 
+def _indices(edges: object) -> bool:
+    """Whether these are [2, E] numbers of nodes."""
+    return isinstance(edges, Tensor) and not edges.is_floating_point() and edges.dim() == 2 and len(edges) == 2
+
+
 def _notes(model: Any, edges: Any, nodes: int, latent_dim: int) -> tuple[str, ...]:  # noqa: ANN401
     usual = (
         "recon_loss is a mean over edges plus a mean over pairs without one, and kl_loss() a mean over nodes: the "
         f"usual kl_loss() / {nodes} weighs the KL by {1 / nodes:.2g}."
     )
     (inner,) = needed("pyg", "torch_geometric.nn.models.autoencoder.InnerProductDecoder")
-    indices = isinstance(edges, Tensor) and not edges.is_floating_point() and edges.dim() == 2 and len(edges) == 2
-    weight = _collapsing_weight(edges.cpu(), nodes, latent_dim) if indices and type(model.decoder) is inner else None
+    weight = (
+        _collapsing_weight(edges.cpu(), nodes, latent_dim) if _indices(edges) and type(model.decoder) is inner else None
+    )
     if weight is None:
         return (usual,)
     return (f"{usual} By linear theory no dimension outlives a weight above about {weight:.2g} on this graph.",)

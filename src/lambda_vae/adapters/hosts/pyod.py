@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from lambda_vae.adapters.diagnose import diagnose
 from lambda_vae.adapters.equalize import HostEqualizer
 from lambda_vae.adapters.equalize_fit import equalize_fit
 from lambda_vae.adapters.likelihoods import gaussian, std_of_kl_weight
+from lambda_vae.adapters.modes import evaluated
 from lambda_vae.adapters.named_places import unwrapped
 from lambda_vae.adapters.tested import needed
 from lambda_vae.diagnostics import CollapseReport
@@ -52,16 +54,18 @@ def diagnose_pyod(model: Any, x: Any, *, std: float | None = None, **options: An
         mu, logvar = module.encode(x)
         return mu, logvar if module.logvar_clip is None else logvar.clamp(*module.logvar_clip)
 
-    with torch.no_grad():
-        mu, logvar = encode(scaled.to(next(module.parameters()).device))
-    kl = float(0.5 * (mu**2 + logvar.exp() - logvar - 1.0).sum(1).mean())
-    on = float(model.beta) > 0.0 and kl < float(model.capacity)
-    features = int(model.feature_size)
-    if std is None:
-        std = std_of_kl_weight(float(model.beta), features, "mean") if on else _fitting(model, features)
-    options.setdefault("kl_weight", 1.0 if on else 0.0)
-    report = diagnose(encode, gaussian(module.decode, std=std), scaled, **options)
-    return replace(report, notes=(*report.notes, _note(model, kl, std, on)))
+    with evaluated(encode):
+        with torch.no_grad():
+            mu, logvar = encode(scaled.to(next(module.parameters()).device))
+        kl = float(0.5 * (mu**2 + logvar.exp() - logvar - 1.0).sum(1).mean())
+        on = float(model.beta) > 0.0 and kl < _capacity(model)
+        features = int(model.feature_size)
+        own = std_of_kl_weight(float(model.beta), features, "mean") if on else _fitting(model, features)
+        likelihood = gaussian(module.decode, std=own if std is None else std)
+        # at another noise than its own, the loss is this likelihood against another weight of the KL
+        options.setdefault("kl_weight", 0.0 if not on else 1.0 if std is None else (own / std) ** 2)
+        report = diagnose(encode, likelihood, scaled, **options)
+    return replace(report, notes=(*report.notes, _note(model, kl, own, on, std)))
 
 
 def equalize_pyod(
@@ -87,7 +91,7 @@ def equalize_pyod(
     """
     _require_vae(model)
     (network,) = needed("pyod", "pyod.models.vae.VAEModel")
-    if not (float(model.capacity) > 0.0 and float(model.beta) > 0.0) and math.isfinite(delta):
+    if not (_capacity(model) > 0.0 and float(model.beta) > 0.0) and math.isfinite(delta):
         warnings.warn(
             f"capacity is {model.capacity} and beta is {model.beta}, with which pyod's VAE has no KL: no dimension is "
             f"pushed to the prior, and lambda lessens the noise of the beginning alone; {_ON} switches it on",
@@ -96,7 +100,8 @@ def equalize_pyod(
     if settings.get("release_epochs") or settings.get("settle_epochs"):
         settings.setdefault("total_epochs", int(model.epoch_num))
 
-    def steps(x: Any, y: object = None) -> int:  # noqa: ANN401 - an array
+    def steps(*given: Any, **named: Any) -> int:  # noqa: ANN401 - of fit(X, y=None)
+        x = named["X"] if "X" in named else given[0]
         found = len(x) // int(model.batch_size)  # a last batch that is not full is dropped
         if found == 0:
             raise InputError(
@@ -108,7 +113,12 @@ def equalize_pyod(
     return equalize_fit(model, steps, network, int(model.latent_dim), delta, **settings)
 
 
-def _require_vae(model: object) -> None:
+def _capacity(model: Any) -> float:  # noqa: ANN401 - pyod's
+    """Of the model's clamp, which takes None for no upper limit."""
+    return math.inf if model.capacity is None else float(model.capacity)
+
+
+def _require_vae(model: Any) -> None:  # noqa: ANN401 - pyod's
     (kind,) = needed("pyod", "pyod.models.vae.VAE")
     if not isinstance(model, kind):
         raise InputError(f"the model is a {type(model).__name__}; give pyod.models.vae.VAE")
@@ -121,6 +131,8 @@ def _require_vae(model: object) -> None:
             f"{type(model).__name__} has another {what} than pyod's VAE, and what it trains on is not known; "
             "use lambda_vae.adapters.diagnose and equalize_class"
         )
+    if not float(model.beta) >= 0.0:
+        raise InputError(f"beta is {model.beta}, by which the loss rewards the KL; give VAE(beta=...) of at least 0")
 
 
 def _fitted(model: Any) -> Any:  # noqa: ANN401 - pyod's
@@ -138,7 +150,10 @@ def _as_trained(model: Any, x: Any) -> Tensor:  # noqa: ANN401 - pyod's
         raise InputError(
             f"x is a {type(x).__name__} of shape {list(shape)}; give an array [N, {model.feature_size}], as fit had it"
         )
-    x = getattr(x, "values", x)
+    try:
+        x = np.asarray(x.toarray() if hasattr(x, "toarray") else x, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"x is no array of numbers ({error}); give the numbers that `fit` had") from error
     scale = {"mean": model.X_mean, "std": model.X_std} if model.preprocessing else {}
     if scale:
         near = 1e-10 * (1.0 + abs(model.X_mean))  # a constant's own standard deviation is rounding
@@ -158,16 +173,18 @@ def _fitting(model: Any, features: int) -> float:  # noqa: ANN401 - pyod's
     return max(math.sqrt(left / features), 1e-6)
 
 
-def _note(model: Any, kl: float, std: float, on: bool) -> str:  # noqa: ANN401 - pyod's
+def _note(model: Any, kl: float, own: float, on: bool, told: float | None) -> str:  # noqa: ANN401 - pyod's
     units = "standard deviations of the features" if model.preprocessing else "units of x"
     if on:
         return (
             f"pyod's loss is a mean over {model.feature_size} features plus {float(model.beta):g} KL, and so assumes a "
-            f"noise of {std:.3g} {units}; beta = 2 s^2 / {model.feature_size} makes it s."
+            f"noise of {own:.3g} {units}; beta = 2 s^2 / {model.feature_size} makes it s."
+            + ("" if told is None else f" Likelihoods here are at {told:g}, as std= says.")
         )
-    off = "beta is 0" if float(model.beta) == 0.0 else f"it is clamped to a capacity of {float(model.capacity):g}"
+    off = "beta is 0" if float(model.beta) == 0.0 else f"it is clamped to a capacity of {_capacity(model):g}"
+    fits = "which fits the training data, as the loss names none" if told is None else "as std= says"
     return (
         f"The KL is off: {off} and has no gradient at the {kl:.3g} nats that it is here. No dimension can collapse for "
-        f"it, nor need codes fit N(0, I); {_ON} switches it on. Likelihoods here are at a noise of {std:.3g} {units}, "
-        "which fits the training data, as the loss names none."
+        f"it, nor need codes fit N(0, I); {_ON} switches it on. Likelihoods here are at a noise of "
+        f"{own if told is None else told:.3g} {units}, {fits}."
     )
