@@ -181,10 +181,11 @@ def _matrix(model: Any, data: Any, side: str) -> Any:  # noqa: ANN401 - of corna
                 "with the model's numbers: Dataset.build(data, global_uid_map=OrderedDict(model.uid_map), "
                 "global_iid_map=OrderedDict(model.iid_map))"
             )
-    stored = getattr(data, "csr_matrix", data)
+    stored: Any = getattr(data, "csr_matrix", data)
     stored = stored.detach().cpu().to_dense().numpy() if isinstance(stored, Tensor) else stored
+    given: Any = "none" if stored is None else stored
     try:
-        matrix = csr_matrix("none" if stored is None else stored, dtype=np.float32, copy=True)
+        matrix = csr_matrix(given, dtype=np.float32, copy=True)
     except (TypeError, ValueError) as error:
         raise InputError(
             f"the data are a {type(data).__name__}; give a cornac Dataset, such as split.train_set, or a matrix "

@@ -144,7 +144,7 @@ def _halves(
 def _require_shape(model: Any, image: list[int]) -> None:  # noqa: ANN401
     """Refuse images that the model does not take."""
     if hasattr(model, "in_shape"):
-        wanted = [int(model.in_channels), *(int(size) for size in model.in_shape)]
+        wanted: list[Any] = [int(model.in_channels), *(int(size) for size in model.in_shape)]
         fits = image == wanted
     else:
         kernel = next(model.encoder.parameters()).shape  # of a convolution: [out, in, ...]
