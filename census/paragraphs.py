@@ -39,8 +39,8 @@ PARAGRAPHS = {
     ),
     "drvi_drvi": (
         "About half of 32 dimensions are in use, as its own count of vanished ones says. λ or a KL weight of 0.5 keep "
-        "nearly all alive and raise its disentanglement score by 0.04, at a bound 3 nats worse; a warm-up of 267 epochs "
-        "raises it by 0.02 at no cost. On pure noise the score is 0.31, so small gains mean little."
+        "nearly all alive and raise its disentanglement score by 0.04, at a bound 3 nats worse; a warm-up of 267 "
+        "epochs raises it by 0.02 at no cost. On pure noise the score is 0.31, so small gains mean little."
     ),
     "lerobot_act": (
         "Every latent dies: `kl_weight = 10` stands against a *mean* over the chunk, which is a Laplace noise "
