@@ -83,6 +83,7 @@ def test_threshold_itself_is_collapsed():
         (replace(DROWNED, ratio=1.0, kl_weight=4.0), None, Cause.IMBALANCE),
         # at KL weight 0 nothing pulls
         (replace(DROWNED, ratio=0.0, kl_weight=0.0), None, Cause.GAP),
+        (replace(dead(), kl_weight=0.0), room_for(1), Cause.UNDETERMINED),
     ],
 )
 def test_cause_of_a_collapse(state, residual, cause):
@@ -114,6 +115,7 @@ def test_sentences_on_an_imbalance_fit_their_case():
     assert "0.25 times as hard" in one(replace(DROWNED, kl_weight=4.0)).explanation
     assert "has vanished" in one(dead(), room_for(1)).explanation
     assert "too weakly" in one(replace(DROWNED, sampling_std=0.05, gradient=-0.05)).explanation
+    assert "its KL is not charged" in one(replace(dead(), kl_weight=0.0), room_for(1)).explanation
 
 
 def test_first_epoch_is_the_random_start_and_proves_nothing():

@@ -171,3 +171,11 @@ class Judgement:
         """
         moments = [*self.past, self.now]
         return next((state for state in reversed(moments) if state.at_work(thresholds)), self.now)
+
+    def free(self, thresholds: Thresholds) -> bool:
+        """Whether no KL is charged, neither now nor at the decisive moment.
+
+        Args:
+            thresholds: For both sides.
+        """
+        return self.now.kl_weight == 0.0 == self.decisive(thresholds).kl_weight

@@ -66,6 +66,8 @@ def _why(
     numbers = f"S = {max(now.signal_power, 0.0):.5f}"
     if now.differentiated:
         numbers += f", decoder capacity {now.decoder_capacity:.2f}"
+    if cause is Cause.UNDETERMINED and (claim is not None or now.at_work(limits)) and judgement.free(limits):
+        return f"its KL is not charged (a weight of 0) and draws it to nothing; it may not have learned yet ({numbers})"
     if cause is Cause.UNDETERMINED and residual is None:
         idle = "neither encoder nor decoder is" if now.differentiated else "the encoder is not"
         return f"{idle} at work ({numbers}), and whether the data hold something for it was not searched"

@@ -131,6 +131,12 @@ def _claims(
 
 
 def _cause(judgement: Judgement, claim: float | None, residual: ResidualSignal | None, limits: Thresholds) -> Cause:
+    found = _found(judgement, claim, residual, limits)
+    # A KL that is not charged outweighs nothing.
+    return Cause.UNDETERMINED if found is Cause.IMBALANCE and judgement.free(limits) else found
+
+
+def _found(judgement: Judgement, claim: float | None, residual: ResidualSignal | None, limits: Thresholds) -> Cause:
     now = judgement.now
     if now.at_work(limits) and (residual is None or claim is not None):
         return _lost(judgement.decisive(limits), limits)
