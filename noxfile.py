@@ -79,7 +79,7 @@ class Heavy(NamedTuple):
 HEAVY = {
     # scikit-learn < 1.8 and pydantic < 2
     "mlcolvar": Heavy(("mlcolvar==1.3.1",), "2026-11-30: passed"),
-    # torchvision, which multivae imports and tests/adapters/conftest.py makes importable beside a torch without CUDA
+    # torchvision, which multivae imports and tests/conftest.py makes importable beside a torch without CUDA
     "multivae": Heavy(("multivae==1.0.3", "torchvision==0.28.0"), "2026-11-30: 27 passed, in an environment by hand"),
     "ctm": Heavy(("contextualized-topic-models==2.6.1",), "2026-11-30: 15 passed, in an environment by hand"),
     # names that numpy 2 took away; ray only in its search for hyperparameters

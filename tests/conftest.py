@@ -2,7 +2,9 @@
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -16,6 +18,16 @@ from torch.distributions import Distribution
 # No deadline, for a busy machine is no defect; the same examples every time, for a test that fails must fail again.
 settings.register_profile("project", deadline=None, derandomize=True, database=None)
 settings.load_profile("project")
+
+
+# Not tests, and not to be looked through for docstring examples: they import packages that may not be there.
+collect_ignore_glob = ["adapters/host_cases/*.py", "adapters/hosts/recbole_ratings.py"]
+
+if find_spec("multivae") is not None:  # it imports torchvision, whose wheels do not load beside a torch without CUDA
+    sys.path.append(str(Path(__file__).parents[1] / "census"))
+    import torchvision_names
+
+    torchvision_names.importable()
 
 
 @pytest.fixture(autouse=True)

@@ -47,7 +47,7 @@ class Group:
             return sums
         joint = sums.clone()
         dist.all_reduce(joint, group=self.group)
-        _let_go()
+        let_go()
         return joint / self.size
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Group":
@@ -66,11 +66,11 @@ def gathered(values: Tensor, group: Group) -> Tensor:
     """
     parts = [torch.empty_like(values) for _ in range(group.size)]
     dist.all_gather(parts, values.contiguous(), group=group.group)
-    _let_go()
+    let_go()
     return torch.stack(parts)
 
 
-def _let_go() -> None:
+def let_go() -> None:
     """Give gloo's thread Python's lock, without which it holds on to the tensors of a collective that is over.
 
     A process group that is taken down before then waits for that thread, with the lock, for ever (torch 2.13.0).

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from lambda_vae.data import Dataset
 from lambda_vae.diagnostics import quick_reading
+from lambda_vae.equalization.shared import let_go
 from lambda_vae.errors import InputError
 from lambda_vae.experiments.build import (
     FixedView,
@@ -182,6 +183,8 @@ def _train(
             with trainer.averaged():
                 record_result(config, dataset, trainer, folder, started)
         accelerator.wait_for_everyone()
+        if accelerator.num_processes > 1:
+            let_go()
     except Diverged as failure:
         if accelerator.is_main_process:
             write_json(folder.metrics, identity(config, str(failure)))

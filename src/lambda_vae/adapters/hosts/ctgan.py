@@ -263,8 +263,8 @@ def _spans(transformer: Any) -> Iterator[tuple[slice, bool]]:  # noqa: ANN401
     """Where each number or category stands in a row, and whether it is a number."""
     at = 0
     for span in (span for column in transformer.output_info_list for span in column):
-        yield slice(at, at + span.dim), span.activation_fn != "softmax"
-        at += span.dim
+        yield slice(at, at + int(span.dim)), span.activation_fn != "softmax"
+        at += int(span.dim)  # numpy's, of a column that chose its components
 
 
 def _likelihood(transformer: Any, decoder: Any) -> DecoderLikelihood:  # noqa: ANN401
