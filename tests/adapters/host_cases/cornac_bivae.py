@@ -53,7 +53,7 @@ CASE = HostCase(
     planted=planted,
     refused={
         "side is None of a BiVAECF; say side='users'": lambda: diagnose_cornac(fitted(), TRAIN),
-        "no BiVAECF was fitted within": without_fit,
+        "BiVAECF was not fitted within": without_fit,
         "the data have 9 users, the model 100": lambda: diagnose_cornac(fitted(), TRAIN.matrix[:9], side="items"),
     },
 )

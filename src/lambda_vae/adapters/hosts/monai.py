@@ -29,7 +29,7 @@ def diagnose_monai(
     images: object,
     *,
     loss: str,
-    kl_weight: float,
+    kl_weight: Any,  # noqa: ANN401 - a number, which is checked
     reduction: str = "mean",
     **options: Any,  # noqa: ANN401 - diagnose's
 ) -> CollapseReport:
