@@ -142,21 +142,17 @@ def _by_default(found: Mapping[str, tuple[Package, Runs]]) -> list[str]:
     lines = [
         "## By default",
         "",
-        "| package · users | data | latents | active | directions | near prior | KL | its loss stands for | cause |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- | --- |",
+        "| package · users | data | latents | active | directions | near prior | KL | cause |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for package, runs in found.values():
         plain = Chosen(package, runs, DEFAULT)
         numbers = (number(plain.values(name)) for name in ("active", "directions", "near_prior", "kl"))
         lines.append(
             f"| {package.title} {_version(package, runs)} · {package.users} | {_brief(package.data)} | "
-            f"{package.latent_dim} | {' | '.join(numbers)} | {_cell(package.loss)} | {causes(plain.runs)} |"
+            f"{package.latent_dim} | {' | '.join(numbers)} | {causes(plain.runs)} |"
         )
     return [*lines, ""]
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def _brief(data: str) -> str:
@@ -169,6 +165,7 @@ def _why(found: Mapping[str, tuple[Package, Runs]]) -> list[str]:
     for name, (package, _) in found.items():
         page = PAGES.get(name, name.split("_")[0])
         lines += [f"**[{package.title}](../docs/hosts/{page}.md).** {PARAGRAPHS.get(name, '')}", ""]
+        lines += [f"*Its loss stands for:* {package.loss}.", ""]
     return lines
 
 
