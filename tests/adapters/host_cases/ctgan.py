@@ -3,7 +3,6 @@
 import copy
 import math
 import warnings
-from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,6 @@ ROWS, CATEGORIES = 300, ["colour", "size"]
 PLANTED = {1, 3}
 
 
-@cache
 def table():
     """A skewed number, of components that overlap, a category that goes with it, and one of its own."""
     rng = np.random.default_rng(0)
