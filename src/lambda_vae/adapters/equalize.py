@@ -103,7 +103,8 @@ class HostEqualizer(VarianceEqualizer):
 
     def notes(self) -> tuple[str, ...]:
         """Return what a report must say of lambda: also that it acted on no draw that it should have narrowed."""
-        return (*super().notes(), *(site.unread_note for site in self.sites if site.unread))
+        left = (site.unread_note for site in self.sites if site.unread and not site.settled)
+        return (*super().notes(), *left)
 
     def extra_repr(self) -> str:
         """Return what tells one equalizer from another, and what was found in its host."""
