@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 
 from facts import facts, facts_lines
-from lambda_vae.adapters import diagnose, gaussian
+from lambda_vae.any_vae import diagnose
 from lambda_vae.files import write_atomic
+from lambda_vae.likelihoods import gaussian
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "diagnostics"))
 from planted_causes import EIGENVALUES, LATENTS, NOISE_VAR, SETTINGS, LinearData, TwoLayers, apart, counted, theory

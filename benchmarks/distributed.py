@@ -11,8 +11,8 @@ from statistics import median
 from typing import Any
 
 from facts import facts, facts_lines
-from lambda_vae.experiments.paper_tables import TABLES
 from lambda_vae.files import write_atomic
+from lambda_vae.paper.tables import TABLES
 from process_group import Group
 
 __all__ = ["page", "tasks"]

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from lambda_vae.adapters import equalize
-from lambda_vae.adapters.equalize import HostEqualizer
+from lambda_vae.equalizing import equalize
+from lambda_vae.equalizing._equalize import HostEqualizer
 
 LATENT, FEATURES, WIDTH, BATCH = 30, 784, 300, 100
 

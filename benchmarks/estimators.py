@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 
 from facts import facts, facts_lines
-from lambda_vae.diagnostics.annealed import Annealing, anneal_down, anneal_up, simulate
-from lambda_vae.diagnostics.contrastive import contrastive_information
-from lambda_vae.diagnostics.entropy import aggregate_entropy
-from lambda_vae.diagnostics.estimate import Estimate
 from lambda_vae.diagnostics.gradients import gradient_features, gradient_ratio, reconstruction_gradient
-from lambda_vae.diagnostics.importance import importance_weights
-from lambda_vae.diagnostics.kl_split import kl_split
-from lambda_vae.diagnostics.moments import moments_of, reading_of
-from lambda_vae.diagnostics.mutual_information import MutualInformation
-from lambda_vae.diagnostics.proposals import proposal_laws
+from lambda_vae.estimation._kl_split import kl_split
+from lambda_vae.estimation._mutual_information import MutualInformation
+from lambda_vae.estimation.annealed import Annealing, anneal_down, anneal_up, simulate
+from lambda_vae.estimation.contrastive import contrastive_information
+from lambda_vae.estimation.entropy import aggregate_entropy
+from lambda_vae.estimation.estimate import Estimate
+from lambda_vae.estimation.importance import importance_weights
+from lambda_vae.estimation.moments import moments_of, reading_of
+from lambda_vae.estimation.proposals import proposal_laws
 from lambda_vae.exact import GaussianChannel, LinearGaussian
 from lambda_vae.files import write_atomic
 from single_core import on_one_core

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lambda_vae.experiments.provenance import machine, repository_state, versions
+from lambda_vae.runs.provenance import machine, repository_state, versions
 
 __all__ = ["facts", "facts_lines"]
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from facts import facts, facts_lines
-from lambda_vae.diagnostics.aggregate import log_mixture
-from lambda_vae.diagnostics.mutual_information import marginal_information, mutual_information
 from lambda_vae.distributions import GaussianMixture
+from lambda_vae.estimation._mutual_information import marginal_information, mutual_information
+from lambda_vae.estimation.aggregate import log_mixture
 from lambda_vae.files import write_atomic
 from single_core import on_one_core
 

@@ -76,8 +76,8 @@ def train_once(path: Path, cache: Path) -> None:
     import torch
 
     from lambda_vae.data import load
-    from lambda_vae.experiments import RunConfig
-    from lambda_vae.experiments.run import make_trainer
+    from lambda_vae.runs import RunConfig
+    from lambda_vae.runs._train import make_trainer
 
     torch.set_num_threads(1)
     # Small networks: the memory that could grow is that of the data.

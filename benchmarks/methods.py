@@ -10,9 +10,9 @@ from pathlib import Path
 
 from facts import facts, facts_lines
 from lambda_vae.data import load
-from lambda_vae.experiments import METHODS, RunConfig
-from lambda_vae.experiments.step_cost import Contender
 from lambda_vae.files import write_atomic
+from lambda_vae.runs import METHODS, RunConfig
+from lambda_vae.runs.step_cost import Contender
 from single_core import on_one_core
 
 __all__ = ["page"]

@@ -16,11 +16,11 @@ from torch import Tensor, cdist
 
 from facts import facts, facts_lines
 from lambda_vae import METHODS, RunConfig, Trace, train
-from lambda_vae.experiments.method import Method
-from lambda_vae.experiments.specs import configured
 from lambda_vae.files import write_atomic
 from lambda_vae.objectives import RBF, Objective, Terms
 from lambda_vae.objectives.bounds import rate_q
+from lambda_vae.runs.method import Method
+from lambda_vae.runs.spec import configured
 
 READINGS = {"active_units": 1, "nll_bound": 2, "nll_iw": 2, "rate": 2, "reconstruction": 2}
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lambda_vae.adapters import CollapseMonitor
+from lambda_vae.any_vae import CollapseMonitor
 
 LATENT, FEATURES, WIDTH, BATCH = 30, 784, 300, 100
 

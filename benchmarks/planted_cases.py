@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from facts import facts, facts_lines
-from lambda_vae.adapters import diagnose
+from lambda_vae.any_vae import diagnose
 from lambda_vae.files import write_atomic
 
 # The very cases of the tests, so that table and assertion cannot part.

@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 from facts import facts, facts_lines
-from lambda_vae.experiments import RunConfig, train
 from lambda_vae.files import write_atomic
+from lambda_vae.runs import RunConfig, train
 
 __all__ = ["page"]
 

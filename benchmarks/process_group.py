@@ -89,7 +89,7 @@ def parts_of(task: dict[str, Any], world: int = 1) -> tuple[Any, Any]:
     import numpy as np
 
     from lambda_vae.data import Dataset, Split
-    from lambda_vae.experiments import RunConfig
+    from lambda_vae.runs import RunConfig
 
     settings = {"epochs": 10**6, "checkpoint_every": 10**6, "evaluate_every": 0, "trackers": (), **task["settings"]}
     config = RunConfig(**{name: tuple(one) if isinstance(one, list) else one for name, one in settings.items()})
@@ -104,7 +104,7 @@ def main() -> None:
     """Train an epoch of the task on each line that arrives; the trainer of a task is kept for its next turn."""
     import torch
 
-    from lambda_vae.experiments.run import make_trainer
+    from lambda_vae.runs._train import make_trainer
     from lambda_vae.training.interruption import StopRequest
 
     answers = os.dup(1)

@@ -13,8 +13,8 @@ from statistics import median
 from typing import Any
 
 from facts import facts
-from lambda_vae.experiments.paper_tables import TABLES
 from lambda_vae.files import write_atomic, write_json
+from lambda_vae.paper.tables import TABLES
 from process_group import Group
 from scaling_model import counts_of, fit, fit_information
 from scaling_page import draw, page
@@ -103,7 +103,7 @@ def _time_steps(points: list[dict[str, Any]], rounds: int) -> None:
 def _time_information(rounds: int) -> list[dict[str, Any]]:
     import torch
 
-    from lambda_vae.diagnostics.mutual_information import mutual_information
+    from lambda_vae.estimation._mutual_information import mutual_information
 
     torch.set_num_threads(1)
     found = []

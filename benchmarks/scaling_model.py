@@ -85,7 +85,7 @@ def counts_of(task: dict[str, Any]) -> Counts:
     Args:
         task: As for `process_group`.
     """
-    from lambda_vae.experiments.cost import cost_of
+    from lambda_vae.runs.cost import cost_of
     from process_group import parts_of
 
     config, dataset = parts_of(task)

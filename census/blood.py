@@ -64,7 +64,7 @@ def trained(make: Any, kind: str, setting: Mapping[str, Any], epochs: int = EPOC
         epochs: Of the training.
         train: For `model.train`, beside SPLIT.
     """
-    from lambda_vae.adapters.hosts.scvi import equalize_scvi
+    from lambda_vae.integrations.scvi import equalize_scvi
 
     own = {name: value for name, value in setting.items() if name not in ("n_latent", "delta", "release_epochs")}
     model = make(**({"n_latent": setting["n_latent"]} if "n_latent" in setting else {}))
@@ -86,7 +86,7 @@ def found(model: Any, types: np.ndarray, more: Any = None) -> Found:
         types: Of all its cells.
         more: (codes, indices) -> measures of the package's own, by name.
     """
-    from lambda_vae.adapters.hosts.scvi import diagnose_scvi
+    from lambda_vae.integrations.scvi import diagnose_scvi
 
     codes = np.asarray(model.get_latent_representation())
     parts, reports = {}, {}

@@ -20,7 +20,7 @@ from disent.schedule import LinearSchedule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lambda_vae.adapters.hosts.disent import diagnose_disent, equalize_disent
+from lambda_vae.integrations.disent import diagnose_disent, equalize_disent
 from package import Found
 
 #: lambda's epochs are of 15 steps, for Lightning's, of 150, are few.

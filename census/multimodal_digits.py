@@ -57,7 +57,7 @@ def _run(kind: str, seed: int, remedy: str, setting: Mapping[str, Any]) -> Found
     from multivae import models
     from multivae.trainers import BaseTrainer, BaseTrainerConfig
 
-    from lambda_vae.adapters.hosts.multivae import diagnose_multivae, equalize_multivae
+    from lambda_vae.integrations.multivae import diagnose_multivae, equalize_multivae
 
     classifiers, rest, delta = _classifiers(), dict(setting), setting.get("delta")
     rest.pop("delta", None)

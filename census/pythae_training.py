@@ -16,8 +16,9 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from lambda_vae.adapters import diagnose, gaussian
-from lambda_vae.adapters.hosts.pythae import diagnose_pythae, equalize_pythae
+from lambda_vae.any_vae import diagnose
+from lambda_vae.integrations.pythae import diagnose_pythae, equalize_pythae
+from lambda_vae.likelihoods import gaussian
 from package import Found
 
 EPOCHS, RELEASE = 100, 33

@@ -45,8 +45,8 @@ def here(name: str, again: bool) -> None:
     """
     import torch
 
-    from lambda_vae.experiments.provenance import repository_state
     from lambda_vae.files import write_atomic
+    from lambda_vae.runs.provenance import repository_state
     from package import DEFAULT
 
     package = importlib.import_module(f"packages.{name}").PACKAGE

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from vamb.cluster import ClusterGenerator
 from vamb.encode import VAE, make_dataloader
 
-from lambda_vae.adapters import diagnose
+from lambda_vae.any_vae import diagnose
 from package import Found
 
 GENOMES, SAMPLES, EPOCHS = 150, 3, 100

@@ -48,7 +48,7 @@ _ROOM_LINE = re.compile(r"^MODULES OF (\w+)$", re.MULTILINE)
 def _modules_of(room: str) -> list[str]:
     """Full names of a room's modules, without its `__init__`, which only repeats names."""
     files = [_HOUSE / f"{room}.py"] if (_HOUSE / f"{room}.py").is_file() else sorted((_HOUSE / room).rglob("*.py"))
-    parts = (path.relative_to(_HOUSE).with_suffix("").parts for path in files if path.stem != "__init__")
+    parts = (path.relative_to(_HOUSE).with_suffix("").parts for path in files if not path.stem.startswith("__"))
     return [".".join(("lambda_vae", *names)) for names in parts]
 
 

@@ -12,8 +12,8 @@ from cli_process import TINY, bars, cli, own_cache, tree  # noqa: F401
 
 import lambda_vae
 from lambda_vae.cli import main
-from lambda_vae.experiments import METHODS, RunConfig
-from lambda_vae.experiments.config import write_config
+from lambda_vae.runs import METHODS, RunConfig
+from lambda_vae.runs.config import write_config
 
 COMMANDS = (
     "compare", "train", "diagnose", "likelihood", "information", "gradients", "sample", "generation", "reconstruct",

@@ -86,7 +86,7 @@ def run(seed: int, kind: str, setting: Mapping[str, Any]) -> Found:
     from cornac.models import VAECF
     from cornac.models.vaecf import vaecf
 
-    from lambda_vae.adapters.hosts.cornac import diagnose_cornac, equalize_cornac
+    from lambda_vae.integrations.cornac import diagnose_cornac, equalize_cornac
 
     split, unseen = movielens(seed)
     model = VAECF(seed=seed, n_epochs=EPOCHS, **({"beta": setting["beta"]} if "beta" in setting else {}))

@@ -21,7 +21,7 @@ def run(seed: int, kind: str, setting: Mapping[str, Any]) -> Found:
     from cornac.models import BiVAECF
     from cornac.models.bivaecf import bivae
 
-    from lambda_vae.adapters.hosts.cornac import diagnose_cornac, equalize_cornac
+    from lambda_vae.integrations.cornac import diagnose_cornac, equalize_cornac
 
     split, unseen = movielens(seed)
     own = {"beta_kl": setting["beta_kl"]} if "beta_kl" in setting else {}

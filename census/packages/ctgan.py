@@ -36,7 +36,7 @@ def run(load: Callable[[], Table], seed: int, kind: str, setting: Mapping[str, A
     import joblib
     from ctgan import TVAE
 
-    from lambda_vae.adapters.hosts.ctgan import diagnose_ctgan
+    from lambda_vae.integrations.ctgan import diagnose_ctgan
 
     table, categories = load()
     table = table.sample(frac=1.0, random_state=seed)[: TRAIN + 2 * TEST].reset_index(drop=True)
@@ -71,7 +71,7 @@ def run(load: Callable[[], Table], seed: int, kind: str, setting: Mapping[str, A
 
 @contextmanager
 def _remedy(model: Any, kind: str, setting: Mapping[str, Any], batches: int) -> Iterator[None]:
-    from lambda_vae.adapters.hosts.ctgan import equalize_ctgan
+    from lambda_vae.integrations.ctgan import equalize_ctgan
 
     if kind.startswith("lambda") or kind == CHECK:
         release = {"release_epochs": EPOCHS // 3} if kind == "lambda released" else {}
@@ -123,7 +123,7 @@ def _warming_up(steps: int) -> Iterator[None]:
 
 def _sampled(model: Any, seed: int) -> dict[str, Any]:
     """As many rows as there were to train on, by sample() as it is, and with its categories drawn."""
-    from lambda_vae.adapters.hosts.ctgan import drawn_categories
+    from lambda_vae.integrations.ctgan import drawn_categories
 
     model.set_random_state(seed)
     taken = model.sample(TRAIN)

@@ -26,7 +26,7 @@ def run(seed: int, remedy: str, setting: Mapping[str, Any]) -> Found:
     import torch
     from contextualized_topic_models.models.ctm import CombinedTM
 
-    from lambda_vae.adapters.hosts.ctm import diagnose_ctm, equalize_ctm
+    from lambda_vae.integrations.ctm import diagnose_ctm, equalize_ctm
 
     torch.manual_seed(seed)
     weights = {"beta": float(setting.get("beta", 1.0))}

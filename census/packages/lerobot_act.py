@@ -25,8 +25,8 @@ def run(seed: int, kind: str, setting: Mapping[str, Any]) -> Found:
     from lerobot.policies.act.configuration_act import ACTConfig
     from lerobot.policies.act.modeling_act import ACTPolicy
 
-    from lambda_vae.adapters.action_chunks import given_code
-    from lambda_vae.adapters.hosts.lerobot import diagnose_lerobot, equalize_lerobot
+    from lambda_vae.integrations.action_chunks import given_code
+    from lambda_vae.integrations.lerobot import diagnose_lerobot, equalize_lerobot
 
     data = pen()
     steps = EPOCHS * -(-len(data.train.actions) // BATCH)

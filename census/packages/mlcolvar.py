@@ -39,7 +39,7 @@ def fitted(x: Tensor, setting: Mapping[str, Any]) -> nn.Module:
     from mlcolvar.cvs import VariationalAutoEncoderCV
     from mlcolvar.data import DictDataset, DictModule
 
-    from lambda_vae.adapters.hosts.mlcolvar import equalize_mlcolvar
+    from lambda_vae.integrations.mlcolvar import equalize_mlcolvar
 
     asked = {name: value for name, value in setting.items() if name != "unit"}
     beta, warm_up = asked.pop("beta", 1.0), asked.pop("warm_up", None)
@@ -101,7 +101,7 @@ def run(seed: int, kind: str, setting: Mapping[str, Any]) -> Found:
         kind: Of the remedy.
         setting: Its own.
     """
-    from lambda_vae.adapters.hosts.mlcolvar import diagnose_mlcolvar
+    from lambda_vae.integrations.mlcolvar import diagnose_mlcolvar
 
     x, states = frames(seed)
     unit = float(setting.get("unit", 1.0))

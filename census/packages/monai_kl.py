@@ -41,7 +41,7 @@ def run(seed: int, kind: str, setting: Mapping[str, Any]) -> Found:
     from monai.metrics import MMDMetric
     from monai.networks.nets import AutoencoderKL
 
-    from lambda_vae.adapters.hosts.monai import diagnose_monai
+    from lambda_vae.integrations.monai import diagnose_monai
 
     train, validation, test = map(small, mnist())
     delta = dict(setting)

@@ -36,7 +36,7 @@ def fit(
         warm_up: Whether the KL weight rises.
         delta: Settings of lambda; empty for none.
     """
-    from lambda_vae.adapters.hosts.monai import equalize_monai
+    from lambda_vae.integrations.monai import equalize_monai
 
     equalizer = equalize_monai(model, total_epochs=EPOCHS, **delta) if delta else None
     optimizer = torch.optim.Adam(model.parameters(), 2e-3)
@@ -74,7 +74,7 @@ def run(seed: int, kind: str, setting: Mapping[str, Any]) -> Found:
     """
     from monai.networks.nets import VarAutoEncoder
 
-    from lambda_vae.adapters.hosts.monai import diagnose_monai
+    from lambda_vae.integrations.monai import diagnose_monai
 
     train, validation, test = mnist()
     delta = dict(setting)

@@ -70,7 +70,7 @@ def run(seed: int, kind: str, setting: Mapping[str, Any]) -> Found:
     """
     from torch_geometric.transforms import RandomLinkSplit
 
-    from lambda_vae.adapters.hosts.pyg import diagnose_pyg, equalize_pyg, graph_bound
+    from lambda_vae.integrations.pyg import diagnose_pyg, equalize_pyg, graph_bound
 
     whole = fly()
     split = RandomLinkSplit(0.1, 0.1, is_undirected=True, split_labels=True, add_negative_train_samples=False)

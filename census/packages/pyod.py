@@ -81,7 +81,7 @@ def fitted(x: Numbers, seed: int, setting: Mapping[str, Any]) -> tuple[Any, Any]
     """
     from pyod.models.vae import VAE
 
-    from lambda_vae.adapters.hosts.pyod import equalize_pyod
+    from lambda_vae.integrations.pyod import equalize_pyod
 
     asked = dict(setting)
     own = {name: asked.pop(name) for name in ("beta", "capacity", "epoch_num") if name in asked}
@@ -138,7 +138,7 @@ def run(seed: int, kind: str, setting: Mapping[str, Any]) -> Found:
         kind: Of the remedy.
         setting: Its own.
     """
-    from lambda_vae.adapters.hosts.pyod import diagnose_pyod
+    from lambda_vae.integrations.pyod import diagnose_pyod
 
     train, validation, test = digits(seed)
     model, equalizer = fitted(train[0], seed, setting)

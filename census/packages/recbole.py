@@ -67,7 +67,7 @@ def bound(model: Any, x: Tensor) -> float:
         model: Trained.
         x: Rows of users.
     """
-    from lambda_vae.adapters import multinomial
+    from lambda_vae.likelihoods import multinomial
 
     mu, logvar = model.encoder(torch.nn.functional.normalize(x)).chunk(2, dim=1)
     law = multinomial(model.decoder, logits=True)
@@ -87,7 +87,7 @@ def run(seed: int, kind: str, setting: Mapping[str, Any]) -> Found:
     from recbole.trainer import Trainer
     from recbole.utils import init_seed
 
-    from lambda_vae.adapters.hosts.recbole import diagnose_recbole, equalize_recbole
+    from lambda_vae.integrations.recbole import diagnose_recbole, equalize_recbole
 
     config, (train, validation, test), unseen = parts(seed)
     init_seed(seed, True)

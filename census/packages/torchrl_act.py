@@ -26,8 +26,8 @@ def run(seed: int, kind: str, setting: Mapping[str, Any]) -> Found:
     from torchrl.modules.models import ACTModel
     from torchrl.objectives import ACTLoss
 
-    from lambda_vae.adapters.action_chunks import given_code
-    from lambda_vae.adapters.hosts.torchrl import diagnose_torchrl, equalize_torchrl
+    from lambda_vae.integrations.action_chunks import given_code
+    from lambda_vae.integrations.torchrl import diagnose_torchrl, equalize_torchrl
 
     def batch(of: Chunks, rows: Any = slice(None)) -> TensorDict:
         chosen = of.actions[rows]

@@ -14,7 +14,7 @@ from drawing_hosts import LATENTS, Cell, batch, flattened, part, truth
 from drawing_widths import DETACHED, UNUSUAL
 from torch import nn
 
-from lambda_vae.adapters import equalize
+from lambda_vae.equalizing import equalize
 from lambda_vae.errors import InputError
 
 EXPONENTS = torch.tensor([1.0, 1.5, 3.0, 2.0])

@@ -9,8 +9,9 @@ import torch
 from torch import distributions as D
 from torch import nn
 
-from lambda_vae.adapters import bernoulli, diagnose, gaussian
+from lambda_vae.any_vae import diagnose
 from lambda_vae.errors import InputError
+from lambda_vae.likelihoods import bernoulli, gaussian
 
 LATENTS, NOISE = 6, 0.4
 #: Family and the shape of one example.

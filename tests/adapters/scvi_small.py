@@ -13,7 +13,7 @@ import torch
 from host_contract import HostCase
 from torch import Tensor, nn
 
-from lambda_vae.adapters.hosts.scvi import diagnose_scvi, equalize_scvi
+from lambda_vae.integrations.scvi import diagnose_scvi, equalize_scvi
 
 DIMENSIONS, DEAD = 4, {1, 3}
 

@@ -8,7 +8,7 @@ from lambda_vae.cli import main
 
 MODULE = """
 import torch
-from lambda_vae.adapters import bernoulli
+from lambda_vae.likelihoods import bernoulli
 
 torch.manual_seed(0)
 DECODER = torch.nn.Linear(2, 64).eval()

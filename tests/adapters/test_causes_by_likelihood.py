@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lambda_vae.adapters import bernoulli, categorical, diagnose, gaussian, laplace, mixed
+from lambda_vae.any_vae import diagnose
+from lambda_vae.likelihoods import bernoulli, categorical, gaussian, laplace, mixed
 
 N, K = 2000, 3
 

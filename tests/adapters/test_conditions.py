@@ -9,9 +9,10 @@ from torch import nn
 from torch.distributions import MultivariateNormal, Normal
 from torch.utils.data import DataLoader, TensorDataset
 
-from lambda_vae.adapters import diagnose, gaussian
-from lambda_vae.adapters.named import named_batches
+from lambda_vae.any_vae import diagnose
+from lambda_vae.any_vae.named import named_batches
 from lambda_vae.errors import InputError
+from lambda_vae.likelihoods import gaussian
 
 NOISE, CLASSES = 0.5, 3
 

@@ -10,8 +10,9 @@ from torch import nn
 from torch.distributions import Normal
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from lambda_vae.adapters import diagnose, gaussian
+from lambda_vae.any_vae import diagnose
 from lambda_vae.errors import InputError
+from lambda_vae.likelihoods import gaussian
 
 X = torch.poisson(torch.full((90, 6), 0.8), generator=torch.Generator().manual_seed(0))
 ARRAY = X.numpy()

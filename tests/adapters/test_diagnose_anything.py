@@ -13,10 +13,11 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import lambda_vae
-from lambda_vae.adapters import bernoulli, density, diagnose
+from lambda_vae.any_vae import diagnose
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.files import write_json
+from lambda_vae.likelihoods import bernoulli, density
 
 
 def run(encode, log_likelihood, data, **options):

@@ -5,7 +5,7 @@ from planted import Planted
 from reports.browser import CHROMIUM, Browser
 from reports.fake_records import HOSTILE
 
-from lambda_vae.adapters import diagnose
+from lambda_vae.any_vae import diagnose
 
 pytestmark = pytest.mark.xdist_group("browser")
 

@@ -11,8 +11,8 @@ from torch import nn
 from torch.distributions import Laplace, Normal
 from torch.nn import functional as F
 
-from lambda_vae.adapters import equalize
 from lambda_vae.equalization import optimal_exponent
+from lambda_vae.equalizing import equalize
 from lambda_vae.errors import InputError
 
 X = torch.randn(1000, 8, generator=torch.Generator().manual_seed(0))

@@ -16,8 +16,8 @@ from drawing_widths import NOISES, UNUSUAL, USUAL, WRONG
 from sklearn.datasets import load_digits
 from torch import nn
 
-from lambda_vae.adapters import equalize
-from lambda_vae.adapters.draws.standard import standard
+from lambda_vae.equalizing import equalize
+from lambda_vae.equalizing.draws.standard import standard
 from lambda_vae.errors import InputError
 
 #: Where one thing alone tells right from wrong: rounding, a constant that fits, two readings that are nearly alike.

@@ -13,7 +13,7 @@ from torch.func import functional_call, grad, vmap
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
-from lambda_vae.adapters import equalize
+from lambda_vae.equalizing import equalize
 
 COMPILED = """
 import copy
@@ -21,7 +21,7 @@ import copy
 import torch
 from drawn_hosts import HOSTS, D, built
 
-from lambda_vae.adapters import equalize
+from lambda_vae.equalizing import equalize
 
 x = torch.randn(50, 8)
 for name in HOSTS:

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from lambda_vae.adapters import equalize
+from lambda_vae.equalizing import equalize
 from lambda_vae.errors import InputError
 
 

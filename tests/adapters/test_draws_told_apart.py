@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
-from lambda_vae.adapters import equalize
+from lambda_vae.equalizing import equalize
 from lambda_vae.errors import InputError
 
 D, X = 3, 5

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from lambda_vae.adapters import equalize
-from lambda_vae.adapters.equalize import HostEqualizer
+from lambda_vae.equalizing import equalize
+from lambda_vae.equalizing._equalize import HostEqualizer
 
 D, X = 3, 5
 

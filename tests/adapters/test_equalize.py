@@ -8,8 +8,8 @@ from torch import nn
 from torch.distributions import Normal, kl_divergence
 from tutorial import TutorialVAE, trained
 
-from lambda_vae.adapters import equalize
 from lambda_vae.equalization.theory import sampling_std
+from lambda_vae.equalizing import equalize
 from lambda_vae.errors import InputError
 
 

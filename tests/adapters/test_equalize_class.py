@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from lambda_vae.adapters import equalize_class
+from lambda_vae.equalizing import equalize_class
 from lambda_vae.errors import InputError
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
-from lambda_vae.adapters import EqualizedNormal
+from lambda_vae.equalizing import EqualizedNormal
 from lambda_vae.errors import InputError
 
 HALF = (torch.float16, torch.bfloat16)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from host_contract import HostCase
 
-from lambda_vae.adapters.tested import HOSTS, HostPackage, needed
 from lambda_vae.errors import InputError
+from lambda_vae.integrations.tested import HOSTS, HostPackage, needed
 
 NAMES = sorted(module.name for module in pkgutil.iter_modules(host_cases.__path__))
 LATEST = pytest.mark.filterwarnings("default")  # of the packages, whose warnings are not ours to turn into errors
@@ -80,5 +80,5 @@ def test_a_name_that_another_version_lacks_is_named(monkeypatch, name):
 
 
 def test_every_adapter_and_every_case_has_its_row_of_tested_versions():
-    modules = pkgutil.iter_modules(import_module("lambda_vae.adapters.hosts").__path__)
+    modules = pkgutil.iter_modules(import_module("lambda_vae.integrations").__path__)
     assert {name.split("_")[0] for name in (*NAMES, *(module.name for module in modules))} <= set(HOSTS)

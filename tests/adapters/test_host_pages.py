@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lambda_vae.adapters.tested import HOSTS
+from lambda_vae.integrations.tested import HOSTS
 
 PAGES = Path(__file__).parents[2] / "docs" / "hosts"
 #: Those whose blocks are run when the documentation is built are not run again here.

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lambda_vae.adapters import equalize
+from lambda_vae.equalizing import equalize
 from lambda_vae.errors import InputError
 
 

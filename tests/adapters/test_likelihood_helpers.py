@@ -9,11 +9,13 @@ import torch
 from torch import distributions as td
 from torch import nn
 
-from lambda_vae.adapters import (
+from lambda_vae.any_vae import diagnose
+from lambda_vae.distributions import DiagGaussian
+from lambda_vae.errors import InputError
+from lambda_vae.likelihoods import (
     bernoulli,
     categorical,
     density,
-    diagnose,
     gaussian,
     laplace,
     mixed,
@@ -22,8 +24,6 @@ from lambda_vae.adapters import (
     poisson,
     std_of_kl_weight,
 )
-from lambda_vae.distributions import DiagGaussian
-from lambda_vae.errors import InputError
 
 DRAW = torch.Generator().manual_seed(0)
 THETA = torch.randn(7, 6, generator=DRAW)

@@ -8,8 +8,10 @@ from planted import Planted
 from torch import nn
 from torch.distributions import Independent, Laplace, Normal
 
-from lambda_vae.adapters import EqualizedNormal, bernoulli, density, diagnose, gaussian
+from lambda_vae.any_vae import diagnose
+from lambda_vae.equalizing import EqualizedNormal
 from lambda_vae.errors import InputError
+from lambda_vae.likelihoods import bernoulli, density, gaussian
 
 MODEL = Planted(["healthy", "dead"], examples=80)
 X = MODEL.x

@@ -7,9 +7,10 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from lambda_vae.adapters import diagnose, gaussian
-from lambda_vae.adapters.behind import device_of, dtype_of, modules_behind
+from lambda_vae.any_vae import diagnose
+from lambda_vae.any_vae.behind import device_of, dtype_of, modules_behind
 from lambda_vae.errors import InputError
+from lambda_vae.likelihoods import gaussian
 
 X = torch.randn(60, 6, generator=torch.Generator().manual_seed(0))
 encoder = nn.Linear(6, 4)  # a global that no lambda below calls; `net.encoder` is another

@@ -12,9 +12,10 @@ import torch
 from torch.utils.checkpoint import checkpoint
 from tutorial import TutorialVAE, loss_of, patterns
 
-from lambda_vae.adapters import CollapseMonitor, bernoulli, diagnose
-from lambda_vae.adapters.loss_scale import accelerate_scale
+from lambda_vae.any_vae import CollapseMonitor, diagnose
+from lambda_vae.any_vae.loss_scale import accelerate_scale
 from lambda_vae.errors import InputError
+from lambda_vae.likelihoods import bernoulli
 
 
 def linear_step(monitor, n=4000, std=0.4, weight=1.5, reduction="mean", exponent=None, signal=0.8):

@@ -19,9 +19,10 @@ from torch.distributions import (
     kl_divergence,
 )
 
-from lambda_vae.adapters import diagnose, gaussian
-from lambda_vae.adapters.torch_gaussians import gaussian_of
+from lambda_vae.any_vae import diagnose
+from lambda_vae.any_vae.torch_gaussians import gaussian_of
 from lambda_vae.errors import InputError
+from lambda_vae.likelihoods import gaussian
 
 #: ln sigma^2 to what a host may return in its place.
 FORMS = {

@@ -227,7 +227,7 @@ def test_far_from_zero_nothing_is_lost_to_rounding():
 
 
 def test_many_features_take_the_examples_or_evenly_spaced_ones(monkeypatch):
-    monkeypatch.setattr(import_module("lambda_vae.adapters.predict"), "_COVARIANCE_FEATURES", 4)
+    monkeypatch.setattr(import_module("lambda_vae.any_vae._predict"), "_COVARIANCE_FEATURES", 4)
     found = predict(planted(), noise_std=1.0)
     torch.testing.assert_close(found.eigenvalues, VARIANCES, rtol=1e-4, atol=0)
     monkeypatch.setattr("lambda_vae.diagnostics.spectrum._KEPT_NUMBERS", 8 * 300)

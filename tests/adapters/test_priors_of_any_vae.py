@@ -14,10 +14,11 @@ from torch.distributions import (
     kl_divergence,
 )
 
-from lambda_vae.adapters import diagnose, gaussian
-from lambda_vae.adapters.prior_fit import codes_off_prior
+from lambda_vae.any_vae import diagnose
+from lambda_vae.any_vae.prior_fit import codes_off_prior
 from lambda_vae.distributions import DiagGaussian, TorchDensity
 from lambda_vae.errors import InputError
+from lambda_vae.likelihoods import gaussian
 
 CHANCE = torch.Generator().manual_seed(0)
 BASIS = torch.linalg.qr(torch.randn(6, 2, generator=CHANCE)).Q.T

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import distributions as td
 from torch import nn
 
-from lambda_vae.adapters.recovered import recovered_law
+from lambda_vae.any_vae.recovered import recovered_law
 
 FEATURES = 24
 SHAPE = (2, 3, 4)

@@ -7,9 +7,10 @@ import torch
 from torch import distributions as td
 from torch import nn
 
-from lambda_vae.adapters import bernoulli, categorical, diagnose, gaussian, laplace, mixed, multinomial, poisson
-from lambda_vae.adapters.first_look import looked_at
+from lambda_vae.any_vae import diagnose
+from lambda_vae.any_vae.first_look import looked_at
 from lambda_vae.errors import InputError
+from lambda_vae.likelihoods import bernoulli, categorical, gaussian, laplace, mixed, multinomial, poisson
 
 DRAW = torch.Generator().manual_seed(5)
 CODES = torch.randn(200, 3, generator=DRAW)

@@ -7,8 +7,9 @@ import pytest
 import torch
 from planted import Planted
 
-from lambda_vae.adapters import diagnose, gaussian
+from lambda_vae.any_vae import diagnose
 from lambda_vae.errors import InputError
+from lambda_vae.likelihoods import gaussian
 
 MODEL = Planted(["healthy", "healthy", "dead", "prior", "sharp"], examples=300)
 NOISE = 0.5**0.5

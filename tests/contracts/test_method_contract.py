@@ -13,16 +13,16 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-import lambda_vae.experiments.networks
+import lambda_vae.runs.networks
 from lambda_vae.data.dataset import Dataset, Split
-from lambda_vae.diagnostics.likelihood import likelihood_features
 from lambda_vae.distributions import standard_normal
-from lambda_vae.experiments import METHODS, RunConfig
-from lambda_vae.experiments.build import build_vae
-from lambda_vae.experiments.composing import method_named
-from lambda_vae.experiments.run import make_trainer
-from lambda_vae.experiments.weights import save_model
+from lambda_vae.estimation.likelihood import likelihood_features
 from lambda_vae.model import VAE
+from lambda_vae.runs import METHODS, RunConfig
+from lambda_vae.runs._train import make_trainer
+from lambda_vae.runs.build import build_vae
+from lambda_vae.runs.compose import method_named
+from lambda_vae.runs.weights import save_model
 from lambda_vae.training import Interrupted, Step, Trainer, checkpoints
 
 ROWS, FEATURES, BATCH, SAMPLES = 60, 12, 10, 3
@@ -316,7 +316,7 @@ def exact_nll(vae: VAE, x: Tensor) -> Tensor:
 @pytest.mark.parametrize("name", [name for name in NAMES if method_named(name).prior is None])
 def test_the_bound_holds_where_the_likelihood_is_exact(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A linear decoder with Gaussian noise and a standard normal prior: log p(x) is a Gaussian's log density."""
-    monkeypatch.setattr(lambda_vae.experiments.networks, "mlp", linear)
+    monkeypatch.setattr(lambda_vae.runs.networks, "mlp", linear)
     trainer = trainer_of(name, kind="vector")
     trainer.fit()
     x = seen_by_the_model()

@@ -4,8 +4,9 @@ import pytest
 import torch
 from linear_gaussian import draw, linear_vae, loadings
 
-from lambda_vae.adapters import diagnose, gaussian
+from lambda_vae.any_vae import diagnose
 from lambda_vae.diagnostics.ablation import ablation
+from lambda_vae.likelihoods import gaussian
 
 
 def test_a_linear_dimension_is_worth_half_the_log_of_its_information():

@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy import special, stats
 
-from lambda_vae.diagnostics.aggregate import densities, log_mixture, log_pairs, noises, why_unusable
 from lambda_vae.distributions import GaussianMixture
 from lambda_vae.errors import InputError
+from lambda_vae.estimation.aggregate import densities, log_mixture, log_pairs, noises, why_unusable
 
 N, D = 80, 30
 

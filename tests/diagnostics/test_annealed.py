@@ -8,12 +8,12 @@ import torch
 from test_other_laws import data, exact_nll, trained
 from torch import Tensor, nn
 
-from lambda_vae.diagnostics.annealed import Annealing, anneal_down, anneal_up, simulate
-from lambda_vae.diagnostics.annealed_reading import annealed_columns, read_annealed, read_gap
-from lambda_vae.diagnostics.hamiltonian import Tempered, transition
-from lambda_vae.diagnostics.importance import importance_weights
 from lambda_vae.distributions.likelihood import Likelihood
 from lambda_vae.errors import InputError
+from lambda_vae.estimation.annealed import Annealing, anneal_down, anneal_up, simulate
+from lambda_vae.estimation.annealed_reading import annealed_columns, read_annealed, read_gap
+from lambda_vae.estimation.hamiltonian import Tempered, transition
+from lambda_vae.estimation.importance import importance_weights
 from lambda_vae.exact import LinearGaussian
 from lambda_vae.model import VAE
 

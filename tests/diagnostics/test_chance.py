@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from lambda_vae.diagnostics.chance import normal, observed
 from lambda_vae.distributions import Bernoulli, Causal, DiagGaussian, LogisticMixture
+from lambda_vae.rng import normal, observed
 
 
 def seeded(seed: int = 0) -> torch.Generator:

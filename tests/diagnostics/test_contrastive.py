@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from lambda_vae.diagnostics.contrastive import contrastive_information, info_nce
-from lambda_vae.diagnostics.mutual_information import mutual_information
 from lambda_vae.errors import InputError
+from lambda_vae.estimation._mutual_information import mutual_information
+from lambda_vae.estimation.contrastive import contrastive_information, info_nce
 from lambda_vae.exact import GaussianChannel
 
 TRUTH = GaussianChannel(torch.diag(torch.tensor([2.0, 0.5])), torch.tensor([0.5, 0.7]))

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from lambda_vae.diagnostics.entropy import aggregate_entropy, measured_information_gain
-from lambda_vae.diagnostics.mutual_information import mutual_information
 from lambda_vae.distributions import GaussianMixture
 from lambda_vae.equalization.theory import information_gain, sampling_logvar
+from lambda_vae.estimation._mutual_information import mutual_information
+from lambda_vae.estimation.entropy import aggregate_entropy, measured_information_gain
 from lambda_vae.exact import GaussianChannel, mixture_entropy
 
 

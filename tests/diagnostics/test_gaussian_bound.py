@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from lambda_vae.diagnostics.gaussian_bound import gaussian_entropy, gaussian_information
 from lambda_vae.distributions import GaussianMixture
+from lambda_vae.estimation.gaussian_bound import gaussian_entropy, gaussian_information
 from lambda_vae.exact import GaussianChannel, mixture_entropy, mixture_information
 
 

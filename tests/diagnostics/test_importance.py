@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from lambda_vae.diagnostics.importance import importance_weights, read_weighed
-from lambda_vae.diagnostics.proposals import PROPOSALS, Blend, Proposal, proposal_laws, widened
 from lambda_vae.distributions import DiagGaussian, Draw, GaussianMixture
 from lambda_vae.errors import InputError
+from lambda_vae.estimation.importance import importance_weights, read_weighed
+from lambda_vae.estimation.proposals import PROPOSALS, Blend, Proposal, proposal_laws, widened
 from lambda_vae.exact import LinearGaussian
 from lambda_vae.model import VAE
 
@@ -121,7 +121,7 @@ def test_chunks_change_nothing_but_the_noise_they_get(monkeypatch: pytest.Monkey
     x = x[:16]  # parts of 16 * 3 numbers: torch's generator hands out noise in blocks of 16
     law = laws(vae, x)["q"]
     whole = importance_weights(vae, x, law, 400, torch.Generator().manual_seed(6))
-    monkeypatch.setattr("lambda_vae.diagnostics.sweep.ROWS_PER_PASS", 320)
+    monkeypatch.setattr("lambda_vae.estimation.batching.ROWS_PER_PASS", 320)
     parts = importance_weights(vae, x, law, 400, torch.Generator().manual_seed(6))
     torch.testing.assert_close(parts.weights.nll, whole.weights.nll, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(parts.khat, whole.khat, rtol=1e-6, atol=1e-6)

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from lambda_vae.diagnostics.kl_split import kl_split, mismatch_identity
 from lambda_vae.distributions import DiagGaussian, GaussianMixture
+from lambda_vae.estimation._kl_split import kl_split, mismatch_identity
 from lambda_vae.exact import GaussianChannel, mixture_information, mixture_mismatch, mixture_total_correlation
 
 CHANNEL = GaussianChannel(

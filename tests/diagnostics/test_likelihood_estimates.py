@@ -2,14 +2,14 @@ import pytest
 import torch
 from linear_gaussian import draw, exact_nll, linear_vae, loadings
 
-from lambda_vae.diagnostics.likelihood import (
+from lambda_vae.errors import InputError
+from lambda_vae.estimation.likelihood import (
     LogWeights,
     importance_estimates,
     likelihood_features,
     likelihood_readings,
 )
-from lambda_vae.diagnostics.moments import moments_of
-from lambda_vae.errors import InputError
+from lambda_vae.estimation.moments import moments_of
 
 WEIGHTS = loadings([8.0, 3.0, 1.0])
 
@@ -127,7 +127,7 @@ def test_chunks_do_not_change_the_terms(monkeypatch):
     x = draw(WEIGHTS, 64)  # parts of 64 * 3 numbers: torch's generator hands out noise in blocks of 16
     vae, exponent = linear_vae(WEIGHTS), torch.tensor([3.0, 2.0, 1.5]).double()
     whole = features(vae, x, exponent, samples=10)
-    monkeypatch.setattr("lambda_vae.diagnostics.sweep.ROWS_PER_PASS", 100)
+    monkeypatch.setattr("lambda_vae.estimation.batching.ROWS_PER_PASS", 100)
     parts = features(vae, x, exponent, samples=10)
     for name, value in whole.items():
         torch.testing.assert_close(parts[name], value, rtol=1e-10, atol=1e-10)

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from lambda_vae.diagnostics.mutual_information import information_bounds, marginal_information, mutual_information
 from lambda_vae.distributions import GaussianMixture
 from lambda_vae.errors import InputError
+from lambda_vae.estimation._mutual_information import information_bounds, marginal_information, mutual_information
 from lambda_vae.exact import GaussianChannel, mixture_entropy, mixture_information, noisy
 
 

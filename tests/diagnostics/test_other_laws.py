@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from lambda_vae.diagnostics import diagnose
-from lambda_vae.diagnostics.likelihood import likelihood_features
 from lambda_vae.distributions import BernoulliLikelihood, bijections
+from lambda_vae.estimation.likelihood import likelihood_features
 from lambda_vae.model import VAE
 from lambda_vae.networks import mlp
 from lambda_vae.objectives import ELBO

@@ -6,7 +6,8 @@ import pytest
 import torch
 from planted_causes import LATENTS, LIVES, NO_SIGNAL, NOISE, SETTINGS, LinearData, TwoLayers, apart, counted, theory
 
-from lambda_vae.adapters import diagnose, gaussian
+from lambda_vae.any_vae import diagnose
+from lambda_vae.likelihoods import gaussian
 
 SEEDS = 12
 

@@ -15,10 +15,10 @@ from lambda_vae.diagnostics.information import (
     predicted_snr_capacity,
     snr_capacity,
 )
-from lambda_vae.diagnostics.moments import moments_of
 from lambda_vae.distributions import DiagGaussian, standard_normal
 from lambda_vae.equalization.theory import critical_std, excess_kl
 from lambda_vae.errors import InputError
+from lambda_vae.estimation.moments import moments_of
 
 
 def posterior(n=400, dim=3, seed=0):

@@ -10,8 +10,8 @@ from lambda_vae.diagnostics.gradients import (
     reconstruction_gradient,
     scores,
 )
-from lambda_vae.diagnostics.moments import moments_of
 from lambda_vae.distributions import BernoulliLikelihood, DiagGaussian
+from lambda_vae.estimation.moments import moments_of
 from lambda_vae.model import VAE
 from lambda_vae.posteriors import GaussianPosterior
 from lambda_vae.priors import StandardNormalPrior

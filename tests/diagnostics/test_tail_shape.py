@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from lambda_vae.diagnostics.tail_shape import khat, khat_limit, pareto_shape, tail_length
+from lambda_vae.estimation.tail_shape import khat, khat_limit, pareto_shape, tail_length
 
 
 @pytest.mark.parametrize("k", [-0.5, 0.0, 0.3, 0.7, 1.2])

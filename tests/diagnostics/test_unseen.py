@@ -2,11 +2,11 @@ import pytest
 import torch
 from linear_gaussian import draw, linear_vae, loadings
 
-from lambda_vae.adapters import diagnose as diagnose_any
+from lambda_vae.any_vae import diagnose as diagnose_any
 from lambda_vae.diagnostics import diagnose
-from lambda_vae.diagnostics.moments import Reading
 from lambda_vae.diagnostics.unseen import overfit_note
 from lambda_vae.errors import InputError
+from lambda_vae.estimation.moments import Reading
 
 WEIGHTS = loadings([8.0, 4.0])
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
-from lambda_vae.experiments import RunConfig
-from lambda_vae.experiments.build import build_vae
-from lambda_vae.experiments.model_record import CONFIG, WEIGHTS, file_sha256
-from lambda_vae.experiments.weights import save_model
 from lambda_vae.files import write_json
+from lambda_vae.runs import RunConfig
+from lambda_vae.runs.build import build_vae
+from lambda_vae.runs.model_record import CONFIG, WEIGHTS, file_sha256
+from lambda_vae.runs.weights import save_model
 
 __all__ = ["SMALL", "hand_made", "rehash"]
 

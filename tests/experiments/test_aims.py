@@ -2,9 +2,9 @@ import math
 
 import pytest
 
+from lambda_vae.comparisons.aims import Aim, HighestActive, LowestBound, Outcome, Point, TargetCapacity, aim_named
 from lambda_vae.equalization import predicted_capacity
 from lambda_vae.errors import InputError
-from lambda_vae.experiments.aims import Aim, HighestActive, LowestBound, Outcome, Point, TargetCapacity, aim_named
 
 
 def searched(aim: Aim, oracle, rounds=8, releases=(0, 5)):

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lambda_vae.errors import InputError
-from lambda_vae.experiments import RunConfig
-from lambda_vae.experiments.config import checked_config, read_config, write_config
+from lambda_vae.runs import RunConfig
+from lambda_vae.runs.config import checked_config, read_config, write_config
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=True)
 TEXT = st.text(max_size=20)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lambda_vae.data import Dataset, Split
-from lambda_vae.experiments import RunConfig
-from lambda_vae.experiments.cost import DEVICES, UTILISATION, cost_of, cost_table
+from lambda_vae.runs import RunConfig
+from lambda_vae.runs.cost import DEVICES, UTILISATION, cost_of, cost_table
 
 
 def data(shape, n=40):

@@ -7,16 +7,16 @@ import pytest
 import torch
 from rich.console import Console
 
+from lambda_vae.cli.tables import data_table, methods_table
+from lambda_vae.comparisons._compare import progress
+from lambda_vae.comparisons.job import Job
 from lambda_vae.data import NAMED
 from lambda_vae.errors import InputError
-from lambda_vae.experiments import METHODS
-from lambda_vae.experiments.compare import progress
-from lambda_vae.experiments.implications import draw_theory, theory_table
-from lambda_vae.experiments.job import Job
-from lambda_vae.experiments.listeners import ProgressBar
-from lambda_vae.experiments.listing import data_table, methods_table
-from lambda_vae.experiments.pictures import pixels
 from lambda_vae.files import write_json
+from lambda_vae.measures.theory import draw_theory, theory_table
+from lambda_vae.runs import METHODS
+from lambda_vae.runs.callbacks import ProgressBar
+from lambda_vae.runs.image_arrays import pixels
 from lambda_vae.training import EpochRow, Trainer
 
 

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 from cli_process import wait_for
 
+from lambda_vae.comparisons import executor as engine
+from lambda_vae.comparisons.executor import run_jobs
+from lambda_vae.comparisons.job import Job
 from lambda_vae.errors import InputError
-from lambda_vae.experiments import engine
-from lambda_vae.experiments.engine import run_jobs
-from lambda_vae.experiments.job import Job
 
 DONE = 'echo \'{"status": "done"}\' > "$1/metrics.json"'
 

@@ -15,7 +15,8 @@ from cli_process import cli, own_cache  # noqa: F401
 from handed_on import SMALL, hand_made
 
 from lambda_vae.errors import InputError
-from lambda_vae.experiments import RunConfig, export_run, from_pretrained
+from lambda_vae.runs import RunConfig
+from lambda_vae.sharing import export_run, from_pretrained
 
 SHAPE = (6, 5)
 
@@ -136,7 +137,7 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_written(tmp_path,
         export_run(model, tmp_path / "out", "tf")
     with pytest.raises(InputError, match="is not empty; choose another --out"):
         export_run(model, model, "torch")
-    monkeypatch.setattr("lambda_vae.experiments.export.find_spec", lambda name: None)
+    monkeypatch.setattr("lambda_vae.sharing.export.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"format onnx needs the package onnx; pip install 'lambda-vae\[export\]'"):
         export_run(model, tmp_path / "out")
     assert not (tmp_path / "out").exists()

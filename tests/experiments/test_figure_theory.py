@@ -6,7 +6,7 @@ from scipy.integrate import quad, solve_ivp
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from lambda_vae.experiments.figure_theory import (
+from lambda_vae.paper.figure_theory import (
     attraction_path,
     causes_record,
     channel_information,

@@ -6,9 +6,9 @@ import pytest
 from cli_process import tree
 
 from lambda_vae.errors import InputError
-from lambda_vae.experiments import RunConfig
-from lambda_vae.experiments import folder as folder_module
-from lambda_vae.experiments.folder import RunFolder, check_room, is_empty, is_locked, locked
+from lambda_vae.runs import RunConfig
+from lambda_vae.runs import folder as folder_module
+from lambda_vae.runs.folder import RunFolder, check_room, is_empty, is_locked, locked
 
 CONFIG = RunConfig()
 

@@ -7,7 +7,7 @@ import pytest
 
 from lambda_vae.cli import main
 from lambda_vae.errors import InputError
-from lambda_vae.experiments.gradients import measure_gradients
+from lambda_vae.measures.gradients import measure_gradients
 
 E, D = 40, 12
 

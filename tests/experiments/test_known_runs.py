@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from lambda_vae.comparisons.reuse import read_known, take_up
 from lambda_vae.errors import InputError
-from lambda_vae.experiments import RunConfig
-from lambda_vae.experiments.composing import method_named
-from lambda_vae.experiments.config import read_config, to_yaml
-from lambda_vae.experiments.known import read_known, take_up
-from lambda_vae.experiments.recipe import SCALES, load_recipes, run_name_of, runs_of
-from lambda_vae.experiments.reproduce import Reproduction
-from lambda_vae.experiments.results import identity
+from lambda_vae.paper._reproduce import Reproduction
+from lambda_vae.paper.recipe import SCALES, load_recipes, run_name_of, runs_of
+from lambda_vae.runs import RunConfig
+from lambda_vae.runs.compose import method_named
+from lambda_vae.runs.config import read_config, to_yaml
+from lambda_vae.runs.results import identity
 
 RECIPES = {recipe.name: recipe for recipe in load_recipes("table1")}
 

@@ -5,14 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
+from lambda_vae.comparisons import CompareConfig
+from lambda_vae.comparisons._compare import plan
 from lambda_vae.errors import InputError
-from lambda_vae.experiments import METHODS, CompareConfig, RunConfig
-from lambda_vae.experiments.build import build_vae
-from lambda_vae.experiments.compare import plan
-from lambda_vae.experiments.composing import method_named
-from lambda_vae.experiments.method import PARTS
-from lambda_vae.experiments.results import identity, run_name
-from lambda_vae.experiments.specs import configured
+from lambda_vae.runs import METHODS, RunConfig
+from lambda_vae.runs.build import build_vae
+from lambda_vae.runs.compose import method_named
+from lambda_vae.runs.method import PARTS
+from lambda_vae.runs.results import identity, run_name
+from lambda_vae.runs.spec import configured
 
 BASE = RunConfig(data="digits", epochs=8)
 

@@ -17,13 +17,15 @@ from cli_process import cli, outcome, own_cache, wait_for  # noqa: F401 - fixtur
 from safetensors.torch import load_file
 from torch import equal
 
+from lambda_vae.comparisons import CompareConfig, compare
+from lambda_vae.comparisons import ray_executor as ray_engine
+from lambda_vae.comparisons.executor import LOCAL
+from lambda_vae.comparisons.executors import engine_named
+from lambda_vae.comparisons.ray_executor import RayEngine
 from lambda_vae.errors import InputError
-from lambda_vae.experiments import CompareConfig, RunConfig, compare, ray_engine, train
-from lambda_vae.experiments.engine import LOCAL
-from lambda_vae.experiments.engines import engine_named
-from lambda_vae.experiments.ray_engine import RayEngine
-from lambda_vae.experiments.reproduce import Reproduction, reproduce
 from lambda_vae.files import read_json
+from lambda_vae.paper._reproduce import Reproduction, reproduce
+from lambda_vae.runs import RunConfig, train
 from lambda_vae.training import checkpoints
 
 ray = pytest.importorskip("ray")

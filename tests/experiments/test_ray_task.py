@@ -9,9 +9,9 @@ import pytest
 import torch
 from cli_process import outcome, own_cache, write_bars  # noqa: F401 - a fixture among them
 
-from lambda_vae.experiments import RunConfig, train
-from lambda_vae.experiments.build import load_data
-from lambda_vae.experiments.ray_task import Order, carry_out, pack, unpack
+from lambda_vae.comparisons.ray_task import Order, carry_out, pack, unpack
+from lambda_vae.runs import RunConfig, train
+from lambda_vae.runs.build import load_data
 from lambda_vae.training.checkpoints import path_of
 
 CONFIG = RunConfig(
@@ -143,7 +143,7 @@ def test_a_machine_s_own_settings_win(tmp_path, monkeypatch):
 
 
 def test_progress_is_told_while_a_run_is_away(tmp_path, monkeypatch):
-    monkeypatch.setattr("lambda_vae.experiments.ray_task._NOTE_SECONDS", 0.005)
+    monkeypatch.setattr("lambda_vae.comparisons.ray_task._NOTE_SECONDS", 0.005)
     said = []
     carry_out(order_of(tmp_path / "runs", replace(CONFIG, epochs=20), **AWAY), dict, said.append)
     assert said[0] == ("run", "")

@@ -6,9 +6,9 @@ import yaml
 
 from lambda_vae.data import Dataset, Split
 from lambda_vae.errors import InputError
-from lambda_vae.experiments import METHODS
-from lambda_vae.experiments.recipe import SCALES, TABLES, load_recipes, named, recipe_from, run_name_of, runs_of
-from lambda_vae.experiments.reproduce import Reproduction
+from lambda_vae.paper._reproduce import Reproduction
+from lambda_vae.paper.recipe import SCALES, TABLES, load_recipes, named, recipe_from, run_name_of, runs_of
+from lambda_vae.runs import METHODS
 
 RECIPES = load_recipes("table1")
 

@@ -19,10 +19,11 @@ from markdown_it import MarkdownIt
 from safetensors.torch import load_file, save_file
 
 from lambda_vae.errors import InputError
-from lambda_vae.experiments import RunConfig, diagnose_run, from_pretrained, load_run, push_to_hub, share_run, train
-from lambda_vae.experiments.model_record import is_shared
 from lambda_vae.files import read_json, write_json
 from lambda_vae.reports.card import model_card
+from lambda_vae.runs import RunConfig, diagnose_run, load_run, train
+from lambda_vae.runs.model_record import is_shared
+from lambda_vae.sharing import from_pretrained, push_to_hub, share_run
 
 TINY = {"hidden": (16,), "latent_dim": 4, "epochs": 2, "iw_samples": 4, "evaluate_every": 0, "trackers": ()}
 
@@ -270,7 +271,7 @@ def test_a_folder_cut_short_is_no_shared_model(run, tmp_path, monkeypatch):
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("lambda_vae.experiments.sharing.model_card", stopped)
+    monkeypatch.setattr("lambda_vae.sharing.share.model_card", stopped)
     with pytest.raises(KeyboardInterrupt):
         share_run(run, tmp_path / "shared")
     assert not is_shared(tmp_path / "shared")

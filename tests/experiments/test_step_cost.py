@@ -5,9 +5,9 @@ import math
 import pytest
 
 from lambda_vae.data import load
-from lambda_vae.experiments import METHODS, RunConfig, train
-from lambda_vae.experiments import step_cost as module
-from lambda_vae.experiments.step_cost import Contender, kept_costs, step_cost, time_steps
+from lambda_vae.runs import METHODS, RunConfig, train
+from lambda_vae.runs import step_cost as module
+from lambda_vae.runs.step_cost import Contender, kept_costs, step_cost, time_steps
 
 SMALL = {"data": "digits", "hidden": (8,), "latent_dim": 3, "batch_size": 20}
 VAE, WARM, IWAE = (RunConfig(method=name, **SMALL) for name in ("vae", "warm-up", "iwae"))

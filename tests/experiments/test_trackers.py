@@ -3,9 +3,9 @@
 import pytest
 
 from lambda_vae.errors import InputError
-from lambda_vae.experiments import RunConfig
-from lambda_vae.experiments import processes as processes_module
-from lambda_vae.experiments.processes import check_trackers, make_accelerator, on_main
+from lambda_vae.runs import RunConfig
+from lambda_vae.runs import processes as processes_module
+from lambda_vae.runs.processes import check_trackers, make_accelerator, on_main
 
 
 def test_known_and_installed_trackers_pass():

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from lambda_vae import RunConfig
-from lambda_vae.experiments.aims import Outcome, Point
-from lambda_vae.experiments.listing import tuned_table
-from lambda_vae.experiments.tune import Tuned
+from lambda_vae.cli.tables import tuned_table
+from lambda_vae.comparisons._tune import Tuned
+from lambda_vae.comparisons.aims import Outcome, Point
 
 SAME = Outcome(26.781, 5.0, 0.1)
 WORST = Outcome(45.5, 4.0, 0.7)

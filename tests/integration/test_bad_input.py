@@ -15,7 +15,7 @@ from cli_process import TINY, bars, cli, outcome, own_cache, tree  # noqa: F401
 from safetensors import SafetensorError
 
 from lambda_vae.data.named import NAMED
-from lambda_vae.experiments import folder as folder_module
+from lambda_vae.runs import folder as folder_module
 from lambda_vae.training import checkpoints
 
 GREY = np.random.RandomState(0).randint(0, 256, (30, 4, 3)).astype(np.uint8)

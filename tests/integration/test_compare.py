@@ -14,7 +14,7 @@ import pytest
 import yaml
 from cli_process import TINY, bars, cli, launch, outcome, own_cache, tree, wait_for  # noqa: F401
 
-from lambda_vae.experiments import engine
+from lambda_vae.comparisons import executor as engine
 
 SHARED = ["--checkpoint_every", 2, "--trackers", "[]", *TINY]
 METHODS = ["--methods", "vae", "lambda-vae", "--delta", 1.5, "--release_epochs", 0, 2, "--epochs", 6]

@@ -10,8 +10,8 @@ import pytest
 from cli_process import TINY, bars, cli, own_cache, tree, write_bars  # noqa: F401
 
 from lambda_vae.errors import InputError
-from lambda_vae.experiments import likelihood as command
-from lambda_vae.experiments.likelihood import LikelihoodChoice, measure_likelihood
+from lambda_vae.measures import likelihood as command
+from lambda_vae.measures.likelihood import LikelihoodChoice, measure_likelihood
 from lambda_vae.reports.side_by_side import write_results
 
 QUICK = ["--examples", 6, "--iw_samples", 60, "--temperatures", 4, "--chains", 3, "--leapfrog", 2, "--simulated", 3]

@@ -10,8 +10,8 @@ import pytest
 import torch
 from cli_process import cli, own_cache  # noqa: F401
 
-from lambda_vae.experiments import load_run
 from lambda_vae.generation import draw_examples, prior_sampler
+from lambda_vae.runs import load_run
 
 WORDS = [
     "--latent_dim", "3", "--batch_size", "20", "--iw_samples", "2", "--evaluate_every", "1", "--hidden", "[12]",

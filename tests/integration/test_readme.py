@@ -10,9 +10,9 @@ import torch
 from packaging.requirements import Requirement
 from torch import nn
 
-from lambda_vae.adapters.tested import HOSTS
-from lambda_vae.commands import COMMANDS
+from lambda_vae.cli.commands import COMMANDS
 from lambda_vae.data import load
+from lambda_vae.integrations.tested import HOSTS
 
 PROJECT = Path(__file__).parents[2]
 README = (PROJECT / "README.md").read_text(encoding="utf-8")

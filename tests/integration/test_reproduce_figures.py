@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from cli_process import cli, colours, own_cache  # noqa: F401
 
-from lambda_vae.experiments import figures
-from lambda_vae.experiments.figures import FigureChoice
-from lambda_vae.reports.drawings import DRAWINGS
+from lambda_vae.paper import figures
+from lambda_vae.paper.drawings import DRAWINGS
+from lambda_vae.paper.figures import FigureChoice
 
 SMOKE = ("--scale", "smoke")
 DATA = {"figure4": ("--data", "digits"), "figure5": ("--data", "digits")}
@@ -100,7 +100,7 @@ def test_bad_words_are_refused_before_anything_is_written(cli, tmp_path, words, 
 @pytest.fixture(scope="module")
 def tables(own_cache, tmp_path_factory, colours):
     """Both tables of images at smoke scale, made once."""
-    from lambda_vae.experiments.reproduce import Reproduction, reproduce
+    from lambda_vae.paper._reproduce import Reproduction, reproduce
 
     made = {}
     for table in ("table2", "table3"):
@@ -171,8 +171,8 @@ def test_reconstructions_are_those_that_the_run_itself_drew(drawn, name):
 
 def test_a_code_is_swapped_for_anothers(tables):
     """With codes of two images exchanged, each image's error is that of the other one's reconstruction."""
-    from lambda_vae.experiments.figure_reconstructions import _Codes, _mode
-    from lambda_vae.reports.records import load_comparison
+    from lambda_vae.paper.figure_reconstructions import _Codes, _mode
+    from lambda_vae.records.read import load_comparison
 
     codes = _Codes.of(load_comparison(tables["table2"]).runs[0], 2)
     codes.mu.mul_(10)  # little as it has learnt, the decoder tells these apart

@@ -11,9 +11,9 @@ import torch
 from cli_process import TINY, bars, cli, outcome, own_cache  # noqa: F401
 
 from lambda_vae.data import load
-from lambda_vae.experiments import RunConfig
-from lambda_vae.experiments.build import load_data, measuring_view, probing_view
-from lambda_vae.experiments.run import make_trainer
+from lambda_vae.runs import RunConfig
+from lambda_vae.runs._train import make_trainer
+from lambda_vae.runs.build import load_data, measuring_view, probing_view
 
 WORDS = ["--method", "lambda-vae", "--delta", 1.5, "--epochs", 2, "--trackers", "[]", *TINY]
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from lambda_vae.data import Dataset, Split
-from lambda_vae.experiments import RunConfig
-from lambda_vae.experiments.run import make_trainer
 from lambda_vae.networks import ImageShape, PixelCNN, PixelCNNSizes, ResNetDecoder, ResNetSizes, allow_recomputing
+from lambda_vae.runs import RunConfig
+from lambda_vae.runs._train import make_trainer
 
 SHAPE = ImageShape(3, 8, 8)
 

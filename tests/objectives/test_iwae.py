@@ -8,9 +8,9 @@ from small_scene import EXPONENT, B, D, LearnedPrior, batch, normal, passed, sma
 from torch.distributions import Normal
 
 from lambda_vae.diagnostics.gradients import scores
-from lambda_vae.diagnostics.likelihood import LogWeights
 from lambda_vae.distributions import DiagGaussian, GaussianMixture
 from lambda_vae.errors import InputError
+from lambda_vae.estimation.likelihood import LogWeights
 from lambda_vae.objectives import ELBO, IWAE, nll_bound
 from lambda_vae.training import Trainer, TrainOptions
 

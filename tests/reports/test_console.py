@@ -4,7 +4,8 @@ from pathlib import Path
 from fake_records import HOSTILE, write_comparison, write_run
 from rich.console import Console
 
-from lambda_vae.reports import load_record, print_comparison, verdict_lines
+from lambda_vae.records import load_record
+from lambda_vae.reports import print_comparison, verdict_lines
 
 
 def printed(folder: Path, width: int) -> str:

@@ -8,10 +8,10 @@ import pytest
 from fake_records import write_comparison
 
 from lambda_vae.files import read_json, write_json
+from lambda_vae.records.read import load_comparison
 from lambda_vae.reports.differences import differences
 from lambda_vae.reports.publish import write_results
 from lambda_vae.reports.published import published_figures
-from lambda_vae.reports.records import load_comparison
 
 
 def row(**values: Any) -> dict[str, Any]:

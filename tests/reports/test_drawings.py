@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from lambda_vae.errors import InputError
-from lambda_vae.reports.claims import AGREES, DIFFERS, IN_PART, NOT_SHOWN, Claim, claims_page
-from lambda_vae.reports.drawings import DRAWINGS, find_drawing, write_drawing
-from lambda_vae.reports.figure7 import Alignment
+from lambda_vae.paper.claims import AGREES, DIFFERS, IN_PART, NOT_SHOWN, Claim, claims_page
+from lambda_vae.paper.drawings import DRAWINGS, find_drawing, write_drawing
+from lambda_vae.paper.figure7 import Alignment
 
 
 @pytest.fixture(params=RECORDS)

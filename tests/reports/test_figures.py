@@ -11,15 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from lambda_vae.errors import InputError
+from lambda_vae.records import ComparisonRecord, load_comparison, load_record
 from lambda_vae.reports import (
-    ComparisonRecord,
     equalization_figure,
     exponent_figure,
     frontier_figure,
     image_figure,
     learning_curves,
-    load_comparison,
-    load_record,
     save_figure,
     theory_figure,
 )

@@ -7,7 +7,8 @@ import pytest
 from fake_records import HOSTILE, write_comparison, write_run
 
 from lambda_vae.errors import InputError
-from lambda_vae.reports import load_record, write_report
+from lambda_vae.records import load_record
+from lambda_vae.reports import write_report
 from lambda_vae.reports.page import embedded_json
 
 

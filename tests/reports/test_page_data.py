@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from fake_records import METHODS, exponent, write_comparison
 
-from lambda_vae.reports import comparison_table, load_comparison
+from lambda_vae.records import load_comparison
+from lambda_vae.reports import comparison_table
 from lambda_vae.reports.page_data import BIN_EDGES, exponent_curve, page_data, thin
 
 

@@ -6,8 +6,8 @@ import pytest
 from fake_records import write_comparison, write_run
 
 from lambda_vae.errors import InputError
-from lambda_vae.reports import load_comparison, load_record, load_run
-from lambda_vae.reports.records import scalars
+from lambda_vae.records import load_comparison, load_record, load_run
+from lambda_vae.records.read import scalars
 
 
 def test_run_comes_back_whole(tmp_path: Path) -> None:

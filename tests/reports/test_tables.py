@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from lambda_vae.records.columns import COLUMNS, SURROGATE, SURROGATE_BPD
 from lambda_vae.reports import comparison_table
-from lambda_vae.reports.columns import COLUMNS, SURROGATE, SURROGATE_BPD
 
 
 def row(label: str = "VAE", seed: int = 0, **values: Any) -> dict[str, Any]:

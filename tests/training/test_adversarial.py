@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from lambda_vae.distributions import DiagGaussian, standard_normal
 from lambda_vae.errors import InputError
-from lambda_vae.experiments import RunConfig
-from lambda_vae.experiments.composing import method_named
 from lambda_vae.model import Trace
 from lambda_vae.objectives import BetaELBO, Terms
+from lambda_vae.runs import RunConfig
+from lambda_vae.runs.compose import method_named
 from lambda_vae.training import AdversarialAutoencoder, AdversarialBayes, Batch, Step, Trainer
 from lambda_vae.training.adversary import Adversary
 

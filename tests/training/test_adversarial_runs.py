@@ -11,9 +11,9 @@ import torch
 from adversaries import MAKERS, aae, avb
 from small import STEPS, Tensors, at_step, differing, everything, raising
 
-from lambda_vae.experiments import RunConfig
-from lambda_vae.experiments.run import train
 from lambda_vae.files import read_json
+from lambda_vae.runs import RunConfig
+from lambda_vae.runs._train import train
 from lambda_vae.training import Diverged, Interrupted, Trainer, adversarial, checkpoints
 
 # Checkpoints.

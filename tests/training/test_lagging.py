@@ -15,10 +15,10 @@ from torch import Tensor
 
 from lambda_vae.distributions import DiagGaussian
 from lambda_vae.errors import InputError
-from lambda_vae.experiments import RunConfig
-from lambda_vae.experiments.composing import method_named
 from lambda_vae.model import Trace
 from lambda_vae.objectives import ELBO, Terms
+from lambda_vae.runs import RunConfig
+from lambda_vae.runs.compose import method_named
 from lambda_vae.training import Interrupted, Lagging, Trainer, checkpoints, lagging
 from lambda_vae.training.lagging import mutual_information
 

@@ -16,11 +16,11 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from lambda_vae.diagnostics.chance import normal
-from lambda_vae.diagnostics.examples import Examples, conditioned
-from lambda_vae.diagnostics.measurable import Measurable
-from lambda_vae.diagnostics.moments import Moments, Reading, moments_of
 from lambda_vae.distributions import DiagGaussian
+from lambda_vae.estimation.examples import Examples, conditioned
+from lambda_vae.estimation.moments import Moments, Reading, moments_of
+from lambda_vae.estimation.protocol import Measurable
+from lambda_vae.rng import normal
 
 __all__ = ["Ablation", "ablated", "ablation"]
 

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lambda_vae.diagnostics.moments import Moments, Reading
 from lambda_vae.distributions import Density, DiagGaussian, TorchDensity
+from lambda_vae.estimation.moments import Moments, Reading
 
 __all__ = [
     "ACTIVE_THRESHOLD",

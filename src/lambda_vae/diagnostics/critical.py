@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
-from lambda_vae.diagnostics.estimate import Estimate
+from lambda_vae.estimation.estimate import Estimate
 
 __all__ = ["CriticalRatio", "critical_ratio"]
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from lambda_vae.diagnostics.estimate import Estimate
+from lambda_vae.estimation.estimate import Estimate
 
 __all__ = ["DecayExponent", "cluster_slope", "decay_exponent"]
 

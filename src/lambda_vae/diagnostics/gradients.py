@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from lambda_vae.diagnostics.measurable import Measurable
-from lambda_vae.diagnostics.moments import Moments, Reading
 from lambda_vae.distributions import Density, DiagGaussian, FullGaussian, Law, TorchDensity
+from lambda_vae.estimation.moments import Moments, Reading
+from lambda_vae.estimation.protocol import Measurable
 
 __all__ = [
     "GradientRatio",

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from lambda_vae.diagnostics.moments import Moments, Reading
 from lambda_vae.equalization.theory import predicted_sampling_std
 from lambda_vae.errors import InputError
+from lambda_vae.estimation.moments import Moments, Reading
 
 __all__ = ["REFERENCE_STD", "capacity_lost", "predicted_snr_capacity", "snr_capacity"]
 

@@ -6,8 +6,8 @@ size of a map. What adds up over independent parts of the code, KL and capacity,
 
 from dataclasses import replace
 
-from lambda_vae.diagnostics.moments import Moments, Reading
 from lambda_vae.diagnostics.report import DimensionReadings
+from lambda_vae.estimation.moments import Moments, Reading
 
 __all__ = ["pooled", "with_sums"]
 

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lambda_vae.diagnostics.gradients import GradientRatio
-from lambda_vae.diagnostics.moments import Reading
+from lambda_vae.estimation.moments import Reading
 
 __all__ = ["DimensionReadings"]
 

@@ -15,8 +15,6 @@ from lambda_vae.diagnostics.dimension import Cause, Label, Verdict
 from lambda_vae.diagnostics.directions import CodeDirections
 from lambda_vae.diagnostics.gradients import GradientRatio
 from lambda_vae.diagnostics.headline import headline
-from lambda_vae.diagnostics.likelihood import ImportanceEstimate
-from lambda_vae.diagnostics.moments import Reading
 from lambda_vae.diagnostics.readings import DimensionReadings
 from lambda_vae.diagnostics.representation import Accuracy
 from lambda_vae.diagnostics.residual import ResidualSignal
@@ -24,6 +22,8 @@ from lambda_vae.diagnostics.unseen import overfit_note
 from lambda_vae.diagnostics.views import as_frame, as_html, as_rich, as_text
 from lambda_vae.equalization import NEAR_PRIOR_STD
 from lambda_vae.errors import InputError
+from lambda_vae.estimation.likelihood import ImportanceEstimate
+from lambda_vae.estimation.moments import Reading
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -29,10 +29,10 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from lambda_vae.diagnostics.examples import Examples, conditioned
-from lambda_vae.diagnostics.measurable import Measurable
 from lambda_vae.diagnostics.residual_scores import Noise, ResidualScores
 from lambda_vae.diagnostics.spectrum import StreamedSpectrum, debiased, fit_noise
+from lambda_vae.estimation.examples import Examples, conditioned
+from lambda_vae.estimation.protocol import Measurable
 
 __all__ = ["ResidualSignal", "residual_signal"]
 

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from lambda_vae.diagnostics.chance import observed
-from lambda_vae.diagnostics.measurable import Measurable
 from lambda_vae.distributions import DiagGaussian
 from lambda_vae.distributions.likelihood import Likelihood, Observation
+from lambda_vae.estimation.protocol import Measurable
+from lambda_vae.rng import observed
 
 __all__ = ["Noise", "ResidualScores", "Rows"]
 

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from lambda_vae.diagnostics.examples import Examples, conditioned
-from lambda_vae.diagnostics.likelihood import likelihood_features, likelihood_readings
-from lambda_vae.diagnostics.measurable import Measurable
-from lambda_vae.diagnostics.moments import Reading, moments_of
 from lambda_vae.errors import InputError
+from lambda_vae.estimation.examples import Examples, conditioned
+from lambda_vae.estimation.likelihood import likelihood_features, likelihood_readings
+from lambda_vae.estimation.moments import Reading, moments_of
+from lambda_vae.estimation.protocol import Measurable
 
 __all__ = ["bound_on", "overfit_note"]
 

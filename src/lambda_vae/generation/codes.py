@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.diagnostics.chance import normal, observed
 from lambda_vae.errors import InputError
 from lambda_vae.generation.samplers import Sampler
 from lambda_vae.model import VAE
+from lambda_vae.rng import normal, observed
 
 __all__ = ["aggregate_codes", "draw_examples"]
 

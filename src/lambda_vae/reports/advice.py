@@ -6,9 +6,9 @@ Only `nll_bound` and `nll_iw` count as likelihoods here; the surrogate has no sa
 import math
 from collections.abc import Sequence
 
+from lambda_vae.records.read import Row
 from lambda_vae.reports.measured import measured_on
 from lambda_vae.reports.pareto import known, pareto_front
-from lambda_vae.reports.records import Row
 from lambda_vae.reports.tables import WAITING, Cell, Line, comparison_table
 from lambda_vae.reports.verdict import name_of
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from lambda_vae.reports.records import ComparisonRecord, RunRecord
+from lambda_vae.records.read import ComparisonRecord, RunRecord
 
 __all__ = ["archive"]
 

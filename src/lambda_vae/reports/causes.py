@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from lambda_vae.reports.records import Row
+from lambda_vae.records.read import Row
 
 __all__ = ["CAUSES", "CAUSE_COLORS", "because", "cause_counts", "causes_of", "listed_causes"]
 

@@ -4,8 +4,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 
+from lambda_vae.records.read import ComparisonRecord
 from lambda_vae.reports.advice import advice
-from lambda_vae.reports.records import ComparisonRecord
 from lambda_vae.reports.tables import comparison_table
 from lambda_vae.reports.verdict import comparison_verdict, run_verdict
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lambda_vae.equalization.theory import predicted_capacity
+from lambda_vae.records.read import Row
 from lambda_vae.reports.causes import because, cause_counts
-from lambda_vae.reports.records import Row
 from lambda_vae.reports.tables import Cell, Line, comparison_table
 from lambda_vae.reports.witness import witness
 

@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from lambda_vae.records.read import Row, RunRecord
 from lambda_vae.reports.images import grid, paired
 from lambda_vae.reports.measured import examples_word
 from lambda_vae.reports.page_data import BIN_EDGES, exponent_curve
 from lambda_vae.reports.pareto import Panel, frontier_panels
 from lambda_vae.reports.placing import Label, place_labels
-from lambda_vae.reports.records import Row, RunRecord
 from lambda_vae.reports.style import COLORS, DASHES, MARKERS, look, new_figure
 from lambda_vae.reports.tables import comparison_table
 

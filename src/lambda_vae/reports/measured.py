@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from lambda_vae.reports.records import Row
+from lambda_vae.records.read import Row
 
 __all__ = ["examples_word", "measured_note", "measured_on"]
 

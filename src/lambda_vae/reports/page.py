@@ -12,6 +12,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from lambda_vae.files import write_atomic
+from lambda_vae.records.read import ComparisonRecord, RunRecord, load_record, scalars
 from lambda_vae.reports.advice import advice
 from lambda_vae.reports.console import verdict_lines
 from lambda_vae.reports.glossary import GLOSSARY
@@ -19,7 +20,6 @@ from lambda_vae.reports.images import grid, paired, png_data_uri
 from lambda_vae.reports.measured import examples_word, measured_note
 from lambda_vae.reports.page_data import page_data
 from lambda_vae.reports.provenance import provenance_lines
-from lambda_vae.reports.records import ComparisonRecord, RunRecord, load_record, scalars
 from lambda_vae.reports.tables import comparison_table
 
 __all__ = ["embedded_json", "write_page", "write_report"]

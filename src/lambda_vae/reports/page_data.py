@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lambda_vae.equalization.theory import optimal_exponent
+from lambda_vae.records.columns import Column
+from lambda_vae.records.read import ComparisonRecord, RunRecord
 from lambda_vae.reports.causes import causes_of
-from lambda_vae.reports.columns import Column
 from lambda_vae.reports.pareto import Panel, frontier_panels
-from lambda_vae.reports.records import ComparisonRecord, RunRecord
 from lambda_vae.reports.tables import Cell, Table
 
 __all__ = ["BIN_EDGES", "DIMENSION_COLUMNS", "exponent_curve", "page_data", "thin"]

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from lambda_vae.reports.columns import COLUMNS, Column
+from lambda_vae.records.columns import COLUMNS, Column
 from lambda_vae.reports.tables import Cell, Table
 
 __all__ = ["Panel", "Point", "frontier_panels", "known", "pareto_front"]

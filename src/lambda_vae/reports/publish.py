@@ -8,9 +8,10 @@ from typing import Any
 
 from lambda_vae.errors import InputError
 from lambda_vae.files import write_atomic
+from lambda_vae.records.columns import SURROGATE
+from lambda_vae.records.read import ComparisonRecord, Row, RunRecord, load_record
 from lambda_vae.reports.advice import advice
 from lambda_vae.reports.archive import archive
-from lambda_vae.reports.columns import SURROGATE
 from lambda_vae.reports.differences import UNSTATED, differences
 from lambda_vae.reports.figures import (
     equalization_figure,
@@ -20,7 +21,6 @@ from lambda_vae.reports.figures import (
     learning_curves,
 )
 from lambda_vae.reports.provenance import provenance_lines
-from lambda_vae.reports.records import ComparisonRecord, Row, RunRecord, load_record
 from lambda_vae.reports.style import save_figure
 from lambda_vae.reports.tables import Table, comparison_table
 from lambda_vae.reports.verdict import comparison_verdict, run_verdict

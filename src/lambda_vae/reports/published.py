@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from lambda_vae.errors import InputError
-from lambda_vae.reports.records import Row
+from lambda_vae.records.read import Row
 
 __all__ = ["published_figures", "published_line", "published_source"]
 

@@ -11,11 +11,11 @@ from rich import box
 from rich.markup import escape as escape_markup
 from rich.table import Table as RichTable
 
-from lambda_vae.reports.columns import COLUMNS, Column
+from lambda_vae.records.columns import COLUMNS, Column
+from lambda_vae.records.read import Row
 from lambda_vae.reports.markdown import escape_markdown
 from lambda_vae.reports.measured import examples_word, measured_note
 from lambda_vae.reports.published import published_figures, published_source
-from lambda_vae.reports.records import Row
 
 __all__ = ["WAITING", "Cell", "Line", "Table", "comparison_table"]
 

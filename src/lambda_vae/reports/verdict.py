@@ -3,8 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from lambda_vae.records.read import Row
 from lambda_vae.reports.causes import because, cause_counts, listed_causes
-from lambda_vae.reports.records import Row
 from lambda_vae.reports.tables import WAITING, Cell, Line, comparison_table
 from lambda_vae.reports.witness import dimensions_used, witness
 

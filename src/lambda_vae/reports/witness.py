@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 
-from lambda_vae.reports.records import Row
+from lambda_vae.records.read import Row
 from lambda_vae.reports.tables import Line
 
 __all__ = ["clearly_better", "dimensions_used", "witness"]

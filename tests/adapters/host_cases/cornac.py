@@ -6,7 +6,7 @@ from cornac.models import MF, VAECF
 from host_contract import HostCase
 from hosts.ratings import triples
 
-from lambda_vae.adapters.hosts.cornac import diagnose_cornac, equalize_cornac
+from lambda_vae.integrations.cornac import diagnose_cornac, equalize_cornac
 
 TRAIN = Dataset.from_uir(triples())
 

@@ -5,7 +5,7 @@ from cornac.models import BiVAECF
 from host_contract import HostCase
 
 from host_cases.cornac import TRAIN
-from lambda_vae.adapters.hosts.cornac import diagnose_cornac, equalize_cornac
+from lambda_vae.integrations.cornac import diagnose_cornac, equalize_cornac
 
 
 def fitted(delta=None, **options):

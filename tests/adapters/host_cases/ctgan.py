@@ -11,7 +11,7 @@ from ctgan import CTGAN, TVAE
 from ctgan.synthesizers.tvae import _loss_function
 from host_contract import HostCase
 
-from lambda_vae.adapters.hosts.ctgan import diagnose_ctgan, equalize_ctgan
+from lambda_vae.integrations.ctgan import diagnose_ctgan, equalize_ctgan
 
 ROWS, CATEGORIES = 300, ["colour", "size"]
 PLANTED = {1, 3}

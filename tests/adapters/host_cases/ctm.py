@@ -6,7 +6,7 @@ from contextualized_topic_models.datasets.dataset import CTMDataset
 from contextualized_topic_models.models.ctm import CombinedTM, ZeroShotTM
 from host_contract import HostCase
 
-from lambda_vae.adapters.hosts.ctm import diagnose_ctm, equalize_ctm
+from lambda_vae.integrations.ctm import diagnose_ctm, equalize_ctm
 
 WORDS, TOPICS = 30, 4
 

@@ -9,7 +9,7 @@ from disent.model import AutoEncoder
 from disent.model._base import DisentDecoder, DisentEncoder
 from host_contract import HostCase
 
-from lambda_vae.adapters.hosts.disent import diagnose_disent, equalize_disent
+from lambda_vae.integrations.disent import diagnose_disent, equalize_disent
 
 
 def train(delta):

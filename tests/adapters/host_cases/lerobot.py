@@ -6,7 +6,7 @@ from lerobot.configs.types import FeatureType, PolicyFeature
 from lerobot.policies.act.configuration_act import ACTConfig
 from lerobot.policies.act.modeling_act import ACTPolicy
 
-from lambda_vae.adapters.hosts.lerobot import diagnose_lerobot, equalize_lerobot
+from lambda_vae.integrations.lerobot import diagnose_lerobot, equalize_lerobot
 
 STEPS, ACTIONS, LATENTS = 5, 2, 4
 

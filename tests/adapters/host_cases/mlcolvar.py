@@ -6,7 +6,7 @@ from host_contract import HostCase
 from mlcolvar.cvs import AutoEncoderCV, VariationalAutoEncoderCV
 from mlcolvar.data import DictDataset, DictModule
 
-from lambda_vae.adapters.hosts.mlcolvar import diagnose_mlcolvar, equalize_mlcolvar
+from lambda_vae.integrations.mlcolvar import diagnose_mlcolvar, equalize_mlcolvar
 
 #: In units of which the default noise of sqrt(6 / 2) is little.
 X = (

@@ -5,7 +5,7 @@ from host_contract import HostCase
 from monai.networks.nets import UNet, VarAutoEncoder
 from sklearn.datasets import load_digits
 
-from lambda_vae.adapters.hosts.monai import diagnose_monai, equalize_monai
+from lambda_vae.integrations.monai import diagnose_monai, equalize_monai
 
 D = 4
 LOSS = {"loss": "bce", "kl_weight": 1.0, "reduction": "sum"}

@@ -5,7 +5,7 @@ from host_contract import HostCase
 from monai.networks.nets import AutoencoderKL, SPADEAutoencoderKL
 
 from host_cases.monai import images
-from lambda_vae.adapters.hosts.monai import diagnose_monai, equalize_monai
+from lambda_vae.integrations.monai import diagnose_monai, equalize_monai
 
 C = 3
 SHAPE = {

@@ -9,7 +9,7 @@ from multivae.models import CVAE, JMVAE, CVAEConfig, JMVAEConfig
 from multivae.trainers import BaseTrainer, BaseTrainerConfig
 from sklearn.datasets import load_digits
 
-from lambda_vae.adapters.hosts.multivae import diagnose_multivae, equalize_multivae
+from lambda_vae.integrations.multivae import diagnose_multivae, equalize_multivae
 
 HALVES = {"top": (32,), "bottom": (32,)}
 X = torch.tensor(load_digits().data / 16).float()

@@ -5,7 +5,7 @@ from host_contract import HostCase
 from multivae.models import MVAE, MoPoE, MoPoEConfig, MVAEConfig
 
 from host_cases.multivae import HALVES, built, digits, trained
-from lambda_vae.adapters.hosts.multivae import diagnose_multivae, equalize_multivae
+from lambda_vae.integrations.multivae import diagnose_multivae, equalize_multivae
 
 
 def train(delta):

@@ -9,7 +9,7 @@ from torch_geometric.datasets import KarateClub
 from torch_geometric.nn import ARGVA, GAE, VGAE, GCNConv
 from torch_geometric.utils import negative_sampling
 
-from lambda_vae.adapters.hosts.pyg import diagnose_pyg, equalize_pyg, graph_bound
+from lambda_vae.integrations.pyg import diagnose_pyg, equalize_pyg, graph_bound
 
 D = 6
 

@@ -7,7 +7,7 @@ import torch
 from host_contract import HostCase
 from pyod.models.vae import VAE
 
-from lambda_vae.adapters.hosts.pyod import diagnose_pyod, equalize_pyod
+from lambda_vae.integrations.pyod import diagnose_pyod, equalize_pyod
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(130, 3)) @ rng.normal(size=(3, 6)) * 5.0 + 2.0 + 0.1 * rng.normal(size=(130, 6))

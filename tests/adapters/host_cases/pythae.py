@@ -8,7 +8,7 @@ from host_contract import HostCase
 from pythae import models
 from pythae.data.datasets import DatasetOutput
 
-from lambda_vae.adapters.hosts.pythae import diagnose_pythae, equalize_pythae
+from lambda_vae.integrations.pythae import diagnose_pythae, equalize_pythae
 
 IMAGES = torch.rand(96, *SHAPE, generator=torch.Generator().manual_seed(0))
 

@@ -5,7 +5,7 @@ from host_contract import HostCase
 from hosts.recbole_ratings import parts
 from recbole.model.general_recommender import MultiDAE
 
-from lambda_vae.adapters.hosts.recbole import diagnose_recbole, equalize_recbole
+from lambda_vae.integrations.recbole import diagnose_recbole, equalize_recbole
 
 
 def trained(delta=None, **settings):

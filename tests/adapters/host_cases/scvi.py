@@ -5,7 +5,7 @@ from typing import Any
 from scvi.model import SCVI, TOTALVI
 from scvi_small import DIMENSIONS, case, cells
 
-from lambda_vae.adapters.hosts.scvi import diagnose_scvi, equalize_scvi
+from lambda_vae.integrations.scvi import diagnose_scvi, equalize_scvi
 
 
 def make(**options: Any) -> SCVI:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from scvi_small import DIMENSIONS, case, cells
 
-from lambda_vae.adapters.hosts.scvi import diagnose_scvi, equalize_scvi
+from lambda_vae.integrations.scvi import diagnose_scvi, equalize_scvi
 
 model = pytest.importorskip("drvi.model", reason="drvi-py is not installed")
 

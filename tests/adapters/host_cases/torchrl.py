@@ -7,7 +7,7 @@ from tensordict.nn import TensorDictModule
 from torchrl.modules.models import ACTModel
 from torchrl.objectives import ACTLoss
 
-from lambda_vae.adapters.hosts.torchrl import diagnose_torchrl, equalize_torchrl
+from lambda_vae.integrations.torchrl import diagnose_torchrl, equalize_torchrl
 
 STEPS, ACTIONS, SEEN, LATENTS = 5, 2, 3, 4
 

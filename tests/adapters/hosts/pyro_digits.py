@@ -11,7 +11,7 @@ import pyro
 from pyro import distributions as dist
 from pyro import infer, poutine
 
-from lambda_vae.adapters.hosts.pyro import EqualizedNormal
+from lambda_vae.integrations.pyro import EqualizedNormal
 
 
 class PyroVAE(nn.Module):

@@ -14,7 +14,7 @@ from cornac.models import VAECF, BiVAECF  # noqa: E402
 from hosts.ratings import triples  # noqa: E402
 
 from lambda_vae import InputError  # noqa: E402
-from lambda_vae.adapters.hosts.cornac import diagnose_cornac, equalize_cornac  # noqa: E402
+from lambda_vae.integrations.cornac import diagnose_cornac, equalize_cornac  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")
 

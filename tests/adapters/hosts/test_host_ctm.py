@@ -11,8 +11,8 @@ if find_spec("contextualized_topic_models") is None:
 from contextualized_topic_models.models.ctm import CombinedTM, ZeroShotTM
 from host_cases.ctm import TOPICS, built, documents, fitted
 
-from lambda_vae.adapters.hosts.ctm import diagnose_ctm, equalize_ctm
 from lambda_vae.equalization.theory import narrowing
+from lambda_vae.integrations.ctm import diagnose_ctm, equalize_ctm
 
 pytestmark = pytest.mark.filterwarnings("default")
 

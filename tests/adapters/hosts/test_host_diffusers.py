@@ -13,13 +13,13 @@ from diffusers import AsymmetricAutoencoderKL, AutoencoderKL, AutoencoderKLWan, 
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from sklearn.datasets import load_digits
 
-from lambda_vae.adapters import gaussian
-from lambda_vae.adapters.hosts.diffusers import (
+from lambda_vae.errors import InputError
+from lambda_vae.integrations.diffusers import (
     diagnose_diffusers,
     equalize_diffusers,
     std_of_kl_weight,
 )
-from lambda_vae.errors import InputError
+from lambda_vae.likelihoods import gaussian
 
 KL_WEIGHT, EPOCHS = 0.1, 8
 STD = std_of_kl_weight(KL_WEIGHT)

@@ -13,8 +13,8 @@ pytest.importorskip("diffusers")
 import diffusers.models.autoencoders
 from diffusers_kinds import KINDS, OWN, tiny
 
-from lambda_vae.adapters.hosts.diffusers import diagnose_diffusers, equalize_diffusers, std_of_kl_weight
 from lambda_vae.errors import InputError
+from lambda_vae.integrations.diffusers import diagnose_diffusers, equalize_diffusers, std_of_kl_weight
 
 STD = 0.7
 

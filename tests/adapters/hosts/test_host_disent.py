@@ -12,8 +12,8 @@ from disent.dataset.transform import ToImgTensorF32
 from disent.schedule import LinearSchedule
 from torch.utils.data import DataLoader, Subset
 
-from lambda_vae.adapters.hosts import disent as adapter
-from lambda_vae.adapters.hosts.disent import diagnose_disent, equalize_disent
+from lambda_vae.integrations import disent as adapter
+from lambda_vae.integrations.disent import diagnose_disent, equalize_disent
 
 pytestmark = pytest.mark.filterwarnings("default")  # the package's own
 

@@ -9,7 +9,7 @@ pytest.importorskip("lerobot", reason="lerobot is not installed")
 
 from host_cases.lerobot import ACTIONS, LATENTS, STEPS, act, batches, own
 
-from lambda_vae.adapters.hosts.lerobot import diagnose_lerobot, equalize_lerobot
+from lambda_vae.integrations.lerobot import diagnose_lerobot, equalize_lerobot
 
 pytestmark = pytest.mark.filterwarnings("default")
 

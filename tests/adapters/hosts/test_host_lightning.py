@@ -8,16 +8,17 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from lambda_vae.adapters import bernoulli, diagnose
+from lambda_vae.any_vae import diagnose
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.equalization.theory import sampling_std
 from lambda_vae.errors import InputError
+from lambda_vae.likelihoods import bernoulli
 
 L = pytest.importorskip("lightning.pytorch", reason="lightning is an extra")
 
 from adapters.hosts.lightning_digits import QUIET, LitVAE, digits, fitted, loaders, trainer  # noqa: E402
 
-from lambda_vae.adapters.hosts.lightning import EqualizeCallback, diagnose_lightning  # noqa: E402
+from lambda_vae.integrations.lightning import EqualizeCallback, diagnose_lightning  # noqa: E402
 
 pytestmark = QUIET
 

@@ -18,8 +18,8 @@ L = pytest.importorskip("lightning.pytorch", reason="lightning is an extra")
 
 from adapters.hosts.lightning_digits import QUIET, LitVAE, digits, fitted, loaders, trainer  # noqa: E402
 
-from lambda_vae.adapters.hosts import lightning as adapter  # noqa: E402
-from lambda_vae.adapters.hosts.lightning import EqualizeCallback  # noqa: E402
+from lambda_vae.integrations import lightning as adapter  # noqa: E402
+from lambda_vae.integrations.lightning import EqualizeCallback  # noqa: E402
 
 pytestmark = [*QUIET, pytest.mark.filterwarnings("ignore:epoch .*dimension")]
 
@@ -275,7 +275,7 @@ def test_statistics_stay_exact_in_half_precision(precision, held):
 COMPILED = """
 import torch
 from adapters.hosts.lightning_digits import L, LitVAE, loaders, trainer
-from lambda_vae.adapters.hosts.lightning import EqualizeCallback
+from lambda_vae.integrations.lightning import EqualizeCallback
 
 for delta in (float("inf"), 1.05):
     runs = []
@@ -332,11 +332,11 @@ trainer:
   logger: false
   enable_checkpointing: false
   callbacks:
-    - class_path: lambda_vae.adapters.hosts.lightning.EqualizeCallback
+    - class_path: lambda_vae.integrations.lightning.EqualizeCallback
       init_args: {latent_dim: 4, delta: inf, release_epochs: 2, release_path: delta, release_capacity: 1.5, prefix: x/}
-    - class_path: lambda_vae.adapters.hosts.lightning.EqualizeCallback
+    - class_path: lambda_vae.integrations.lightning.EqualizeCallback
       init_args: {latent_dim: 4, delta: 1.2, mask: padding, at: encoder, dim: 1, kl_weight: 0.5}
-    - class_path: lambda_vae.adapters.hosts.lightning.EqualizeCallback
+    - class_path: lambda_vae.integrations.lightning.EqualizeCallback
       init_args: {latent_dim: 4, delta: .inf, method: reparameterize}
 """
     )

@@ -9,7 +9,7 @@ from adapters.hosts.lightning_digits import QUIET, LitVAE, digits, loaders, trai
 from lightning.pytorch.callbacks import ModelCheckpoint  # noqa: E402
 from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
 
-from lambda_vae.adapters.hosts.lightning import EqualizeCallback  # noqa: E402
+from lambda_vae.integrations.lightning import EqualizeCallback  # noqa: E402
 
 pytestmark = [
     *QUIET,

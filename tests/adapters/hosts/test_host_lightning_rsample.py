@@ -8,7 +8,7 @@ from torch import nn
 from torch.distributions import Normal
 from torch.utils.data import DataLoader
 
-from lambda_vae.adapters import equalize
+from lambda_vae.equalizing import equalize
 
 L = pytest.importorskip("lightning.pytorch", reason="lightning is an extra")
 

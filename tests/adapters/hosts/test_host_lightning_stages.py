@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from lambda_vae.adapters import equalize
 from lambda_vae.equalization import VarianceEqualizer
+from lambda_vae.equalizing import equalize
 from lambda_vae.errors import InputError
 
 L = pytest.importorskip("lightning.pytorch", reason="lightning is an extra")
 
 from adapters.hosts.lightning_digits import QUIET, LitVAE, fitted, loaders, trainer  # noqa: E402
 
-from lambda_vae.adapters.hosts.lightning import EqualizeCallback  # noqa: E402
+from lambda_vae.integrations.lightning import EqualizeCallback  # noqa: E402
 
 pytestmark = [*QUIET, pytest.mark.filterwarnings("ignore:epoch .*dimension")]
 

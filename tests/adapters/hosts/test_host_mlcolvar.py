@@ -12,9 +12,9 @@ from mlcolvar.cvs import VariationalAutoEncoderCV
 from mlcolvar.data import DictDataset, DictModule
 
 from lambda_vae import InputError
-from lambda_vae.adapters import diagnose
-from lambda_vae.adapters.hosts import mlcolvar as host
-from lambda_vae.adapters.hosts.mlcolvar import diagnose_mlcolvar, equalize_mlcolvar
+from lambda_vae.any_vae import diagnose
+from lambda_vae.integrations import mlcolvar as host
+from lambda_vae.integrations.mlcolvar import diagnose_mlcolvar, equalize_mlcolvar
 
 pytestmark = pytest.mark.filterwarnings("default")
 

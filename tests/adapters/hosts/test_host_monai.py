@@ -14,7 +14,7 @@ from monai.data import DataLoader, Dataset, MetaTensor
 from monai.networks.nets import AutoencoderKL, VarAutoEncoder
 
 from lambda_vae import InputError
-from lambda_vae.adapters.hosts.monai import diagnose_monai, equalize_monai
+from lambda_vae.integrations.monai import diagnose_monai, equalize_monai
 
 pytestmark = pytest.mark.filterwarnings("default")
 

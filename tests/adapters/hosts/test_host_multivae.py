@@ -14,8 +14,8 @@ from multivae.data import MultimodalBaseDataset
 from multivae.models.base import base_utils
 from sklearn.datasets import load_digits
 
-from lambda_vae.adapters.hosts.multivae import diagnose_multivae, equalize_multivae
 from lambda_vae.errors import InputError
+from lambda_vae.integrations.multivae import diagnose_multivae, equalize_multivae
 
 pytestmark = pytest.mark.filterwarnings("default")
 NAMES = "MVAE", "JMVAE", "MoPoE", "MVTCAE"
@@ -105,7 +105,7 @@ def test_its_trainer_refreshes_lambda_and_what_is_saved_loads_as_an_ordinary_mod
 
 
 def test_causes_go_by_the_kl_weight_of_the_loss():
-    from lambda_vae.adapters.hosts.multivae import _kl_weight
+    from lambda_vae.integrations.multivae import _kl_weight
 
     assert _kl_weight(built(beta=4.0), "JMVAE") == 4.0
     assert _kl_weight(built(*FOUR["MVTCAE"]), "MVTCAE") == pytest.approx(2.5 * 0.9 / 0.95)

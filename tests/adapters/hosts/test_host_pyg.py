@@ -13,7 +13,7 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.nn import ARGVA, VGAE
 
 from lambda_vae import InputError
-from lambda_vae.adapters.hosts.pyg import diagnose_pyg, graph_bound
+from lambda_vae.integrations.pyg import diagnose_pyg, graph_bound
 
 pytestmark = pytest.mark.filterwarnings("default")
 

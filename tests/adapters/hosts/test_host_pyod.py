@@ -11,9 +11,9 @@ pytest.importorskip("pyod", reason="pyod is not installed")
 from pyod.models.vae import VAE
 
 from lambda_vae import InputError
-from lambda_vae.adapters import diagnose
-from lambda_vae.adapters.hosts import pyod as host
-from lambda_vae.adapters.hosts.pyod import diagnose_pyod, equalize_pyod
+from lambda_vae.any_vae import diagnose
+from lambda_vae.integrations import pyod as host
+from lambda_vae.integrations.pyod import diagnose_pyod, equalize_pyod
 
 pytestmark = pytest.mark.filterwarnings("default")
 

@@ -14,7 +14,7 @@ from adapters.hosts.pyro_digits import built, digits, trained
 from pyro import distributions as dist
 from pyro import infer, poutine
 
-from lambda_vae.adapters.hosts.pyro import EqualizedNormal, diagnose_pyro, equalize_pyro
+from lambda_vae.integrations.pyro import EqualizedNormal, diagnose_pyro, equalize_pyro
 
 
 def test_with_delta_infinite_a_training_is_the_hosts_bit_for_bit():

@@ -4,8 +4,9 @@ import pytest
 import torch
 from adapters.planted import NOISE, Planted
 
-from lambda_vae.adapters import bernoulli, diagnose
+from lambda_vae.any_vae import diagnose
 from lambda_vae.errors import InputError
+from lambda_vae.likelihoods import bernoulli
 
 pytest.importorskip("pyro", reason="pyro is an extra")
 
@@ -15,8 +16,8 @@ from pyro import distributions as dist
 from pyro import poutine
 from pyro.infer import TraceMeanField_ELBO
 
-from lambda_vae.adapters.hosts import pyro as adapter
-from lambda_vae.adapters.hosts.pyro import diagnose_pyro
+from lambda_vae.integrations import pyro as adapter
+from lambda_vae.integrations.pyro import diagnose_pyro
 
 
 @pytest.mark.parametrize("frames", [1, 2])

@@ -13,7 +13,7 @@ from adapters.hosts.pyro_digits import PyroVAE, Written, built, digits, trained
 from pyro import distributions as dist
 from pyro import infer, poutine
 
-from lambda_vae.adapters.hosts.pyro import EqualizedNormal, equalize_pyro, require_mean_field
+from lambda_vae.integrations.pyro import EqualizedNormal, equalize_pyro, require_mean_field
 
 # torch.jit.trace is what Pyro's Jit ELBOs are made of, and torch has begun to advise against it
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")

@@ -16,8 +16,8 @@ from adapters.hosts.pyro_digits import Written, built, digits, trained
 from pyro import distributions as dist
 from pyro import infer, poutine
 
-from lambda_vae.adapters import CollapseMonitor
-from lambda_vae.adapters.hosts.pyro import equalize_pyro
+from lambda_vae.any_vae import CollapseMonitor
+from lambda_vae.integrations.pyro import equalize_pyro
 
 REAL = torch.arange(10) < 3  # the other positions are padding, with the prior's sigma
 

@@ -16,7 +16,7 @@ from adapters.hosts.pythae_digits import SAFE, assert_same_weights, built, plant
 from pythae import models
 from pythae.data.datasets import DatasetOutput
 
-from lambda_vae.adapters.hosts.pythae import CollapseCallback, diagnose_pythae, equalize_pythae
+from lambda_vae.integrations.pythae import CollapseCallback, diagnose_pythae, equalize_pythae
 
 pytestmark = pytest.mark.usefixtures("quiet")
 

@@ -14,9 +14,9 @@ from adapters.hosts.pythae_digits import SAFE, SHAPE, built, dataset, planted_mo
 from pythae import models
 from pythae.data.datasets import DatasetOutput, collate_dataset_output
 
-from lambda_vae.adapters import diagnose
-from lambda_vae.adapters.hosts import pythae as adapter
-from lambda_vae.adapters.hosts.pythae import diagnose_pythae, equalize_pythae
+from lambda_vae.any_vae import diagnose
+from lambda_vae.integrations import pythae as adapter
+from lambda_vae.integrations.pythae import diagnose_pythae, equalize_pythae
 
 pytestmark = pytest.mark.usefixtures("quiet")
 

@@ -10,7 +10,7 @@ pytest.importorskip("pythae")
 from adapters.hosts.pythae_digits import SAFE, SHAPE, built
 from pythae import models
 
-from lambda_vae.adapters.hosts.pythae import CollapseCallback, diagnose_pythae, equalize_pythae
+from lambda_vae.integrations.pythae import CollapseCallback, diagnose_pythae, equalize_pythae
 
 pytestmark = pytest.mark.usefixtures("quiet")
 

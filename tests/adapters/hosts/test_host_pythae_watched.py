@@ -11,8 +11,8 @@ from adapters.hosts.pythae_digits import built, trained
 from pythae import models
 from pythae.trainers.training_callbacks import TrainingCallback, rename_logs
 
-from lambda_vae.adapters.hosts import pythae as host
-from lambda_vae.adapters.hosts.pythae import CollapseCallback
+from lambda_vae.integrations import pythae as host
+from lambda_vae.integrations.pythae import CollapseCallback
 
 pytestmark = pytest.mark.usefixtures("quiet")
 

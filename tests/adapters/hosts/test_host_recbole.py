@@ -8,7 +8,7 @@ pytest.importorskip("recbole")
 
 from hosts.recbole_ratings import parts
 
-from lambda_vae.adapters.hosts.recbole import diagnose_recbole, equalize_recbole
+from lambda_vae.integrations.recbole import diagnose_recbole, equalize_recbole
 
 pytestmark = pytest.mark.filterwarnings("default")
 

@@ -17,9 +17,9 @@ from scvi.model import SCVI, LinearSCVI
 from sklearn.datasets import load_digits
 from torch.distributions import Normal
 
-from lambda_vae.adapters.hosts.scvi import CollapseCallback, diagnose_scvi, equalize_scvi
 from lambda_vae.equalization.theory import sampling_std
 from lambda_vae.errors import InputError
+from lambda_vae.integrations.scvi import CollapseCallback, diagnose_scvi, equalize_scvi
 
 pytestmark = QUIET
 

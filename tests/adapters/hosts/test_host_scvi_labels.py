@@ -15,10 +15,10 @@ import scvi
 from scvi.model import SCANVI
 from torch.distributions import Normal
 
-from lambda_vae.adapters.hosts.scvi import CollapseCallback, diagnose_scvi, equalize_scvi
-from lambda_vae.adapters.hosts.scvi_cells import Cells, columns_of
-from lambda_vae.adapters.hosts.scvi_labels import Labelled
 from lambda_vae.errors import InputError
+from lambda_vae.integrations.scvi import CollapseCallback, diagnose_scvi, equalize_scvi
+from lambda_vae.integrations.scvi_cells import Cells, columns_of
+from lambda_vae.integrations.scvi_labels import Labelled
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning:scvi"),

@@ -10,7 +10,7 @@ pytest.importorskip("scvi", reason="scvi-tools is not installed")
 from adapters.hosts.scvi_iid import QUIET, model_of, quiet_scvi, synthetic, train  # noqa: F401 - a fixture
 from lightning.pytorch import Callback
 
-from lambda_vae.adapters.hosts.scvi import equalize_scvi
+from lambda_vae.integrations.scvi import equalize_scvi
 
 pytestmark = QUIET
 

@@ -13,8 +13,8 @@ import scvi
 from scvi.model import PEAKVI, SCVI
 from torch.distributions import Normal, kl_divergence
 
-from lambda_vae.adapters.hosts.scvi import CollapseCallback, diagnose_scvi, equalize_scvi
 from lambda_vae.errors import InputError
+from lambda_vae.integrations.scvi import CollapseCallback, diagnose_scvi, equalize_scvi
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning:scvi"),

@@ -12,10 +12,10 @@ from scvi.distributions import NegativeBinomialMixture
 from scvi.model import TOTALVI
 from torch.distributions import Normal, kl_divergence
 
-from lambda_vae.adapters.hosts.scvi import diagnose_scvi, equalize_scvi
-from lambda_vae.adapters.hosts.scvi_cells import Rows, columns_of
-from lambda_vae.adapters.hosts.scvi_proteins import Proteins
 from lambda_vae.errors import InputError
+from lambda_vae.integrations.scvi import diagnose_scvi, equalize_scvi
+from lambda_vae.integrations.scvi_cells import Rows, columns_of
+from lambda_vae.integrations.scvi_proteins import Proteins
 
 pytestmark = [
     *QUIET,

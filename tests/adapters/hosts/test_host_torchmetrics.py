@@ -7,12 +7,13 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from lambda_vae.adapters import diagnose, gaussian
+from lambda_vae.any_vae import diagnose
 from lambda_vae.errors import InputError
+from lambda_vae.likelihoods import gaussian
 
 torchmetrics = pytest.importorskip("torchmetrics", reason="torchmetrics is an extra")
 
-from lambda_vae.adapters.hosts.torchmetrics import LatentActivity  # noqa: E402
+from lambda_vae.integrations.torchmetrics import LatentActivity  # noqa: E402
 
 D, N = 6, 500
 

@@ -11,7 +11,7 @@ from host_cases.torchrl import ACTIONS, LATENTS, SEEN, STEPS, act, chunks
 from tensordict import TensorDict
 from tensordict.nn import TensorDictModule
 
-from lambda_vae.adapters.hosts.torchrl import diagnose_torchrl, equalize_torchrl
+from lambda_vae.integrations.torchrl import diagnose_torchrl, equalize_torchrl
 
 pytestmark = pytest.mark.filterwarnings("default")
 

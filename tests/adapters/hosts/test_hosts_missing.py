@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from lambda_vae.adapters import hosts, tested
+from lambda_vae.any_vae import hosts
 from lambda_vae.errors import InputError
+from lambda_vae.integrations import tested
 
 ADAPTERS = {path.stem: path for path in Path(hosts.__path__[0]).glob("*.py") if path.stem in tested.HOSTS}
 AT_IMPORT = {"pythae", "scvi", "diffusers", "lightning", "pyro", "torchmetrics"}

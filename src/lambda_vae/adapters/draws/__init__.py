@@ -1,9 +1,0 @@
-"""The draws of other people's VAEs: found, measured, and narrowed in place."""
-
-from lambda_vae.adapters.draws.inputs import InputPlace
-from lambda_vae.adapters.draws.masks import masked
-from lambda_vae.adapters.draws.places import MethodPlace, ModulePlace
-from lambda_vae.adapters.draws.rsample import RsamplePlace
-from lambda_vae.adapters.draws.site import DrawSite, Watcher
-
-__all__ = ["DrawSite", "InputPlace", "MethodPlace", "ModulePlace", "RsamplePlace", "Watcher", "masked"]

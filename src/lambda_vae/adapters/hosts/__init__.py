@@ -1,1 +1,0 @@
-"""Hosts: one adapter a library, each an extra, imported from its own module."""

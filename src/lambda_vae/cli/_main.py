@@ -1,0 +1,118 @@
+"""The command line: finds the command, parses, and turns what goes wrong into a sentence and an exit code."""
+
+import difflib
+import errno
+import os
+import re
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from rich.console import Console
+
+from lambda_vae.cli.commands import COMMANDS
+from lambda_vae.cli.options import PROGRAM, fail, process_number
+from lambda_vae.errors import InputError
+
+__all__ = ["main"]
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_NO_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
+
+
+_HELP = """lambda-vae: why a VAE's latent dimensions collapse, and what stops it
+
+  lambda-vae compare --data mnist --methods vae warm-up lambda-vae --delta 1.01 1.19 --epochs 40 --seeds 3 \\
+                     --out runs/mnist
+
+commands
+  compare      train several methods on the same data, order and noise, and put them side by side
+  reproduce    make a published table or figure anew, and put what was published beside ours
+  tune         search δ and its release for a stated aim, on a validation split
+  train        train one VAE, measure it, write a report
+  diagnose     say which dimensions of a trained run, or of any VAE of yours, collapsed, and why
+  likelihood   estimate -ln p(x): bound, importance weights, annealing from two sides
+  information  split the KL of a trained run: what z tells about x, redundancy, misfit to the prior
+  gradients    decay exponent, critical gradient ratio and attenuation of trained runs
+  sample       draw from the prior, or from a law fitted to the codes, and decode
+  generation   measure what the prior and such fits generate
+  reconstruct  decode the mean codes of test examples
+  share        write a run as a folder to hand on, and send it to the hub
+  export       write encoder and decoder as ONNX or torch.export programmes
+  report       write the HTML report of a run or a comparison anew
+  predict      before training: how many latent dimensions a loss can keep alive on some data
+  theory       what a δ implies: critical std, sampling noise, capacity, λ(σ)
+  list         the methods
+  data         list, prepare or verify data sets
+
+`lambda-vae COMMAND --help` gives the options of each."""
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command line.
+
+    Exit codes: 0 done; 1 training failed; 2 bad input, in one sentence on stderr; 130 interrupted, resumable; 141 who
+    read the output has gone.
+
+    Args:
+        words: Without the program's name; sys.argv's if None.
+    """
+    try:
+        _main(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python itself complains when it ends
+        sys.exit(141)
+
+
+def _main(words: Sequence[str] | None) -> None:
+    arguments = list(sys.argv[1:] if words is None else words)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_HELP)
+        return
+    if arguments[0] == "--version":
+        print(f"{PROGRAM} {version(PROGRAM)}")
+        return
+    name = " ".join(arguments[:2]) if arguments[0] == "data" else arguments[0]
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        fail(f"unknown command {name!r}{hint}; the commands are {', '.join(COMMANDS)}")
+    try:
+        _run_command(name, arguments[len(name.split()) :])
+    except KeyboardInterrupt:
+        fail("interrupted; go on with --resume", code=130)
+
+
+def _run_command(name: str, words: list[str]) -> None:
+    make_parser, run = COMMANDS[name]
+    parser = make_parser()
+    parser.prog = f"{PROGRAM} {name}"
+    options = parser.parse_words(words)
+
+    from safetensors import SafetensorError
+
+    from lambda_vae.training import Diverged, Interrupted
+
+    try:
+        run(options, Console(quiet=process_number() > 0))
+    except InputError as error:
+        fail(str(error))
+    except Diverged as error:
+        fail(str(error), code=1)
+    except Interrupted as error:
+        fail(str(error), code=130)
+    except OSError as error:
+        _fail_unless_defect(error, error.errno, f"{error.filename or ''}: {error.strerror}")
+    except SafetensorError as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        _fail_unless_defect(error, int(number[1]) if number else None, f"model or checkpoint: {error}")
+
+
+def _fail_unless_defect(error: Exception, number: int | None, what: str) -> None:
+    """The disk's own refusals are input errors too; any other such error keeps its traceback."""
+    if number in _NO_ROOM:
+        fail(f"cannot write {what}; free some room and go on with --resume")
+    if number in _NO_PLACE:
+        fail(f"cannot write {what}; choose a place you may write to")
+    raise error

@@ -1,0 +1,292 @@
+"""The main job: the same data, order and noise for every method, one table, one report."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from lambda_vae.comparisons.executor import LOCAL, Engine
+from lambda_vae.comparisons.job import Job
+from lambda_vae.comparisons.reuse import read_known, take_up
+from lambda_vae.data import Dataset
+from lambda_vae.errors import InputError
+from lambda_vae.files import read_json, write_atomic, write_json
+from lambda_vae.records.read import scalars
+from lambda_vae.runs._train import last_shared_epoch, make_trainer
+from lambda_vae.runs.build import load_data
+from lambda_vae.runs.compose import method_named
+from lambda_vae.runs.config import RunConfig, read_config, read_yaml, to_yaml, write_config
+from lambda_vae.runs.folder import check_room, is_empty, is_locked, locked
+from lambda_vae.runs.processes import check_trackers
+from lambda_vae.runs.provenance import command_line, provenance, provenance_of_runs
+from lambda_vae.runs.results import describe_data, identity, run_name
+from lambda_vae.runs.spec import configured
+from lambda_vae.runs.step_cost import kept_costs, step_cost, time_steps
+from lambda_vae.training.checkpoints import path_of
+
+__all__ = ["VARIED", "CompareConfig", "compare", "jobs_of", "plan", "progress", "rows_of", "time_finished"]
+
+#: Fields of a run that a comparison varies; the others are the same for all its runs.
+VARIED = frozenset({"method", "delta", "release_epochs"})
+
+_DEFAULTS: dict[str, Any] = {"release_epochs": 0, "delta": RunConfig.delta}
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """Which runs stand side by side.
+
+    Args:
+        methods: Names of methods; a name may fix settings of its own, such as "beta-vae:beta=4".
+        delta: For each method with δ, one run a value.
+        release_epochs: For each method with λ and each δ, one run a value; 0 is without release.
+        seeds: How many seeds, from 0.
+        workers: Runs at a time; one a core if not given.
+    """
+
+    methods: tuple[str, ...] = ("vae", "warm-up", "lambda-vae")
+    delta: tuple[float, ...] = (1.01, 1.19)
+    release_epochs: tuple[int, ...] = (0,)
+    seeds: int = 1
+    workers: int | None = None
+
+
+def plan(base: RunConfig, choice: CompareConfig) -> list[RunConfig]:
+    """Return the runs, the first seed of everything first.
+
+    Args:
+        base: What all runs share.
+        choice: What tells them apart.
+
+    Raises:
+        InputError: Unknown method, no method, no seed, or a value out of range.
+    """
+    for name in ("methods", "delta", "release_epochs"):
+        if not getattr(choice, name):
+            raise InputError(f"{name} is empty; give at least one")
+    if choice.seeds < 1:
+        raise InputError(f"seeds is {choice.seeds}; it must be at least 1")
+    if choice.workers is not None and choice.workers < 1:
+        raise InputError(f"workers is {choice.workers}; it must be at least 1")
+    configs: list[RunConfig] = []
+    for seed in range(choice.seeds):
+        for spec in choice.methods:
+            run, fixed = configured(replace(base, seed=base.seed + seed), spec)
+            method = method_named(run.method)
+            lists: dict[str, tuple[Any, ...]] = {"release_epochs": choice.release_epochs, "delta": choice.delta}
+            varied = {name: values for name, values in lists.items() if method.uses(name) and name not in fixed}
+            # What a method does not use keeps its default, so that no run is there twice.
+            run = replace(run, **{name: _DEFAULTS[name] for name in lists if not method.uses(name)})
+            configs += [replace(run, **dict(zip(varied, values, strict=True))) for values in product(*varied.values())]
+    return list(dict.fromkeys(configs))
+
+
+def jobs_of(
+    configs: Sequence[RunConfig],
+    out: Path,
+    name_of: Callable[[RunConfig], str] = run_name,
+    kept: Mapping[str, Sequence[int]] | None = None,
+) -> list[Job]:
+    """Return one job a run; a released run is the unreleased one at first, so it starts from that one's checkpoint.
+
+    Args:
+        configs: The runs.
+        out: Folder of the comparison.
+        name_of: What a run's folder is called.
+        kept: Epoch ends whose checkpoint stays for other reasons, by the name of the run.
+    """
+    by_name = {name_of(config): config for config in configs}
+    jobs = {name: _job(name, config, out) for name, config in by_name.items()}
+    keep: dict[str, list[int]] = {name: list(epochs) for name, epochs in (kept or {}).items() if epochs}
+    for name, config in by_name.items():
+        parent, epoch = name_of(replace(config, release_epochs=0)), last_shared_epoch(config)
+        if config.release_epochs and parent in jobs and epoch > 0:
+            keep.setdefault(parent, []).append(epoch)
+            jobs[name].parent = jobs[parent]
+            jobs[name].fork = path_of(jobs[parent].folder / "checkpoints", epoch, 0)
+    for name, epochs in keep.items():
+        jobs[name].keep_checkpoints = tuple(epochs)
+        jobs[name].command = [*jobs[name].command, "--keep_checkpoints", *map(str, epochs)]
+    return list(jobs.values())
+
+
+def _job(name: str, config: RunConfig, out: Path) -> Job:
+    folder = out / "runs" / name
+    words = ["train", "--config", str(out / "configs" / f"{name}.yaml"), "--out", str(folder)]
+    return Job(name, folder, [*words, "--resume", "--report", "false"], identity=identity(config))
+
+
+def compare(
+    base: RunConfig,
+    choice: CompareConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    known: Sequence[Path] = (),
+    console: Console | None = None,
+    engine: Engine = LOCAL,
+) -> list[dict[str, Any]]:
+    """Run every method on the same data, order and noise, and return the table; one process per core.
+
+    Args:
+        base: What all runs share.
+        choice: What tells them apart.
+        out: Folder of the comparison.
+        resume: Go on with what lies there; finished runs are kept.
+        known: Archives of results pages, whose runs count as done where they are exactly the same.
+        console: Where progress is shown.
+        engine: Where runs are trained.
+
+    Returns:
+        The rows of table.json, one a run.
+
+    Raises:
+        InputError: Anything that can be refused before training.
+    """
+    started = datetime.now(UTC)
+    configs = plan(base, choice)
+    check_trackers(base.trackers)
+    done = tuple(run for path in known for run in read_known(path))
+    dataset = load_data(base)
+    for config in {replace(config, seed=0): config for config in configs}.values():
+        make_trainer(config, dataset, None, [])  # refuses what does not fit before anything is written
+    _check_folder(out, base, configs, resume=resume)
+
+    def record() -> list[dict[str, Any]]:
+        rows = rows_of(out, configs)
+        write_json(out / "table.json", rows)
+        write_json(out / "provenance.json", _provenance(out, base, configs, dataset, rows, started))
+        return rows
+
+    with engine.ready() as run, locked(out):
+        _write_configs(out, base, choice, configs)
+        take_up(done, {run_name(config): config for config in configs}, out, dataset.sha256)
+        with Live(console=console or Console(quiet=True), refresh_per_second=2, transient=True) as live:
+            try:
+                run(jobs_of(configs, out), choice.workers, lambda jobs: live.update(progress(jobs)))
+            finally:  # what is done can be read and reported, also after an interruption
+                record()
+        time_finished(out, configs, dataset)
+        return record()
+
+
+def _provenance(
+    out: Path,
+    base: RunConfig,
+    configs: Sequence[RunConfig],
+    dataset: Dataset,
+    rows: Sequence[dict[str, Any]],
+    started: datetime,
+) -> dict[str, Any]:
+    options = {"precision": base.precision, "matmul": base.matmul, "compile": base.compile}
+    seeds = sorted({config.seed for config in configs})
+    record = provenance(command_line(), seeds, describe_data(base, dataset), options, started)
+    return {**record, **provenance_of_runs(out, rows)}
+
+
+def _check_folder(out: Path, base: RunConfig, configs: Sequence[RunConfig], *, resume: bool) -> None:
+    """Refuse a folder with anything else in it, or with processes still at work; nothing is written."""
+    if not is_empty(out):
+        if not (out / "configs").is_dir():
+            raise InputError(f"{out} is not empty and holds no comparison; choose another --out")
+        if not resume:
+            raise InputError(f"{out} holds a comparison already; add --resume to go on, or choose another --out")
+        there = read_yaml(out / "config.yaml") if (out / "config.yaml").exists() else {}
+        for name in there.keys() & (RunConfig.__dataclass_fields__.keys() - VARIED):
+            new = _plain(getattr(base, name))
+            if there[name] != new:
+                raise InputError(
+                    f"{out} holds another comparison: its {name} is {there[name]!r}, here it is {new!r}; "
+                    "choose another --out"
+                )
+    for config in configs:
+        path = out / "configs" / f"{run_name(config)}.yaml"
+        if path.exists() and read_config(path) != config:
+            raise InputError(f"{out} holds another comparison (its {path.name} differs); choose another --out")
+    busy = [path for path in (out, *(out / "runs" / run_name(config) for config in configs)) if is_locked(path)]
+    if busy:
+        raise InputError(f"another process is training in {busy[0]}; wait until it ends, or choose another --out")
+    check_room(out)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any field's value
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _write_configs(out: Path, base: RunConfig, choice: CompareConfig, configs: Sequence[RunConfig]) -> None:
+    """One file a run, and one that `compare --config` takes back; that one comes last."""
+    for config in configs:
+        write_config(out / "configs" / f"{run_name(config)}.yaml", config)
+    values = {**asdict(choice), **{name: value for name, value in asdict(base).items() if name not in VARIED}}
+    del values["workers"]  # says how, not what
+    write_atomic(out / "config.yaml", to_yaml(values))
+
+
+def rows_of(
+    out: Path, configs: Sequence[RunConfig], name_of: Callable[[RunConfig], str] = run_name
+) -> list[dict[str, Any]]:
+    """Return the rows of table.json: one a run, every scalar of its metrics.json.
+
+    Args:
+        out: Folder of the comparison.
+        configs: Its runs.
+        name_of: What a run's folder is called.
+    """
+    rows, costs = [], kept_costs(out)
+    for config in configs:
+        name = name_of(config)
+        sources = (out / "runs" / name / "metrics.json", out / "runs" / f"{name}.failure.json")
+        source = next((path for path in sources if path.exists()), None)
+        record = read_json(source) if source else {**identity(config), "status": "waiting"}
+        here = {"run": name, "path": f"runs/{name}", "label": method_named(config.method).label(config)}
+        rows.append({**scalars(record), **here, "step_cost": step_cost(costs, config, record)})
+    return rows
+
+
+def time_finished(
+    out: Path, configs: Sequence[RunConfig], dataset: Dataset, name_of: Callable[[RunConfig], str] = run_name
+) -> None:
+    """Time a step of every setting that came to its end, so that `rows_of` can tell what it costs.
+
+    Args:
+        out: Folder of the comparison.
+        configs: Its runs.
+        dataset: Their data.
+        name_of: What a run's folder is called.
+    """
+    rows = rows_of(out, configs, name_of)
+    time_steps(out, [config for config, row in zip(configs, rows, strict=True) if row["status"] == "done"], dataset)
+
+
+def progress(jobs: Sequence[Job]) -> Group:
+    """Return what is shown while runs train: those at work, and how many are done.
+
+    Args:
+        jobs: All of them.
+    """
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "epoch", "loss", "AU", "left"):
+        table.add_column(heading, justify="left" if heading == "run" else "right")
+    running = [job for job in jobs if job.status() == "running"]
+    for job in running:
+        path = job.folder / "progress.json"
+        record = read_json(path) if path.exists() else {}
+        epoch, epochs = record.get("epoch", 0), record.get("epochs", 0)
+        left = (record.get("seconds") or 0.0) * (epochs - epoch)
+        state = f"{epoch}/{epochs}" if epoch < epochs or not epochs else "measuring"
+        loss = f"{record['loss']:.2f}" if record.get("loss") is not None else ""
+        active = f"{record['active_units']:.0f}" if record.get("active_units") is not None else ""
+        table.add_row(Text(job.name), state, loss, active, f"{left / 60:.1f} min")
+    statuses = [job.status() for job in jobs]
+    waiting = statuses.count("waiting") + statuses.count("queued")
+    line = Text(
+        f"{statuses.count('done')} of {len(jobs)} runs done, {waiting} waiting, {statuses.count('failed')} failed"
+    )
+    return Group(table, line)

@@ -1,0 +1,99 @@
+"""Runs that another machine has done already: taken from a results page's archive where they are exactly the same."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lambda_vae.errors import InputError
+from lambda_vae.files import read_json, write_json
+from lambda_vae.records.checks import check_dimensions, check_row
+from lambda_vae.runs.compose import method_named
+from lambda_vae.runs.config import RunConfig, checked_config, write_config
+from lambda_vae.runs.folder import RunFolder
+
+__all__ = ["KnownRun", "read_known", "take_up"]
+
+
+@dataclass(frozen=True)
+class KnownRun:
+    """A finished run as an archive holds it.
+
+    Args:
+        config: Of the run.
+        metrics: The content of its metrics.json.
+        test: Its readings on the test set during training.
+        provenance: Of the run itself: its own commit, machine and data.
+    """
+
+    config: RunConfig
+    metrics: Mapping[str, Any]
+    test: tuple[Mapping[str, Any], ...]
+    provenance: Mapping[str, Any]
+
+
+def read_known(path: Path) -> tuple[KnownRun, ...]:
+    """Return the finished runs of an archive.
+
+    Args:
+        path: A .json file that stands beside a results page.
+
+    Raises:
+        InputError: It is none, or damaged.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("runs"), list):
+        raise InputError(f"{path} is no archive of runs; give a .json that `lambda-vae report --results` wrote")
+    rows = {row["run"]: row for row in content.get("rows", ()) if isinstance(row, dict) and "run" in row}
+    return tuple(_known(record, rows, path) for record in content["runs"])
+
+
+def _known(record: Any, rows: Mapping[str, Any], path: Path) -> KnownRun:  # noqa: ANN401 - from outside
+    if not isinstance(record, dict) or record.get("run") not in rows or not isinstance(record.get("config"), dict):
+        raise InputError(f"{path} is damaged: a run in it has no row or no config; restore it")
+    row = rows[record["run"]]
+    check_row(row, path)
+    dimensions = record.get("dimensions") or {}
+    check_dimensions(dimensions, row.get("latent_dim"), path)
+    config = checked_config(record["config"], f"{path}: {record['run']}: ")
+    metrics = {key: value for key, value in row.items() if key != "path"}
+    test, provenance = tuple(record.get("test") or ()), record.get("provenance") or {}
+    return KnownRun(config, {**metrics, "dimensions": dimensions}, test, provenance)
+
+
+def take_up(known: tuple[KnownRun, ...], configs: Mapping[str, RunConfig], out: Path, sha256: str) -> list[str]:
+    """Write the records of known runs where runs with exactly their config, on the same data, are still to come.
+
+    Args:
+        known: From `read_known`.
+        configs: The runs to come, by the name of their folder.
+        out: The folder that holds runs/.
+        sha256: Hash of the data here.
+
+    Returns:
+        The names of the runs that were taken up.
+    """
+    done = [run for run in known if _data_hash(run) == sha256 and run.metrics["status"] == "done"]
+    by_config = {_spelt_out(run.config): run for run in done}
+    taken = []
+    for name, config in configs.items():
+        folder, run = RunFolder(out / "runs" / name), by_config.get(_spelt_out(config))
+        if run is None or folder.config.exists():
+            continue
+        write_config(folder.config, config)
+        write_json(folder.history, {"epochs": [], "test": list(run.test)})
+        write_json(folder.provenance, {**run.provenance, "known": True})
+        write_json(folder.metrics, dict(run.metrics))
+        taken.append(name)
+    return taken
+
+
+def _spelt_out(config: RunConfig) -> RunConfig:
+    """The same run with the number of samples named that its method takes when none is given."""
+    samples = method_named(config.method).samples if config.samples is None else config.samples
+    return replace(config, samples=samples)
+
+
+def _data_hash(run: KnownRun) -> object:
+    data = run.provenance.get("data")
+    return data.get("sha256") if isinstance(data, dict) else None

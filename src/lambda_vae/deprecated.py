@@ -1,0 +1,67 @@
+"""Names of the last release, which keep working for one more and say what they are called now."""
+
+import sys
+import warnings
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+__all__ = ["install_old_names", "old_name"]
+
+#: Packages of the last release, and the packages that their public names live in now.
+_PACKAGES = {
+    "adapters": ("any_vae", "equalizing", "likelihoods"),
+    "adapters.hosts": ("integrations",),
+    "adapters.likelihoods": ("likelihoods",),
+    "experiments": ("runs", "comparisons", "sharing"),
+}
+_ROOT = "lambda_vae."
+
+
+def old_name(old: str, new: str, stacklevel: int = 3) -> None:
+    """Warn that a name is of the last release.
+
+    Args:
+        old: In full.
+        new: What to write instead.
+        stacklevel: Frames up to the caller's line.
+    """
+    warnings.warn(f"{old} is called {new} now, and goes with the next release", DeprecationWarning, stacklevel)
+
+
+class _Package(ModuleType):
+    """Looks a name up in the packages that took it over."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any public name
+        for package in () if name.startswith("__") else _PACKAGES[self.__name__.removeprefix(_ROOT)]:
+            home = import_module(_ROOT + package)
+            if name in home.__all__:
+                old_name(f"{self.__name__}.{name}", f"{home.__name__}.{name}")
+                return getattr(home, name)
+        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+
+
+class _OldNames(MetaPathFinder, Loader):
+    def find_spec(self, fullname: str, _path: object, _target: object = None) -> ModuleSpec | None:
+        name = fullname.removeprefix(_ROOT)
+        if fullname.startswith(_ROOT) and (name in _PACKAGES or name.startswith("adapters.hosts.")):
+            return ModuleSpec(fullname, self, is_package=name in _PACKAGES)
+        return None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _Package(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        name = module.__name__.removeprefix(_ROOT)
+        if name not in _PACKAGES:
+            new = f"{_ROOT}integrations.{name.rpartition('.')[2]}"
+            old_name(module.__name__, new)
+            sys.modules[module.__name__] = import_module(new)
+
+
+def install_old_names() -> None:
+    """Let modules of the last release be imported by their old names."""
+    if not any(type(finder).__name__ == _OldNames.__name__ for finder in sys.meta_path):
+        sys.meta_path.append(_OldNames())

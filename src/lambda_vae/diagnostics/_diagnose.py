@@ -1,0 +1,344 @@
+"""One pass over a test set that measures everything, and the judgement on what it found."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from lambda_vae.diagnostics.ablation import ablated
+from lambda_vae.diagnostics.activity import (
+    active,
+    activity_features,
+    kl_per_dimension,
+    log_precision,
+    signal_power,
+    std_mean,
+    std_spread,
+)
+from lambda_vae.diagnostics.covariance import StreamedCovariance
+from lambda_vae.diagnostics.dimension import DimensionState, Thresholds
+from lambda_vae.diagnostics.directions import MOST_DIMENSIONS, CodeDirections, code_directions
+from lambda_vae.diagnostics.gradients import (
+    decoder_capacity,
+    gradient_features,
+    gradient_ratio,
+    reconstruction_gradient,
+)
+from lambda_vae.diagnostics.information import capacity_lost, predicted_snr_capacity, snr_capacity
+from lambda_vae.diagnostics.kl_weight import kl_weight_of
+from lambda_vae.diagnostics.pooling import pooled, with_sums
+from lambda_vae.diagnostics.report import CollapseReport, DimensionReadings
+from lambda_vae.diagnostics.representation import Accuracy, Codes, knn_accuracy, linear_probe_accuracy
+from lambda_vae.diagnostics.residual import residual_signal
+from lambda_vae.diagnostics.states import history_states, states_of, strongest_sites
+from lambda_vae.diagnostics.unseen import bound_on
+from lambda_vae.diagnostics.verdict import verdicts
+from lambda_vae.errors import InputError
+from lambda_vae.estimation.batching import Batches, Data, as_found
+from lambda_vae.estimation.examples import Examples, conditioned
+from lambda_vae.estimation.likelihood import importance_estimates, likelihood_features, likelihood_readings
+from lambda_vae.estimation.moments import Moments, moments_of
+from lambda_vae.estimation.protocol import Measurable
+from lambda_vae.model import VAE
+from lambda_vae.rng import normal
+
+__all__ = ["diagnose", "examine", "quick_reading"]
+
+#: One class a row; test and train differ in length.
+Labels = Tensor | Shaped[np.ndarray, " _"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """What one pass over the test set leaves."""
+
+    dimensions: Moments
+    likelihood: Moments
+    code: StreamedCovariance | None
+
+
+def diagnose(
+    vae: VAE,
+    test_x: Data,
+    *,
+    exponent: Float[Tensor, " D"] | None = None,
+    delta: float | None = None,
+    iw_samples: int = 64,
+    batch_size: int = 500,
+    generator: torch.Generator | None = None,
+    kl_weight: float | None = None,
+    history: Mapping[str, Any] | None = None,
+    test_labels: Labels | None = None,
+    train_x: Data | None = None,
+    train_labels: Labels | None = None,
+    thresholds: Thresholds | None = None,
+) -> CollapseReport:
+    """Return every measure of a model on a test set, and a verdict on each dimension.
+
+    The model is left as it was found: no weight, gradient, or train/eval mode changes.
+
+    Args:
+        vae: The model; the work is done on its device.
+        test_x: As the model sees it, binarised already.
+        exponent: lambda of the equalizer; None for the plain VAE.
+        delta: Of the run, for the predicted capacity; None leaves it out.
+        iw_samples: K of the importance-weighted estimate, and samples behind the reconstruction.
+        batch_size: Examples at a time, for a tensor.
+        generator: The source of chance; without one, a fresh one with seed 0.
+        kl_weight: What the training objective multiplied the KL term by; None for what the history or the gradients
+            say.
+        history: `history.json` of the training, which tells causes best.
+        test_labels: With `train_x` and `train_labels`, for the accuracy of probes; a row of labels for every row of
+            data.
+        train_x: As the model sees it; also for the bound on data that it was trained on.
+        train_labels: Of `train_x`.
+        thresholds: Of the verdicts.
+
+    Raises:
+        InputError: Fewer than two examples, wrong width, batches that can be gone through only once, or labels that
+            do not match.
+    """
+    limits = thresholds or Thresholds()
+    device = next(vae.parameters()).device
+    chance = generator or torch.Generator(device).manual_seed(0)
+    lambda_ = None if exponent is None else exponent.detach().to(device)
+    probed = test_labels is not None and train_x is not None and train_labels is not None
+    codes: list[Tensor] | None = [] if probed else None
+    with as_found(vae):
+        report = examine(
+            vae,
+            Batches(test_x, batch_size, vae),
+            chance,
+            exponent=lambda_,
+            delta=delta,
+            iw_samples=iw_samples,
+            kl_weight=kl_weight,
+            history=history,
+            thresholds=limits,
+            codes=codes,
+        )
+        if train_x is not None:
+            report = report.beside_training(bound_on(vae, Batches(train_x, batch_size, vae), lambda_, chance))
+        if codes is None:
+            return report
+        probe, knn = _probe(vae, torch.cat(codes), test_labels, train_x, train_labels, batch_size)
+    return replace(report, linear_probe=probe, knn=knn)
+
+
+def examine(
+    vae: Measurable,
+    batches: Iterable[Tensor | Examples],
+    generator: torch.Generator,
+    *,
+    exponent: Float[Tensor, " D"] | None = None,
+    delta: float | None = None,
+    iw_samples: int = 64,
+    kl_weight: float | None = None,
+    history: Mapping[str, Any] | None = None,
+    thresholds: Thresholds | None = None,
+    sites: int = 1,
+    differentiated: bool = True,
+    codes: list[Tensor] | None = None,
+) -> CollapseReport:
+    """Return every measure of a model, ours or another, that is ready to be measured.
+
+    Args:
+        vae: In evaluation mode.
+        batches: On the model's device; gone through twice. `Examples` are for a model that is `Conditional`.
+        generator: The source of chance.
+        exponent: lambda; None for the plain VAE.
+        delta: Of the run, for the predicted capacity.
+        iw_samples: K.
+        kl_weight: What the training objective multiplied the KL term by; None for what the history or, clearly not 1,
+            the gradients of the dimensions in use say.
+        history: Of the training.
+        thresholds: Of the verdicts.
+        sites: Neighbours in the code that make up one dimension of the report.
+        differentiated: Whether log p(x|z) has a gradient; without, dimensions are judged by their means alone.
+        codes: A list that the posterior means of all batches are added to, [B, D]; None keeps memory independent of
+            the length of the data.
+
+    Raises:
+        InputError: Fewer than two examples.
+    """
+    limits = thresholds or Thresholds()
+    seen = _measure(vae, batches, exponent, iw_samples, generator, codes)
+    each = _read(seen.dimensions, exponent, delta, limits)
+    resting = seen.dimensions.mean["mu"]
+    residual = residual_signal(
+        vae,
+        batches,
+        each.active,
+        resting,
+        exponent,
+        margin=limits.residual_margin,
+        examples=seen.dimensions.count,
+        generator=generator,
+    )
+    weight = kl_weight_of(each, kl_weight, history)
+    judged = partial(states_of, kl_weight=weight.judged, differentiated=differentiated)
+    readings, states = _by_dimension(seen.dimensions, each, exponent, delta, limits, judged, sites)
+    past = history_states(history, len(states))
+    in_use = readings.active.nonzero().flatten().tolist()
+    worth = ablated(vae, batches, in_use, sites, resting, exponent, errors=limits.errors, generator=generator)
+    return CollapseReport(
+        examples=seen.dimensions.count,
+        likelihood=likelihood_readings(seen.likelihood),
+        importance=importance_estimates(seen.likelihood, iw_samples),
+        dimensions=readings if worth is None else replace(readings, bound_gain=worth.bound_gain),
+        findings=verdicts(states, residual, past, limits, sites),
+        residual=residual,
+        directions=_directions(seen, limits),
+        judged_from_history=past is not None,
+        ablation=worth,
+        notes=() if weight.note is None else (weight.note,),
+    )
+
+
+def _by_dimension(
+    moments: Moments,
+    each: DimensionReadings,
+    exponent: Tensor | None,
+    delta: float | None,
+    limits: Thresholds,
+    judged: Callable[[DimensionReadings, Tensor], list[DimensionState]],
+    sites: int,
+) -> tuple[DimensionReadings, list[DimensionState]]:
+    """Readings and states of dimensions that are made up of so many sites, in a row."""
+    own = judged(each, moments.mean["mu"])
+    if sites == 1:
+        return each, own
+    typical = pooled(moments, sites)
+    readings = with_sums(_read(typical, None if exponent is None else exponent[::sites], delta, limits), each, sites)
+    states = strongest_sites(judged(readings, typical.mean["mu"]), own, limits.active)
+    return replace(readings, active=readings.active | each.active.view(-1, sites).any(1)), states
+
+
+def quick_reading(
+    vae: VAE,
+    test_x: Data,
+    *,
+    exponent: Float[Tensor, " D"] | None = None,
+    batch_size: int = 500,
+    generator: torch.Generator | None = None,
+) -> dict[str, float]:
+    """Return the bound, the surrogate and the active units from one sample per example, for a look between epochs.
+
+    Args:
+        vae: The model.
+        test_x: As the model sees it.
+        exponent: lambda; None for the plain VAE.
+        batch_size: Examples at a time, for a tensor.
+        generator: The source of chance; without one, a fresh one with seed 0.
+
+    Returns:
+        nll_bound and surrogate_nll in nats per example, active_units.
+
+    Raises:
+        InputError: As `diagnose`.
+    """
+    device = next(vae.parameters()).device
+    chance = generator or torch.Generator(device).manual_seed(0)
+    lambda_ = None if exponent is None else exponent.detach().to(device)
+    bound, means = None, None
+    with as_found(vae), torch.no_grad():
+        for x in Batches(test_x, batch_size, vae):
+            q = vae.encode(x)
+            features = likelihood_features(vae, x, q, lambda_, 1, chance, importance=False)
+            bound = _add(bound, moments_of(features))
+            mu = q.marginals().mu
+            means = _add(means, moments_of({"mu": mu, "mu_sq": mu.double().square()}))
+    if bound is None or means is None or bound.count < 2:
+        raise _too_few(bound)
+    terms = likelihood_readings(bound)
+    power = signal_power(means).value
+    units = float("nan") if bool(power.isnan().any()) else float(active(power).sum())
+    return {**{name: float(terms[name].value) for name in ("nll_bound", "surrogate_nll")}, "active_units": units}
+
+
+def _measure(
+    vae: Measurable,
+    batches: Iterable[Tensor | Examples],
+    exponent: Tensor | None,
+    samples: int,
+    generator: torch.Generator,
+    codes: list[Tensor] | None,
+) -> _Pass:
+    dimensions, likelihood, code = None, None, None
+    for batch in batches:
+        model, x = conditioned(vae, batch)
+        with torch.no_grad():
+            q = model.encode(x)
+            marginals, sampled = q.marginals(), model.sampled(q, exponent).marginals()
+            activity = activity_features(marginals, sampled, model.p_z())
+        eps = normal((1, len(x), q.noise_dim), generator, x.device)
+        features = {**activity, **gradient_features(model, x, q, eps, exponent)}
+        dimensions = _add(dimensions, moments_of(features))
+        likelihood = _add(likelihood, moments_of(likelihood_features(model, x, q, exponent, samples, generator)))
+        if code is None and marginals.mu.shape[-1] <= MOST_DIMENSIONS:
+            code = StreamedCovariance(marginals.mu.shape[-1], x.device)
+        if code is not None:
+            code.add(marginals.mu.double())
+        if codes is not None:
+            codes.append(marginals.mu.cpu())
+    if dimensions is None or likelihood is None or dimensions.count < 2:
+        raise _too_few(dimensions)
+    return _Pass(dimensions, likelihood, code)
+
+
+def _directions(seen: _Pass, limits: Thresholds) -> CodeDirections | None:
+    if seen.code is None or seen.code.count <= len(seen.code.total):  # n examples have no more than n - 1 directions
+        return None
+    return code_directions(seen.code, seen.dimensions.mean["sampling_var"], limits.active)
+
+
+def _add(total: Moments | None, batch: Moments) -> Moments:
+    return batch if total is None else total + batch
+
+
+def _too_few(moments: Moments | None) -> InputError:
+    count = 0 if moments is None else moments.count
+    return InputError(f"the test set has {count} examples; a spread over examples needs at least 2")
+
+
+def _read(moments: Moments, exponent: Tensor | None, delta: float | None, limits: Thresholds) -> DimensionReadings:
+    power = signal_power(moments)
+    equalized = exponent is not None and bool((exponent != 1.0).any())  # where lambda is 1, delta implies nothing
+    return DimensionReadings(
+        kl=kl_per_dimension(moments),
+        std_mean=std_mean(moments),
+        std_spread=std_spread(moments),
+        log_precision=log_precision(moments),
+        sampling_std=moments.read(lambda m: m["sampling_var"].sqrt(), "z"),
+        signal_power=power,
+        reconstruction_gradient=reconstruction_gradient(moments),
+        gradient_ratio=gradient_ratio(moments),
+        snr_capacity=snr_capacity(moments),
+        snr_capacity_predicted=predicted_snr_capacity(moments, delta) if delta is not None and equalized else None,
+        decoder_capacity=decoder_capacity(moments),
+        capacity_lost=capacity_lost(moments, limits.reference_std),
+        exponent=torch.ones_like(power.value) if exponent is None else exponent.double(),
+        active=active(power.value, limits.active),
+    )
+
+
+def _probe(
+    vae: VAE,
+    codes: Tensor,
+    test_labels: Labels | None,
+    train_x: Data | None,
+    train_labels: Labels | None,
+    batch_size: int,
+) -> tuple[Accuracy, Accuracy]:
+    assert train_x is not None
+    with torch.no_grad():
+        batches = Batches(train_x, batch_size, vae)
+        fitted = torch.cat([vae.encode(x).marginals().mu.cpu() for x in batches])
+    test = Codes(codes.numpy(), np.asarray(test_labels))
+    train = Codes(fitted.numpy(), np.asarray(train_labels))
+    return linear_probe_accuracy(train, test), knn_accuracy(train, test)

@@ -1,0 +1,216 @@
+"""Switch lambda on in a model that a package makes within its own `fit`."""
+
+import functools
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from lambda_vae.equalizing._equalize import HostEqualizer
+from lambda_vae.equalizing.draws import DrawSite, masked
+from lambda_vae.equalizing.named_places import Named, named_place
+from lambda_vae.errors import InputError
+
+__all__ = ["alone", "equalize_class", "instances_made"]
+
+
+@contextmanager
+def equalize_class(
+    kind: type[nn.Module],
+    latent_dim: int,
+    delta: float,
+    *,
+    method: str | None = None,
+    at: str | None = None,
+    posterior: type[nn.Module] | None = None,
+    takes: str | None = None,
+    mask: str | Callable[[], Tensor] | None = None,
+    draw: int | None = None,
+    **settings: Any,  # noqa: ANN401 - VarianceEqualizer's
+) -> Iterator[HostEqualizer]:
+    """Equalize the first instance of a class that is made within the `with` block and trains; then give it back.
+
+    For packages that make their networks within `fit`, where there is nothing yet to hand to `equalize`. They know no
+    epochs of ours either, so say how many training calls make one: steps_per_epoch. After the block the host is as it
+    was, and what it saves or pickles needs nothing of ours.
+
+    Args:
+        kind: The class, as the package calls it.
+        latent_dim: D.
+        delta: The trade-off, > 1; see "Choosing delta" in the documentation.
+        method: As for `equalize`, within the instance.
+        at: Likewise.
+        posterior: Where z is drawn in the middle of `fit` and goes into an instance of `kind`: the class of the part
+            whose output holds mu and sigma.
+        takes: As for `equalize`.
+        mask: Likewise.
+        draw: Likewise.
+        settings: Of `VarianceEqualizer`, such as steps_per_epoch, total_epochs and release_epochs.
+
+    Raises:
+        InputError: Nothing was equalized, the class is under another block already, or as `equalize`.
+
+    Source:
+        The paper, Eq. 9 and 16.
+
+    Example:
+        >>> import torch
+        >>> class Network(nn.Module):
+        ...     def reparameterize(self, mu, logvar):
+        ...         return mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
+        >>> def fit():
+        ...     network = Network()
+        ...     for _ in range(4):
+        ...         network.reparameterize(torch.rand(3, 2), torch.rand(3, 2) - 2)
+        >>> with equalize_class(Network, 2, 1.1, steps_per_epoch=1) as equalizer:
+        ...     fit()
+        >>> bool((equalizer.exponent > 1).all())
+        True
+    """
+    equalizer = HostEqualizer(latent_dim, delta, **settings)
+    equalizer.asked = {"latent_dim": latent_dim, "delta": delta, "takes": takes, "draw": draw, **settings}
+
+    def site(named: Named) -> "_Candidate":
+        return _Candidate(equalizer, named.owner, str(named), takes=takes, mask=masked(named.model, mask), order=draw)
+
+    made = _Made(equalizer, kind, posterior, method or at, site)
+    with ExitStack() as stack:
+        stack.enter_context(alone(kind))
+        for of in (kind, *(() if posterior is None else (posterior,))):
+            stack.enter_context(instances_made(of, made.take))
+        stack.callback(made.forget)
+        yield equalizer
+    if made.chosen is None:
+        raise InputError(
+            f"no {kind.__name__} trained within equalize_class, {len(made.parts)} were made; give the class whose "
+            "instance the package trains, and call its `fit` within"
+        )
+
+
+class _Made:
+    """The instances that are made, each under a site, of which the first that trains is chosen."""
+
+    def __init__(
+        self,
+        equalizer: HostEqualizer,
+        kind: type[nn.Module],
+        posterior: type[nn.Module] | None,
+        name: str | None,
+        site: Callable[[Named], "_Candidate"],
+    ) -> None:
+        self.equalizer, self.kind, self.posterior, self.name, self.site = equalizer, kind, posterior, name, site
+        self.parts: list[nn.Module] = []
+        self.others: list[Any] = []
+        self.chosen: Any = None
+
+    def take(self, instance: nn.Module) -> None:
+        """Put an instance under a site.
+
+        Args:
+            instance: Just made.
+        """
+        self.parts.append(instance)
+        named = self._named(instance)
+        if named is not None:
+            site = self.site(named)
+            place = named.take(site)
+            self.others.append(place)
+            site.asks = lambda: self.chooses(place, named.model)
+
+    def _named(self, instance: nn.Module) -> Named | None:
+        if self.posterior is None:
+            return named_place(instance, self.name)
+        wanted = self.kind, self.posterior
+        into, gives = (next((one for one in self.parts[::-1] if type(one) is of), None) for of in wanted)
+        return None if into is None or gives is None else Named(into, into, "made within fit", None, gives)
+
+    def chooses(self, place: Any, model: nn.Module) -> bool:  # noqa: ANN401 - a place
+        """Return whether this is the instance to equalize, asked at its first draw in training.
+
+        Args:
+            place: Of the draw.
+            model: The instance.
+        """
+        place.site.asks = None
+        if self.chosen is not None:
+            place.site.left = True
+            warnings.warn(f"a second {self.kind.__name__} trains; the first alone has lambda", stacklevel=2)
+            return False
+        self.chosen = place
+        self.others.remove(place)
+        self.equalizer.to(next((parameter.device for parameter in model.parameters()), None))
+        self.equalizer.hold(place, model, "equalizer")
+        return True
+
+    def forget(self) -> None:
+        """Give every instance back."""
+        for place in self.others:
+            place.remove()
+        self.equalizer.remove()
+
+
+class _Candidate(DrawSite):
+    """The draw of an instance that may be the one to train."""
+
+    asks: Callable[[], bool] | None = None
+    left = False
+
+    @property
+    def due(self) -> bool:
+        """Whether the draw that is made now is this site's."""
+        due = not self.left and bool(DrawSite.due.fget(self))  # type: ignore[attr-defined]
+        return due and (self.asks is None or self.asks())
+
+
+_held: set[type[nn.Module]] = set()
+
+
+@contextmanager
+def alone(kind: type[nn.Module]) -> Iterator[None]:
+    """Keep a class from a second block meanwhile: whose lambda an instance gets could not be told there.
+
+    Args:
+        kind: The class.
+
+    Raises:
+        InputError: It is under such a block already.
+    """
+    if kind in _held:
+        raise InputError(
+            f"{kind.__name__} is equalized by another block that is still open, and an instance of it can have the "
+            "lambda of one alone; train one model in each block, one block after the other"
+        )
+    _held.add(kind)
+    try:
+        yield
+    finally:
+        _held.discard(kind)
+
+
+@contextmanager
+def instances_made(kind: type[nn.Module], take: Callable[[nn.Module], None]) -> Iterator[None]:
+    """Hand on every instance of a class that is made meanwhile, once its own `__init__` is through.
+
+    Args:
+        kind: The class.
+        take: Called with each.
+    """
+    own = vars(kind).get("__init__")
+    init: Callable[..., None] = kind.__init__
+
+    @functools.wraps(init)  # packages look up what a class takes
+    def made(self: nn.Module, *args: Any, **named: Any) -> None:  # noqa: ANN401 - the host's own
+        init(self, *args, **named)
+        if type(self) is kind:
+            take(self)
+
+    kind.__init__ = made  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        if own is None:
+            del kind.__init__
+        else:
+            kind.__init__ = own  # type: ignore[method-assign]

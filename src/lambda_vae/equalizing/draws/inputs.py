@@ -1,0 +1,238 @@
+"""z on its way into a part of a host, drawn in the middle of other code: read from what is seen, and narrowed there."""
+
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from lambda_vae.distributions.likelihood import at_least_float32
+from lambda_vae.equalizing.draws.found import WIDTHS, Draw
+from lambda_vae.equalizing.draws.site import DrawSite
+from lambda_vae.equalizing.draws.tensors import Source, given, put, returned
+from lambda_vae.equalizing.draws.within import OwnCall
+from lambda_vae.errors import InputError
+
+__all__ = ["InputPlace"]
+
+#: So many numbers must agree before a reading stands, so many are looked at, so many standard errors they may be off.
+_ENOUGH, _ALL, _ERRORS = 4000, 100_000, 6.0
+
+#: A reading that makes the draws less likely by so many nats than another is out.
+_UNLIKELY = 20.0
+
+#: So many draws that lambda should have narrowed go by unread before the user is told.
+_PATIENCE = 100
+
+
+@dataclass
+class _Standard:
+    """Sums of (z - mu) / sigma, to tell a standard normal from what is none."""
+
+    axis: int
+    count: float = 0.0
+    examples: float = 0.0
+    sums: list[float] = field(default_factory=lambda: [0.0] * 5)
+    shared: float = 0.0
+    log_prob: float = 0.0
+
+    def add(self, r: Tensor, log_sigma: Tensor) -> None:
+        """Add a batch; its last sum is of (r^2 - 1) times how far ln sigma is from its mean, 0 for the right sigma.
+
+        Apart from these: (the sum of r over the dimensions)^2, which is D where no two dimensions share noise.
+        """
+        self.shared += float(r.sum(self.axis).square().sum() / r.shape[self.axis])
+        self.examples += r.numel() / r.shape[self.axis]
+        self.log_prob -= float(0.5 * r.square().sum() + log_sigma.sum())
+        squares = r.square()
+        spread = log_sigma - log_sigma.mean()
+        spread = spread / spread.square().mean().sqrt().clamp(min=1e-6) if float(spread.abs().max()) > 1e-3 else 0.0 * r
+        new = torch.stack(
+            [r.sum(), squares.sum(), (r * squares).sum(), squares.square().sum(), ((squares - 1) * spread).sum()]
+        )
+        self.sums = [a + b for a, b in zip(self.sums, new.tolist(), strict=True)]
+        self.count += r.numel()
+
+    @property
+    def fits(self) -> bool:
+        """Whether the moments are those of N(0, 1), and r's size does not go with sigma."""
+        n = self.count
+        off = (
+            (self.sums[0], 0.0, 1.0),
+            (self.sums[1], 1.0, 2.0),
+            (self.sums[2], 0.0, 15.0),
+            (self.sums[3], 3.0, 96.0),
+            (self.sums[4], 0.0, 2.0),
+        )
+        off_shared = abs(self.shared / max(1.0, self.examples) - 1.0) > _ERRORS * (2.0 / max(1.0, self.examples)) ** 0.5
+        return not off_shared and all(
+            math.isfinite(s) and abs(s / n - mean) <= _ERRORS * (var / n) ** 0.5 + 1e-3 for s, mean, var in off
+        )
+
+    @property
+    def bent(self) -> float:
+        """How far from normal r is, whatever its size."""
+        if not self.count or not 0.0 < self.sums[1] < math.inf:
+            return math.inf
+        mean, square, _, fourth, _ = (total / self.count for total in self.sums)
+        return float(abs(fourth / square**2 - 3.0) + abs(mean) / square**0.5)
+
+    @property
+    def rms(self) -> float:
+        """The size of r, 1 for the right sigma."""
+        return (self.sums[1] / self.count) ** 0.5 if self.count else math.nan
+
+
+class InputPlace:
+    """What goes into a part of a host, under a site; mu and sigma are in what another part returned before.
+
+    The draw in between cannot be repeated, so what mu and sigma are is read from the draws of the first training steps:
+    of all readings the one stays for which (z - mu) / sigma is standard normal.
+
+    Args:
+        site: Narrows.
+        owner: The part that z goes into.
+        posterior: The part that returns mu and sigma.
+        model: The host, within whose own call draws are counted.
+    """
+
+    def __init__(self, site: DrawSite, owner: nn.Module, posterior: nn.Module, model: nn.Module) -> None:
+        self.site, self.owner = site, owner
+        self.call = None if site.order is None else OwnCall(model, self)
+        self.out: Any = None
+        self.readings: dict[Draw, _Standard] = {}
+        self.sure = self.alike = False
+        self.handles: list[RemovableHandle] = [
+            posterior.register_forward_hook(self.keep),
+            owner.register_forward_pre_hook(self, with_kwargs=True, prepend=True),
+        ]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "out": None}  # of a step of the first's
+
+    def entered(self) -> None:
+        """Count draws anew: the model's own call begins."""
+        self.site.count = 0
+
+    def keep(self, posterior: nn.Module, args: tuple[Any, ...], out: Any) -> None:  # noqa: ANN401 - the host's own
+        """Take note of mu and sigma.
+
+        Args:
+            posterior: The part that returned them.
+            args: Not looked at.
+            out: What it returned.
+        """
+        self.out = out if self.site.active and posterior.training else None
+
+    def __call__(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Return the part's arguments with z narrowed, None where they stay."""
+        if self.out is not None and self.call is not None and self.site.order is not None and self.site.active:
+            self.call.require(self.site.name, self.site.order)
+        if self.out is None or not self.site.due:
+            return None
+        site, out = self.site, self.out
+        self.out = None  # a second call in the same step, such as of codes from the prior, draws from something else
+        if torch.compiler.is_compiling():
+            if not site.settled:  # without fullgraph=True the graph ends here, and the step is read as it runs
+                raise InputError(f"{site.name} is not read yet; train some steps before torch.compile(fullgraph=True)")
+        elif not self.sure and not self._read(owner, args, named, out):
+            return None
+        draw = site.draws[0]
+        if not self.alike:  # the likeliest of several readings, each of another sigma: good enough to observe
+            site.observe(draw.std((), {}, out), draw.mu((), {}, out))
+            self._wait()
+            return None
+        z = draw.z(args, named, None)
+        narrow = site.seen(draw.mu((), {}, out), draw.std((), {}, out), z)
+        if narrow is z:
+            return None
+        if draw.z.position is not None and draw.z.position < len(args):
+            return put(args, (("item", draw.z.position), *draw.z.steps), narrow), named
+        return args, put(dict(named), (("item", draw.z.keyword), *draw.z.steps), narrow)
+
+    def _wait(self) -> None:
+        """Take note of a draw that lambda should have narrowed, and was not read yet."""
+        self.site.unread += self.site.equalizer.narrows
+        if self.site.unread == _PATIENCE:
+            warnings.warn(self.site.unread_note, stacklevel=2)
+
+    @torch.no_grad()
+    def _read(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> bool:  # noqa: ANN401
+        """Look at a batch; False if it tells nothing: empty, or not finite, as one that a gradient scaler skips."""
+        equalizer = self.site.equalizer
+        candidates = dict(returned(out, equalizer.latent_dim, equalizer.dim))
+        zs = dict(given(owner.forward, args, named, 0, equalizer.dim))
+        if not all(one.numel() and bool(one.isfinite().all()) for one in (*candidates.values(), *zs.values())):
+            return False
+        if not self.readings:
+            self.readings = {draw: _Standard(equalizer.dim) for draw in _all_readings(zs, candidates, self.site.takes)}
+        known = {**self.readings}
+        for draw, seen in known.items():
+            if seen.count and not seen.fits:
+                continue
+            mean, z = candidates[draw.mean], zs[draw.z]
+            sigma = WIDTHS[draw.takes](at_least_float32(candidates[draw.width])).expand_as(mean)
+            seen.add(((at_least_float32(z) - at_least_float32(mean)) / sigma).double(), sigma.double().log())
+        left = {draw: sigma for draw, sigma in self._left(candidates)}
+        if not left:
+            raise InputError(
+                f"{self.site.name} {self._nearest(known)}; draw z with the equalizer itself, z = equalizer(mu, std)"
+            )
+        self.site.draws = tuple(left)
+        # torch.normal(mu, std) lets no gradient through
+        self.site.shifted = type(zs[self.site.draws[0].z].grad_fn).__name__.startswith("NormalBackward")
+        sigmas = list(left.values())
+        self.alike = all(bool(torch.allclose(one, sigmas[0], rtol=1e-2)) for one in sigmas)
+        varied = bool(sigmas[0].min() < 0.98 * sigmas[0].max())
+        count = known[self.site.draws[0]].count
+        self.site.settled = self.alike and (varied or len(left) == 1) and count >= _ENOUGH
+        self.sure = self.site.settled and count >= _ALL
+        return True
+
+    def _left(self, candidates: dict[Source, Tensor]) -> Iterator[tuple[Draw, Tensor]]:
+        fitting = {draw: seen for draw, seen in self.readings.items() if seen.fits}
+        best = max((seen.log_prob for seen in fitting.values()), default=0.0)
+        for draw, seen in sorted(fitting.items(), key=lambda one: -one[1].log_prob):
+            if seen.log_prob > best - _UNLIKELY:
+                yield draw, WIDTHS[draw.takes](at_least_float32(candidates[draw.width]))
+
+    def _nearest(self, known: dict[Draw, _Standard]) -> str:
+        if not known:
+            return "is of another shape than any mu that its posterior returns"
+        draw, seen = min(known.items(), key=lambda one: one[1].bent)
+        return (
+            f"is not mu + sigma * eps of what its posterior returns: nearest is {draw}, for which (z - mu) / sigma has "
+            f"the size {seen.rms:.3g} where 1 is due"
+        )
+
+    @staticmethod
+    def held(owner: nn.Module, method: str | None) -> list[DrawSite]:
+        """Return the sites that a part's input is under.
+
+        Args:
+            owner: The part.
+            method: Not looked at.
+        """
+        return [one.site for one in owner._forward_pre_hooks.values() if isinstance(one, InputPlace)]
+
+    def remove(self) -> None:
+        """Let go of both parts."""
+        for handle in self.handles:
+            handle.remove()
+        if self.call is not None:
+            self.call.remove()
+
+
+def _all_readings(zs: dict[Source, Tensor], candidates: dict[Source, Tensor], told: str | None) -> Iterator[Draw]:
+    for z, drawn in zs.items():
+        for mean, mu in candidates.items():
+            if mu.shape != drawn.shape:
+                continue
+            for width, tensor in candidates.items():
+                if width == mean or tensor.shape != drawn.shape:
+                    continue
+                yield from (Draw(z, mean, width, takes) for takes in ((told,) if told else WIDTHS))

@@ -1,0 +1,195 @@
+"""What a draw is made of, measured: the call is repeated with other noise, and its numbers are read."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from lambda_vae.equalizing.draws.found import WIDTHS, Draw, Named, Probes, consistent, refusal
+from lambda_vae.equalizing.draws.noise import Repeated, repeated
+from lambda_vae.equalizing.draws.standard import standard
+from lambda_vae.equalizing.draws.tensors import Source, drawables, given, returned
+from lambda_vae.errors import InputError
+
+__all__ = ["Measurement", "Measuring", "made_up_shapes"]
+
+_REMEDY = "draw z = equalizer(mu, std) with the equalizer itself, or name another place: equalize(..., method=)"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one call showed.
+
+    Args:
+        draws: The readings that its numbers allow, the likeliest first.
+        later: Where it returns distributions that z is drawn from later.
+        settled: Whether no other call can show more.
+        shifted: Whether the noise came with its mean and std, as from `torch.normal(mu, std)`, without a gradient.
+    """
+
+    draws: tuple[Draw, ...]
+    later: tuple[Source, ...] = ()
+    settled: bool = False
+    shifted: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Measuring:
+    """Measures the draws of one place.
+
+    Args:
+        name: Of the place, for people.
+        owner: The module that draws.
+        width: D.
+        axis: The latent one.
+        takes: What the caller says of the draw, to be held against what is measured.
+    """
+
+    name: str
+    owner: nn.Module
+    width: int
+    axis: int
+    takes: str | None
+
+    @torch.no_grad()
+    def __call__(self, host: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]) -> Measurement | None:
+        """Return what a draw is made of; the generators, and the owner's buffers and attributes, are put back.
+
+        None where a call tells nothing: it is empty, has no values (on the meta device), is not finite (as in a step
+        that a gradient scaler skips), or is the one in which lazy layers are made.
+
+        Args:
+            host: Draws.
+            args: Of the call.
+            named: Likewise, by name.
+
+        Raises:
+            InputError: It is no draw that lambda is for.
+        """
+
+        def call() -> Any:  # noqa: ANN401 - the host's own
+            return host(*args, **named)
+
+        if any(is_lazy(one) for one in self.owner.parameters()):
+            return None
+        width, axis = self.width, self.axis
+        still = repeated(call, self.owner, 0.0)
+        later = () if still.normal else tuple(drawables(still.out))
+        if later and not self._drawn_beside(call, later):  # unlike (distribution, z) of another noise than normal
+            return Measurement((), later, settled=True)
+        runs = [still, *(repeated(call, self.owner, noise) for noise in (1.0, -4.0))]
+        outs = [dict(returned(run.out, 0, axis)) for run in runs]
+        if outs[0] and all(one.is_meta or not one.numel() for one in outs[0].values()):
+            return None
+        probes = [Probes(source, mean, outs[1][source], outs[2][source]) for source, mean in outs[0].items()]
+        moved = [one for one in probes if one.moved]
+        candidates = [*given(host, args, named, width, axis)]
+        moving = {one.source for one in moved}
+        candidates += [(source, t) for source, t in returned(runs[0].out, width, axis) if source not in moving]
+        found = [draw for one in moved for draw in consistent(one, candidates)]
+        self._require_unused(moved, {draw.z for draw in found})
+        if found:
+            run = repeated(call, self.owner, None)
+            return self._claimed(self._standard(run, args, named, found), candidates, run.shifted)
+        if not all(bool(one.mean.isfinite().all()) for one in moved):
+            return None
+        moves = bool(self._chancy(call))
+        raise InputError(f"{self.name} {refusal(moved, moves, runs[0].other, candidates)}; {_REMEDY}")
+
+    def _chancy(self, call: Callable[[], Any]) -> list[Source]:
+        """The outputs that depend on chance of any kind."""
+        runs = repeated(call, self.owner, None, fresh=True), repeated(call, self.owner, None)
+        outs = zip(*(returned(one.out, 0, self.axis) for one in runs), strict=True)
+        return [source for (source, a), (_, b) in outs if not torch.equal(a, b)]
+
+    def _drawn_beside(self, call: Callable[[], Any], later: tuple[Source, ...]) -> bool:
+        """Whether what is returned beside distributions is drawn by chance, and they are not."""
+        chancy = self._chancy(call)
+        within = [one for one in chancy if any(one.steps[: len(q.steps)] == q.steps for q in later)]
+        return bool(chancy) and not within
+
+    def _standard(
+        self, run: Repeated, args: tuple[Any, ...], named: Mapping[str, Any], found: list[Draw]
+    ) -> list[Draw]:
+        """Return the readings for which (z - mu) / sigma is the noise that was drawn."""
+        seen = []
+        for draw in found:
+            z, mu, std = (part(args, named, run.out) for part in (draw.z, draw.mu, draw.std))
+            seen.append((draw, *standard(z, mu, std, self.axis, run.noises)))
+        kept = sorted((one for one in seen if one[1]), key=lambda one: round(abs(one[2] - 1.0), 3))
+        if not kept:
+            raise InputError(
+                f"{self.name}: nearest is {found[0]}, but (z - mu) / sigma is {seen[0][2]:.3g} times the size of the "
+                f"normal noise that is drawn, or made of it: it is averaged, cut or scaled before; {_REMEDY}"
+            )
+        return [draw for draw, *_ in kept]
+
+    def _require_unused(self, moved: list[Probes], z: set[Any]) -> None:
+        """Raise if what is returned beside z was made of z, which would keep the noise of sigma."""
+        used = [one.source.name for one in moved if one.source not in z and not one.is_noise]
+        if z and used:
+            raise InputError(
+                f"{self.name} has used z already when it returns it: {used[0]} depends on its noise too; name the "
+                "method or part that only draws: equalize(..., method='NAME')"
+            )
+
+    def _claimed(self, found: list[Draw], candidates: Named, shifted: bool) -> Measurement:
+        """Hold the readings against what the caller, or a name, says, and against sigmas that are none."""
+        tensors = dict(candidates)
+        right = [draw for draw in found if self.takes in (None, draw.takes)]
+        first = right[0] if right else found[0]
+        if not right or (first.misnamed and self.takes is None):
+            said = replace(first, takes=self.takes or "logvar")
+            seen, told = (float(WIDTHS[one.takes](tensors[one.width]).mean()) for one in (first, said))
+            raise InputError(
+                f"{self.name} draws with sigma = {first.formula}, {seen:.3g} on average, where "
+                f"{f'takes={self.takes!r}' if self.takes else 'its name'} says {said.formula}, {told:.3g}; if the KL "
+                f"is that of {first.formula}, say takes={first.takes!r}; if not, mend the draw"
+            )
+        varied = [
+            draw
+            for draw in right
+            if all(bool(tensors[one].min() != tensors[one].max()) for one in (draw.mean, draw.width))
+        ]
+        if not varied and (fixed := self._fixed(right, tensors)):
+            raise InputError(
+                f"{self.name} draws with {fixed.formula}, {float(tensors[fixed.width].max()):.3g} everywhere and not "
+                "learned: a fixed sigma has no lambda; leave it out, or learn sigma"
+            )
+        return Measurement(tuple(varied or right), settled=bool(varied) or len(right) == 1, shifted=shifted)
+
+    @staticmethod
+    def _fixed(right: list[Draw], tensors: Mapping[Source, Tensor]) -> Draw | None:
+        """The reading whose sigma is a constant that no gradient reaches, if all readings' are."""
+        fixed = [
+            draw
+            for draw in right
+            if tensors[draw.mean].requires_grad
+            and not tensors[draw.width].requires_grad
+            and bool(tensors[draw.width].min() == tensors[draw.width].max())
+        ]
+        return fixed[0] if len(fixed) == len(right) else None
+
+
+def made_up_shapes(host: Callable[..., Any], width: int, axis: int) -> list[tuple[int, ...]]:
+    """Return the shapes of mu and sigma, or of both in one tensor, that a sampler of so many arguments may take.
+
+    Args:
+        host: The sampler.
+        width: D.
+        axis: The latent one.
+    """
+    try:
+        every = inspect.signature(host).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    needed = sum(one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD for one in every)
+    channels = width * (3 - needed)
+    if needed not in (1, 2) or axis < -1:
+        return []
+    shape = (7, channels) if axis == -1 else (3,) * axis + (channels, 3, 3)
+    return [shape] * needed

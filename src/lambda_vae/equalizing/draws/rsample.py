@@ -1,0 +1,97 @@
+"""`Normal.rsample` in the middle of a model's own call, under a site."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+from lambda_vae.equalizing.draws.site import DrawSite
+from lambda_vae.equalizing.draws.within import OwnCall, running
+from lambda_vae.errors import InputError
+
+__all__ = ["RsamplePlace"]
+
+_HOST = Normal.rsample
+
+
+class RsamplePlace:
+    """The draws of D dimensions that `Normal.rsample` makes while a model's forward or training step runs.
+
+    `Normal.rsample` is replaced once for all; outside of such a call, and for draws of another length, it is torch's.
+
+    Args:
+        site: Narrows.
+        model: The host.
+    """
+
+    def __init__(self, site: DrawSite, model: nn.Module) -> None:
+        self.site, self.drew, self.learned = site, False, False
+        self.call = OwnCall(model, self)
+        site.reads("z is what Normal.rsample draws, mu is its loc, sigma is its scale")
+        Normal.rsample = _rsample  # type: ignore[method-assign]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        Normal.rsample = _rsample  # type: ignore[method-assign]  # in the process that it was sent to as well
+
+    def entered(self) -> None:
+        """Count draws anew: the model's own call begins."""
+        self.site.count = 0
+
+    def left(self) -> None:
+        """Make sure that there is a draw to narrow: the model's first own call is over.
+
+        Raises:
+            InputError: There was none.
+        """
+        if self.site.active and not self.drew:
+            width = self.site.equalizer.latent_dim
+            raise InputError(
+                f"{self.site.name} drew no z of {width} dimensions; name the method, or the part, that draws z: "
+                "equalize(..., method='NAME'), or draw with the equalizer itself: z = equalizer(mu, std)"
+            )
+
+    def drawn(self, distribution: Normal, z: Tensor) -> Tensor | None:
+        """Return a draw, narrowed; None if it is not this latent's.
+
+        Args:
+            distribution: Drawn from.
+            z: The draw.
+        """
+        site = self.site
+        axis, width = site.equalizer.dim, site.equalizer.latent_dim
+        if distribution.loc.shape[axis:][:1] != (width,) or not site.due:
+            return None
+        learned = distribution.loc.requires_grad or distribution.scale.requires_grad
+        if self.learned and not learned and torch.is_grad_enabled() and site.order is None:
+            return None  # such as N(0, 1), the prior, of the same width
+        self.learned |= learned
+        self.drew = True
+        return site.seen(distribution.loc, distribution.scale, z)
+
+    @staticmethod
+    def held(owner: nn.Module, method: str | None) -> list[DrawSite]:
+        """Return the sites that a model's rsample is under.
+
+        Args:
+            owner: The model.
+            method: Not looked at.
+        """
+        calls = [getattr(hook, "__self__", None) for hook in owner._forward_pre_hooks.values()]
+        return [one.owner.site for one in calls if isinstance(one, OwnCall) and isinstance(one.owner, RsamplePlace)]
+
+    def remove(self) -> None:
+        """Let go of the model."""
+        self.call.remove()
+
+
+def _rsample(self: Normal, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: ANN401, B008 - as torch has it
+    z = _HOST(self, sample_shape)
+    narrow = None
+    for call in running():
+        # A place that takes the k-th draw counts those of the others too.
+        if isinstance(call.owner, RsamplePlace) and (narrow is None or call.owner.site.order is not None):
+            own = call.owner.drawn(self, z)
+            narrow = own if narrow is None else narrow
+    return z if narrow is None else narrow

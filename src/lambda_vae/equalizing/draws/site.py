@@ -1,0 +1,306 @@
+"""One place where a host draws z: the draw is looked at, observed, and its noise narrowed."""
+
+import sys
+import warnings
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lambda_vae.distributions.likelihood import at_least_float32
+from lambda_vae.equalization import VarianceEqualizer, theory
+from lambda_vae.equalization.observed import in_backward
+from lambda_vae.equalizing.draws import densities
+from lambda_vae.equalizing.draws.callers import Callers
+from lambda_vae.equalizing.draws.found import Draw
+from lambda_vae.equalizing.draws.later import hold
+from lambda_vae.equalizing.draws.measure import Measurement, Measuring, made_up_shapes
+from lambda_vae.equalizing.draws.noise import probing, undone
+from lambda_vae.equalizing.draws.tensors import Source, drawables, put
+from lambda_vae.errors import InputError
+
+__all__ = ["DrawSite", "Watcher"]
+
+#: (mu, sigma, z, lambda) -> z, such as a monitor's.
+Watcher = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+class DrawSite:
+    """A method or module of a host that draws z, under an equalizer.
+
+    Args:
+        equalizer: Its lambda.
+        owner: The module in whose train mode it acts.
+        name: For people, such as "VAE.reparameterize".
+        takes: What the caller says of the draw, to be held against what is measured.
+        mask: Which examples count, without the latent axis; None counts all.
+        order: Which of the draws in one call of the model, from 0; None takes them all for draws of one latent.
+    """
+
+    def __init__(
+        self,
+        equalizer: VarianceEqualizer,
+        owner: nn.Module,
+        name: str,
+        *,
+        takes: str | None = None,
+        mask: Callable[[], Tensor | None] | None = None,
+        order: int | None = None,
+    ) -> None:
+        self.equalizer, self.owner, self.name, self.takes, self.mask = equalizer, owner, name, takes, mask
+        self.order, self.count, self.text = order, 0, "to be measured at the first training step"
+        self.draws: tuple[Draw, ...] = ()
+        self.later: tuple[Source, ...] = ()
+        self.of_later: DrawSite | None = None
+        self.settled = self.shifted = False
+        self.watchers: list[Watcher] = []
+        self.unit: Callable[[], Tensor] | None = None  # -> the prior's own std, [D], where that is not 1
+        self.kept: tuple[str, ...] = ()  # attributes in which the owner keeps z, to go on with it
+        self.callers, self.foreseen = Callers(name, order), False
+        self._calls, self._next_look = 0, 1
+        self.unread = 0  # draws that lambda should have narrowed while several readings of sigma fitted
+
+    @property
+    def unread_note(self) -> str:
+        """What is said of them."""
+        kinds = " and ".join(sorted({f"{draw.takes} of {draw.width}" for draw in self.draws}))
+        return (
+            f"{self.name}: {self.unread} draws that lambda should have narrowed were left as they were, for sigma may "
+            f"be {kinds}; say which, such as takes={self.draws[0].takes!r}"
+        )
+
+    @property
+    def active(self) -> bool:
+        """Whether it narrows now."""
+        return self.owner.training and self.equalizer.training and not probing()
+
+    @property
+    def due(self) -> bool:
+        """Whether the draw that is made now is this site's; to be asked once a draw."""
+        if not self.active:
+            return False
+        self.count += 1
+        return self.order is None or self.count == self.order + 1
+
+    def reads(self, text: str) -> None:
+        """Take note of what is known of the draw without a measurement.
+
+        Args:
+            text: For people.
+        """
+        self.text, self.settled = text, True
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Hand each z of a training step to a watcher, and on what it returns; return what takes it off again.
+
+        Args:
+            watcher: (mu, sigma, z, lambda) -> z.
+        """
+        self.watchers.append(watcher)
+        return lambda: self.watchers.remove(watcher) if watcher in self.watchers else None
+
+    def drawn(self, host: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        """Return what the host's own draw returns, with z narrowed while it trains.
+
+        Args:
+            host: Draws.
+            args: Of the call.
+            named: Likewise, by name.
+        """
+        if not self.due:
+            return host(*args, **named)
+        self.look(host, args, named)
+        return self.narrowed(args, named, host(*args, **named))
+
+    def look(self, host: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+        """Measure the draw where that is due: until it is clear, then after 2, 4, 8, ... calls, since values change.
+
+        Args:
+            host: Draws.
+            args: Of the call.
+            named: Likewise, by name.
+
+        Raises:
+            InputError: It is no draw that lambda is for, or no longer the one that it was.
+        """
+        if torch.compiler.is_compiling():
+            if not self.draws and not self.later:
+                # without fullgraph=True this breaks the graph, and the step is measured and run as it is
+                raise InputError(
+                    f"{self.name} was not measured before it was compiled; call the model once in train mode"
+                )
+            return
+        self._calls += 1
+        if (self.settled and self._calls < self._next_look) or in_backward():
+            return
+        if _transformed():
+            if not self.draws:
+                raise InputError(
+                    f"{self.name} is first called within a transform of torch.func, where nothing can be measured; "
+                    "call the model once in train mode before"
+                )
+            return
+        self._next_look = 2 * self._calls
+        measuring: Callable[..., Measurement | None] = self._measuring
+        if "torch._dynamo" in sys.modules:  # where a graph is broken here, the measurement is not to be compiled
+            measuring = torch.compiler.disable(measuring)  # type: ignore[no-untyped-call]
+        seen = measuring(host, args, named)
+        if seen is None:  # looked at again in the next step
+            self._next_look = self._calls
+            return
+        self.later, self.settled, self.shifted = seen.later, seen.settled, seen.shifted
+        if self.later:
+            self._next_look = sys.maxsize
+            return
+        known = () if self.foreseen else self.draws
+        self.foreseen = False
+        self.draws = tuple(one for one in seen.draws if one in known) if known else seen.draws
+        if not self.draws:
+            raise InputError(f"{self.name} draws in one step otherwise than in another, now: {seen.draws[0]}")
+
+    def foresee(self, host: Callable[..., Any]) -> None:
+        """Measure a plain sampler on made-up numbers, for where the first training step is compiled or transformed.
+
+        What it shows holds until a real step is measured; where it shows nothing, the first real step does.
+
+        Args:
+            host: Draws; called in train mode.
+        """
+        shapes = made_up_shapes(host, self.equalizer.latent_dim, self.equalizer.dim)
+        with undone(self.owner), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.owner.training = True
+            device = self.equalizer.exponent.device
+            made_up = tuple(0.1 + torch.rand(shape, device=device) for shape in shapes)
+            try:
+                seen = self._measuring(host, made_up, {}) if made_up else None
+                self.draws = () if seen is None else seen.draws
+            except Exception:  # numbers that the host does not take tell nothing
+                self.draws = ()
+        self.foreseen = bool(self.draws)
+
+    @property
+    def _measuring(self) -> Measuring:
+        return Measuring(self.name, self.owner, self.equalizer.latent_dim, self.equalizer.dim, self.takes)
+
+    def narrowed(self, args: tuple[Any, ...], named: Mapping[str, Any], out: Any) -> Any:  # noqa: ANN401 - the host's
+        """Return what the host returned, with z narrowed; the very same where lambda is 1 and nobody watches.
+
+        Args:
+            args: Of the call.
+            named: Likewise, by name.
+            out: What it returned.
+        """
+        if self.later:
+            self._hold(out)
+            return out
+        if not self.draws:  # no step has told anything yet
+            return out
+        draw = self.draws[0]
+        log_std = None
+        try:
+            z, mu = draw.z(args, named, out), draw.mu(args, named, out)
+            if self.equalizer.narrows and not self.watchers:
+                log_std = draw.log_std(args, named, out)
+            # where ln sigma narrows, or nothing does, no gradient goes through sigma itself
+            needed = bool(self.watchers) or (self.equalizer.narrows and log_std is None)
+            with torch.set_grad_enabled(needed and torch.is_grad_enabled()):
+                std = draw.std(args, named, out)
+        except (AttributeError, IndexError, KeyError, TypeError):
+            raise InputError(
+                f"{self.name} is called or answers in one step otherwise than in another, where {draw}; name a method "
+                "or part that is always called alike: equalize(..., method='NAME')"
+            ) from None
+        narrow = self.seen(mu, std, z, log_std)
+        if not torch.compiler.is_compiling():
+            self.kept = tuple(name for name, value in vars(self.owner).items() if value is z)
+        if narrow is z:
+            return out
+        for name in self.kept:
+            setattr(self.owner, name, narrow)
+        return put(out, draw.z.steps, narrow)
+
+    def _hold(self, out: Any) -> None:  # noqa: ANN401 - the host's own
+        """Have what is drawn later from the distributions that the host returned narrowed; their types stay."""
+        if self.of_later is None:
+            name = f"what {self.name} returns"
+            self.of_later = DrawSite(self.equalizer, self.owner, name, takes=self.takes, mask=self.mask)
+            self.of_later.watchers = self.watchers
+        for source in drawables(out):
+            hold(source((), {}, out), self.of_later.drawn)
+
+    def observe(self, std: Tensor, mu: Tensor) -> None:
+        """Add sigma to the equalizer's statistics, where the mask says that it counts.
+
+        Args:
+            std: sigma of the draw.
+            mu: Of the draw.
+        """
+        self.equalizer.observe(std, mu, None if self.mask is None else self.mask())
+
+    def seen(self, mu: Tensor, std: Tensor, z: Tensor, log_std: Tensor | None = None) -> Tensor:
+        """Return z with the noise of sigma^lambda; observe sigma, once a step.
+
+        Args:
+            mu: Of the draw.
+            std: Likewise.
+            z: Drawn by the host from them.
+            log_std: ln sigma, where the host has that.
+        """
+        equalizer = self.equalizer
+        if not torch.compiler.is_compiling():
+            _require_first(self.name, z)
+        width = std.shape[equalizer.dim] if -std.ndim <= equalizer.dim < std.ndim else 0
+        if width != equalizer.latent_dim:
+            raise InputError(
+                f"{self.name} draws {width} dimensions with sigma {list(std.shape)}, where latent_dim is "
+                f"{equalizer.latent_dim} along axis {equalizer.dim}; give latent_dim={width}, or dim=, or, if it draws "
+                "other things too, say which draw of a call is z: draw=0"
+            )
+        if not torch.compiler.is_compiling():
+            self.callers.note(std, equalizer.dim)
+        unit = 1.0 if self.unit is None else self.unit()
+        self.observe(*((std, mu) if isinstance(unit, float) else (std / unit, mu / unit)))
+        narrow = z
+        if not z.requires_grad or self.shifted:  # a draw without a gradient stays one
+            mu, std, log_std = mu.detach(), std.detach(), None
+        if equalizer.narrows:
+            exponent = equalizer.exponent_for(std)
+            own = std
+            if isinstance(unit, Tensor):  # lambda is that of the same codes under N(0, I)
+                own, log_std = std / unit, None if log_std is None else log_std - unit.log()
+            factor = theory.narrowing(own, exponent) if log_std is None else theory.narrowing_of_log(log_std, exponent)
+            # lerp gives its end itself, the host's very numbers, where the factor is 1
+            wide, mean = at_least_float32(z), at_least_float32(mu)
+            narrow = torch.lerp(mean.to(wide.dtype), wide, factor.to(wide.dtype)).to(z.dtype)
+        for watcher in self.watchers:
+            narrow = watcher(mu, std, narrow, equalizer.exponent)
+        if not torch.compiler.is_compiling():
+            if equalizer.narrows and not _transformed():
+                densities.narrowed(equalizer, self.name, mu, narrow)
+            _LAST[:] = [weakref.ref(narrow), self.name]
+        return narrow
+
+    def __repr__(self) -> str:
+        if self.of_later is not None:
+            return repr(self.of_later)
+        return f"{self.name}: {self.draws[0] if self.draws else self.text}"
+
+
+#: The z that was handed on last, and by whom.
+_LAST: list[Any] = []
+
+
+def _require_first(name: str, z: Tensor) -> None:
+    """Raise if z has been narrowed already, as where a method and the part that it belongs to are both taken."""
+    if _LAST and _LAST[0]() is z:
+        raise InputError(
+            f"{name} returns the z that {_LAST[1]} has narrowed already; remove one of both: equalizer.remove()"
+        )
+
+
+def _transformed() -> bool:
+    """Whether a transform of torch.func is at work, in which nothing can be measured."""
+    return torch._C._functorch.peek_interpreter_stack() is not None

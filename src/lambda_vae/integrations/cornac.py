@@ -1,0 +1,227 @@
+"""cornac: VAECF and BiVAECF diagnosed, and equalized while their own `fit` trains them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor, nn
+
+from lambda_vae.any_vae._diagnose import diagnose
+from lambda_vae.any_vae.modes import evaluated
+from lambda_vae.diagnostics import CollapseReport
+from lambda_vae.equalizing._equalize import HostEqualizer
+from lambda_vae.equalizing._equalize_class import alone, instances_made
+from lambda_vae.equalizing._equalize_fit import equalize_fit
+from lambda_vae.errors import InputError
+from lambda_vae.integrations.cornac_bilateral import Bilateral
+from lambda_vae.integrations.tested import needed
+from lambda_vae.likelihoods import DecoderLikelihood, bernoulli, gaussian, multinomial, poisson
+
+__all__ = ["diagnose_cornac", "equalize_cornac"]
+
+#: By a model's own `likelihood`, which its loss spells out without the constants.
+_LIKELIHOODS: dict[str, Callable[[Any], DecoderLikelihood]] = {
+    "mult": multinomial,
+    "bern": bernoulli,
+    "gaus": lambda decode: gaussian(decode, std=0.5**0.5),
+    "pois": poisson,
+}
+
+
+def diagnose_cornac(model: Any, data: Any, *, side: str | None = None, **options: Any) -> CollapseReport:  # noqa: ANN401
+    """Return every measure of a VAECF or BiVAECF on some users' rows, and a verdict on each latent dimension.
+
+    Whatever is stored in the matrix counts as 1, as in cornac's `fit`; users without anything are left out. log p(x|z)
+    is that of the model's own `likelihood`, constants counted: "mult", a multinomial with its coefficient; "bern";
+    "gaus", a summed squared error and so a Gaussian of std sqrt(1/2); "pois". Causes are judged by the KL weight of the
+    loss, the model's `beta` or `beta_kl`. Of a BiVAECF one side is measured, the other's factors being the means that
+    `score` uses. cornac leaves its network in train mode; here it is measured in eval mode, and left as it was.
+
+    Args:
+        model: Fitted.
+        data: A cornac Dataset whose items are the model's, such as `split.train_set`, or a matrix [users, items].
+        side: Of a BiVAECF: "users" or "items".
+        options: Of `lambda_vae.any_vae._diagnose`, such as iw_samples.
+
+    Raises:
+        InputError: Another model, one that is not fitted, or other items than the model's; what `diagnose` refuses.
+
+    Source:
+        cornac 3.0.1, models/vaecf/vaecf.py, `VAE.loss` and `learn`; models/bivaecf/bivae.py.
+    """
+    vae, bilateral = _network(model)
+    if bilateral != (side in ("users", "items")):
+        ways = "say side='users' or side='items'" if bilateral else "leave side out, its items have no latents"
+        raise InputError(f"side is {side!r} of a {type(model).__name__}; {ways}")
+    if bilateral and any(model.cap_priors.values()):
+        raise InputError("the BiVAECF has cap_priors, a prior that hangs on features; use diagnose(..., prior=)")
+    matrix = _matrix(model, data, side or "users")
+    encode, decode = _coders(vae, side)
+    options.setdefault("kl_weight", float(model.beta_kl if bilateral else model.beta))
+    options.setdefault("takes", "std" if bilateral else "logvar")
+    rows = _Rows(matrix, int(options.get("batch_size", 500)))
+    with evaluated(vae):
+        report = diagnose(encode, _LIKELIHOODS[model.likelihood](decode), rows, **options)
+    return replace(report, notes=(*report.notes, *_notes(model, side, matrix)))
+
+
+@contextmanager
+def equalize_cornac(
+    model: Any,  # noqa: ANN401 - of cornac
+    delta: float,
+    **settings: Any,  # noqa: ANN401 - VarianceEqualizer's
+) -> Iterator[tuple[HostEqualizer, ...]]:
+    """Equalize the network that `model.fit` makes and trains within the block; then give it back.
+
+    The class, the latent dimensions, the batches in an epoch and the epochs are the model's own. A BiVAECF gets two
+    equalizers, for both its posteriors go through one method, with a sigma of their own: the users' and the items'.
+
+    Args:
+        model: A VAECF or BiVAECF that is not fitted yet.
+        delta: The trade-off, > 1; inf is the training as it was, bit for bit.
+        settings: Of `VarianceEqualizer`, such as release_epochs.
+
+    Raises:
+        InputError: Another model, one that has its network already, or no `fit` within the block.
+
+    Source:
+        cornac 3.0.1, models/vaecf/vaecf.py and models/bivaecf/bivae.py, `reparameterize` and `learn`.
+    """
+    kind, bilateral = _kinds(model, "equalized")
+    if hasattr(model, "bivae" if bilateral else "vae") or not model.trainable:
+        raise InputError(
+            f"the {type(model).__name__} has its network already, or is not trainable, so that fit makes none; make a "
+            f"new {type(model).__name__}(...) and fit it within equalize_cornac"
+        )
+    settings = {"total_epochs": int(model.n_epochs)} | settings
+    if not bilateral:
+
+        def steps(train_set: Any, *_: Any, **__: Any) -> int:  # noqa: ANN401 - what fit is given
+            return ceil(int(train_set.num_users) / int(model.batch_size))
+
+        with equalize_fit(model, steps, kind, int(model.k), delta, **settings) as equalizer:
+            yield (equalizer,)
+        return
+    sides = {side: HostEqualizer(int(model.k), delta, **settings) for side in ("users", "items")}
+    made: list[Bilateral] = []
+
+    def take(vae: Any) -> None:  # noqa: ANN401 - of cornac
+        if made:
+            raise InputError(
+                "another BiVAECF was fitted within this block before, and lambda is planned for one training; give "
+                "each `fit` a block of its own"
+            )
+        made.append(Bilateral(vae, sides, int(model.batch_size)))
+
+    try:
+        with alone(kind), instances_made(kind, take):
+            yield tuple(sides.values())
+    finally:
+        for one in made:
+            one.remove()
+    if not made or getattr(model, "bivae", None) is not made[0].vae:
+        others = "another was" if made else "nothing was"
+        raise InputError(f"this BiVAECF was not fitted within its block, {others}; call its `fit` in the block")
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Rows of a sparse matrix as dense batches of zeros and ones."""
+
+    matrix: Any
+    size: int
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for start in range(0, self.matrix.shape[0], self.size):
+            yield torch.from_numpy(self.matrix[start : start + self.size].toarray()).float()
+
+
+def _kinds(model: Any, wanted: str) -> tuple[type[nn.Module], bool]:  # noqa: ANN401 - of cornac
+    """The class of a model's network, and whether its items have latents too."""
+    names = "VAECF", "BiVAECF", "vaecf.vaecf.VAE", "bivaecf.bivae.BiVAE"
+    vaecf, bivaecf, vae, bivae = needed("cornac", *(f"cornac.models.{name}" for name in names))
+    if isinstance(model, vaecf | bivaecf):
+        return (vae, False) if isinstance(model, vaecf) else (bivae, True)
+    raise InputError(
+        f"{type(model).__name__} cannot be {wanted}: it is none of cornac's VAECF and BiVAECF; give the recommender "
+        "itself, not its network or its score"
+    )
+
+
+def _network(model: Any) -> tuple[Any, bool]:  # noqa: ANN401 - of cornac
+    kind, bilateral = _kinds(model, "diagnosed")
+    vae = getattr(model, "bivae" if bilateral else "vae", None)
+    if type(vae) is not kind:
+        state = "is not fitted" if vae is None else f"has a {type(vae).__name__} of another kind for network"
+        raise InputError(f"the {type(model).__name__} {state}; call model.fit(train_set) before")
+    return vae, bilateral
+
+
+def _coders(vae: Any, side: str | None) -> tuple[Callable[[Tensor], Any], Callable[[Tensor], Tensor]]:  # noqa: ANN401
+    if side == "users":
+        return vae.encode_user, lambda theta: vae.decode_user(theta, vae.mu_beta)
+    if side == "items":
+        return vae.encode_item, lambda beta: vae.decode_item(vae.mu_theta, beta)
+    return vae.encode, vae.decode
+
+
+def _matrix(model: Any, data: Any, side: str) -> Any:  # noqa: ANN401 - of cornac
+    """The users' rows of zeros and ones, or the items' columns as rows, without those that hold nothing."""
+    for what in ("items",) if side == "users" else ("items", "users"):
+        own, ids = (getattr(one, "iid_map" if what == "items" else "uid_map", None) or {} for one in (model, data))
+        other = next((one for one in ids if one in own and own[one] != ids[one]), None)
+        if other is not None:
+            raise InputError(
+                f"{what[:-1]} {other!r} is number {ids[other]} of the data, {own[other]} of the model; make the data "
+                "with the model's numbers: Dataset.build(data, global_uid_map=OrderedDict(model.uid_map), "
+                "global_iid_map=OrderedDict(model.iid_map))"
+            )
+    stored: Any = getattr(data, "csr_matrix", data)
+    stored = stored.detach().cpu().to_dense().numpy() if isinstance(stored, Tensor) else stored
+    given: Any = "none" if stored is None else stored
+    try:
+        matrix = csr_matrix(given, dtype=np.float32, copy=True)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"the data are a {type(data).__name__}; give a cornac Dataset, such as split.train_set, or a matrix "
+            "[users, items]"
+        ) from error
+    if np.isnan(matrix.data).any():  # often what nobody has rated, and everything stored counts
+        raise InputError(
+            f"the data hold {int(np.isnan(matrix.data).sum())} NaN, and whatever is stored counts as an interaction; "
+            "give 0 where there is none"
+        )
+    matrix.data[:] = 1.0
+    axis, wanted = (1, model.num_items) if side == "users" else (0, model.num_users)
+    if matrix.shape[axis] != wanted:
+        what = "items" if side == "users" else "users"
+        raise InputError(
+            f"the data have {matrix.shape[axis]} {what}, the model {wanted}; give the {what} it was fitted on"
+        )
+    rows = matrix if side == "users" else matrix.T.tocsr()
+    rows = rows[np.diff(rows.indptr) > 0]
+    if not rows.shape[0]:
+        raise InputError("the data hold no interaction; give a Dataset with some")
+    return rows
+
+
+def _notes(model: Any, side: str | None, rows: Any) -> tuple[str, ...]:  # noqa: ANN401 - of cornac
+    notes = []
+    if model.likelihood == "mult":
+        nats = float(torch.lgamma(torch.from_numpy(np.diff(rows.indptr)) + 1.0).mean())
+        notes.append(
+            f"cornac's loss leaves out the multinomial's coefficient, {nats:.1f} nats an example: at a KL weight of 1 "
+            "it is that much higher than nll_bound."
+        )
+    if side is not None:
+        other = "items" if side == "users" else "users"
+        notes.append(
+            f"Measured are the {side}, given the means of the {other}' factors that score() uses; the {other} are "
+            f"diagnose_cornac(..., side={other!r})."
+        )
+    return tuple(notes)

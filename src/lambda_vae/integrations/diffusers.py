@@ -1,0 +1,179 @@
+"""diffusers: AutoencoderKL, and every autoencoder there that samples through `encode(x).latent_dist.sample()`."""
+
+import inspect
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from lambda_vae.any_vae._diagnose import diagnose
+from lambda_vae.diagnostics import CollapseReport
+from lambda_vae.equalizing._equalize import HostEqualizer, equalize
+from lambda_vae.errors import InputError
+from lambda_vae.integrations.diffusers_classes import OWN_GAUSSIANS, asked
+from lambda_vae.integrations.tested import needed
+from lambda_vae.likelihoods import gaussian
+from lambda_vae.likelihoods import std_of_kl_weight as usual_std
+
+(DiagonalGaussianDistribution,) = needed("diffusers", "diffusers.models.autoencoders.vae.DiagonalGaussianDistribution")
+
+
+__all__ = ["diagnose_diffusers", "equalize_diffusers", "std_of_kl_weight"]
+
+#: What the classes call their number of latent channels.
+_CHANNELS = (
+    "latent_channels", "z_channels", "z_dim", "codebook_dim", "decoder_input_channels", "vocoder_input_dim"
+)  # fmt: skip
+
+#: Numbers of a tensor of images that are measured at once: networks for large images need room in proportion.
+_NUMBERS = 2**20
+
+
+def diagnose_diffusers(
+    model: nn.Module,
+    images: object,
+    *,
+    std: float,
+    **options: Any,  # noqa: ANN401 - diagnose's
+) -> CollapseReport:
+    """Return every measure of a diffusers autoencoder on some images, and a verdict on each latent channel.
+
+    p(x|z) is a Gaussian of the given std around the decoder's answer, the prior N(0, I). Where the codes fit that prior
+    badly, as under a tiny KL weight, `report.notes` says so: such a model reconstructs well and makes noise of N(0, I).
+
+    Args:
+        model: In eval mode; unscaled latents, so `scaling_factor` plays no part.
+        images: As the model sees them, usually in [-1, 1]: a tensor [N, C, H, W], or batches that can be gone through
+            again.
+        std: Of the observation; what the loss amounts to, see `std_of_kl_weight`.
+        options: Of `lambda_vae.any_vae._diagnose`; a decoder that draws, as that of ConsistencyDecoderVAE, wants
+            draws=. dim="site" makes every number of the latents a dimension. The model's own
+            equalizer is taken into account unless equalizer=None.
+
+    Raises:
+        InputError: The model has no such posterior, or whatever would make the report wrong.
+    """
+    _require_posterior(model)
+    host = asked(model, options.get("draws", 1))
+    if "exponent" not in options:
+        options.setdefault("equalizer", getattr(model, "equalizer", None))
+    if isinstance(images, Tensor) and len(images):
+        options.setdefault("batch_size", max(1, min(500, _NUMBERS // images[0].numel())))
+    if options.get("dim", "channel") == "channel":
+        options["dim"] = 1  # of sound as well, [B, C, L]
+    host.look_at(images, options.get("batch_size", 500))
+    data = host.data(images, options.get("batch_size", 500))
+    report = diagnose(host.encode, gaussian(host.decode, std=std), data, **options)
+    return replace(report, notes=(*report.notes, *host.notes(), *_prior_notes(report)))
+
+
+def std_of_kl_weight(kl_weight: float, averaged_over: int = 1, *, latent: Sequence[int] | None = None) -> float:
+    """Return the std for which squared error + kl_weight * KL is an ELBO, up to a factor and a constant.
+
+    −ln p(x|z) of a Gaussian is squared error / (2 std²); times 2 std², the KL stands there with the weight 2 std². A
+    weight of 1e-6 on the summed squared error is a noise of 0.0007; on the error averaged over 3 x 256 x 256 numbers,
+    one of 0.31. Of a loss with L1 or perceptual terms it is the nearest Gaussian's at best.
+
+    `latent_dist.kl()` sums three axes, which of a video's latents [B, C, T, H, W] leaves W: its mean is a KL divided by
+    W, so that a loss with `kl_weight * latent_dist.kl().mean()` weighs the KL by kl_weight / W. Say `latent` there.
+
+    Args:
+        kl_weight: Of the KL that is summed over the latents, as `latent_dist.kl()` gives it for images.
+        averaged_over: Numbers of an image that the squared error is averaged over, as `mse_loss` does; 1 for a sum.
+        latent: Shape of `latent_dist.mean`, where the loss takes the mean of `latent_dist.kl()`.
+
+    Raises:
+        InputError: One of them is not greater than 0, or `kl()` has no value for such latents.
+
+    Source:
+        diffusers 0.42.1, models/autoencoders/vae.py, `DiagonalGaussianDistribution.kl`.
+
+    Example:
+        >>> std_of_kl_weight(1e-6), round(std_of_kl_weight(1e-6, averaged_over=3 * 256 * 256), 2)
+        (0.0007071067811865475, 0.31)
+        >>> std_of_kl_weight(2.0 * 32, latent=(1, 16, 5, 32, 32))
+        1.0
+    """
+    if not averaged_over > 0:
+        raise InputError(f"averaged_over is {averaged_over}; it must be greater than 0")
+    if latent is not None and len(latent) < 4:
+        raise InputError(
+            f"latent is {list(latent)}, for which latent_dist.kl() has no value: it sums the axes 1, 2 and 3; sum the "
+            "KL over all axes but the first, and leave latent out"
+        )
+    left = math.prod(latent[4:]) if latent is not None else 1
+    return usual_std(kl_weight / left, averaged_over)
+
+
+def equalize_diffusers(
+    model: nn.Module,
+    delta: float,
+    *,
+    latent_channels: int | None = None,
+    **settings: Any,  # noqa: ANN401 - VarianceEqualizer's
+) -> HostEqualizer:
+    """Return the equalizer that from now on narrows what `encode(x).latent_dist.sample()` draws in train mode.
+
+    There is one lambda a channel. Of `latent_dist` only `sample` changes; `mode`, `kl`, `nll` and all of eval mode stay
+    the host's, and so does every bit of a training at delta = inf. `from_pretrained` gives models in eval mode, so call
+    `model.train()`; diffusers has no trainer, so call `equalizer.end_epoch()` after each epoch of your own loop. The
+    equalizer is a submodule of `model`: `save_pretrained` writes its state too, `from_pretrained` gives a plain model.
+
+    Args:
+        model: AutoencoderKL or its kind, unwrapped.
+        delta: The trade-off, > 1; see "Choosing delta" in the documentation.
+        latent_channels: C; read off the model's config if left out.
+        settings: Of `VarianceEqualizer`, such as release_epochs and total_epochs.
+
+    Raises:
+        InputError: The model samples in another way, or is equalized with other settings.
+
+    Source:
+        The paper, Eq. 9 and 16.
+    """
+    _require_posterior(model)
+    if any(kind.__name__ == "AutoencoderKLKVAEVideo" for kind in type(model).__mro__):
+        raise InputError(
+            f"{type(model).__name__} gives every code the noise 1, as its encoder has no log variance, and 1 to the "
+            "power of lambda is 1; diagnose_diffusers takes it"
+        )
+    config: Any = model.config
+    channels = latent_channels or next((config[name] for name in _CHANNELS if name in config), None)
+    if channels is None:
+        raise InputError(f"{type(model).__name__} does not say how many latent channels it has; give latent_channels=")
+    equalizer = equalize(model, channels, delta, method="encode", takes="std", dim=1, **settings)
+    if "return_dict" in inspect.signature(getattr(model, "tiled_encode", len)).parameters:  # others give numbers
+        equalizer.also(model, "tiled_encode")
+    return equalizer
+
+
+def _require_posterior(model: nn.Module) -> None:
+    name = type(model).__name__
+    if any(kind.__name__ in OWN_GAUSSIANS for kind in type(model).__mro__):
+        return
+    # What an `encode` builds cannot be seen before it runs; that its file knows the class can.
+    encoders = (inspect.unwrap(vars(kind)["encode"]) for kind in type(model).__mro__ if "encode" in vars(kind))
+    files = (getattr(encode, "__globals__", {}) for encode in encoders)
+    if not any(names.get("DiagonalGaussianDistribution") is DiagonalGaussianDistribution for names in files):
+        raise InputError(
+            f"{name} has no encode(x).latent_dist with a DiagonalGaussianDistribution of diffusers; give an "
+            "AutoencoderKL or one of its kind, unwrapped"
+        )
+    regularizer = getattr(getattr(model, "config", None), "regularizer", "kl")
+    if regularizer != "kl":
+        raise InputError(f"{name} has the regularizer {regularizer!r}, which makes no Gaussian posterior; use 'kl'")
+
+
+def _prior_notes(report: CollapseReport) -> tuple[str, ...]:
+    variance = report.signal_power + report.sampling_std.square()
+    misfit = report.active & ((variance < 0.5) | (variance > 2.0))
+    if not bool(misfit.any()):
+        return ()
+    low, high = float(variance[misfit].min()), float(variance[misfit].max())
+    return (
+        f"In {int(misfit.sum())} of {len(variance)} dimensions codes have a variance of {low:.2g} to {high:.2g} over "
+        "the data, the prior of 1: reconstructions may be good while decoding N(0, I) gives noise; draw from a law "
+        "fitted to the codes, as latent diffusion does, or raise the KL weight or delta.",
+    )

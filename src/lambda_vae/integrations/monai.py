@@ -1,0 +1,166 @@
+"""MONAI: its VarAutoEncoder and AutoencoderKL, whose loss is written by their users."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor
+
+from lambda_vae.any_vae._diagnose import diagnose
+from lambda_vae.any_vae.batches import ForeignBatches
+from lambda_vae.any_vae.behind import device_of
+from lambda_vae.diagnostics import CollapseReport
+from lambda_vae.equalizing._equalize import HostEqualizer, equalize
+from lambda_vae.errors import InputError
+from lambda_vae.integrations.tested import needed
+from lambda_vae.likelihoods import bernoulli, gaussian, laplace, std_of_kl_weight
+
+__all__ = ["diagnose_monai", "equalize_monai"]
+
+#: Numbers of a tensor of images that are measured at once: networks for large images need room in proportion.
+_NUMBERS = 2**20
+
+_NETS = "VarAutoEncoder", "AutoencoderKL", "SPADEAutoencoderKL"
+
+
+def diagnose_monai(
+    model: Any,  # noqa: ANN401 - MONAI has no types
+    images: object,
+    *,
+    loss: str,
+    kl_weight: Any,  # noqa: ANN401 - a number, which is checked
+    reduction: str = "mean",
+    **options: Any,  # noqa: ANN401 - diagnose's
+) -> CollapseReport:
+    """Return every measure of a MONAI autoencoder on some images, and a verdict on each latent with its cause.
+
+    MONAI's networks have no loss, so say yours. "bce" is a Bernoulli likelihood, and the KL keeps its weight. "l1" and
+    "mse" have a noise, which a weight of the KL decides: a mean of absolute errors over F voxels + kl_weight * KL is an
+    ELBO with Laplace noise of scale b = kl_weight * F, one of squared errors with a variance of kl_weight * F / 2. That
+    noise is what p(x|z) has here, and the notes name it. Perceptual and adversarial terms are no likelihood of x.
+
+    Args:
+        model: VarAutoEncoder, AutoencoderKL or a class that inherits from it, such as AutoencoderKlMaisi; unwrapped.
+        images: As the model sees them: a tensor [N, C, ...], or batches that can be gone through again, such as a
+            MONAI DataLoader; of dicts the key "image", another with x_key=.
+        loss: Of the reconstruction: "bce", "l1" or "mse".
+        kl_weight: Of the KL, which is summed over all latents of an image.
+        reduction: Of the reconstruction over the voxels of an image: "mean", as `L1Loss()` has it, or "sum".
+        options: Of `lambda_vae.any_vae._diagnose`. The model's own equalizer is taken into account unless
+            equalizer=None.
+
+    Raises:
+        InputError: Another model, loss or weight, or whatever would make the report wrong.
+
+    Source:
+        monai 1.6.1, networks/nets/varautoencoder.py and autoencoderkl.py.
+    """
+    if loss not in ("bce", "l1", "mse"):
+        raise InputError(f"loss is {loss!r}; say which the reconstruction was trained with: 'bce', 'l1' or 'mse'")
+    if reduction not in ("mean", "sum") or not isinstance(kl_weight, int | float) or not 0 < kl_weight < math.inf:
+        raise InputError(
+            f"reduction is {reduction!r} and kl_weight {kl_weight!r}; say 'mean' or 'sum', and a weight greater than 0"
+        )
+    encode, decode, takes = _halves(model, logits=loss == "bce")
+    if isinstance(images, Tensor) and len(images):
+        options.setdefault("batch_size", max(1, min(500, _NUMBERS // images[0].numel())))
+    names = (options["x_key"],) if options.get("x_key") else ("image", "x", "data")
+    first = ForeignBatches(images, 1, device_of(encode), names).first()
+    voxels = 1 if first is None else first[0][0].numel()
+    if first is not None:
+        _require_shape(model, list(first[0].shape[1:]))
+    log_likelihood, weight, noise = _likelihood(loss, decode, kl_weight * (voxels if reduction == "mean" else 1))
+    options.setdefault("equalizer", getattr(model, "equalizer", None))
+    if options.get("history") is None:
+        options.setdefault("kl_weight", weight)
+    if takes == "std":
+        options.setdefault("dim", 1)  # of volumes as well, [B, C, D, H, W]
+    report = diagnose(encode, log_likelihood, images, takes=takes, **options)
+    stands = f"The {reduction} {loss} with a KL weight of {kl_weight:g}, {voxels} voxels an image, stands for {noise}."
+    return replace(report, notes=(*report.notes, stands, *_notes(model)))
+
+
+def equalize_monai(model: Any, delta: float, **settings: Any) -> HostEqualizer:  # noqa: ANN401 - MONAI has no types
+    """Return the equalizer that from now on narrows what a MONAI autoencoder draws in train mode.
+
+    Call `equalizer.end_epoch()` after each epoch of your loop, or give steps_per_epoch. There is one lambda a latent
+    channel. What the model returns for your KL, (mu, logvar) or (mu, sigma), stays its own, and in eval mode nothing is
+    changed.
+
+    Args:
+        model: VarAutoEncoder, AutoencoderKL or a class that inherits from it, unwrapped.
+        delta: The trade-off, > 1; inf is the model as it was, bit for bit.
+        settings: Of `VarianceEqualizer`, such as release_epochs and total_epochs.
+
+    Raises:
+        InputError: Another model, or one that is equalized with other settings.
+
+    Source:
+        monai 1.6.1, `VarAutoEncoder.reparameterize` and `AutoencoderKL.sampling`.
+    """
+    if _halves(model)[2] == "std":
+        return equalize(model, model.latent_channels, delta, method="sampling", takes="std", dim=1, **settings)
+    return equalize(model, model.latent_size, delta, method="reparameterize", takes="logvar", **settings)
+
+
+def _likelihood(loss: str, decode: Callable[[Tensor], Tensor], weight: float) -> tuple[Any, float, str]:
+    """What summed errors + weight * KL stand for: log p(x|z), the weight that is left to the KL, and both in words."""
+    if loss == "bce":
+        return bernoulli(decode, logits=True), weight, f"a Bernoulli likelihood and a KL weight of {weight:.3g}"
+    if loss == "l1":
+        return laplace(decode, scale=weight), 1.0, f"Laplace noise of scale {weight:.3g} and a KL weight of 1"
+    std = std_of_kl_weight(weight, reduction="sum")
+    return gaussian(decode, std=std), 1.0, f"Gaussian noise of standard deviation {std:.3g} and a KL weight of 1"
+
+
+def _halves(
+    model: Any,  # noqa: ANN401
+    logits: bool = False,
+) -> tuple[Callable[[Tensor], tuple[Tensor, Tensor]], Callable[[Tensor], Tensor], str]:
+    """Of a model: encode, decode, and what encode's second answer is."""
+    flat, maps, spade = needed("monai", *(f"monai.networks.nets.{name}" for name in _NETS))
+    if not isinstance(model, flat | maps) or isinstance(model, spade):
+        reason = ", whose decoder wants a segmentation" if isinstance(model, spade) else ""
+        raise InputError(
+            f"the model is a {type(model).__name__}{reason}; give MONAI's VarAutoEncoder or AutoencoderKL, unwrapped, "
+            "or use lambda_vae.any_vae._diagnose(encode, log_likelihood, images) and equalize(model, latent_dim, delta)"
+        )
+
+    def encode(image: Tensor) -> tuple[Tensor, Tensor]:
+        mu, spread = model.encode_forward(image) if isinstance(model, flat) else model.encode(image)
+        return mu, spread
+
+    def decode(z: Tensor) -> Tensor:
+        if isinstance(model, flat):
+            out: Tensor = model.decode_forward(z, model.use_sigmoid and not logits)
+        else:
+            out = model.decode(z)
+        return out
+
+    return encode, decode, "logvar" if isinstance(model, flat) else "std"
+
+
+def _require_shape(model: Any, image: list[int]) -> None:  # noqa: ANN401
+    """Refuse images that the model does not take."""
+    if hasattr(model, "in_shape"):
+        wanted: list[Any] = [int(model.in_channels), *(int(size) for size in model.in_shape)]
+        fits = image == wanted
+    else:
+        kernel = next(model.encoder.parameters()).shape  # of a convolution: [out, in, ...]
+        wanted = [int(kernel[1]), *["..."] * (len(kernel) - 2)]
+        fits = len(image) == len(wanted) and image[0] == wanted[0]
+    if not fits:
+        raise InputError(
+            f"an image is {image}, where this {type(model).__name__} takes {wanted}".replace("'", "")
+            + "; give a tensor [N, C, ...] or batches of that shape, as in the training"
+        )
+
+
+def _notes(model: Any) -> tuple[str, ...]:  # noqa: ANN401
+    if getattr(model, "use_mean_at_inference", True):
+        return ()
+    return (
+        "In eval mode this VarAutoEncoder's own forward decodes mu + sigma, which no number here does: say "
+        "use_mean_at_inference=True.",
+    )

@@ -1,0 +1,319 @@
+"""pythae: its models diagnosed and equalized, and watched while its own trainers train them."""
+
+import copy
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from lambda_vae.any_vae._diagnose import diagnose
+from lambda_vae.any_vae.monitor import CollapseMonitor
+from lambda_vae.diagnostics import CollapseReport
+from lambda_vae.equalizing._equalize import HostEqualizer, equalize
+from lambda_vae.errors import InputError
+from lambda_vae.integrations.tested import needed
+from lambda_vae.likelihoods import bernoulli, gaussian
+
+needed("pythae", "pythae.models.VAE", "pythae.trainers.training_callbacks.TrainingCallback")  # says what is missing
+
+from pythae import models  # noqa: E402
+from pythae.data.datasets import collate_dataset_output  # noqa: E402
+from pythae.trainers.training_callbacks import TrainingCallback  # noqa: E402
+
+__all__ = ["CollapseCallback", "diagnose_pythae", "equalize_pythae"]
+
+#: The models with a KL in closed form, and what their loss multiplies it by.
+_KL_WEIGHT: dict[type, Callable[[Any], float]] = {
+    models.VAE: lambda model: 1.0,
+    models.BetaVAE: lambda model: float(model.beta),
+    models.DisentangledBetaVAE: lambda model: float(model.beta),
+    models.INFOVAE_MMD: lambda model: 1.0 - float(model.alpha),
+    models.FactorVAE: lambda model: 1.0,
+    models.MSSSIM_VAE: lambda model: float(model.beta),
+    models.VAEGAN: lambda model: 1.0,
+}
+
+#: These train a Gaussian q against N(0, I) too, but on densities of q at the sample: to be measured, not narrowed.
+_SAMPLED = (models.BetaTCVAE, models.IWAE, models.MIWAE, models.CIWAE, models.PIWAE)
+
+_IMPORTANCE = "its importance weights are made of the density of q at the drawn z", "models.VAE"
+_FLOW = "a flow follows the Gaussian draw, and its KL is an estimate from samples", "models.VAE"
+_HAMILTONIAN = "Hamiltonian steps follow the Gaussian draw, and its loss is made of densities", "models.VAE"
+_POINT = "its encoder gives a point and no posterior", "models.VAE"
+
+#: Why not, and what to use instead.
+_REFUSED: dict[type, tuple[str, str]] = {
+    models.BetaTCVAE: (
+        "its loss is made of densities of q at the drawn z",
+        "models.BetaVAE or models.FactorVAE",
+    ),
+    models.VAMP: ("its KL to a learned prior is an estimate from samples", "models.VAE"),
+    models.IWAE: _IMPORTANCE,
+    models.MIWAE: _IMPORTANCE,
+    models.CIWAE: _IMPORTANCE,
+    models.PIWAE: _IMPORTANCE,
+    models.VAE_IAF: _FLOW,
+    models.VAE_LinNF: _FLOW,
+    models.HVAE: _HAMILTONIAN,
+    models.RHVAE: _HAMILTONIAN,
+    models.AE: _POINT,
+    models.RAE_GP: _POINT,
+    models.RAE_L2: _POINT,
+    models.VQVAE: _POINT,
+    models.WAE_MMD: (_POINT[0], "models.INFOVAE_MMD"),
+    models.Adversarial_AE: ("it has no KL, and matches z itself to the prior", "models.INFOVAE_MMD"),
+    models.SVAE: ("its posterior lies on a sphere", "models.VAE"),
+    models.PoincareVAE: ("its posterior lies in a hyperbolic space", "models.VAE"),
+}
+
+#: What these are trained on is no likelihood of x.
+_NO_LIKELIHOOD = {models.MSSSIM_VAE: "a structural similarity", models.VAEGAN: "a discriminator's features"}
+
+
+def diagnose_pythae(model: Any, data: object, **options: Any) -> CollapseReport:  # noqa: ANN401 - of pythae; diagnose's
+    """Return every measure of a pythae model on some data, and a verdict on each latent dimension with its cause.
+
+    log p(x|z) is that of the model's own reconstruction loss: "bce", independent Bernoulli features with the decoder's
+    output as probabilities; "mse", half a summed squared error and so a Gaussian of variance 1, whose constant
+    F/2 ln 2 pi (which the loss leaves out, and `get_nll` does not) is counted. MSSSIM_VAE and VAEGAN are trained on
+    neither; they are measured with the law of their `reconstruction_loss`, as by their `get_nll`, and the report says
+    so. Of an equalized model the noise it was trained with is measured; `equalizer=None` measures sigma. Causes are
+    judged by the KL weight that the model's config names, where it names one and no history is given.
+
+    Args:
+        model: In eval mode, with a Gaussian q and the prior N(0, I).
+        data: x [N, ...] as the model takes it, a pythae dataset, or a loader of one.
+        options: Of `lambda_vae.any_vae._diagnose`, such as history=callback.history.
+
+    Raises:
+        InputError: The model's posterior or prior is another; what `diagnose` refuses.
+
+    Source:
+        pythae 0.1.2, models/vae/vae_model.py, `loss_function` and `get_nll`.
+    """
+    if type(model) not in (*_KL_WEIGHT, *_SAMPLED):
+        raise InputError(_refusal(model, "diagnosed", "diagnose(encode, log_likelihood, data)"))
+
+    def encode(x: Tensor) -> tuple[Tensor, Tensor]:
+        q = model.encoder(x)
+        return q.embedding, q.log_covariance
+
+    def decode(z: Tensor) -> Tensor:
+        reconstruction: Tensor = model.decoder(z)["reconstruction"]
+        return reconstruction
+
+    log_likelihood = bernoulli(decode) if model.model_config.reconstruction_loss == "bce" else gaussian(decode, std=1.0)
+    options.setdefault("equalizer", getattr(model, "equalizer", None))
+    if options.get("history") is None:
+        options.setdefault("kl_weight", _judged_by(model))
+    if isinstance(data, Dataset):
+        data = DataLoader(data, batch_size=options.get("batch_size", 500), collate_fn=collate_dataset_output)
+    report = diagnose(encode, log_likelihood, _Loaded(data) if isinstance(data, DataLoader) else data, **options)
+    return replace(report, notes=(*report.notes, *_notes(model)))
+
+
+def equalize_pythae(model: Any, delta: float, **settings: Any) -> HostEqualizer:  # noqa: ANN401
+    """Return the equalizer that from now on narrows the noise of a pythae model while it trains.
+
+    Every trainer of pythae calls the model's `update()` after each epoch's training, and there lambda is refreshed;
+    nothing else is to be called. The KL stays the model's own, `get_nll` always draws from q itself, and in eval mode
+    nothing is changed. The model saves and loads as if it had no equalizer, so that `load_from_folder` gives an
+    ordinary pythae model; the equalizer's own state is `equalizer.state_dict()`, and `equalizer.remove()` gives the
+    model back. Give the trainer an eval dataset: without one it keeps the epoch with the lowest training loss, which
+    under lambda is the surrogate.
+
+    Args:
+        model: Whose KL is in closed form: VAE, BetaVAE, DisentangledBetaVAE, INFOVAE_MMD, FactorVAE, MSSSIM_VAE or
+            VAEGAN.
+        delta: The trade-off, > 1; inf is the model as it was, bit for bit.
+        settings: Of `VarianceEqualizer`, such as release_epochs and total_epochs.
+
+    Raises:
+        InputError: Another model, with what to use instead; what `equalize` refuses.
+
+    Source:
+        pythae 0.1.2, `_sample_gauss` of these models, and `train_step` of its four trainers.
+    """
+    if type(model) not in _KL_WEIGHT:
+        raise InputError(_refusal(model, "equalized", "equalize(model, latent_dim, delta)"))
+    equalizer = equalize(model, int(model.latent_dim), delta, method="_sample_gauss", takes="std", **settings)
+    if not equalizer.apart:
+        equalizer.end_epochs_with(model, "update")
+        equalizer.replace(model, "get_nll", partial(_exact, model.get_nll, equalizer))
+    return equalizer
+
+
+class CollapseCallback(TrainingCallback):  # type: ignore[misc]  # pythae has no types
+    """Watches a training by pythae: warns of dimensions on their way down, and adds its measures to pythae's logs.
+
+    Put it before the trackers among a trainer's callbacks: what `on_log` adds ("train_latent/active_units", ...) they
+    write as "train/latent/...". Warnings go to the trainer's logger. Only the gradient that comes back through the
+    decoder is read, no number of the training is changed, and nothing is drawn.
+
+    Args:
+        settings: Of `CollapseMonitor`, such as every, horizon or thresholds.
+    """
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - CollapseMonitor's
+        self.settings = settings
+        self.monitor: CollapseMonitor | None = None
+
+    @property
+    def history(self) -> dict[str, Any]:
+        """What `diagnose_pythae(..., history=callback.history)` judges causes from."""
+        return {} if self.monitor is None else self.monitor.history
+
+    def on_train_begin(self, training_config: object, **event: Any) -> None:  # noqa: ANN401 - pythae's
+        """Begin a new monitor.
+
+        Args:
+            training_config: Not looked at.
+            event: With the model.
+
+        Raises:
+            InputError: The model's gradients cannot be told apart.
+        """
+        model = _unwrapped(event["model"])
+        if type(model) is models.VAEGAN:
+            raise InputError(
+                "VAEGAN cannot be watched: two of its losses come back through the decoder in each step; leave "
+                "CollapseCallback out and use diagnose_pythae after the training"
+            )
+        if type(model) not in _KL_WEIGHT:
+            raise InputError(_refusal(model, "watched", "CollapseMonitor(latent_dim, reduction='mean')"))
+        device = next(model.parameters()).device
+        self.monitor = CollapseMonitor(int(model.latent_dim), reduction="mean", device=device, **self.settings)
+        model.forward = _Watched(_plain(model.forward), model, self.monitor)
+
+    def on_log(self, training_config: object, logs: dict[str, float], **event: Any) -> None:  # noqa: ANN401 - pythae's
+        """End the epoch: add the measures to `logs`, and the warnings to the trainer's logger.
+
+        Args:
+            training_config: Not looked at.
+            logs: Of this epoch.
+            event: With the model, the epoch and the logger.
+        """
+        assert self.monitor is not None
+        found = self.monitor.end_epoch(_kl_weight(_unwrapped(event["model"]), self.monitor, event["global_step"]))
+        logs.update(self.monitor.metrics("train_latent/"))
+        if event.get("rank", -1) in (-1, 0):
+            for warning in found:
+                (event.get("logger") or logging.getLogger(__name__)).warning(str(warning))
+
+    def on_train_end(self, training_config: object, **event: Any) -> None:  # noqa: ANN401 - pythae's
+        """Give the model its own forward back.
+
+        Args:
+            training_config: Not looked at.
+            event: With the model.
+        """
+        model = _unwrapped(event["model"])
+        model.forward = _plain(model.forward)
+
+
+def _exact(get_nll: Callable[..., float], equalizer: HostEqualizer, *given: Any, **named: Any) -> float:  # noqa: ANN401
+    """`get_nll`, which nobody calls to train: its weights are those of q, so its draws must be, in train mode too."""
+    training, equalizer.training = equalizer.training, False
+    try:
+        return get_nll(*given, **named)
+    finally:
+        equalizer.training = training
+
+
+@dataclass(eq=False)
+class _Watched:
+    """The model's forward, with its decoder's input watched, as other losses may reach z elsewhere.
+
+    The hooks are there within it alone, as the trainer may copy or pickle the decoder before the next step.
+    """
+
+    host: Callable[..., Any]
+    model: Any
+    monitor: CollapseMonitor
+
+    def __call__(self, *given: Any, **named: Any) -> Any:  # noqa: ANN401 - pythae's
+        if not self.model.training:
+            return self.host(*given, **named)
+        told: list[Any] = []  # by the encoder, which FactorVAE asks once more after it has decoded
+        hooks = (
+            self.model.encoder.register_forward_hook(lambda encoder, x, q: told.append(q)),
+            self.model.decoder.register_forward_pre_hook(lambda decoder, z: self._seen(told[-1], *z)),
+        )
+        try:
+            return self.host(*given, **named)
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _seen(self, q: Any, z: Tensor) -> Tensor:  # noqa: ANN401 - pythae's
+        equalizer = getattr(self.model, "equalizer", None)
+        exponent = None if equalizer is None else equalizer.exponent
+        return self.monitor(q.embedding, q.log_covariance, z, exponent)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:  # noqa: ANN401 - what the host is
+        """The trainer's copy of its best model is not trained, and so not watched."""
+        return copy.deepcopy(self.host, memo)
+
+
+@dataclass(eq=False)
+class _Loaded:
+    """The x of a pythae loader's batches."""
+
+    loader: DataLoader[Any]
+
+    def __iter__(self) -> Iterator[object]:
+        for batch in self.loader:
+            yield batch["data"] if isinstance(batch, Mapping) else batch
+
+
+def _refusal(model: object, wanted: str, otherwise: str) -> str:
+    name = type(model).__name__
+    if type(model) in _REFUSED:
+        reason, instead = _REFUSED[type(model)]
+        return f"{name} cannot be {wanted}: {reason}; use pythae's {instead} instead"
+    return (
+        f"{name} cannot be {wanted}: it is none of pythae's models whose KL is known to be in closed form, which are "
+        f"{', '.join(known.__name__ for known in _KL_WEIGHT)}; if yours is, use lambda_vae.{otherwise}"
+    )
+
+
+def _notes(model: object) -> tuple[str, ...]:
+    what = _NO_LIKELIHOOD.get(type(model))
+    if what is None:
+        return ()
+    return (
+        f"{type(model).__name__} is trained on {what}, which is no likelihood; every likelihood and cause here is that "
+        "of its reconstruction_loss, as in its get_nll.",
+    )
+
+
+def _kl_weight(model: Any, monitor: CollapseMonitor, epoch: int) -> float:  # noqa: ANN401 - pythae's
+    """What the KL was multiplied by; 0 where |KL - C| pushes it up, judged by the epoch before."""
+    weight = _KL_WEIGHT[type(model)](model)
+    if type(model) is not models.DisentangledBetaVAE:
+        return weight
+    kl = float(monitor.readings[-1].kl.sum()) if monitor.readings else 0.0
+    return weight if kl > model.C * min(epoch / (model.warmup_epoch + 1), 1.0) else 0.0
+
+
+def _judged_by(model: Any) -> float | None:  # noqa: ANN401 - pythae's
+    """The KL weight of the model's loss against a likelihood; None where it has no single one."""
+    kind = type(model)
+    if kind is models.BetaTCVAE:  # alpha, beta and gamma weigh three parts of the KL
+        parts = {float(model.alpha), float(model.beta), float(model.gamma)}
+        return parts.pop() if len(parts) == 1 else None
+    if kind in _NO_LIKELIHOOD or kind is models.DisentangledBetaVAE:
+        return None
+    return _KL_WEIGHT[kind](model) if kind in _KL_WEIGHT else None
+
+
+def _plain(draw: Any) -> Any:  # noqa: ANN401 - pythae's
+    return draw.host if isinstance(draw, _Watched) else draw
+
+
+def _unwrapped(model: Any) -> Any:  # noqa: ANN401 - pythae's, within DistributedDataParallel or not
+    return getattr(model, "module", model)

@@ -1,0 +1,199 @@
+"""recbole: MultiVAE diagnosed, and equalized while recbole's own trainer trains it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from math import log
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lambda_vae.any_vae._diagnose import diagnose
+from lambda_vae.any_vae.modes import evaluated
+from lambda_vae.diagnostics import CollapseReport
+from lambda_vae.equalizing._equalize import HostEqualizer, equalize
+from lambda_vae.equalizing.draws import MethodPlace
+from lambda_vae.errors import InputError
+from lambda_vae.integrations.tested import needed
+from lambda_vae.likelihoods import multinomial
+
+__all__ = ["diagnose_recbole", "equalize_recbole"]
+
+#: What gives MultiVAE the noise of its paper, and of the KL that it charges.
+_LINE = (
+    "model.reparameterize = lambda mu, logvar: mu + torch.exp(0.5 * logvar) * torch.randn_like(mu) if model.training "
+    "else mu"
+)
+
+
+def diagnose_recbole(model: Any, data: Any = None, **options: Any) -> CollapseReport:  # noqa: ANN401 - of recbole
+    """Return every measure of a MultiVAE on some users' rows, and a verdict on each latent dimension with its cause.
+
+    log p(x|z) is the multinomial of its softmax, with the coefficient that recbole's loss leaves out. sigma is the one
+    that the loss charges. recbole draws with 0.01 of it: the noise is measured here, and where it is another than
+    sigma's, the report's first note says so, with the KL and the bound of what is drawn. Causes are judged by the KL
+    weight that the training ended with: min(anneal_cap, steps / total_anneal_steps).
+
+    Args:
+        model: Trained.
+        data: Rows [users, items] by the model's item numbers, a tensor, an array or a sparse matrix; if left out, the
+            histories that it was trained on.
+        options: Of `lambda_vae.any_vae._diagnose`, such as iw_samples.
+
+    Raises:
+        InputError: Another model or other items; what `diagnose` refuses.
+
+    Source:
+        recbole 1.2.1, model/general_recommender/multivae.py, `reparameterize`, `forward` and `calculate_loss`.
+    """
+    _require_multivae(model, "diagnosed")
+    rows = _Rows(model, data, int(options.get("batch_size", 500)))
+
+    def encode(x: Tensor) -> tuple[Tensor, Tensor]:
+        mu, logvar = model.encoder(F.normalize(x)).chunk(2, dim=1)
+        return mu, logvar
+
+    options.setdefault("equalizer", getattr(model, "equalizer", None))
+    weight, known = _kl_weight(model)
+    if weight is not None:
+        options.setdefault("kl_weight", weight)
+    with evaluated(encode):
+        report = diagnose(encode, multinomial(model.decoder, logits=True), rows, **options)
+        notes = (*_noise_note(model, encode, rows), known)
+    return replace(report, notes=(*notes, *report.notes))
+
+
+def equalize_recbole(trainer: Any, delta: float, **settings: Any) -> HostEqualizer:  # noqa: ANN401 - of recbole
+    """Return the equalizer that from now on narrows the noise of a trainer's MultiVAE while it trains.
+
+    The trainer refreshes lambda after each epoch; nothing else is to be called. Its checkpoints hold nothing of ours.
+    A release ends with the trainer's `epochs`: set `stopping_step` so that it is not stopped before.
+
+    Args:
+        trainer: recbole's, with a MultiVAE that draws with the sigma it charges.
+        delta: The trade-off, > 1; inf is the training as it was, bit for bit.
+        settings: Of `VarianceEqualizer`, such as release_epochs.
+
+    Raises:
+        InputError: No trainer of a MultiVAE, or one that draws with recbole's noise of 0.01 sigma.
+
+    Source:
+        recbole 1.2.1, trainer/trainer.py, `Trainer._train_epoch`.
+    """
+    if not callable(getattr(trainer, "_train_epoch", None)):
+        raise InputError(
+            f"equalize_recbole was given a {type(trainer).__name__}, which knows no epochs; give it the trainer: "
+            "equalize_recbole(Trainer(config, model), delta)"
+        )
+    model = trainer.model
+    _require_multivae(model, "equalized")
+    noise = _noise(model)
+    if abs(noise - 1.0) > 0.05:
+        raise InputError(
+            f"MultiVAE draws with {noise:.2g} sigma and charges sigma, so that there is no noise for lambda to narrow; "
+            f"give it the noise of its KL first: {_LINE}"
+        )
+    settings = {"total_epochs": int(trainer.epochs)} | settings
+    width = int(model.lat_dim / 2)
+    equalizer = equalize(model, width, delta, method="reparameterize", takes="logvar", **settings)
+    equalizer.end_epochs_with(trainer, "_train_epoch")
+    return equalizer
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Rows of users in batches, as the model takes them; users without anything are left out."""
+
+    model: Any
+    data: Any
+    size: int
+
+    def __post_init__(self) -> None:
+        if self.data is None:
+            return
+        shape: tuple[int, ...] = tuple(getattr(self.data, "shape", ()))
+        if len(shape) != 2 or shape[1] != self.model.n_items:
+            raise InputError(
+                f"data are {type(self.data).__name__} of shape {shape}; they must be rows [users, "
+                f"{self.model.n_items}] by the model's item numbers, of which 0 is padding"
+            )
+
+    def __iter__(self) -> Iterator[Tensor]:
+        device = next(self.model.parameters()).device
+        # recbole's number 0 is padding, of the users as of the items
+        first, users = (1, self.model.n_users) if self.data is None else (0, self.data.shape[0])
+        for start in range(first, users, self.size):
+            stop = min(start + self.size, users)
+            if self.data is None:
+                rows = self.model.get_rating_matrix(torch.arange(start, stop, device=device))
+            else:
+                some = self.data[start:stop]
+                some = some.toarray() if hasattr(some, "toarray") else some
+                rows = torch.as_tensor(np.asarray(some) if not isinstance(some, Tensor) else some).float().to(device)
+            rows = rows[rows.sum(1) > 0]
+            if len(rows):
+                yield rows
+
+
+def _require_multivae(model: Any, wanted: str) -> None:  # noqa: ANN401 - of recbole
+    (multivae,) = needed("recbole", "recbole.model.general_recommender.MultiVAE")
+    if not isinstance(model, multivae):
+        raise InputError(
+            f"{type(model).__name__} cannot be {wanted}: it is not recbole's MultiVAE, whose Gaussian code and KL to "
+            "N(0, I) are known; if yours has both, use diagnose(encode, log_likelihood, data) and equalize(model, ...)"
+        )
+
+
+def _noise(model: Any) -> float:  # noqa: ANN401 - of recbole
+    """The std that the model draws with where sigma is 1."""
+    zeros = torch.zeros(4096, int(model.lat_dim / 2), device=next(model.parameters()).device)
+    draw = vars(model).get("reparameterize", model.reparameterize)
+    while isinstance(draw, MethodPlace):  # the host's own, beneath lambda
+        draw = draw.host
+    training, model.training = model.training, True
+    try:
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(0)
+            return float(draw(zeros, zeros).std())
+    finally:
+        model.training = training
+
+
+def _kl_weight(model: Any) -> tuple[float | None, str]:  # noqa: ANN401 - of recbole
+    cap, steps, total = float(model.anneal_cap), int(model.update), int(model.total_anneal_steps)
+    if total <= 0:
+        return cap, f"The KL weight is anneal_cap, {cap:g}; every bound here counts the KL in full."
+    if not steps:
+        return None, (
+            "The model has taken no training step since it was made, and a checkpoint does not hold their number: its "
+            "KL weight is not known, causes are judged at 1; say kl_weight= if you know it."
+        )
+    weight = min(cap, steps / total)
+    return weight, (
+        f"The KL weight was {weight:.2g} when the training ended, by which causes are judged: min(anneal_cap {cap:g}, "
+        f"{steps:,} steps / total_anneal_steps {total:,}); every bound here counts the KL in full."
+    )
+
+
+@torch.no_grad()
+def _noise_note(model: Any, encode: Callable[[Tensor], tuple[Tensor, Tensor]], rows: _Rows) -> tuple[str, ...]:  # noqa: ANN401
+    """What is drawn, where it is not what is charged: its KL, and the bound under it."""
+    noise = _noise(model)
+    if abs(noise - 1.0) <= 0.05:
+        return ()
+    likelihood, charged, drawn, nll, users = multinomial(model.decoder, logits=True), 0.0, 0.0, 0.0, 0
+    generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
+    for x in rows:
+        mu, logvar = encode(x)
+        var = logvar.exp()
+        own, true = mu**2 + var - logvar - 1.0, mu**2 + noise**2 * var - logvar - 2.0 * log(noise) - 1.0
+        z = mu + noise * var.sqrt() * torch.randn(mu.shape, generator=generator, device=mu.device)
+        charged, drawn = charged + 0.5 * float(own.sum()), drawn + 0.5 * float(true.sum())
+        nll, users = nll - float(likelihood(x, z).sum()), users + len(x)
+    return (
+        f"MultiVAE draws z with {noise:.2g} sigma and charges sigma: what it draws costs {drawn / users:.1f} nats of "
+        f"KL an example where {charged / users:.1f} are charged, and its bound is {(nll + drawn) / users:.1f}. All "
+        f"else here is that of sigma, which the decoder was not trained with; for the noise of the KL: {_LINE}",
+    )

@@ -1,0 +1,358 @@
+"""scvi-tools: SCVI and its kind diagnosed on their own batches, equalized and watched while their trainer trains."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torch.distributions import Normal
+from torch.utils.hooks import RemovableHandle
+
+from lambda_vae.any_vae._diagnose import diagnose
+from lambda_vae.any_vae.monitor import CollapseMonitor
+from lambda_vae.diagnostics import CollapseReport
+from lambda_vae.equalization import critical_std
+from lambda_vae.equalizing._equalize import HostEqualizer, equalize
+from lambda_vae.errors import InputError
+from lambda_vae.integrations.tested import needed
+
+needed("scvi", "scvi.model.SCVI", "scvi.model.TOTALVI", "lightning.pytorch.Callback")  # says what is missing
+
+from lightning.pytorch import Callback, LightningModule, Trainer  # noqa: E402
+from scvi import model as models  # noqa: E402
+
+from lambda_vae.integrations.scvi_cells import (  # noqa: E402
+    Cells,
+    Disentangled,
+    Peaks,
+    Rows,
+    chosen_cells,
+    columns_of,
+)
+from lambda_vae.integrations.scvi_labels import Labelled  # noqa: E402
+from lambda_vae.integrations.scvi_proteins import Proteins  # noqa: E402
+
+__all__ = ["CollapseCallback", "diagnose_scvi", "equalize_scvi"]
+
+#: The models whose one Gaussian latent is drawn in scvi's own Encoder and has its KL to N(0, I) in closed form, and
+#: how their cells are read; by the exact class, as one that inherits may lose or add what it likes.
+_TAKEN: dict[str, type[Cells]] = {
+    "scvi.model._scvi.SCVI": Cells,
+    "scvi.model._linear_scvi.LinearSCVI": Cells,
+    "scvi.model._peakvi.PEAKVI": Peaks,
+    "drvi.scvi_tools_based.model._drvi.DRVI": Disentangled,
+}
+
+#: What is diagnosed beside them, and neither equalized nor watched.
+_DIAGNOSED: dict[str, type[Cells]] = _TAKEN | {
+    "scvi.model._scanvi.SCANVI": Labelled,
+    "scvi.model._totalvi.TOTALVI": Proteins,
+}
+
+#: Why not.
+_REFUSED: dict[type, str] = {
+    models.TOTALVI: "its EncoderTOTALVI draws z inside, beside a library size, and hands out no (q, z) to take hold of",
+    models.MULTIVI: "it draws z from a mixture of several encoders' posteriors, and no encoder's own draw is used",
+    models.SCANVI: "its KL is an estimate at the z that is drawn, by densities that narrowed noise would not have",
+}
+
+
+def diagnose_scvi(
+    model: Any,  # noqa: ANN401 - scvi has no types
+    adata: Any = None,  # noqa: ANN401
+    *,
+    indices: Sequence[int] | str | None = None,
+    batch_size: int | None = None,
+    **options: Any,  # noqa: ANN401 - diagnose's
+) -> CollapseReport:
+    """Return every measure of an SCVI model on some cells, and a verdict on each latent dimension with its cause.
+
+    Of the cells that the model was made with, those are measured that it was not trained on, where it has any: a code
+    may be worth nothing on unseen cells, and only they tell. The report says which were measured.
+
+    The cells come through scvi's own data loader and log p(x|z) is that of the model's own `gene_likelihood`, with the
+    batch, covariates and library size (observed, or a size factor) of each cell, so that `nll_bound` is what scvi calls
+    -`get_elbo()`. A latent library size (`use_observed_lib_size=False`) is integrated out under its own posterior, and
+    its KL is counted. Of an equalized model the noise it was trained with is measured; `equalizer=None` measures sigma,
+    as `get_elbo` does. Causes are judged against the KL weight that the training ended with.
+
+    Args:
+        model: SCVI, LinearSCVI, PEAKVI, SCANVI, TOTALVI or drvi-py's DRVI, trained or loaded.
+        adata: Cells; those the model was made with if left out.
+        indices: Of the cells to look at, or "all"; if left out, `model.validation_indices` of the model's own cells,
+            and all of others.
+        batch_size: Of scvi's loader.
+        options: Of `lambda_vae.any_vae._diagnose`, such as history=callback.history or iw_samples.
+
+    Raises:
+        InputError: Another model, or one without counts; what `diagnose` refuses.
+
+    Source:
+        scvi-tools 1.4.2 and 1.5.1, module/_vae.py.
+    """
+    module = _module(model, "diagnosed")
+    if getattr(module, "minified_data_type", None) is not None:
+        raise InputError("the model's adata is minified and its counts are gone; give a model of the full adata")
+    if adata is None and model.adata is None:
+        raise InputError("the model was loaded without cells; give diagnose_scvi(model, adata)")
+    chosen, which = chosen_cells(model, adata, indices)
+    loader = model._make_data_loader(model._validate_anndata(adata), indices=chosen, batch_size=batch_size)
+    columns = columns_of(loader)
+    cells, rows = _DIAGNOSED[_path(type(model))](module, columns), Rows(loader, columns)
+    if isinstance(cells, Labelled):
+        _drawing(module)
+    options = cells.options(options)
+    with torch.random.fork_rng():
+        cells.require_the_loss(next(iter(rows)))
+    weight = _last_kl_weight(model)
+    options.setdefault("equalizer", getattr(module, "equalizer", None))
+    options.setdefault("history", None if weight is None else {"kl_weight": [weight]})
+    report = diagnose(cells.encode, cells.log_likelihood, rows, **options)
+    more = () if isinstance(cells, Labelled) else _notes(model, weight)
+    return replace(report, notes=(*report.notes, which, *cells.notes(rows), *more))
+
+
+def equalize_scvi(model: Any, delta: float, **settings: Any) -> HostEqualizer:  # noqa: ANN401
+    """Return the equalizer that from now on narrows the noise of an SCVI model while it trains.
+
+    `model.train` refreshes lambda at the end of each epoch; nothing else is to be called. The KL and its warm-up stay
+    scvi's own. Outside training, and wherever scvi draws more than one sample a cell (`get_marginal_ll`,
+    `posterior_predictive_sample`), nothing is changed. The model saves and loads as if it had no equalizer, so that
+    `SCVI.load` gives an ordinary model; the equalizer's own state is `equalizer.state_dict()`. A second call returns
+    the first's equalizer, and `equalizer.remove()` gives the model back.
+
+    scvi adds `var_eps` = 1e-4 to every variance, so sigma never falls below 0.01. A delta that asks for narrower noise
+    than that, below 1.0001, is refused; PEAKVI has no such floor.
+
+    Args:
+        model: SCVI, LinearSCVI, PEAKVI or drvi-py's DRVI, with a normal latent.
+        delta: The trade-off, > 1; inf is the model as it was, bit for bit.
+        settings: Of `VarianceEqualizer`, such as release_epochs with total_epochs (the max_epochs of `model.train`).
+
+    Raises:
+        InputError: Another model, a logistic normal latent, one equalized otherwise, or a delta below the floor.
+
+    Source:
+        scvi-tools 1.4.2, nn/_base_components.py, `Encoder.forward`: the paper's Eq. 9 is applied to what it has drawn.
+    """
+    module = _drawing(_module(model, "equalized"))
+    floor = float(module.z_encoder.var_eps) ** 0.5
+    if critical_std(delta) < floor:
+        raise InputError(
+            f"delta is {delta}, whose noise {critical_std(delta):.3g} lies below {floor:.3g}, the least sigma that "
+            "scvi's var_eps allows; choose a larger delta"
+        )
+    equalizer = equalize(module, int(module.n_latent), delta, at="z_encoder", **settings)
+    if not equalizer.apart:
+        equalizer.apart = equalizer.managed = True
+        equalizer.replace(model, "_train_runner_cls", partial(_refreshing, model._train_runner_cls, equalizer))
+    return equalizer
+
+
+class CollapseCallback(Callback):
+    """Watches a training by scvi: `model.train(callbacks=[callback])` warns of dimensions on their way down.
+
+    Its measures go into `model.history` ("latent/active_units", ...), its warnings to the log. Each epoch is judged
+    against the KL weight that scvi's warm-up gave it. Only the gradient that arrives at z is read, no number of the
+    training is changed, and nothing is drawn.
+
+    Args:
+        settings: Of `CollapseMonitor`, such as every, horizon or thresholds.
+    """
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - CollapseMonitor's
+        self.settings = settings
+        self.monitor: CollapseMonitor | None = None
+        self._handle: RemovableHandle | None = None
+        self._batch = 1
+
+    @property
+    def history(self) -> dict[str, Any]:
+        """What `diagnose_scvi(..., history=callback.history)` judges causes from."""
+        return {} if self.monitor is None else self.monitor.history
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin a new monitor.
+
+        Args:
+            trainer: scvi's.
+            pl_module: Its training plan.
+
+        Raises:
+            InputError: The model's latent cannot be watched.
+        """
+        module = _drawing(_module(getattr(trainer, "_model", None), "watched"))
+        peaks = _TAKEN[_path(type(trainer._model))] is Peaks  # type: ignore[attr-defined]
+        self.monitor = CollapseMonitor(
+            int(module.n_latent),
+            reduction="sum" if peaks else "mean",
+            device=trainer.strategy.root_device,
+            **self.settings,
+        )
+        self._batch = _batch_size(trainer) if peaks else 1
+        self._handle = module.z_encoder.register_forward_hook(_Watched(module, self.monitor, peaks))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End the epoch at the KL weight it was trained with.
+
+        Args:
+            trainer: Not looked at.
+            pl_module: scvi's training plan.
+        """
+        assert self.monitor is not None
+        plan: Any = pl_module
+        for warning in self.monitor.end_epoch(float(plan.kl_weight) / self._batch):
+            logging.getLogger(__name__).warning(str(warning))
+        pl_module.log_dict(self.monitor.metrics())
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give the encoder back.
+
+        Args:
+            trainer: Not looked at.
+            pl_module: Not looked at.
+        """
+        if self._handle is not None:
+            self._handle.remove()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Give the encoder back.
+
+        Args:
+            trainer: Not looked at.
+            pl_module: Not looked at.
+            exception: Not looked at.
+        """
+        self.on_fit_end(trainer, pl_module)
+
+
+@dataclass(eq=False)
+class _Watched:
+    """What the encoder drew, its gradient noted on the way back."""
+
+    module: Any
+    monitor: CollapseMonitor
+    over_batch: bool = False
+
+    def __call__(self, encoder: nn.Module, given: object, drawn: tuple[Any, ...]) -> tuple[Any, ...]:
+        *law, z = drawn  # (q, z), or (mean, variance, z)
+        q = law[0] if len(law) == 1 else Normal(law[0], law[1].sqrt())
+        equalizer = getattr(self.module, "equalizer", None)
+        exponent = None if equalizer is None else equalizer.exponent
+        if self.over_batch:
+            self.monitor.loss_scale = float(len(z))
+        return *drawn[:-1], self.monitor(q.loc, 2.0 * q.scale.log(), z, exponent)
+
+
+def _refreshing(host: Callable[..., Any], equalizer: HostEqualizer, *given: Any, **named: Any) -> Any:  # noqa: ANN401
+    """Return scvi's own runner of a training, with lambda refreshed after each epoch."""
+    runner = host(*given, **named)
+    end, total = int(equalizer.epoch) + int(runner.trainer.max_epochs), equalizer.total_epochs
+    if equalizer.release_left is not None and runner.ckpt_path is None and end != total:
+        raise InputError(f"total_epochs is {total}, but this training ends at epoch {end}; make them the same")
+    runner.trainer.callbacks.append(_Refresh(equalizer))
+    return runner
+
+
+class _Refresh(Callback):
+    def __init__(self, equalizer: HostEqualizer) -> None:
+        self.equalizer = equalizer
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # scvi leaves its module in eval mode after a training or a load, and the next training runs in it. That of the
+        # encoder alone is set, which none of its layers looks at: their dropout and batch norm stay as scvi has them.
+        self._train(True)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._train(pl_module.module.training)  # type: ignore[union-attr]  # as scvi leaves all else
+
+    def _train(self, mode: bool) -> None:
+        self.equalizer.train(mode)
+        self.equalizer.sites[0].owner.training = mode
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.equalizer.end_epoch()
+
+
+def _path(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _module(model: Any, wanted: str) -> Any:  # noqa: ANN401 - scvi's
+    name, taken = type(model).__name__, _DIAGNOSED if wanted == "diagnosed" else _TAKEN
+    if _path(type(model)) not in taken:
+        reason = _REFUSED.get(type(model), "its sampling is not known to be that of SCVI")
+        base = next((kind.__name__ for kind in type(model).__mro__ if _path(kind) in _TAKEN), None)
+        if base is not None:
+            reason = f"it inherits from {base}, and what it changes of the draw and the loss is not known"
+        raise InputError(f"{name} cannot be {wanted}: {reason}; use SCVI, LinearSCVI or PEAKVI")
+    if model.module is None:
+        raise InputError(f"{name} has no module before it is trained without adata; give {name}(adata)")
+    return model.module
+
+
+def _drawing(module: Any) -> Any:  # noqa: ANN401 - scvi's
+    law = getattr(module, "latent_distribution", "normal")
+    if law != "normal" or isinstance(getattr(module.z_encoder, "z_transformation", None), nn.Softmax):
+        raise InputError(
+            f"latent_distribution is {law!r}: a softmax over all dimensions follows the draw, "
+            "so that no dimension's noise is its own; use latent_distribution='normal'"
+        )
+    return module
+
+
+def _batch_size(trainer: Any) -> int:  # noqa: ANN401 - scvi's
+    """How many cells a step of a training had; scvi's default where that cannot be seen."""
+    splitter = getattr(trainer, "datamodule", None)
+    size = getattr(splitter, "data_loader_kwargs", {}).get("batch_size") or _BATCH_SIZE
+    return max(1, min(int(size), int(getattr(splitter, "n_train", None) or size)))
+
+
+#: Of scvi's `train`.
+_BATCH_SIZE = 128
+
+
+def _last_kl_weight(model: Any) -> float | None:  # noqa: ANN401 - scvi's
+    """What the KL was multiplied by in the last step that scvi logged or knows; None of an untrained model.
+
+    PEAKVI adds the reconstruction of the whole batch to the KL of each of its cells, which is a weight of 1 / batch.
+    """
+    trainer = getattr(model, "trainer", None)
+    logged = model.history_.get("kl_weight") if isinstance(model.history_, Mapping) else None
+    if logged is not None and len(logged):
+        weight = float(logged["kl_weight"].iloc[-1])
+    else:  # scvi logs every tenth step, and short trainings have none
+        plan = getattr(trainer, "lightning_module", None)
+        known = getattr(plan, "kl_weight", None)
+        if known is None:
+            return None
+        weight = float(known)
+    return weight / _batch_size(trainer) if _DIAGNOSED[_path(type(model))] is Peaks else weight
+
+
+def _notes(model: Any, weight: float | None) -> tuple[str, ...]:  # noqa: ANN401 - scvi's
+    notes, module = [], model.module
+    if _DIAGNOSED[_path(type(model))] is Peaks:
+        batch = _batch_size(getattr(model, "trainer", None))
+        notes.append(
+            "PEAKVI's loss adds the reconstruction of the whole batch to the KL of each of its cells, and so weighs "
+            f"the KL by 1/{batch}, its batch size: few dimensions can collapse, and codes need not fit N(0, I)."
+        )
+        if weight is None:
+            return tuple(notes)
+    if weight is not None and weight != 1.0:
+        notes.append(
+            f"scvi's training ended at a KL weight of {weight:.3g}, by which causes are judged; every likelihood here "
+            "counts the KL in full, as get_elbo does."
+        )
+        if weight < 1.0 and _DIAGNOSED[_path(type(model))] is not Peaks:
+            notes.append(
+                "If that was a warm-up (n_epochs_kl_warmup, 400 by default), it was not over: dimensions in use now "
+                "may still collapse in a longer training."
+            )
+    if not getattr(module, "use_observed_lib_size", True):
+        notes.append("The library size is latent too: its KL is counted with the reconstruction, not with a dimension.")
+    return tuple(notes)

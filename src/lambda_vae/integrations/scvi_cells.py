@@ -1,0 +1,307 @@
+"""What scvi's modules say of a cell: q(z|x) and log p(x|z), checked against the modules' own loss.
+
+Source:
+    scvi-tools 1.4.2, module/_vae.py and module/_peakvae.py; drvi-py 0.2.8, scvi_tools_based/module/_drvi.py.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scvi import REGISTRY_KEYS
+from torch import Tensor
+from torch.distributions import Normal, kl_divergence
+
+from lambda_vae.errors import InputError
+
+__all__ = ["Cells", "Columns", "Disentangled", "Peaks", "Rows", "chosen_cells", "columns_of", "own_loss_differs"]
+
+#: The name, width and type of everything that is registered of a cell.
+Columns = tuple[tuple[str, int, torch.dtype], ...]
+
+#: Where the density of a latent library size is looked at, and with what weight: exact for polynomials of degree 9.
+_NODES = tuple(zip(*np.polynomial.hermite_e.hermegauss(5), strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """scvi's batches as rows that carry all that the model wants to know of a cell.
+
+    Args:
+        loader: scvi's.
+        columns: Of its batches.
+    """
+
+    loader: Any
+    columns: Columns
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for tensors in self.loader:
+            yield torch.cat([tensors[name].float() for name, _, _ in self.columns], 1)
+
+
+def columns_of(loader: Any) -> Columns:  # noqa: ANN401 - scvi's
+    """Return what is registered of a cell.
+
+    Args:
+        loader: scvi's.
+    """
+    with torch.random.fork_rng():  # a loader draws its seed from the global generator
+        tensors: dict[str, Tensor] = next(iter(loader))
+    return tuple((name, tensor.shape[1], tensor.dtype) for name, tensor in tensors.items())
+
+
+def chosen_cells(
+    model: Any,  # noqa: ANN401 - scvi's
+    adata: Any,  # noqa: ANN401
+    indices: Sequence[int] | str | None,
+) -> tuple[Sequence[int] | None, str]:
+    """Return the cells to measure, and a sentence on which they are.
+
+    Args:
+        model: scvi's.
+        adata: Cells other than its own, or None.
+        indices: Of cells, "all" or None.
+
+    Raises:
+        InputError: Another word than "all".
+    """
+    if isinstance(indices, str):
+        if indices != "all":
+            raise InputError(f"indices is {indices!r}; give the numbers of cells, or 'all'")
+        return None, "Measured are all cells, those that the model was trained on among them."
+    if indices is not None:
+        return indices, f"Measured are the {len(indices)} cells of indices=."
+    unseen = getattr(model, "validation_indices", None)
+    if adata is not None:
+        return None, "Measured are all cells of the adata that was given."
+    if unseen is None or not len(unseen):
+        return None, "Measured are all cells: the model has no validation_indices, so nothing here is of unseen cells."
+    split = (getattr(model, f"{part}_indices", None) for part in ("train", "validation", "test"))
+    if sum(len(part) for part in split if part is not None) != model.adata.n_obs:
+        return (
+            None,
+            "Measured are all cells: the model's validation_indices are of other cells than it was loaded with.",
+        )
+    return [int(cell) for cell in unseen], (
+        f"Measured are {len(unseen)} cells that the model was not trained on (model.validation_indices); indices='all' "
+        "measures every cell."
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The two callables, of rows, for the module of SCVI and LinearSCVI.
+
+    Args:
+        module: scvi's.
+        columns: Of the rows.
+    """
+
+    module: Any
+    columns: Columns
+
+    def encode(self, rows: Tensor) -> Normal:
+        """Return q(z|x).
+
+        Args:
+            rows: Of cells.
+        """
+        return self.posterior(self.inferred(self.tensors(rows)))
+
+    def log_likelihood(self, rows: Tensor, z: Tensor) -> Tensor:
+        """Return log p(x|z); a latent library size is integrated out under its posterior, and its KL counted.
+
+        Args:
+            rows: Of cells.
+            z: Their codes, [B, D].
+        """
+        tensors = self.tensors(rows)
+        with torch.no_grad():
+            inferred = self.inferred(tensors)
+        inferred["z"] = self.module.z_encoder.z_transformation(z)
+        if inferred["ql"] is None:
+            return self._log_p(tensors, inferred)[0]
+        # ln p(x|z) of a latent library size l, from below: E_q(l|x)[ln p(x|z,l)] - KL(q(l|x) || p(l))
+        total, q = torch.zeros_like(z[:, 0]), inferred["ql"]
+        for node, weight in _NODES:
+            inferred["library"] = q.loc + float(node) * q.scale
+            log_p, p_l = self._log_p(tensors, inferred)
+            total = total + float(weight / np.sqrt(2.0 * np.pi)) * log_p
+        return total - kl_divergence(q, p_l).sum(1)
+
+    def require_the_loss(self, rows: Tensor) -> None:
+        """Raise unless the module's own loss of these cells is -log p(x|z) and the KL to N(0, I), and nothing else.
+
+        Args:
+            rows: Of cells; drawing from q is left out, so that there is no chance in it.
+
+        Raises:
+            InputError: It is not.
+        """
+        with torch.no_grad(), torch.random.fork_rng():
+            tensors = self.tensors(rows)
+            inferred = self.inferred(tensors)
+            q = self.posterior(inferred)
+            if inferred.get("ql") is not None:
+                return  # whose loss is an estimate, of one draw of it
+            inferred["z"] = self._transformed(q.mean)
+            theirs = self._own_loss(tensors, inferred)
+            kl = kl_divergence(q, Normal(torch.zeros_like(q.mean), 1.0)).sum(1)
+            ours = kl - self.log_likelihood(rows, q.mean)
+        own_loss_differs(self.module, theirs, ours, "its -log p(x|z) and the KL to N(0, I)")
+
+    def options(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Return what `diagnose` is told, beside what the caller says.
+
+        Args:
+            given: By the caller.
+        """
+        return given
+
+    def notes(self, rows: Any) -> tuple[str, ...]:  # noqa: ANN401 - batches
+        """Return what to know of the figures.
+
+        Args:
+            rows: Batches of cells.
+        """
+        return ()
+
+    def _own_loss(self, tensors: dict[str, Tensor], inferred: dict[str, Any]) -> Tensor:
+        lost = self.module.loss(tensors, inferred, self._generated(tensors, inferred))
+        return _per_cell(lost.reconstruction_loss) + _per_cell(lost.kl_local)
+
+    def tensors(self, rows: Tensor) -> dict[str, Tensor]:
+        """Return rows as the module takes them.
+
+        Args:
+            rows: Of cells.
+        """
+        parts = torch.split(rows.detach(), [width for _, width, _ in self.columns], 1)
+        return {name: part.to(dtype) for (name, _, dtype), part in zip(self.columns, parts, strict=True)}
+
+    def inferred(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
+        """Return what the module infers.
+
+        Args:
+            tensors: Of cells.
+        """
+        found: dict[str, Any] = self.module.inference(**self.module._get_inference_input(tensors))
+        return found
+
+    def posterior(self, inferred: dict[str, Any]) -> Normal:
+        """Return q(z|x) of what was inferred.
+
+        Args:
+            inferred: Of cells.
+        """
+        q: Normal = inferred["qz"]
+        return q
+
+    def _transformed(self, z: Tensor) -> Tensor:
+        transformed: Tensor = self.module.z_encoder.z_transformation(z)
+        return transformed
+
+    def _generated(self, tensors: dict[str, Tensor], inferred: dict[str, Any]) -> dict[str, Any]:
+        made: dict[str, Any] = self.module.generative(**self.module._get_generative_input(tensors, inferred))
+        return made
+
+    def _log_p(self, tensors: dict[str, Tensor], inferred: dict[str, Any]) -> tuple[Tensor, Any]:
+        made = self._generated(tensors, inferred)
+        return made["px"].log_prob(tensors[REGISTRY_KEYS.X_KEY]).sum(-1), made["pl"]
+
+
+class Peaks(Cells):
+    """PEAKVI: a region is open with probability p(z) * d(x) * f, of the decoder, the cell and the region."""
+
+    def log_likelihood(self, rows: Tensor, z: Tensor) -> Tensor:
+        """Return log p(x|z) of which regions are open.
+
+        Args:
+            rows: Of cells.
+            z: Their codes, [B, D].
+        """
+        tensors = self.tensors(rows)
+        with torch.no_grad():
+            inferred = self.inferred(tensors)
+        inferred["z"] = self._transformed(z)
+        factors = self.module.region_factors
+        region = 1.0 if factors is None else torch.sigmoid(factors)
+        p = self._generated(tensors, inferred)["px"] * inferred["d"] * region
+        is_open = (tensors[REGISTRY_KEYS.X_KEY] > 0).to(p.dtype)
+        return -F.binary_cross_entropy(p, is_open, reduction="none").sum(1)
+
+
+class Disentangled(Cells):
+    """DRVI of drvi-py, whose module gives the mean and the variance of q."""
+
+    def log_likelihood(self, rows: Tensor, z: Tensor) -> Tensor:
+        """Return log p(x|z).
+
+        Args:
+            rows: Of cells.
+            z: Their codes, [B, D].
+        """
+        tensors = self.tensors(rows)
+        with torch.no_grad():
+            inferred = self.inferred(tensors)
+        inferred["z"] = self._transformed(z)
+        log_p: Tensor = self._generated(tensors, inferred)["px"].log_prob(tensors[REGISTRY_KEYS.X_KEY])
+        return log_p.sum(-1)
+
+    def posterior(self, inferred: dict[str, Any]) -> Normal:
+        """Return q(z|x) of what was inferred.
+
+        Args:
+            inferred: Of cells.
+        """
+        return Normal(*_moments(inferred))
+
+    def _own_loss(self, tensors: dict[str, Tensor], inferred: dict[str, Any]) -> Tensor:
+        # Its `loss` counts what it is given into the metrics of the training, so its two parts are asked apart.
+        mean, std = _moments(inferred)
+        px = self._generated(tensors, inferred)["px"]
+        lost = self.module._get_reconstruction_loss(px, tensors[REGISTRY_KEYS.X_KEY], None, None)
+        loss: Tensor = lost["reconstruction_loss"] + self.module._get_kl_divergence_z(mean, std.square())
+        return loss
+
+    def _transformed(self, z: Tensor) -> Tensor:
+        change = getattr(self.module.z_encoder, "z_transformation", None)
+        return z if change is None else change(z)
+
+
+def own_loss_differs(module: Any, theirs: Tensor, ours: Tensor, parts: str) -> None:  # noqa: ANN401 - scvi's
+    """Raise where a module's own loss is not the sum of the parts that are known of it.
+
+    Args:
+        module: scvi's.
+        theirs: Its loss of each cell, [B], in nats.
+        ours: The sum, likewise.
+        parts: What they are.
+
+    Raises:
+        InputError: The two differ.
+    """
+    if not torch.allclose(theirs, ours, rtol=1e-3, atol=1e-2):
+        raise InputError(
+            f"the own loss of {type(module).__name__} is {float(theirs.mean()):.2f} nats a cell where "
+            f"{parts} make {float(ours.mean()):.2f}: it holds something else, and the report would leave that out; "
+            "use lambda_vae.any_vae._diagnose(encode, log_likelihood, data) with both"
+        )
+
+
+def _moments(inferred: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Mean and std; the variance's name depends on the version of scvi-tools."""
+    mean, variance = (inferred[names[0] if names[0] in inferred else names[1]] for names in _NAMES)
+    return mean, variance.sqrt()
+
+
+#: Of the mean and the variance.
+_NAMES = ("qz_m", "qzm"), ("qz_v", "qzv")
+
+
+def _per_cell(parts: Tensor | dict[str, Tensor]) -> Tensor:
+    return torch.stack(list(parts.values())).sum(0) if isinstance(parts, dict) else parts

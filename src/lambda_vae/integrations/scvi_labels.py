@@ -1,0 +1,164 @@
+"""SCANVI: its prior of z1 is learned, a mixture over the class y and a second latent z2.
+
+Source:
+    scvi-tools 1.4.2, module/_scanvae.py, `SCANVAE.loss`; Xu et al. 2021, "Probabilistic harmonization and annotation of
+    single-cell transcriptomics data with deep generative models".
+"""
+
+import math
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from scvi.module._utils import broadcast_labels
+from torch import Tensor
+from torch.distributions import Normal, kl_divergence
+
+from lambda_vae.diagnostics import Thresholds
+from lambda_vae.errors import InputError
+from lambda_vae.integrations.scvi_cells import Cells, own_loss_differs
+
+__all__ = ["Labelled"]
+
+#: z2 drawn for each z1 and class whenever log p(x|z1) is asked, and how often `diagnose` asks.
+_INNER, _OUTER = 4, 2
+
+#: Draws of z2 behind the moments of p(z1).
+_MOMENTS = 4096
+
+
+class Labelled(Cells):
+    r"""SCANVI.
+
+    Its loss holds, beside -ln p(x|z1) and for every cell, labelled or not,
+
+    .. math:: \ln q(z_1|x) - \sum_y q(y|z_1) \ln p(z_1|z_2^y, y)
+        + \sum_y q(y|z_1) \mathrm{KL}(q(z_2|z_1, y) \,\|\, p(z_2)) + \mathrm{KL}(q(y|z_1) \,\|\, p(y))
+
+    z1 is measured from the Gaussian with the moments of p(z1), `prior`; what the learned prior differs from it by is
+    counted with log p(x|z1), so that the bound is that of the model. It is not measured from p(z1|z2, y) at a cell's
+    own z2 and y: they are read off z1, and whatever tells classes apart would count as nothing.
+    """
+
+    @cached_property
+    def prior(self) -> Normal:
+        """The mean and the std of p(z1), over y, z2 and z1, by draws of z2 that are always the same."""
+        n, dim, p_y = self.module.n_labels, self.module.n_latent, self._p_y()
+        z2 = torch.randn(_MOMENTS, dim, generator=torch.Generator().manual_seed(0)).to(p_y)
+        classes, copies = broadcast_labels(z2, n_broadcast=n)
+        with torch.no_grad():
+            means, variances = (self._by_class(part) for part in self.module.decoder_z1_z2(copies, classes))
+        mean = (p_y[:, None] * means.mean(0)).sum(0)
+        variance = (p_y[:, None] * (variances + (means - mean).square()).mean(0)).sum(0)
+        return Normal(mean, variance.sqrt())
+
+    def log_likelihood(self, rows: Tensor, z: Tensor) -> Tensor:
+        """Return log p(x|z1), and log of the learned prior of z1, from below and by draws of z2, over `prior`.
+
+        KL(z2) is taken at the draws, not in closed form: the mean is the same, and only so do importance weights made
+        of it stay those of a bound.
+
+        Args:
+            rows: Of cells.
+            z: Their z1, [B, D].
+        """
+        with (
+            torch.no_grad()
+        ):  # a report calls the gradient in z the decoder's reaction, and this is none of the decoder's
+            log_p_z, excess = self._from_below(z.repeat(_INNER, 1))
+            learned = (log_p_z - excess).view(_INNER, -1).mean(0) - _log_p(self.prior, z)
+        return super().log_likelihood(rows, z) + learned
+
+    def require_the_loss(self, rows: Tensor) -> None:
+        """Raise unless the module's own loss of these cells is the one above, at the same draws of z2.
+
+        Args:
+            rows: Of cells; drawing z1 is left out.
+
+        Raises:
+            InputError: It is not.
+        """
+        with torch.no_grad(), torch.random.fork_rng():
+            tensors = self.tensors(rows)
+            inferred = self.inferred(tensors)
+            q = self.posterior(inferred)
+            if inferred.get("ql") is not None:
+                return  # whose loss is an estimate, of one draw of it
+            inferred["z"] = q.mean
+            torch.manual_seed(0)
+            theirs = self._own_loss(tensors, inferred)
+            torch.manual_seed(0)
+            log_p_z, excess = self._from_below(q.mean, closed=True)
+            log_p = super().log_likelihood(rows, q.mean)
+            ours = _log_p(q, q.mean) - log_p_z + excess - log_p
+        own_loss_differs(self.module, theirs, ours, "its -log p(x|z1), its learned prior, KL(z2) and KL(y)")
+
+    def options(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Return what `diagnose` is told, beside what the caller says.
+
+        Args:
+            given: By the caller.
+
+        Raises:
+            InputError: A prior, which would not be the one that log_likelihood is over.
+        """
+        if "prior" in given:
+            raise InputError("SCANVI's prior is its own, learned one, and is read from the model; leave prior= out")
+        # scvi's KL weight is that of z2 and y alone; the two logarithms of z1 are counted in full from the start.
+        own = {"prior": self.prior, "draws": _OUTER, "history": {"kl_weight": [1.0]}} | given
+        # The sigma that the decoder leaves is known under a Gaussian prior alone, and the learned one may ask for less.
+        return own | {"thresholds": replace(given.get("thresholds") or Thresholds(), sharpness=math.inf)}
+
+    def notes(self, rows: Any) -> tuple[str, ...]:  # noqa: ANN401 - batches
+        """Return what to know of the figures.
+
+        Args:
+            rows: Batches of cells.
+        """
+        with torch.no_grad(), torch.random.fork_rng():
+            excess = torch.cat([self._from_below(self.encode(batch).mean, closed=True)[1] for batch in rows])
+        return (
+            "SCANVI's prior of z (its z1) is learned, a mixture over the class y and a second latent z2: KL, signal "
+            "and sigma are measured from the Gaussian with its mean and variance.",
+            "What that prior differs from this Gaussian by, at q(z2|z1, y) and q(y|z1), is counted with the "
+            f"reconstruction, and so are KL(z2) and KL(y), {float(excess.mean()):.2f} nats a cell: nll_bound is what "
+            "scvi calls -get_elbo(). Gradients in z are the decoder's alone, "
+            "causes are those of the decoder against that Gaussian, and over-sharp dimensions are not told.",
+            "Known labels are no part of that prior: scvi's ELBO takes q(y|z1) for labelled cells too, and the "
+            "classification loss, which moves the codes, is not in it. scvi's KL weight acts on z2 and y alone.",
+        )
+
+    def _from_below(self, z: Tensor, *, closed: bool = False) -> tuple[Tensor, Tensor]:
+        """Mean over q(y|z1) of log p(z1|z2, y) at draws of z2, and KL(z2) + KL(y), at the draws or in closed form."""
+        classes, copies = broadcast_labels(z, n_broadcast=self.module.n_labels)
+        q_z2, z2 = self.module.encoder_z2_z1(copies, classes)
+        mean, variance = self.module.decoder_z1_z2(z2, classes)
+        p_z2 = Normal(torch.zeros_like(z2), torch.ones_like(z2))
+        kl = kl_divergence(q_z2, p_z2).sum(-1) if closed else _log_p(q_z2, z2) - _log_p(p_z2, z2)
+        log_q_y = self._log_q_y(z)
+        q_y, log_p_y = log_q_y.exp(), self._p_y().clamp(min=torch.finfo(z.dtype).eps).log()
+        log_p_z = self._by_class(_log_p(Normal(mean, variance.sqrt()), copies))
+        excess = self._by_class(kl) + log_q_y - log_p_y
+        return (q_y * log_p_z).sum(1), (q_y * excess).sum(1)
+
+    def _p_y(self) -> Tensor:
+        shares: Tensor = self.module.y_prior.detach().reshape(-1)
+        return shares / shares.sum()
+
+    def _log_q_y(self, z: Tensor) -> Tensor:
+        answer: Tensor = self.module.classifier(z)
+        if self.module.classifier.logits:
+            return F.log_softmax(answer, -1)
+        return answer.clamp(min=torch.finfo(z.dtype).eps).log()
+
+    def _by_class(self, part: Tensor) -> Tensor:
+        """[classes * B, ...] as scvi repeats cells, to [B, classes, ...]."""
+        return part.view(self.module.n_labels, -1, *part.shape[1:]).transpose(0, 1)
+
+
+def _log_p(law: Any, z: Tensor) -> Tensor:  # noqa: ANN401 - torch's log_prob has no types
+    """Log density in nats, summed over dimensions."""
+    log_p: Tensor = law.log_prob(z).sum(-1)
+    return log_p

@@ -1,0 +1,125 @@
+"""torchrl's ACTModel, whose loss is ACTLoss: chunks of actions given an observation."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lambda_vae.any_vae._diagnose import diagnose
+from lambda_vae.any_vae.modes import evaluated
+from lambda_vae.diagnostics import CollapseReport
+from lambda_vae.equalizing._equalize import HostEqualizer, equalize
+from lambda_vae.errors import InputError
+from lambda_vae.integrations.action_chunks import given_code, note_on_chunks
+from lambda_vae.integrations.tested import needed
+from lambda_vae.likelihoods import laplace
+
+__all__ = ["diagnose_torchrl", "equalize_torchrl"]
+
+
+def diagnose_torchrl(loss: Any, data: Any, **options: Any) -> CollapseReport:  # noqa: ANN401 - torchrl has no types
+    """Return every measure of the ACTModel in an ACTLoss on some chunks, and a verdict on each dimension.
+
+    x is the chunk and log p(x|z, observation) is Laplace. ACTLoss takes the *mean* of the absolute error over the T
+    steps and A actions and adds kl_weight times the KL: multiplied by T A that is the absolute error at scale
+    kl_weight T A and a KL weight of 1, which is what `nll_bound` counts. All is measured in eval mode, without dropout.
+
+    Args:
+        loss: The ACTLoss, which knows its kl_weight and its network.
+        data: A TensorDict, or several that can be gone through again, with the keys that the loss reads.
+        options: Of `lambda_vae.any_vae._diagnose`.
+
+    Raises:
+        InputError: Another loss or network, a kl_weight of 0, data without the loss's keys, or as `diagnose`.
+
+    Source:
+        torchrl 0.14.1, modules/models/act.py, `ACTModel.forward`; objectives/act.py, `ACTLoss.forward`.
+    """
+    kind, network, tensordict = needed(
+        "torchrl", "torchrl.objectives.ACTLoss", "torchrl.modules.models.ACTModel", "tensordict.TensorDictBase"
+    )
+    if not isinstance(loss, kind):
+        raise InputError(
+            f"the loss is a {type(loss).__name__}; give the ACTLoss, which knows kl_weight and its network"
+        )
+    model = _act(loss.actor_network, network)
+    if not float(loss.kl_weight) > 0.0:
+        raise InputError(f"kl_weight is {loss.kl_weight}: without a KL no Laplace scale belongs to the loss")
+
+    def encode(chunk: Tensor, observation: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.random.fork_rng(_devices(chunk)):  # it draws a z, which is not looked at
+            _, mu, logvar = model(observation, chunk)
+        return mu, logvar
+
+    def decode(z: Tensor, observation: Tensor) -> Tensor:
+        with given_code(model.latent_out_proj, z):
+            actions: Tensor = model(observation)[0]
+        return actions
+
+    keys = loss.tensor_keys
+    batches = [data] if isinstance(data, tensordict) else data
+    numbers = int(model.chunk_size) * int(model.action_dim)
+    options.setdefault("equalizer", getattr(model, "equalizer", None))
+    options.setdefault("kl_weight", None if options.get("history") is not None else 1.0)
+    with evaluated(model):
+        likelihood = laplace(decode, scale=float(loss.kl_weight) * numbers)
+        report = diagnose(encode, likelihood, _Rows(batches, keys.action_chunk, keys.observation), **options)
+    return replace(report, notes=(*report.notes, note_on_chunks(float(loss.kl_weight), numbers)))
+
+
+def equalize_torchrl(model: Any, delta: float, **settings: Any) -> HostEqualizer:  # noqa: ANN401
+    """Return the equalizer that from now on narrows the noise of an ACTModel while it trains.
+
+    Give steps_per_epoch, or call `equalizer.end_epoch()`: the training loop is yours. The KL stays that of ACTLoss. A
+    rollout (no chunk, z = 0) draws nothing, and nothing is changed there.
+
+    Args:
+        model: The ACTModel, or what wraps it: a TensorDictModule or the ACTLoss.
+        delta: The trade-off, > 1; inf is the training as it was, bit for bit.
+        settings: Of `VarianceEqualizer`, such as steps_per_epoch, total_epochs and release_epochs.
+
+    Raises:
+        InputError: There is no ACTModel, or as `equalize`.
+
+    Source:
+        torchrl 0.14.1, modules/models/act.py: the paper's Eq. 9 is applied to what `_reparameterise` has drawn.
+    """
+    network, loss = needed("torchrl", "torchrl.modules.models.ACTModel", "torchrl.objectives.ACTLoss")
+    model = _act(model.actor_network if isinstance(model, loss) else model, network)
+    settings |= {"into": "latent_out_proj", "posterior": "latent_proj", "takes": "logvar"}
+    return equalize(model, int(model.latent_dim), delta, **settings)
+
+
+def _act(model: Any, network: Any) -> Any:  # noqa: ANN401
+    found = [one for one in model.modules() if isinstance(one, network)] if isinstance(model, nn.Module) else []
+    if len(found) != 1:
+        raise InputError(f"there are {len(found)} ACTModels in the {type(model).__name__}; give one with one")
+    return found[0]
+
+
+def _devices(like: Tensor) -> list[torch.device]:
+    return [] if like.device.type == "cpu" else [like.device]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """TensorDicts as (chunk, observation), each with one batch axis."""
+
+    batches: Any
+    chunk: Any
+    observation: Any
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for batch in self.batches:
+            rows = [batch.get(key, None) for key in (self.chunk, self.observation)]
+            if None in [None if row is None else 0 for row in rows]:
+                lacking = self.chunk if rows[0] is None else self.observation
+                raise InputError(f"the data have no {lacking!r}; give TensorDicts as the loss takes them")
+            chunks, seen = (row.flatten(0, len(batch.batch_size) - 1) for row in rows)
+            yield from zip(chunks.split(_ROWS), seen.split(_ROWS), strict=True)
+
+
+#: A TensorDict of all rows goes through the model in parts.
+_ROWS = 500

@@ -1,0 +1,158 @@
+"""Real numbers: Gaussian and Laplace features."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lambda_vae.distributions import DiagGaussian
+from lambda_vae.distributions.chance import normal
+from lambda_vae.distributions.likelihood import at_least_float32
+from lambda_vae.errors import InputError
+from lambda_vae.likelihoods.base import Decode, DecoderLikelihood
+
+__all__ = ["Gaussian", "Laplace", "LaplaceObservation", "gaussian", "laplace", "positive", "spread_over"]
+
+
+def gaussian(decode: Decode, *, std: float | Tensor = 1.0) -> "Gaussian":
+    """Return the log-likelihood of independent Gaussian features.
+
+    Args:
+        decode: z -> the means, of as many numbers as x.
+        std: Noise of the observation, one number or one a feature; 1 belongs to half the summed squared error,
+            sqrt(1/2) to the summed squared error, and `std_of_kl_weight` says which to a mean or to a weighted KL.
+
+    Raises:
+        InputError: std is not greater than 0.
+
+    Example:
+        >>> log_likelihood = gaussian(lambda z: z, std=0.5)
+        >>> x = torch.tensor([[0.0, 1.0]])
+        >>> torch.allclose(log_likelihood(x, x), 2 * torch.distributions.Normal(0.0, 0.5).log_prob(torch.zeros(1)))
+        True
+    """
+    return Gaussian(decode, std)
+
+
+def laplace(decode: Decode, *, scale: float | Tensor = 1.0) -> "Laplace":
+    """Return the log-likelihood of independent Laplace features, whose loss is the absolute error.
+
+    Args:
+        decode: z -> the locations, of as many numbers as x.
+        scale: b, one number or one a feature; 1 belongs to the summed absolute error, F to its mean over F features.
+
+    Raises:
+        InputError: scale is not greater than 0.
+
+    Example:
+        >>> x = torch.tensor([[0.0, 1.0]])
+        >>> laplace(lambda z: z, scale=0.5)(x, x + 0.5)
+        tensor([-2.])
+    """
+    return Laplace(decode, scale)
+
+
+class Gaussian(DecoderLikelihood):
+    """Independent N(decode(z), std^2).
+
+    Args:
+        decode: z -> the means.
+        std: Of the noise.
+    """
+
+    family = "Gaussian"
+
+    def __init__(self, decode: Decode, std: float | Tensor) -> None:
+        super().__init__(decode)
+        self.std = positive("std", std)
+
+    def observation(self, theta: Float[Tensor, "B F"]) -> DiagGaussian:
+        """Return N(theta, std^2)."""
+        return DiagGaussian(theta, 2.0 * spread_over("std", self.std, theta).log())
+
+
+class Laplace(DecoderLikelihood):
+    """Independent Laplace features.
+
+    Args:
+        decode: z -> the locations.
+        scale: b.
+    """
+
+    family = "Laplace"
+
+    def __init__(self, decode: Decode, scale: float | Tensor) -> None:
+        super().__init__(decode)
+        self.scale = positive("scale", scale)
+
+    def observation(self, theta: Float[Tensor, "B F"]) -> "LaplaceObservation":
+        """Return Laplace(theta, scale)."""
+        return LaplaceObservation(theta, spread_over("scale", self.scale, theta))
+
+
+@dataclass(frozen=True, eq=False)
+class LaplaceObservation:
+    """Independent Laplace variables.
+
+    Args:
+        mean: Their locations, [..., F].
+        scale: b, [F].
+    """
+
+    mean: Float[Tensor, "*batch F"]
+    scale: Float[Tensor, " F"]
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Return the log density in nats, summed over the features.
+
+        Args:
+            x: Points, [B, F].
+        """
+        return -((x - self.mean).abs() / self.scale + (2.0 * self.scale).log()).sum(-1)
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Return a draw, [..., F].
+
+        Args:
+            generator: The source of chance.
+        """
+        u = normal(self.mean.shape, generator, self.mean.device, uniform=True).to(self.mean.dtype) - 0.5
+        tiny = torch.finfo(u.dtype).tiny
+        return self.mean - self.scale * u.sign() * (1.0 - 2.0 * u.abs()).clamp(min=tiny).log()
+
+
+def positive(name: str, value: float | Tensor) -> Float[Tensor, " n"]:
+    """Return a scale as rows, detached.
+
+    Args:
+        name: What it is, for the sentence.
+        value: One number, or several.
+
+    Raises:
+        InputError: One is not greater than 0.
+    """
+    scale = at_least_float32(
+        torch.as_tensor(value, dtype=None if isinstance(value, Tensor) else torch.float32).detach()
+    )
+    if not bool(((scale > 0) & (scale < math.inf)).all()):
+        raise InputError(f"{name} is {value}; it must be greater than 0")
+    return scale.flatten()
+
+
+def spread_over(name: str, scale: Float[Tensor, " n"], theta: Float[Tensor, "B F"]) -> Float[Tensor, " F"]:
+    """Return one number for each feature, on theta's device.
+
+    Args:
+        name: What they are, for the sentence.
+        scale: One number, or one a feature.
+        theta: Parameters of as many features.
+
+    Raises:
+        InputError: As many as neither.
+    """
+    features = theta.shape[-1]
+    if len(scale) not in (1, features):
+        raise InputError(f"{name} has {len(scale)} numbers for {features} features; give one, or one a feature")
+    return scale.to(theta.device).expand(features)

@@ -1,0 +1,298 @@
+"""`reproduce`: a published table row by row, on the same network and under the same measurements, resumable."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.live import Live
+
+from lambda_vae.comparisons._compare import jobs_of, progress, rows_of, time_finished
+from lambda_vae.comparisons.executor import LOCAL, Engine, RunJobs, Show
+from lambda_vae.comparisons.job import Job
+from lambda_vae.comparisons.reuse import KnownRun, read_known, take_up
+from lambda_vae.data import Dataset
+from lambda_vae.errors import InputError
+from lambda_vae.files import read_json, replacing, write_atomic, write_json
+from lambda_vae.paper.recipe import Recipe, load_recipes, named, run_name_of, runs_of
+from lambda_vae.paper.tables import PUBLISHED, Scale
+from lambda_vae.runs._train import make_trainer, train
+from lambda_vae.runs.build import load_data
+from lambda_vae.runs.compose import method_named
+from lambda_vae.runs.config import RunConfig, read_config, to_yaml, write_config
+from lambda_vae.runs.cost import cost_of, cost_table
+from lambda_vae.runs.folder import check_kept, check_room, is_locked, locked
+from lambda_vae.runs.messages import nearest
+from lambda_vae.runs.provenance import command_line, provenance, provenance_of_runs
+from lambda_vae.runs.results import describe_data, training_length
+from lambda_vae.runs.snapshots import snapshot_epochs
+from lambda_vae.training import Diverged
+
+__all__ = ["Reproduction", "reproduce"]
+
+#: Of data on which fewer seeds are run, and what must be said of results on it.
+_FEWER_SEEDS = {"omniglot": 1}
+_NOTES = {
+    "omniglot": "The data is our own 28x28 rendering of OMNIGLOT, not the file that others use: published figures, the "
+    "paper's among them, are not comparable with ours and stand here for orientation alone."
+}
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What is reproduced.
+
+    Args:
+        table: A name in `paper_tables.PUBLISHED`.
+        data: A named data set or a path; what the table is about if empty.
+        scale: A name among the table's scales.
+        only: Names of rows; all that are not optional where none is given.
+        optional: Whether all optional rows are asked for too.
+        seeds: Of each row at most so many now; all that its recipe names if not given.
+        workers: Runs at a time; one a core if not given.
+        known: Archives of results pages, whose runs count as done where they are exactly the same.
+
+    Raises:
+        InputError: An unknown name, or seeds or workers below 1.
+    """
+
+    table: str = "table1"
+    data: str = ""
+    scale: str = "paper"
+    only: tuple[str, ...] = ()
+    optional: bool = False
+    seeds: int | None = None
+    workers: int | None = None
+    known: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.asked  # noqa: B018 - refuses unknown names
+        object.__setattr__(self, "data", self.data or PUBLISHED[self.table].data)
+        scales = PUBLISHED[self.table].scales
+        if self.scale not in scales:
+            raise InputError(
+                f"unknown scale {self.scale!r}{nearest(self.scale, scales)}; the scales of {self.table} are "
+                f"{', '.join(scales)}"
+            )
+        for name, count in (("seeds", self.seeds), ("workers", self.workers)):
+            if count is not None and count < 1:
+                raise InputError(f"{name} is {count}; it must be at least 1")
+
+    @property
+    def how_much(self) -> Scale:
+        """The scale."""
+        return PUBLISHED[self.table].scales[self.scale]
+
+    @property
+    def default_out(self) -> Path:
+        """The folder, if none is given: runs/TABLE-DATA, with the scale unless it is the paper's."""
+        scale = "" if self.scale == "paper" else f"-{self.scale}"
+        return Path("runs") / f"{self.table}-{Path(self.data).stem}{scale}"
+
+    @property
+    def asked(self) -> tuple[Recipe, ...]:
+        """The rows asked for."""
+        return named(load_recipes(self.table), self.only, optional=self.optional)
+
+    def recipes(self, out: Path) -> tuple[Recipe, ...]:
+        """Return the rows asked for, and those that the folder holds already.
+
+        Args:
+            out: Its folder; need not exist.
+        """
+        asked = self.asked
+        there = {path.stem for path in (out / "configs").glob("*.yaml")}
+        return tuple(
+            recipe
+            for recipe in load_recipes(self.table)
+            if recipe in asked or there & {run_name_of(config) for config in self.runs(recipe, self.data)}
+        )
+
+    def takes(self, config: RunConfig) -> bool:
+        """Return whether a run of a row that is asked for is wanted now.
+
+        Args:
+            config: The run.
+        """
+        return self.seeds is None or config.seed < self.seeds
+
+    def runs(self, recipe: Recipe, data: str) -> list[RunConfig]:
+        """Return the runs of a row.
+
+        Args:
+            recipe: The row.
+            data: As in the runs' configs.
+        """
+        settings = PUBLISHED[self.table].settings_for(self.data)
+        return runs_of(recipe, data, self.how_much, _FEWER_SEEDS.get(self.data, 0), settings)
+
+
+def reproduce(
+    choice: Reproduction,
+    out: Path,
+    *,
+    resume: bool = False,
+    console: Console | None = None,
+    engine: Engine = LOCAL,
+) -> list[dict[str, Any]]:
+    """Run what is missing of a table and return its rows, one a run; one process per core.
+
+    Args:
+        choice: What.
+        out: Folder of everything; that of a comparison, so that `report` works on it.
+        resume: Go on with what lies there; finished runs are kept, new rows are added.
+        console: Where progress is shown.
+        engine: Where runs are trained.
+
+    Raises:
+        InputError: Anything that can be refused before training.
+    """
+    started = datetime.now(UTC)
+    dataset = load_data(RunConfig(data=choice.data))
+    PUBLISHED[choice.table].check_data(dataset)
+    known = tuple(run for path in choice.known for run in read_known(path))
+    recipes = choice.recipes(out)
+    for recipe in recipes:
+        make_trainer(choice.runs(recipe, choice.data)[0], dataset, None, [])  # refuses before anything is written
+    rows = choice.how_much.rows
+    cut = rows if rows is not None and len(dataset.train) > rows[0] else None
+    data = str(out / "data" / f"{dataset.name}-{choice.scale}.npz") if cut else choice.data
+    of_run = _plan(choice, recipes, data)
+    _check_folder(out, choice, list(of_run), resume=resume)
+    if console is not None and choice.scale == "paper" and PUBLISHED[choice.table].settings:
+        first = choice.runs(recipes[0], choice.data)[0]
+        console.print(cost_table(cost_of(first, dataset), f"each of {len(of_run)} runs of {choice.table}"))
+    here = choice.how_much.here and engine == LOCAL
+    with engine.ready() as run_jobs, locked(out):
+        if cut:
+            _write_subset(Path(data), dataset, cut)
+        _write_configs(out, choice, list(of_run))
+        subset, run = load_data(RunConfig(data=data)), _run_here if here else run_jobs
+        _run(out, choice, of_run, known, subset, started, console, run)
+    table: list[dict[str, Any]] = read_json(out / "table.json")
+    return table
+
+
+def _plan(choice: Reproduction, recipes: Sequence[Recipe], data: str) -> dict[RunConfig, Recipe]:
+    """Every run with its row, the first seed of everything first."""
+    pairs = [(config, recipe) for recipe in recipes for config in choice.runs(recipe, data)]
+    return dict(sorted(pairs, key=lambda pair: pair[0].seed))
+
+
+def _run(
+    out: Path,
+    choice: Reproduction,
+    of_run: Mapping[RunConfig, Recipe],
+    known: tuple[KnownRun, ...],
+    dataset: Dataset,
+    started: datetime,
+    console: Console | None,
+    run: RunJobs,
+) -> None:
+    wanted = [config for config, recipe in of_run.items() if recipe in choice.asked and choice.takes(config)]
+    take_up(known, {run_name_of(config): config for config in wanted}, out, dataset.sha256)
+
+    def record() -> None:
+        rows = _rows(out, of_run)
+        write_json(out / "table.json", rows)
+        write_json(out / "provenance.json", _provenance(out, choice, rows, dataset, started))
+
+    record()  # a killed reproduction can be reported too
+    with Live(console=console or Console(quiet=True), refresh_per_second=2, transient=True) as live:
+        try:
+            kept = {run_name_of(config): snapshot_epochs(config.epochs, of_run[config].snapshots) for config in wanted}
+            run(jobs_of(wanted, out, run_name_of, kept), choice.workers, lambda jobs: live.update(progress(jobs)))
+        finally:
+            record()
+    if not choice.how_much.here:  # a run of a second has no figures, and no cost
+        time_finished(out, list(of_run), dataset, run_name_of)
+        record()
+
+
+def _run_here(jobs: Sequence[Job], _workers: int | None, show: Show) -> None:
+    """`run_jobs` for runs of a second each: in this process, one after the other."""
+    for job in jobs:
+        show(jobs)
+        if job.status() != "waiting":
+            continue
+        config = read_config(job.config)
+        with suppress(Diverged):  # metrics.json says so
+            try:
+                train(config, job.folder, resume=True, keep_checkpoints=job.keep_checkpoints)
+            except InputError as error:
+                write_json(job.failure, {**job.identity, "status": "failed", "failure": str(error)})
+
+
+def _check_folder(out: Path, choice: Reproduction, configs: Sequence[RunConfig], *, resume: bool) -> None:
+    """Refuse a folder with anything else in it, or with processes still at work; nothing is written."""
+    check_kept(out, _identity(choice), "reproduction", resume=resume)
+    for config in configs:
+        path = out / "configs" / f"{run_name_of(config)}.yaml"
+        if path.exists() and read_config(path) != config:
+            raise InputError(f"the recipe of {path.stem} has changed since {out} was begun; choose another --out")
+    busy = [path for path in (out, *(out / "runs" / run_name_of(config) for config in configs)) if is_locked(path)]
+    if busy:
+        raise InputError(f"another process is training in {busy[0]}; wait until it ends, or choose another --out")
+    check_room(out)
+
+
+def _identity(choice: Reproduction) -> dict[str, str]:
+    return {"table": choice.table, "data": choice.data, "scale": choice.scale}
+
+
+def _write_configs(out: Path, choice: Reproduction, configs: Sequence[RunConfig]) -> None:
+    """What it is comes first, so that a folder is known for what it is from the beginning; then one file a run."""
+    write_atomic(out / "config.yaml", to_yaml(_identity(choice)))
+    for config in configs:
+        write_config(out / "configs" / f"{run_name_of(config)}.yaml", config)
+
+
+def _write_subset(path: Path, dataset: Dataset, counts: tuple[int, int]) -> None:
+    """The first rows of both parts as data of its own, the same bytes each time."""
+    if path.exists():
+        return
+    arrays = {}
+    for name, part, rows in zip(("train", "test"), (dataset.train, dataset.test), counts, strict=True):
+        arrays[name] = np.asarray(part.x[:rows]).reshape(-1, *dataset.shape)
+        if part.y is not None:
+            arrays[f"y_{name}"] = np.asarray(part.y[:rows])
+    with replacing(path) as temporary:
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]
+
+
+def _rows(out: Path, of_run: Mapping[RunConfig, Recipe]) -> list[dict[str, Any]]:
+    """The rows of table.json: all of a comparison's, with the row of the table they belong to."""
+    rows = []
+    for row, (config, recipe) in zip(rows_of(out, list(of_run), run_name_of), of_run.items(), strict=True):
+        title = method_named(config.method).label(config)
+        extra = {
+            "label": f"{title}, {training_length(config.epochs)}",
+            "title": title,
+            "block": training_length(config.epochs),
+            "recipe": recipe.name,
+            "paper": recipe.paper,
+            "elsewhere": [dict(figure) for figure in recipe.elsewhere],
+            "note": recipe.note,
+        }
+        rows.append({**row, **extra})
+    rows.sort(key=lambda row: -row["epochs"])  # stable: within a block the order is that of the runs
+    return rows
+
+
+def _provenance(
+    out: Path, choice: Reproduction, rows: Sequence[Mapping[str, Any]], dataset: Dataset, started: datetime
+) -> dict[str, Any]:
+    base = choice.runs(choice.asked[0], choice.data)[0]
+    options = {"precision": base.precision, "matmul": base.matmul, "compile": base.compile}
+    seeds = sorted({row["seed"] for row in rows})
+    record = provenance(command_line(), seeds, describe_data(base, dataset), options, started)
+    return {
+        **record,
+        "title": f"{PUBLISHED[choice.table].title} on {choice.data}, made whole",
+        "notes": [note for note in (choice.how_much.note, _NOTES.get(choice.data, "")) if note],
+        **provenance_of_runs(out, rows),
+    }

@@ -1,0 +1,127 @@
+"""Figure 6, SNR information capacity and decoder capacity over training."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lambda_vae.equalization import predicted_capacity
+from lambda_vae.paper.claims import Claim
+from lambda_vae.paper.pairs import Pair, Run, claims_of, gain_verdict, name_of, place_of, told
+from lambda_vae.reports.style import COLORS, DASHES, INK, MARKERS, look, name_line, name_panel, new_figure
+
+__all__ = ["CAPTION", "capacity_claims", "capacity_figure"]
+
+CAPTION = (
+    "Capacity over training, summed over dimensions. Left: SNR information capacity (Eq. 7) at the noise that the "
+    "decoder gets, σ^λ. Right: decoder capacity (Eq. 18), the RMS of ∂ ln p(x|z)/∂z. Lines: training examples, epoch "
+    "by epoch; marks at the end: the test set, of which the claims speak. Thin lines: where the ramp of λ ends, and "
+    "the capacity that δ alone implies where S = 1. A gain of at least half the paper's agrees."
+)
+
+
+def capacity_figure(record: Mapping[str, Any]) -> Figure:
+    """Return Figure 6: a row for each data set, a column for each capacity.
+
+    Args:
+        record: Its numbers.
+
+    Source:
+        The paper, Figure 6.
+    """
+    panels = record["panels"]
+    with look():
+        figure = new_figure(7.2, 2.5 * max(len(panels), 1))
+        axes = figure.subplots(max(len(panels), 1), 2, squeeze=False)
+        for place, (row, panel) in enumerate(zip(axes, panels, strict=False)):
+            _capacity_panel(row[0], panel["runs"], "snr_capacity")
+            _capacity_panel(row[1], panel["runs"], "decoder_capacity")
+            _implied(row[0], panel["runs"])
+            row[0].set_ylabel("SNR capacity, nats")
+            row[1].set_ylabel("decoder capacity, nats")
+            for side, axis in enumerate(row):
+                name_panel(axis, "abcdefgh"[(2 * place + side) % 8], panel["data"])
+    return figure
+
+
+def _capacity_panel(axis: Axes, runs: list[Run], name: str) -> None:
+    tracks = [np.array(run[f"{name}_by_epoch"], dtype=np.float64) for run in runs]
+    highest = max([float(np.nanmax(track)) for track in tracks if np.isfinite(track).any()], default=1.0)
+    axis.set(xlabel="epoch", ylim=(0, 1.15 * highest))
+    for place, (run, track) in enumerate(zip(runs, tracks, strict=True)):
+        own, color = place_of(run), COLORS[place_of(run)]
+        axis.plot(run["epoch"], track, color=color, linestyle=DASHES[own])
+        if run[name] is not None:
+            axis.plot(run["epoch"][-1], run[name], MARKERS[own], color=color, markersize=4.5, clip_on=False)
+        near = len(tracks) == 2 and abs(tracks[0][-1] - tracks[1][-1]) < 0.1 * highest
+        lift = (5.0 if track[-1] >= tracks[1 - place][-1] else -5.0) if near else 0.0
+        name_line(axis, (run["epoch"][-1], float(track[-1])), name_of(run), color, (7, lift))
+        _ramp(axis, run)
+
+
+def _ramp(axis: Axes, run: Run) -> None:
+    if 1 < run["ramp_epochs"] < run["epochs"]:
+        axis.axvline(run["ramp_epochs"], color=INK, lw=0.8)
+        top = (run["ramp_epochs"], axis.get_ylim()[1])
+        axis.annotate("ramp ends", top, (3, -6), textcoords="offset points", color=INK, fontsize=8, va="center")
+
+
+def _implied(axis: Axes, runs: list[Run]) -> None:
+    """What delta alone implies, where it is anywhere near what was measured."""
+    for run in runs:
+        implied = predicted_capacity(run["latent_dim"], run["delta"]) if run["delta"] is not None else float("inf")
+        if implied < 1.4 * axis.get_ylim()[1]:
+            axis.hlines(implied, run["epoch"][0], run["epoch"][-1], color=INK, lw=0.8)
+            axis.set_ylim(0, max(axis.get_ylim()[1], 1.15 * implied))
+            place = (run["epoch"][0], implied)
+            axis.annotate("δ alone", place, (2, 5), textcoords="offset points", color=INK, fontsize=8, va="center")
+
+
+def capacity_claims(record: Mapping[str, Any]) -> list[Claim]:
+    """Return what the paper says of Figure 6 beside what our runs show.
+
+    Args:
+        record: Its numbers.
+    """
+    return claims_of(record, _throughput, _use)
+
+
+def _gain(pair: Pair, name: str) -> str:
+    plain, ours, gain = told(pair.plain[name], ".1f"), told(pair.ours[name], ".1f"), told(pair.gain(name), ".2f")
+    return f"{plain} nats for the VAE and {ours} for λ-VAE, {gain} times as much"
+
+
+def _throughput(pair: Pair) -> Claim:
+    (before, after), ours = pair.paper("snr_capacity"), pair.ours
+    implied = predicted_capacity(ours["latent_dim"], ours["delta"])
+    return Claim(
+        f"{pair.title}: under optimal λ, C_SNR grows from {before} to {after} nats ({after / before:.1f}×).",
+        f"{_gain(pair, 'snr_capacity')}. What δ = {ours['delta']:g} implies whatever the decoder does: {implied:.0f} "
+        f"nats for {ours['latent_dim']} dimensions of S = 1, {told(ours['snr_capacity_predicted'], '.1f')} at the S "
+        f"and σ measured.{_jointly(pair)}",
+        gain_verdict((before, after), pair.gain("snr_capacity")),
+    )
+
+
+def _jointly(pair: Pair) -> str:
+    """The gain where what two dimensions both say is counted once; records before it was measured have none."""
+    name = "snr_capacity_joint"
+    if pair.plain.get(name) is None or pair.ours.get(name) is None:
+        return ""
+    return f" With what two dimensions both say counted once: {_gain(pair, name)}."
+
+
+def _use(pair: Pair) -> Claim:
+    before, after = pair.paper("decoder_capacity")
+    both = np.array([pair.ours[f"{name}_by_epoch"] for name in ("snr_capacity", "decoder_capacity")], dtype=np.float64)
+    moving = np.isfinite(both).all() and both.shape[1] > 2 and (both.std(1) > 0).all()
+    together = float(np.corrcoef(both[0], both[1])[0, 1]) if moving else float("nan")
+    return Claim(
+        f"{pair.title}: decoder capacity rises in parallel, {before} → {after} nats ({after / before:.1f}×): the "
+        "increased throughput is used by the decoder.",
+        f"{_gain(pair, 'decoder_capacity')}. Over the epochs of λ-VAE the two capacities have a correlation of "
+        f"{told(together, '.2f')}.",
+        gain_verdict((before, after), pair.gain("decoder_capacity"), also=together > 0.5),
+    )

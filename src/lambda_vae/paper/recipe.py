@@ -1,0 +1,195 @@
+"""Recipes: one YAML file a row of a published table or a line of a figure, and the runs that it stands for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from lambda_vae.errors import InputError
+from lambda_vae.paper.tables import PUBLISHED, SCALES, TABLES, Scale
+from lambda_vae.reports.published import published_line
+from lambda_vae.runs.compose import method_named
+from lambda_vae.runs.config import RunConfig, checked_config, read_yaml
+from lambda_vae.runs.messages import fits, kind, nearest
+from lambda_vae.runs.spec import configured
+
+__all__ = [
+    "PUBLISHED",
+    "SCALES",
+    "TABLES",
+    "Recipe",
+    "Scale",
+    "load_recipes",
+    "named",
+    "recipe_from",
+    "run_name_of",
+    "runs_of",
+]
+
+#: Fields of a run that a recipe gives itself, or the one who asks for it.
+_OWN_KEYS = ("data", "method", "epochs", "seed")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One row of a table, or one run of a figure.
+
+    Args:
+        name: Of the row, for `--only`.
+        method: A method with its settings, such as "beta-vae:beta=0.5".
+        epochs: Passes over the data.
+        seeds: How many runs, with the seeds 0, 1, ...
+        paper: The line of the paper's own table that it stands beside, by its name in `published.json`; None if none.
+        elsewhere: Figures that others published for this method: mappings of data, quantity, value and source.
+        note: What the reader must know of this row.
+        optional: Run only where it is named, or all optional rows are asked for.
+        settings: Other fields of the run that differ from a run's defaults, at every scale.
+        snapshots: At how many epoch ends the model is kept, close together at first; 0 for the last one alone.
+
+    Raises:
+        InputError: Numbers below 1, an unknown method or setting, or an unknown line of the paper.
+    """
+
+    name: str
+    method: str
+    epochs: int
+    seeds: int
+    paper: str | None = None
+    elsewhere: tuple[Mapping[str, Any], ...] = ()
+    note: str = ""
+    optional: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    snapshots: int = 0
+
+    def __post_init__(self) -> None:
+        checked_config(self.settings, f"recipe {self.name!r}: settings: ")
+        if own := [key for key in self.settings if key in _OWN_KEYS]:
+            raise InputError(f"recipe {self.name!r}: settings name {own[0]!r}, which the recipe itself gives")
+        for name in ("epochs", "seeds"):
+            if getattr(self, name) < 1:
+                raise InputError(f"recipe {self.name!r}: {name} is {getattr(self, name)}; it must be at least 1")
+        configured(RunConfig(), self.method)
+        if self.paper is not None:
+            published_line(self.paper)
+        for figure in self.elsewhere:
+            if figure.keys() != {"data", "quantity", "value", "source"} or not fits(figure["value"], float):
+                raise InputError(
+                    f"recipe {self.name!r}: a figure published elsewhere is {dict(figure)!r}; it must have data, "
+                    "quantity, value (a number) and source"
+                )
+
+
+def recipe_from(values: Mapping[str, Any], where: str) -> Recipe:
+    """Return the recipe that values from outside describe.
+
+    Args:
+        values: By field of `Recipe`.
+        where: What messages begin with.
+
+    Raises:
+        InputError: An unknown or missing key, a value of the wrong kind, or one that the recipe refuses.
+    """
+    fields = Recipe.__dataclass_fields__
+    hints = {**get_type_hints(Recipe), "elsewhere": list, "settings": dict}
+    for key, value in values.items():
+        if key not in fields:
+            raise InputError(f"{where}: unknown key {key!r}{nearest(str(key), fields)}; remove it or mend it")
+        if not fits(value, hints[key]):
+            raise InputError(f"{where}: {key} is {value!r}; it must be {kind(hints[key])}")
+    missing = [key for key in ("name", "method", "epochs", "seeds") if key not in values]
+    if missing:
+        raise InputError(f"{where}: {', '.join(missing)} is missing")
+    return Recipe(**{**values, "elsewhere": tuple(values.get("elsewhere", ()))})
+
+
+@cache
+def load_recipes(table: str) -> tuple[Recipe, ...]:
+    """Return the rows of a table or the runs of a figure, in its order.
+
+    Args:
+        table: A name in `PUBLISHED`.
+
+    Raises:
+        InputError: Unknown name, or a recipe that cannot be read.
+    """
+    if table not in PUBLISHED:
+        raise InputError(
+            f"unknown table or figure {table!r}{nearest(table, PUBLISHED)}; there are {', '.join(PUBLISHED)}"
+        )
+    folder = Path(str(files("lambda_vae.paper"))) / "recipes" / (PUBLISHED[table].recipes or table)
+    recipes = tuple(recipe_from(read_yaml(path), str(path)) for path in sorted(folder.glob("*.yaml")))
+    names = [recipe.name for recipe in recipes]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"two recipes of {table} are called {name!r}; rename one")
+    return recipes
+
+
+def run_name_of(config: RunConfig) -> str:
+    """Return the name of a run's folder, which tells apart runs of other lengths too.
+
+    Args:
+        config: The run.
+
+    Example:
+        >>> run_name_of(RunConfig(method="vae", epochs=200, seed=2))
+        'vae-epochs200-seed2'
+    """
+    return f"{method_named(config.method).stem(config)}-epochs{config.epochs}-seed{config.seed}"
+
+
+def runs_of(
+    recipe: Recipe, data: str, scale: Scale, fewer_seeds: int = 0, settings: Mapping[str, Any] | None = None
+) -> list[RunConfig]:
+    """Return the runs of a row.
+
+    Args:
+        recipe: The row.
+        data: A named data set or a path.
+        scale: How much of it.
+        fewer_seeds: So many seeds less than the recipe says, but at least one.
+        settings: Fields of a run that all rows of the table share.
+    """
+    seeds = max(1, min(recipe.seeds - fewer_seeds, scale.seeds or recipe.seeds))
+    epochs = -(-recipe.epochs // scale.shorter)
+    shared = dict(settings or {})
+    config, fixed = configured(RunConfig(data=data, **{**shared, "epochs": recipe.epochs}), recipe.method)
+    counted = [name for name in {*fixed, *shared} if name.endswith("_epochs")]
+    lengths: dict[str, Any] = {name: _shorter(getattr(config, name), scale) for name in counted}
+    config = replace(config, **{"epochs": epochs, **lengths, **(scale.settings or {}), **_tuples(recipe.settings)})
+    return [replace(config, seed=seed) for seed in range(seeds)]
+
+
+def _tuples(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+
+
+def _shorter(epochs: float, scale: Scale) -> float:
+    """A length in epochs at another scale; what was there at all stays there."""
+    if isinstance(epochs, int):
+        return -(-epochs // scale.shorter)
+    return epochs / scale.shorter
+
+
+def named(recipes: Sequence[Recipe], names: Sequence[str], *, optional: bool = False) -> tuple[Recipe, ...]:
+    """Return the recipes of these names, in the table's order; where no name is given all that are not optional.
+
+    Args:
+        recipes: Of a table.
+        names: As typed.
+        optional: Whether all optional ones are asked for too.
+
+    Raises:
+        InputError: A name that the table has not.
+    """
+    known = [recipe.name for recipe in recipes]
+    for name in names:
+        if name not in known:
+            raise InputError(f"unknown row {name!r}{nearest(name, known)}; the rows are {', '.join(known)}")
+    return tuple(
+        recipe
+        for recipe in recipes
+        if recipe.name in names or (optional and recipe.optional) or not (names or recipe.optional)
+    )

@@ -1,0 +1,216 @@
+"""What a finished run or comparison left on disk, read back as plain data: no model, no tensor, no pickle."""
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lambda_vae.equalization import NEAR_PRIOR_STD
+from lambda_vae.errors import InputError
+from lambda_vae.files import read_json
+from lambda_vae.records.checks import check_dimensions, check_history, check_row, damaged
+
+__all__ = ["ComparisonRecord", "Row", "RunRecord", "load_comparison", "load_record", "load_run", "scalars"]
+
+Row = Mapping[str, Any]
+"""One run's scalars, as they stand in a line of table.json."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunRecord:
+    """One training run as it lies on disk; what is missing is empty.
+
+    Args:
+        path: The run's folder.
+        row: The scalar metrics; `label`, `method`, `run` and `status` are always there.
+        dimensions: Per-dimension lists of length `latent_dim`; empty for a failed run.
+        history: The series of history.json; empty if there is none.
+        images: The uint8 arrays of images.npz; empty for data that are not images.
+        provenance: Command, commit, versions, data, machine.
+        config: The text of config.yaml.
+    """
+
+    path: Path
+    row: Row
+    dimensions: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    history: Mapping[str, Any] = field(default_factory=dict)
+    images: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    config: str = ""
+
+    @property
+    def label(self) -> str:
+        """The method's name as people read it; runs that differ only in their seed share it."""
+        return str(self.row["label"])
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run stopped without a result."""
+        return bool(self.row["status"] != "done")
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """Return one per-dimension quantity, [D], with NaN where the record has null.
+
+        Args:
+            name: A key of `dimensions`, such as "kl".
+        """
+        return np.array(self.dimensions.get(name) or [], dtype=np.float64)
+
+    def track(self, name: str) -> NDArray[np.float64]:
+        """Return one per-dimension quantity over epochs, [E, D]; [0, 0] where the record has none.
+
+        Args:
+            name: A key of `history["dimensions"]`, such as "std_mean".
+        """
+        values = self.history.get("dimensions", {}).get(name)
+        return np.array(values, dtype=np.float64) if values else np.zeros((0, 0))
+
+
+@dataclass(frozen=True, eq=False)
+class ComparisonRecord:
+    """Several runs under one roof.
+
+    Args:
+        path: The comparison's folder.
+        rows: One row a run, in the order of table.json.
+        runs: The runs whose folders could be found; a subset of `rows`, same order.
+        provenance: As for a run.
+        config: The text of config.yaml.
+    """
+
+    path: Path
+    rows: tuple[Row, ...]
+    runs: tuple[RunRecord, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    config: str = ""
+
+    @property
+    def name(self) -> str:
+        """The folder's name, which is the comparison's."""
+        return self.path.resolve().name
+
+    @property
+    def data(self) -> str:
+        """The data set's name, or an empty string."""
+        return str((self.provenance.get("data") or {}).get("name") or "")
+
+
+def load_record(path: Path) -> ComparisonRecord:
+    """Return what lies in `path`, a run or a comparison; a run comes back as a comparison of one.
+
+    Args:
+        path: A folder with metrics.json (a run) or table.json (a comparison).
+
+    Returns:
+        The record.
+
+    Raises:
+        InputError: There is neither, or a file is damaged.
+    """
+    if (path / "table.json").exists():
+        return load_comparison(path)
+    if not (path / "metrics.json").exists():
+        raise InputError(f"{path} holds neither table.json nor metrics.json; give the folder of a run or a comparison")
+    run = load_run(path)
+    return ComparisonRecord(path, (run.row,), (run,), run.provenance, run.config)
+
+
+def load_comparison(path: Path) -> ComparisonRecord:
+    """Return the comparison in `path`.
+
+    Args:
+        path: A folder with table.json.
+
+    Returns:
+        The record; runs whose folders are gone are left out of `runs`, never out of `rows`.
+
+    Raises:
+        InputError: table.json is missing or damaged, names a folder outside `path`, or a run in it is damaged.
+    """
+    source = path / "table.json"
+    rows = read_json(source)
+    if not isinstance(rows, list) or not rows:
+        raise InputError(f"{source} must be a list with one row a run; write it again with the comparison")
+    runs = []
+    for row in rows:
+        check_row(row, source)
+        folder = path / str(row.get("path", f"runs/{row['run']}"))
+        if not folder.resolve().is_relative_to(path.resolve()):
+            raise InputError(f"{source} points outside its folder ({row['path']!r}); a run lies under runs/")
+        if (folder / "metrics.json").exists():
+            run = load_run(folder)
+            # A run goes by the name that it has under this roof.
+            runs.append(replace(run, row={**run.row, "run": row["run"], "label": row["label"]}))
+    return ComparisonRecord(path, tuple(rows), tuple(runs), _optional(path / "provenance.json"), _text(path))
+
+
+def load_run(path: Path) -> RunRecord:
+    """Return the run in `path`.
+
+    Args:
+        path: A folder with metrics.json; history, images, provenance and config may be missing.
+
+    Returns:
+        The record.
+
+    Raises:
+        InputError: metrics.json is missing, or any file that is there is damaged.
+    """
+    source = path / "metrics.json"
+    metrics = read_json(source)
+    check_row(metrics, source)
+    dimensions = metrics.get("dimensions") or {}
+    check_dimensions(dimensions, metrics.get("latent_dim"), source)
+    history = _optional(path / "history.json")
+    check_history(history, path / "history.json")
+    images, made = _images(path / "images.npz"), _optional(path / "provenance.json")
+    return RunRecord(path, scalars(metrics), dimensions, history, images, made, _text(path))
+
+
+def scalars(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what metrics.json holds beside its dimensions, as it is measured today.
+
+    What older records do not count is counted from their dimensions; the capacity that they predict where lambda is 1,
+    so that delta implies nothing, is None.
+
+    Args:
+        metrics: Its content.
+    """
+    std = (metrics.get("dimensions") or {}).get("std_mean") or ()
+    whole = bool(std) and None not in std
+    counted = {"near_prior": sum(value > NEAR_PRIOR_STD for value in std)} if whole else {}
+    corrected = {"snr_capacity_predicted": None} if metrics.get("mean_exponent") == 1.0 else {}
+    return counted | {key: value for key, value in metrics.items() if key != "dimensions"} | corrected
+
+
+def _optional(path: Path) -> Mapping[str, Any]:
+    if not path.exists():
+        return {}
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise damaged(path, "it must be an object")
+    return value
+
+
+def _text(folder: Path) -> str:
+    path = folder / "config.yaml"
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def _images(path: Path) -> dict[str, NDArray[Any]]:
+    if not path.exists():
+        return {}
+    try:
+        # Opened here, for numpy leaves a damaged archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            images = {key: archive[key] for key in archive.files}
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise damaged(path, str(error)) from None
+    for key in ("originals", "reconstructions", "prior_samples", "traversals"):
+        if key in images and images[key].dtype != np.uint8:
+            raise damaged(path, f"{key!r} must be uint8, not {images[key].dtype}")
+    return images

@@ -1,0 +1,186 @@
+"""The folder of a run: what lies in it, and who may write to it."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lambda_vae.errors import InputError
+from lambda_vae.runs.config import RunConfig, read_config, read_yaml, write_config
+from lambda_vae.training.checkpoints import latest
+
+__all__ = ["RunFolder", "check_kept", "check_room", "is_empty", "is_locked", "locked"]
+
+_LOCK = ".lock"
+
+# A run that cannot write its checkpoints should fail before training, not after.
+_LEAST_FREE_BYTES = 64 * 2**20
+
+
+def is_empty(folder: Path) -> bool:
+    """Return whether nothing lies in a folder but the lock of somebody who left it; true also where there is no folder.
+
+    Args:
+        folder: Any path.
+
+    Raises:
+        InputError: It is a file, or lies below one.
+    """
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path} is a file; choose another --out")
+    return not folder.exists() or all(path.name == _LOCK for path in folder.iterdir())
+
+
+def check_room(folder: Path) -> None:
+    """Raise unless there is room for checkpoints.
+
+    Args:
+        folder: Need not exist.
+
+    Raises:
+        InputError: The disk is nearly full.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    if free < _LEAST_FREE_BYTES:
+        raise InputError(f"only {free / 2**20:.0f} MiB are free at {folder}; free some room or choose another --out")
+
+
+def check_kept(folder: Path, identity: Mapping[str, Any], what: str, *, resume: bool) -> None:
+    """Raise unless a folder is empty, or holds what is asked for and may be gone on with; nothing is written.
+
+    Args:
+        folder: Need not exist.
+        identity: What its config.yaml says of it; the first key tells the kind of thing it is.
+        what: That kind in a word.
+        resume: Whether it may be gone on with.
+
+    Raises:
+        InputError: It holds anything else, or the same without `resume`.
+    """
+    if is_empty(folder):
+        return
+    there = read_yaml(folder / "config.yaml") if (folder / "config.yaml").exists() else {}
+    if next(iter(identity)) not in there:
+        raise InputError(f"{folder} is not empty and holds no {what}; choose another --out")
+    for name in {**identity, **there}:
+        if there.get(name) != identity.get(name):
+            raise InputError(
+                f"{folder} holds another {what}: its {name} is {there.get(name)!r}, here it is {identity.get(name)!r}; "
+                "choose another --out"
+            )
+    if not resume:
+        raise InputError(f"{folder} holds this {what} already; add --resume to go on, or choose another --out")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from working here at the same time; a killed process leaves no lock behind.
+
+    Args:
+        folder: Made if needed.
+
+    Raises:
+        InputError: Another process works here.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if not _take(descriptor):
+            raise InputError(f"another process is training in {folder}; wait until it ends, or choose another --out")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_locked(folder: Path) -> bool:
+    """Return whether a process works in a folder.
+
+    Args:
+        folder: Need not exist.
+    """
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDWR)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    try:
+        return not _take(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+class RunFolder:
+    """Paths of one run.
+
+    Args:
+        path: The folder; need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.metrics = path / "metrics.json"
+        self.history = path / "history.json"
+        self.provenance = path / "provenance.json"
+        self.images = path / "images.npz"
+        self.model = path / "model.safetensors"
+        self.checkpoints = path / "checkpoints"
+        self.report = path / "report.html"
+
+    def check(self, config: RunConfig, *, resume: bool) -> None:
+        """Raise unless this run may have the folder; nothing is written.
+
+        Args:
+            config: The run.
+            resume: Go on with what lies there.
+
+        Raises:
+            InputError: The folder holds another run, this one and resume is off, or other files; or the disk is full.
+        """
+        if not is_empty(self.path):
+            if (self.path / "configs").is_dir():
+                raise InputError(f"{self.path} holds a comparison; choose another --out")
+            if not self.config.exists():
+                raise InputError(f"{self.path} is not empty and holds no run; choose another --out")
+            self._check_same(config)
+            if not resume:
+                raise InputError(
+                    f"{self.path} holds this very run already; add --resume to go on, or choose another --out"
+                )
+        check_room(self.path)
+
+    def claim(self, config: RunConfig) -> bool:
+        """Make the folder this run's own: write its config if it is new.
+
+        Args:
+            config: The run.
+
+        Returns:
+            Whether there is a checkpoint or a result to go on from.
+        """
+        if not self.config.exists():
+            write_config(self.config, config)
+        return latest(self.checkpoints) is not None or self.metrics.exists()
+
+    def _check_same(self, config: RunConfig) -> None:
+        there = read_config(self.config)
+        # Under way, other processes may share the joint batch in other parts; the checkpoint tells whether it is that.
+        under_way = latest(self.checkpoints) is not None and not self.metrics.exists()
+        for name in RunConfig.__dataclass_fields__.keys() - ({"batch_size"} if under_way else set()):
+            old, new = getattr(there, name), getattr(config, name)
+            if old != new:
+                raise InputError(
+                    f"{self.path} holds another run: its {name} is {old!r}, here it is {new!r}; choose another --out"
+                )

@@ -1,0 +1,89 @@
+"""A finished run, read back to be used or measured anew."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from lambda_vae.data import Dataset
+from lambda_vae.diagnostics import CollapseReport
+from lambda_vae.errors import InputError
+from lambda_vae.runs.build import build_vae, likelihood_of, load_data
+from lambda_vae.runs.compose import method_named
+from lambda_vae.runs.config import RunConfig, read_config
+from lambda_vae.runs.folder import RunFolder
+from lambda_vae.runs.model_record import is_shared, read_record
+from lambda_vae.runs.results import measure, training_length
+from lambda_vae.runs.weights import load_model
+from lambda_vae.files import read_json
+from lambda_vae.model import VAE
+from lambda_vae.records.checks import check_history
+from lambda_vae.reports.page import write_page
+
+__all__ = ["LoadedRun", "diagnose_run", "load_run"]
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A finished run, ready to be used.
+
+    Args:
+        config: As written in its folder.
+        vae: The model, in evaluation mode.
+        exponent: lambda, or None.
+        dataset: The data it was trained on.
+        folder: Where it lies.
+    """
+
+    config: RunConfig
+    vae: VAE
+    exponent: torch.Tensor | None
+    dataset: Dataset
+    folder: RunFolder
+
+    @property
+    def title(self) -> str:
+        """Its method with the settings that matter, and its length."""
+        return f"{method_named(self.config.method).label(self.config)}, {training_length(self.config.epochs)}"
+
+
+def load_run(path: Path, data: str | None = None) -> LoadedRun:
+    """Return a finished run.
+
+    Args:
+        path: Its folder, or one that `share_run` made of it.
+        data: Other data than the run's own, whose test set then counts whatever the run held out of its own.
+
+    Raises:
+        InputError: No run there, not finished, damaged weights, or data of another shape.
+    """
+    folder = RunFolder(path)
+    if (path / "configs").is_dir():
+        raise InputError(f"{path} holds a comparison; give one of its runs, a folder in {path / 'runs'}")
+    config = read_record(path).config if is_shared(path) else read_config(folder.config)
+    if not folder.model.exists():
+        raise InputError(f"{path} holds a run that is not finished; go on with --resume")
+    dataset = load_data(replace(config, data=data, validation=0) if data else config, training=False)
+    vae = build_vae(config, dataset.shape, likelihood_of(config, dataset))
+    exponent = load_model(folder.model, vae, dataset if data else None)
+    return LoadedRun(config, vae, exponent, dataset, folder)
+
+
+def diagnose_run(path: Path, *, iw_samples: int | None = None, data: str | None = None) -> CollapseReport:
+    """Measure a finished run anew.
+
+    Args:
+        path: Its folder.
+        iw_samples: Another number of importance samples.
+        data: Other data than the run's own.
+
+    Raises:
+        InputError: As `load_run`.
+    """
+    run = load_run(path, data)
+    config = run.config if iw_samples is None else replace(run.config, iw_samples=iw_samples)
+    history = read_json(run.folder.history) if run.folder.history.exists() else None
+    if not isinstance(history, dict | None):
+        raise InputError(f"{run.folder.history} holds no history; restore it or remove it")
+    check_history(history or {}, run.folder.history)
+    return replace(measure(config, run.dataset, run.vae, run.exponent, history), write_page=write_page)

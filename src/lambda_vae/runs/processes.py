@@ -1,0 +1,118 @@
+"""What accelerate is asked for: processes, trackers, and one answer for all processes."""
+
+import os
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from accelerate import Accelerator
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
+
+from lambda_vae.errors import InputError
+from lambda_vae.runs.config import RunConfig
+from lambda_vae.runs.messages import nearest
+
+__all__ = ["check_agreement", "check_trackers", "make_accelerator", "on_main"]
+
+T = TypeVar("T")
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Raise unless every tracker is known to accelerate and installed.
+
+    Args:
+        names: As in `RunConfig.trackers`.
+
+    Raises:
+        InputError: One is not; the message gives the nearest name.
+    """
+    known = sorted({*LOGGER_TYPE_TO_CLASS, "all"})
+    installed = sorted(map(str, get_available_trackers()))
+    for name in names:
+        if name not in known:
+            raise InputError(f"unknown tracker {name!r}{nearest(name, known)}; installed are {', '.join(installed)}")
+        if name not in (*installed, "all"):
+            raise InputError(
+                f"tracker {name!r} is not installed; install it, or use one of {', '.join(installed)} or none: []"
+            )
+
+
+def make_accelerator(config: RunConfig, logs: Path | None = None) -> Accelerator:
+    """Return an accelerator for a run; its precision is the trainer's business.
+
+    Args:
+        config: The run.
+        logs: Where trackers write; None starts none.
+    """
+    trackers = list(config.trackers) if logs is not None else []
+    # accelerate joins processes without an accelerator only when it is told that there is none.
+    alone_on_cpu = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.accelerator.is_available()
+    # A message costs the processes of a small network more than its bytes: one a step, of up to so many megabytes.
+    messages = DistributedDataParallelKwargs(bucket_cap_mb=25, gradient_as_bucket_view=True)
+    accelerator = Accelerator(
+        mixed_precision="no",
+        cpu=alone_on_cpu,
+        log_with=trackers or None,
+        project_dir=str(logs or "."),
+        kwargs_handlers=[messages],
+    )
+    if trackers:
+        accelerator.init_trackers("lambda-vae")
+    return accelerator
+
+
+def check_agreement(accelerator: Accelerator, config: RunConfig, data_sha256: str) -> None:
+    """Raise unless all processes are about to train the same run on the same data.
+
+    Args:
+        accelerator: Every process must call this.
+        config: The run of this process.
+        data_sha256: Hash of the data that this process sees.
+
+    Raises:
+        InputError: On every process, if two of them disagree; the message says whether about the config or the data.
+    """
+    if accelerator.num_processes == 1:
+        return
+    facts = {"config": repr(config), "data": data_sha256, "version": version("lambda-vae")}
+    here = [int.from_bytes(sha256(fact.encode()).digest()[:7], "big") for fact in facts.values()]
+    everyone = accelerator.gather(torch.tensor([here], device=accelerator.device))
+    for name, values in zip(facts, everyone.T.tolist(), strict=True):
+        if len(set(values)) > 1:
+            odd = [number for number, value in enumerate(values) if value != values[0]]
+            raise InputError(
+                f"process {odd[0]} was started with another {name} than process 0; start all with the same command, on "
+                "the same prepared data"
+            )
+
+
+def on_main(accelerator: Accelerator, step: Callable[[], T]) -> T:
+    """Return on every process what `step` returns on the main one, the only one to run it.
+
+    Args:
+        accelerator: Of this process.
+        step: May raise InputError.
+
+    Raises:
+        InputError: On the main process, as `step` raised it.
+        SystemExit: On every other process then.
+    """
+    result: list[T | None] = [None]
+    refusal: list[str | None] = [None]
+    if accelerator.is_main_process:
+        try:
+            result = [step()]
+        except InputError as error:
+            refusal = [str(error)]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(refusal)
+        broadcast_object_list(result)
+    if refusal[0] is not None:
+        if accelerator.is_main_process:
+            raise InputError(refusal[0])
+        raise SystemExit(2)
+    return result[0]  # type: ignore[return-value]

@@ -1,0 +1,195 @@
+"""What a trained model is measured by, and how it is written down."""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lambda_vae.data import Dataset, Split
+from lambda_vae.diagnostics import CollapseReport, diagnose
+from lambda_vae.runs.build import FixedView, binarisation_of, measuring_view, probing_view
+from lambda_vae.runs.compose import method_named
+from lambda_vae.runs.config import RunConfig
+from lambda_vae.runs.folder import RunFolder
+from lambda_vae.runs.image_arrays import draw_pictures
+from lambda_vae.runs.provenance import command_line, provenance
+from lambda_vae.runs.weights import save_model
+from lambda_vae.files import replacing, write_json
+from lambda_vae.model import VAE
+from lambda_vae.training import Trainer
+
+__all__ = ["bits_per_dimension", "describe_data", "identity", "measure", "record_result", "run_name", "training_length"]
+
+
+def run_name(config: RunConfig) -> str:
+    """Return the name of a run's folder within a comparison.
+
+    Args:
+        config: The run.
+
+    Example:
+        >>> run_name(RunConfig(method="lambda-vae", delta=1.19, release_epochs=50, seed=2))
+        'lambda-vae-delta1.19-release50-seed2'
+    """
+    return f"{method_named(config.method).stem(config)}-seed{config.seed}"
+
+
+def training_length(epochs: int) -> str:
+    """Return how long a run trained, in words.
+
+    Args:
+        epochs: Whole ones.
+
+    Example:
+        >>> training_length(100), training_length(1)
+        ('100 epochs', '1 epoch')
+    """
+    return f"{epochs} epoch{'' if epochs == 1 else 's'}"
+
+
+def identity(config: RunConfig, failure: str | None = None) -> dict[str, Any]:
+    """Return the first part of metrics.json: which run it is, and whether it came through.
+
+    Args:
+        config: The run.
+        failure: Why it did not.
+    """
+    method = method_named(config.method)
+    return {
+        "schema": 1,
+        "run": run_name(config),
+        "method": method.name,
+        "label": method.label(config),
+        "delta": config.delta if method.uses("delta") else None,
+        "beta": config.beta if method.uses("beta") else 1.0,
+        "release_epochs": config.release_epochs if method.uses("release_epochs") else 0,
+        "settings": method.shown(config),
+        "seed": config.seed,
+        "epochs": config.epochs,
+        "latent_dim": config.latent_dim,
+        "measured_on": "validation" if config.validation else "test",
+        "status": "done" if failure is None else "failed",
+        "failure": failure,
+    }
+
+
+def describe_data(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
+    """Return the data's part of a provenance record.
+
+    Args:
+        config: The run.
+        dataset: Its data.
+    """
+    return {
+        "name": dataset.name,
+        "sha256": dataset.sha256,
+        "source": dataset.source,
+        "train": len(dataset.train),
+        dataset.measured_on: len(dataset.test),
+        "measured_on": dataset.measured_on,
+        "binarisation": binarisation_of(config, dataset),
+    }
+
+
+def measure(
+    config: RunConfig, dataset: Dataset, vae: VAE, exponent: torch.Tensor | None, history: dict[str, Any] | None
+) -> CollapseReport:
+    """Return every measure of a trained model, on the test set or the run's validation split.
+
+    Args:
+        config: Its run.
+        dataset: Its data.
+        vae: The model.
+        exponent: lambda, or None.
+        history: Of its training, which tells causes best.
+    """
+    labelled = dataset.train.y is not None and dataset.test.y is not None
+    probe, measured = probing_view(config, dataset) if labelled else None, measuring_view(config, dataset)
+    return diagnose(
+        vae,
+        measured,
+        exponent=exponent,
+        delta=config.delta if method_named(config.method).uses("delta") else None,
+        iw_samples=config.iw_samples,
+        generator=torch.Generator(next(vae.parameters()).device).manual_seed(config.seed),
+        history=history,
+        test_labels=_labels(dataset.test, measured) if probe else None,
+        train_x=probe,
+        train_labels=_labels(dataset.train, probe) if probe else None,
+    )
+
+
+def _labels(part: Split, view: FixedView) -> torch.Tensor:
+    labels = part.labels()
+    assert labels is not None, "a probe is made for labelled data only"
+    return labels[view.index]
+
+
+def record_result(
+    config: RunConfig, dataset: Dataset, trainer: Trainer, folder: RunFolder, started: datetime
+) -> dict[str, Any]:
+    """Measure the finished model and write everything down; metrics.json comes last, so it means that the run is whole.
+
+    Args:
+        config: The run.
+        dataset: Its data.
+        trainer: At its end.
+        folder: Where to write.
+        started: When this process began.
+
+    Returns:
+        The content of metrics.json.
+    """
+    history = trainer.history.to_record()
+    write_json(folder.history, history)
+    exponent = trainer.equalizer.exponent if trainer.equalizer is not None else None
+    save_model(folder.model, trainer.vae, exponent)
+    report = measure(config, dataset, trainer.vae, exponent, history).to_record()
+    if dataset.kind == "image":
+        _save_images(folder.images, trainer.vae, config, dataset, report["dimensions"]["kl"])
+    data = describe_data(config, dataset)
+    write_json(folder.provenance, provenance(command_line(), [config.seed], data, _options(config, trainer), started))
+    seconds = sum(history["seconds"])
+    steps = trainer.steps * config.epochs
+    times = {"seconds": seconds, "ms_per_step": 1e3 * seconds / steps}
+    if "inner_steps" in history:  # of the encoder alone, for each step of the whole model
+        times["inner_steps"] = sum(history["inner_steps"]) / steps
+    metrics = {**identity(config), **times, **report, **bits_per_dimension(config, dataset, report)}
+    write_json(folder.metrics, metrics)
+    return metrics
+
+
+def bits_per_dimension(config: RunConfig, dataset: Dataset, report: Mapping[str, Any]) -> dict[str, float]:
+    """Return the likelihoods in bits per dimension, where every number of x is one of 256 values; else nothing.
+
+    Args:
+        config: The run.
+        dataset: Its data.
+        report: The likelihoods in nats per example.
+    """
+    if not (config.likelihood or "").startswith("logistic-mixture"):
+        return {}
+    bits = {"nll_bound": "nll_bound_bpd", "nll_iw": "nll_iw_bpd", "surrogate_nll": "surrogate_bpd"}
+    there = {name: value for name in bits if (value := report.get(name)) is not None}
+    return {bits[name]: value / (math.log(2.0) * dataset.features) for name, value in there.items()}
+
+
+def _options(config: RunConfig, trainer: Trainer) -> dict[str, Any]:
+    return {
+        "precision": config.precision,
+        "matmul": config.matmul,
+        "matmul_error": trainer.matmul_error,
+        "compile": config.compile,
+        "processes": trainer.accelerator.num_processes,
+    }
+
+
+def _save_images(path: Path, vae: VAE, config: RunConfig, dataset: Dataset, kl: Sequence[float]) -> None:
+    device = next(vae.parameters()).device
+    arrays = draw_pictures(vae, measuring_view(config, dataset).head(24).to(device), dataset.shape, list(kl))
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]

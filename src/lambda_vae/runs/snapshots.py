@@ -1,0 +1,70 @@
+"""A run as it was at the end of several epochs, from the checkpoints that it kept."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from lambda_vae.data import Dataset
+from lambda_vae.errors import InputError
+from lambda_vae.runs.build import build_vae, likelihood_of
+from lambda_vae.runs.config import RunConfig
+from lambda_vae.runs.folder import RunFolder
+from lambda_vae.model import VAE
+from lambda_vae.training import checkpoints
+
+__all__ = ["Snapshot", "snapshot_epochs", "snapshots"]
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """The model at the end of an epoch.
+
+    Args:
+        epoch: Counted from 1.
+        vae: In evaluation mode.
+        exponent: lambda as set at the end of that epoch, [D]; None for a method without.
+    """
+
+    epoch: int
+    vae: VAE
+    exponent: Float[Tensor, " D"] | None
+
+
+def snapshot_epochs(epochs: int, count: int) -> tuple[int, ...]:
+    """Return at most `count` epoch ends, the first and the last among them, each later than the one before by a factor.
+
+    Args:
+        epochs: Length of the training.
+        count: How many are wanted; 0 for none.
+
+    Example:
+        >>> snapshot_epochs(100, 5)
+        (1, 3, 10, 32, 100)
+    """
+    return tuple(sorted({round(float(epoch)) for epoch in np.geomspace(1, epochs, count)})) if count else ()
+
+
+def snapshots(path: Path, config: RunConfig, dataset: Dataset, count: int) -> Iterator[Snapshot]:
+    """Yield the model at each of `snapshot_epochs`.
+
+    Args:
+        path: Folder of the run.
+        config: Of the run.
+        dataset: Its data.
+        count: As the run was told.
+
+    Raises:
+        InputError: A checkpoint is gone or damaged.
+    """
+    for epoch in snapshot_epochs(config.epochs, count):
+        source = checkpoints.path_of(RunFolder(path).checkpoints, epoch, 0)
+        if not source.is_file():
+            raise InputError(f"{path} kept no checkpoint of epoch {epoch}; remove the folder and train the run again")
+        checkpoint = checkpoints.load(source)
+        vae = build_vae(config, dataset.shape, likelihood_of(config, dataset))
+        vae.load_state_dict(checkpoint.part("model."))
+        yield Snapshot(epoch, vae.eval(), checkpoint.part("equalizer.").get("exponent"))
