@@ -14,6 +14,8 @@ from lambda_vae.data import Dataset
 from lambda_vae.diagnostics import quick_reading
 from lambda_vae.equalization.shared import let_go
 from lambda_vae.errors import InputError
+from lambda_vae.files import read_json, write_json
+from lambda_vae.objectives import ELBO
 from lambda_vae.runs.build import (
     FixedView,
     build_vae,
@@ -23,14 +25,12 @@ from lambda_vae.runs.build import (
     probing_view,
     training_view,
 )
+from lambda_vae.runs.callbacks import HistoryFile, ProgressBar, TrackerLog
 from lambda_vae.runs.compose import method_named
 from lambda_vae.runs.config import RunConfig, read_config, write_config
 from lambda_vae.runs.folder import RunFolder, locked
-from lambda_vae.runs.callbacks import HistoryFile, ProgressBar, TrackerLog
 from lambda_vae.runs.processes import check_agreement, check_trackers, make_accelerator, on_main
 from lambda_vae.runs.results import identity, record_result
-from lambda_vae.files import read_json, write_json
-from lambda_vae.objectives import ELBO
 from lambda_vae.training import Diverged, EpochRow, Trainer, checkpoints
 
 __all__ = ["last_shared_epoch", "make_trainer", "train"]

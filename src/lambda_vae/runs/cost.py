@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from lambda_vae.data import Dataset
-from lambda_vae.runs.build import build_vae, likelihood_of
-from lambda_vae.runs.config import RunConfig
 from lambda_vae.model import VAE
 from lambda_vae.networks import allow_recomputing
 from lambda_vae.objectives import ELBO
+from lambda_vae.runs.build import build_vae, likelihood_of
+from lambda_vae.runs.config import RunConfig
 from lambda_vae.training.optimizer import FusedAdam
 
 __all__ = ["DEVICES", "Cost", "Device", "cost_of", "cost_table"]

@@ -8,6 +8,10 @@ import torch
 from lambda_vae.data import Dataset
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.errors import InputError
+from lambda_vae.files import read_json
+from lambda_vae.model import VAE
+from lambda_vae.records.checks import check_history
+from lambda_vae.reports.page import write_page
 from lambda_vae.runs.build import build_vae, likelihood_of, load_data
 from lambda_vae.runs.compose import method_named
 from lambda_vae.runs.config import RunConfig, read_config
@@ -15,10 +19,6 @@ from lambda_vae.runs.folder import RunFolder
 from lambda_vae.runs.model_record import is_shared, read_record
 from lambda_vae.runs.results import measure, training_length
 from lambda_vae.runs.weights import load_model
-from lambda_vae.files import read_json
-from lambda_vae.model import VAE
-from lambda_vae.records.checks import check_history
-from lambda_vae.reports.page import write_page
 
 __all__ = ["LoadedRun", "diagnose_run", "load_run"]
 

@@ -9,8 +9,6 @@ from lambda_vae.equalization import (
     VarianceEqualizer,
 )
 from lambda_vae.errors import InputError
-from lambda_vae.runs.config import RunConfig
-from lambda_vae.runs.method import Method
 from lambda_vae.objectives import (
     IWAE,
     KERNELS,
@@ -24,6 +22,8 @@ from lambda_vae.objectives import (
 )
 from lambda_vae.posteriors import CommittedPosterior, FlowPosterior, ImplicitPosterior, Posterior
 from lambda_vae.priors import AutoregressivePrior, FlowPrior, Prior, StandardNormalPrior, VampPrior
+from lambda_vae.runs.config import RunConfig
+from lambda_vae.runs.method import Method
 from lambda_vae.training import (
     AdversarialAutoencoder,
     AdversarialBayes,

@@ -7,7 +7,6 @@ from torch import nn
 
 from lambda_vae.distributions import LIKELIHOODS, CausalLikelihood, Likelihood
 from lambda_vae.errors import InputError
-from lambda_vae.runs.config import RunConfig
 from lambda_vae.networks import (
     MLP,
     ContextMaps,
@@ -20,6 +19,7 @@ from lambda_vae.networks import (
     decode_pixels,
     mlp,
 )
+from lambda_vae.runs.config import RunConfig
 
 __all__ = ["Encoder", "build_decoder", "build_encoder"]
 

@@ -11,6 +11,8 @@ import torch
 
 from lambda_vae.data import Dataset, Split
 from lambda_vae.diagnostics import CollapseReport, diagnose
+from lambda_vae.files import replacing, write_json
+from lambda_vae.model import VAE
 from lambda_vae.runs.build import FixedView, binarisation_of, measuring_view, probing_view
 from lambda_vae.runs.compose import method_named
 from lambda_vae.runs.config import RunConfig
@@ -18,8 +20,6 @@ from lambda_vae.runs.folder import RunFolder
 from lambda_vae.runs.image_arrays import draw_pictures
 from lambda_vae.runs.provenance import command_line, provenance
 from lambda_vae.runs.weights import save_model
-from lambda_vae.files import replacing, write_json
-from lambda_vae.model import VAE
 from lambda_vae.training import Trainer
 
 __all__ = ["bits_per_dimension", "describe_data", "identity", "measure", "record_result", "run_name", "training_length"]

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from lambda_vae.data import Dataset
 from lambda_vae.errors import InputError
+from lambda_vae.model import VAE
 from lambda_vae.runs.build import build_vae, likelihood_of
 from lambda_vae.runs.config import RunConfig
 from lambda_vae.runs.folder import RunFolder
-from lambda_vae.model import VAE
 from lambda_vae.training import checkpoints
 
 __all__ = ["Snapshot", "snapshot_epochs", "snapshots"]

@@ -15,10 +15,10 @@ from typing import Any
 import torch
 
 from lambda_vae.data import Dataset
+from lambda_vae.files import read_json, write_json
+from lambda_vae.runs._train import make_trainer
 from lambda_vae.runs.compose import method_named
 from lambda_vae.runs.config import RunConfig
-from lambda_vae.runs._train import make_trainer
-from lambda_vae.files import read_json, write_json
 from lambda_vae.training.interruption import StopRequest
 
 __all__ = ["Contender", "kept_costs", "step_cost", "time_steps"]
