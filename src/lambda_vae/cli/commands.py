@@ -328,9 +328,11 @@ def _predict(options: Namespace, console: Console) -> None:
 def _theory(options: Namespace, console: Console) -> None:
     from lambda_vae.measures.theory import draw_theory, theory_table
 
-    console.print(theory_table(options.delta, options.latent_dim, options.max_exponent))
-    if options.out is not None:
+    table = theory_table(options.delta, options.latent_dim, options.max_exponent)
+    if options.out is not None:  # a path that cannot be written is refused before anything is shown
         draw_theory(options.delta, options.max_exponent, Path(options.out))
+    console.print(table)
+    if options.out is not None:
         _say(console, f"figure: {options.out}")
 
 
@@ -358,8 +360,10 @@ def _data_prepare(options: Namespace, console: Console) -> None:
     for name in options.names:
         dataset = load(name, images=_image_options(options))
         counts = f"{len(dataset.train)} train, {len(dataset.test)} test"
-        _say(console, f"{dataset.name}: {counts}, shape {dataset.shape}, sha256 {dataset.sha256[:16]}")
-        _say(console, f"  {dataset.source}")
+        _say(
+            console,
+            f"{dataset.name}: {counts}, shape {dataset.shape}, sha256 {dataset.sha256[:16]}\n  {dataset.source}",
+        )
 
 
 def _data_verify(options: Namespace, console: Console) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from lambda_vae.any_vae import hosts
+from lambda_vae import integrations
 from lambda_vae.errors import InputError
 from lambda_vae.integrations import tested
 
-ADAPTERS = {path.stem: path for path in Path(hosts.__path__[0]).glob("*.py") if path.stem in tested.HOSTS}
+ADAPTERS = {path.stem: path for path in Path(integrations.__path__[0]).glob("*.py") if path.stem in tested.HOSTS}
 AT_IMPORT = {"pythae", "scvi", "diffusers", "lightning", "pyro", "torchmetrics"}
 
 
