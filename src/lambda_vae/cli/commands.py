@@ -359,11 +359,8 @@ def _data_prepare(options: Namespace, console: Console) -> None:
 
     for name in options.names:
         dataset = load(name, images=_image_options(options))
-        counts = f"{len(dataset.train)} train, {len(dataset.test)} test"
-        _say(
-            console,
-            f"{dataset.name}: {counts}, shape {dataset.shape}, sha256 {dataset.sha256[:16]}\n  {dataset.source}",
-        )
+        what = f"{len(dataset.train)} train, {len(dataset.test)} test, shape {dataset.shape}"
+        _say(console, f"{dataset.name}: {what}, sha256 {dataset.sha256[:16]}\n  {dataset.source}")
 
 
 def _data_verify(options: Namespace, console: Console) -> None:

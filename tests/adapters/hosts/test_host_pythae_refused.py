@@ -74,13 +74,9 @@ def test_what_pythae_does_not_know_is_refused_with_the_way_round():
     class Mine(models.VAE):
         pass
 
-    with pytest.raises(
-        InputError, match=r"^Mine cannot be equalized: it is none of .*VAEGAN; .*lambda_vae\.equalize\("
-    ):
+    with pytest.raises(InputError, match=r"^Mine cannot be equalized: it is none of .*VAEGAN; .*vae\.equalize\("):
         equalize_pythae(blank(Mine), delta=1.1)
-    with pytest.raises(
-        InputError, match=r"^Linear cannot be diagnosed: .*lambda_vae\.diagnose\(encode, log_likelihood"
-    ):
+    with pytest.raises(InputError, match=r"^Linear cannot be diagnosed: .*vae\.diagnose\(encode, log_likelihood"):
         diagnose_pythae(torch.nn.Linear(2, 2), torch.zeros(3, 2))
     with pytest.raises(InputError, match=r"^VAEGAN cannot be watched: two of its losses .* diagnose_pythae after"):
         CollapseCallback().on_train_begin(None, model=blank(models.VAEGAN))
