@@ -20,7 +20,7 @@ PROJECT = Path(__file__).parent.parent
 
 #: From the ground to the roof; a room imports only from floors below its own.
 FLOORS = (
-    {"errors", "files", "deprecated"},
+    {"errors", "files", "messages", "deprecated"},
     {"equalization"},
     {"distributions", "data"},
     {"posteriors", "priors", "networks"},

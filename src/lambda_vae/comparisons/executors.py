@@ -5,7 +5,7 @@ from collections.abc import Callable
 from lambda_vae.comparisons.executor import LOCAL, Engine
 from lambda_vae.comparisons.ray_executor import RayEngine
 from lambda_vae.errors import InputError
-from lambda_vae.runs.messages import nearest
+from lambda_vae.messages import nearest
 
 __all__ = ["ENGINES", "engine_named"]
 

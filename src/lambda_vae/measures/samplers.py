@@ -7,10 +7,10 @@ import torch
 
 from lambda_vae.errors import InputError
 from lambda_vae.generation import FITTED, SAMPLERS, Sampler, aggregate_codes, load_sampler, prior_sampler
+from lambda_vae.messages import nearest
 from lambda_vae.rng import generator_for
 from lambda_vae.runs.build import probing_view
 from lambda_vae.runs.load import LoadedRun
-from lambda_vae.runs.messages import nearest
 
 __all__ = ["FITTED_ON", "chance", "check_name", "sampler_of"]
 

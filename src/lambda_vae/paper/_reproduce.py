@@ -18,6 +18,7 @@ from lambda_vae.comparisons.reuse import KnownRun, read_known, take_up
 from lambda_vae.data import Dataset
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json, replacing, write_atomic, write_json
+from lambda_vae.messages import nearest
 from lambda_vae.paper.recipe import Recipe, load_recipes, named, run_name_of, runs_of
 from lambda_vae.paper.tables import PUBLISHED, Scale
 from lambda_vae.runs._train import make_trainer, train
@@ -26,7 +27,6 @@ from lambda_vae.runs.compose import method_named
 from lambda_vae.runs.config import RunConfig, read_config, to_yaml, write_config
 from lambda_vae.runs.cost import cost_of, cost_table
 from lambda_vae.runs.folder import check_kept, check_room, is_locked, locked
-from lambda_vae.runs.messages import nearest
 from lambda_vae.runs.provenance import command_line, provenance, provenance_of_runs
 from lambda_vae.runs.results import describe_data, training_length
 from lambda_vae.runs.snapshots import snapshot_epochs

@@ -12,6 +12,7 @@ from rich.console import Console
 from lambda_vae.comparisons.executor import LOCAL, Engine
 from lambda_vae.errors import InputError
 from lambda_vae.files import write_atomic
+from lambda_vae.messages import nearest
 from lambda_vae.paper._reproduce import Reproduction, reproduce
 from lambda_vae.paper.drawings import write_drawing
 from lambda_vae.paper.figure_found import found_runs
@@ -25,7 +26,6 @@ from lambda_vae.records.read import ComparisonRecord, RunRecord, load_comparison
 from lambda_vae.runs.build import load_data
 from lambda_vae.runs.config import RunConfig, to_yaml
 from lambda_vae.runs.folder import check_kept, check_room, is_locked, locked
-from lambda_vae.runs.messages import nearest
 from lambda_vae.runs.provenance import command_line, provenance
 from lambda_vae.runs.results import describe_data
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from lambda_vae.errors import InputError
+from lambda_vae.messages import fits, kind, nearest
 from lambda_vae.paper.tables import PUBLISHED, SCALES, TABLES, Scale
 from lambda_vae.reports.published import published_line
 from lambda_vae.runs.compose import method_named
 from lambda_vae.runs.config import RunConfig, checked_config, read_yaml
-from lambda_vae.runs.messages import fits, kind, nearest
 from lambda_vae.runs.spec import configured
 
 __all__ = [

@@ -21,12 +21,12 @@ from lambda_vae.data import (
 )
 from lambda_vae.distributions import LIKELIHOODS
 from lambda_vae.errors import InputError
+from lambda_vae.messages import nearest
 from lambda_vae.model import VAE
 from lambda_vae.posteriors import GaussianPosterior
 from lambda_vae.priors import StandardNormalPrior
 from lambda_vae.runs.compose import method_named
 from lambda_vae.runs.config import RunConfig
-from lambda_vae.runs.messages import nearest
 from lambda_vae.runs.networks import build_decoder, build_encoder
 from lambda_vae.training import View
 

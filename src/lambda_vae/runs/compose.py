@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lambda_vae.errors import InputError
-from lambda_vae.runs.messages import nearest
+from lambda_vae.messages import nearest
 from lambda_vae.runs.method import Method
 from lambda_vae.runs.methods import METHODS
 

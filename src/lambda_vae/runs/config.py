@@ -12,7 +12,7 @@ from lambda_vae.data import Binarisation, ImageOptions, check_validation
 from lambda_vae.equalization import ReleasePath
 from lambda_vae.errors import InputError
 from lambda_vae.files import write_atomic
-from lambda_vae.runs.messages import fits, kind, nearest
+from lambda_vae.messages import fits, kind, nearest
 from lambda_vae.training import TrainOptions
 
 __all__ = ["RunConfig", "check_seed", "checked_config", "read_config", "read_yaml", "to_yaml", "write_config"]

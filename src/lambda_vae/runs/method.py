@@ -8,13 +8,13 @@ from lambda_vae.equalization import (
     Sampling,
     VarianceEqualizer,
 )
+from lambda_vae.messages import plain_number
 from lambda_vae.objectives import (
     Objective,
 )
 from lambda_vae.posteriors import Posterior
 from lambda_vae.priors import Prior
 from lambda_vae.runs.config import RunConfig
-from lambda_vae.runs.messages import plain_number
 from lambda_vae.training import (
     Schedule,
     Strategy,

@@ -13,9 +13,9 @@ from lambda_vae.data.hub import HUB, HubName
 from lambda_vae.data.named import NAMED
 from lambda_vae.distributions import LIKELIHOODS
 from lambda_vae.errors import InputError
+from lambda_vae.messages import fits
 from lambda_vae.records.checks import check_dimensions, check_row
 from lambda_vae.runs.config import RunConfig, checked_config
-from lambda_vae.runs.messages import fits
 
 __all__ = [
     "CARD",
