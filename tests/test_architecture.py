@@ -20,11 +20,11 @@ PROJECT = Path(__file__).parent.parent
 
 #: From the ground to the roof; a room imports only from floors below its own.
 FLOORS = (
-    {"errors", "files", "messages", "deprecated"},
+    {"errors", "files", "messages", "deprecated", "rng"},
     {"equalization"},
     {"distributions", "data"},
     {"posteriors", "priors", "networks"},
-    {"model", "rng"},
+    {"model"},
     {"estimation", "exact"},
     {"diagnostics", "objectives", "records", "equalizing", "likelihoods"},
     {"reports", "training", "generation"},
@@ -37,7 +37,7 @@ FLOORS = (
 #: Narrower than the floors. `data` stands apart, and reports read records, never models.
 ONLY = {
     "files": {"errors"},
-    "data": {"errors", "files"},
+    "data": {"errors", "files", "rng"},
     "records": {"errors", "files", "equalization"},
     "reports": {"errors", "files", "equalization", "records"},
 }

@@ -1,25 +1,41 @@
-"""Draws from the caller's generator: noise, and examples."""
+"""Random numbers: generators by what they are for, and noise from the caller's generator, wherever it lives."""
+
+import hashlib
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from lambda_vae.distributions import Causal
-from lambda_vae.distributions.chance import generator_for, normal
-from lambda_vae.distributions.likelihood import Drawable, Observation
-
-__all__ = ["generator_for", "normal", "observed"]
+__all__ = ["generator_for", "normal"]
 
 
-@torch.no_grad()
-def observed(p_x: Observation, generator: torch.Generator | None) -> Tensor | None:
-    """Return a draw x ~ p(x|z), or None where the likelihood cannot be drawn from.
-
-    An autoregressive decoder is not asked: it makes its pixels one by one, far too slowly for a measure. Nor are the
-    distributions of torch, which draw from nothing but the global generator.
+def generator_for(purpose: str) -> torch.Generator:
+    """Return a generator on the CPU whose stream no other purpose shares.
 
     Args:
-        p_x: The likelihood at some z.
-        generator: The source of chance; None is torch's global one.
+        purpose: What is drawn, with the seed in it.
+
+    Example:
+        >>> a, b = (generator_for(f"demo {part} 0").initial_seed() for part in ("x", "z"))
+        >>> a == b
+        False
     """
-    refused = isinstance(p_x, Causal | torch.distributions.Distribution)
-    return p_x.sample(generator) if isinstance(p_x, Drawable) and not refused else None
+    digest = hashlib.sha256(purpose.encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def normal(
+    shape: Sequence[int], generator: torch.Generator | None, device: torch.device, *, uniform: bool = False
+) -> Tensor:
+    """Return standard normal noise, float32, on `device`, drawn where the generator is.
+
+    Args:
+        shape: Of the noise.
+        generator: The source of chance; None is torch's global one.
+        device: Where it is needed.
+        uniform: Uniform on [0, 1) instead.
+    """
+    source = generator.device if generator is not None else device
+    draw = torch.rand if uniform else torch.randn
+    noise: Tensor = draw(tuple(shape), generator=generator, device=source)
+    return noise.to(device)

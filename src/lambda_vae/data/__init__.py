@@ -1,12 +1,11 @@
 """Data: a name or a path in, memory-mapped arrays out, batches cut by index, binarised on the device."""
 
-from lambda_vae.data.batches import batches, epoch_order, steps_per_epoch
+from lambda_vae.data.batches import epoch_order
 from lambda_vae.data.binarise import (
     BINARISATIONS,
     Binarisation,
     binarise,
     binarise_fixed,
-    fixed_test_view,
     view_test,
     view_train,
 )
@@ -28,7 +27,6 @@ __all__ = [
     "NamedDataset",
     "Row",
     "Split",
-    "batches",
     "binarise",
     "binarise_fixed",
     "check_batch",
@@ -36,11 +34,9 @@ __all__ = [
     "check_validation",
     "describe",
     "epoch_order",
-    "fixed_test_view",
     "hold_out",
     "load",
     "prepare",
-    "steps_per_epoch",
     "verify",
     "view_test",
     "view_train",

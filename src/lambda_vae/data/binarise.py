@@ -10,10 +10,9 @@ import torch
 from jaxtyping import Float, Int64, Shaped, UInt8
 from torch import Tensor
 
-from lambda_vae.data.dataset import Split
 from lambda_vae.errors import InputError
 
-__all__ = ["BINARISATIONS", "Binarisation", "binarise", "binarise_fixed", "fixed_test_view", "view_test", "view_train"]
+__all__ = ["BINARISATIONS", "Binarisation", "binarise", "binarise_fixed", "view_test", "view_train"]
 
 Binarisation = Literal["stochastic", "fixed", "none"]
 """`stochastic`: each view of a training image is drawn afresh; `fixed`: drawn once with a fixed seed; `none`: x / 255.
@@ -162,22 +161,3 @@ def view_test(
     """
     _check(x, binarisation)
     return _grey(x) if binarisation == "none" else binarise_fixed(x, index, 4 * seed + _STREAMS["test"])
-
-
-def fixed_test_view(
-    split: Split, binarisation: str, *, start: int = 0, stop: int | None = None, seed: int = 0
-) -> Float[Tensor, "B F"]:
-    """Rows `start` to `stop` of the test part as the model is shown them: the same rows whatever the cut.
-
-    Args:
-        split: The test part.
-        binarisation: One of `BINARISATIONS`.
-        start: First row.
-        stop: One past the last row; the end if None.
-        seed: Of the one draw.
-
-    Returns:
-        float32, on the CPU.
-    """
-    x = split.tensor()[start:stop]
-    return view_test(x, torch.arange(start, start + len(x)), binarisation, seed)

@@ -1,7 +1,6 @@
 """A part of the training data held out to measure on, so that no choice is ever made on the test set."""
 
 from dataclasses import replace
-from hashlib import sha256
 
 import numpy as np
 import torch
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from lambda_vae.data.dataset import Dataset
 from lambda_vae.errors import InputError
+from lambda_vae.rng import generator_for
 
 __all__ = ["check_validation", "held_out_rows", "hold_out"]
 
@@ -43,8 +43,7 @@ def held_out_rows(n: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int
         >>> len(kept), len(held), sorted([*kept, *held]) == list(range(10))
         (7, 3, True)
     """
-    digest = sha256(f"lambda-vae validation {n}".encode()).digest()
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(int.from_bytes(digest[:7], "big")))
+    order = torch.randperm(n, generator=generator_for(f"lambda-vae validation {n}"))
     return order[count:].sort().values.numpy(), order[:count].sort().values.numpy()
 
 

@@ -8,10 +8,9 @@ import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from lambda_vae.distributions import DiagGaussian
+from lambda_vae.distributions import DiagGaussian, sample_x
 from lambda_vae.distributions.likelihood import Likelihood, Observation
 from lambda_vae.estimation.protocol import Measurable
-from lambda_vae.rng import observed
 
 __all__ = ["Noise", "ResidualScores", "Rows"]
 
@@ -141,7 +140,7 @@ class ResidualScores:
 
     def _draws(self, at: Observation) -> list[Tensor] | None:
         # what a Gaussian produces is known; one draw is where its tangents are looked at
-        draws = [observed(at, self.generator) for _ in range(1 if self.noise is Noise.KNOWN else self.replicates)]
+        draws = [sample_x(at, self.generator) for _ in range(1 if self.noise is Noise.KNOWN else self.replicates)]
         found = [draw for draw in draws if draw is not None]
         return found if len(found) == len(draws) else None
 

@@ -3,7 +3,7 @@
 from lambda_vae.distributions.autoregressive import AutoregressiveGaussian
 from lambda_vae.distributions.bernoulli import Bernoulli, BernoulliLikelihood
 from lambda_vae.distributions.bijections import AffineFlow, PlanarFlow, SplineFlow
-from lambda_vae.distributions.causal import Causal, CausalLikelihood
+from lambda_vae.distributions.causal import Causal, CausalLikelihood, sample_x
 from lambda_vae.distributions.draw import Draw
 from lambda_vae.distributions.flowed import Bijection, Flowed, Reversed
 from lambda_vae.distributions.full_gaussian import FullGaussian
@@ -54,6 +54,7 @@ __all__ = [
     "closed_form_kl",
     "kl_or_ratio",
     "mixture_log_prob",
+    "sample_x",
     "standard_normal",
 ]
 

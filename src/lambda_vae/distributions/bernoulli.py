@@ -6,9 +6,11 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from torch.distributions import Bernoulli as TorchBernoulli
+from torch.distributions import Distribution, Independent
 
-from lambda_vae.distributions.chance import normal
 from lambda_vae.distributions.likelihood import Likelihood, at_least_float32
+from lambda_vae.rng import normal
 
 __all__ = ["Bernoulli", "BernoulliLikelihood"]
 
@@ -58,6 +60,10 @@ class Bernoulli:
         p = self.mean
         drawn = normal(p.shape, generator, p.device, uniform=True) < p
         return drawn.to(p.dtype).masked_fill(p.isnan(), torch.nan)
+
+    def to_torch(self) -> Distribution:
+        """Return the same distribution as torch.distributions has it, event shape [F]."""
+        return Independent(TorchBernoulli(logits=self.logits), 1)
 
 
 class BernoulliLikelihood(Likelihood):

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lambda_vae.distributions.likelihood import Likelihood, Observation, PixelLaw, at_least_float32
+from lambda_vae.distributions.likelihood import Drawable, Likelihood, Observation, PixelLaw, at_least_float32
 from lambda_vae.errors import InputError
 
-__all__ = ["Causal", "CausalLikelihood", "Decode", "Pick", "Progress"]
+__all__ = ["Causal", "CausalLikelihood", "Decode", "Pick", "Progress", "sample_x"]
 
 #: Called with the rows of pixels that are done, and with how many there are.
 Progress = Callable[[int, int], None]
@@ -128,3 +128,18 @@ class CausalLikelihood(Likelihood):
     def forward(self, theta: Float[Tensor, "*batch C h w"]) -> Causal:
         """Return p(x|z); its passes run in the precision of this one."""
         return Causal(theta, self, torch.is_autocast_enabled(theta.device.type))
+
+
+@torch.no_grad()
+def sample_x(p_x: Observation, generator: torch.Generator | None) -> Tensor | None:
+    """Return a draw x ~ p(x|z), or None where the likelihood cannot be drawn from.
+
+    An autoregressive decoder is not asked: it makes its pixels one by one, far too slowly for a measure. Nor are the
+    distributions of torch, which draw from nothing but the global generator.
+
+    Args:
+        p_x: The likelihood at some z.
+        generator: The source of chance; None is torch's global one.
+    """
+    refused = isinstance(p_x, Causal | torch.distributions.Distribution)
+    return p_x.sample(generator) if isinstance(p_x, Drawable) and not refused else None

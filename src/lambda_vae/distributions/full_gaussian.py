@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.distributions import MultivariateNormal
 
 from lambda_vae.distributions.draw import Draw
 from lambda_vae.distributions.gaussian import DiagGaussian
@@ -112,6 +113,10 @@ class FullGaussian:
         squares = whitened.square().sum((-2, -1)) + apart.square().sum((-2, -1)) - q.noise_dim
         divergence: Tensor = 0.5 * squares + p._half_logdet - q._half_logdet
         return divergence
+
+    def to_torch(self) -> MultivariateNormal:
+        """Return the same distribution as torch.distributions has it."""
+        return MultivariateNormal(self.mu, scale_tril=self.factor)
 
 
 def _full(law: DiagGaussian | FullGaussian) -> FullGaussian:

@@ -72,15 +72,19 @@ class FullGaussianMixture:
         Args:
             z: Points, [..., D].
         """
-        law = MixtureSameFamily(
-            Categorical(self.weights, validate_args=False),
-            MultivariateNormal(self.means, scale_tril=self.factors, validate_args=False),
-            validate_args=False,
-        )
+        law = self.to_torch()
         rows = z.double().reshape(-1, z.shape[-1])
         per_pass = max(1, _NUMBERS_PER_PASS // self.means.numel())
         parts = [law.log_prob(part) for part in torch.split(rows, per_pass)]  # type: ignore[no-untyped-call]
         return torch.cat(parts).reshape(z.shape[:-1]).to(z.dtype)
+
+    def to_torch(self) -> MixtureSameFamily:
+        """Return the same distribution as torch.distributions has it, in float64."""
+        return MixtureSameFamily(
+            Categorical(self.weights, validate_args=False),
+            MultivariateNormal(self.means, scale_tril=self.factors, validate_args=False),
+            validate_args=False,
+        )
 
     def marginals(self) -> DiagGaussian:
         """Return the Gaussian with the mixture's own means and variances: the law of total variance, exactly."""

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal
 
-from lambda_vae.distributions.chance import normal
 from lambda_vae.distributions.draw import Draw
 from lambda_vae.distributions.likelihood import Likelihood, at_least_float32
 from lambda_vae.equalization.theory import sampling_logvar
+from lambda_vae.rng import normal
 
 __all__ = ["DiagGaussian", "GaussianLikelihood", "standard_normal"]
 
@@ -142,6 +143,10 @@ class DiagGaussian:
             The paper, Eq. 9. Deviation: sigma(x) >= 1 is left as it is, since sigma^lambda would blow up there.
         """
         return self if exponent is None else DiagGaussian(self.mu, sampling_logvar(self.logvar, exponent))
+
+    def to_torch(self) -> Distribution:
+        """Return the same distribution as torch.distributions has it, batch shape [...] and event shape [D]."""
+        return Independent(Normal(self.mu, self.std), 1)
 
 
 def standard_normal(dim: int, like: Tensor | None = None) -> DiagGaussian:

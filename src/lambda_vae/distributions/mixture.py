@@ -8,6 +8,7 @@ from typing import NoReturn
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from lambda_vae.distributions.draw import Draw
 from lambda_vae.distributions.gaussian import DiagGaussian
@@ -135,6 +136,11 @@ class GaussianMixture:
         squared = _products(z.square(), precision) - 2.0 * _products(z, means * precision)
         constant = (means.square() * precision + logvars + _LOG_2PI).sum(-1)
         return torch.logsumexp(-0.5 * (squared + constant), -1) - math.log(self.components)
+
+    def to_torch(self) -> MixtureSameFamily:
+        """Return the same distribution as torch.distributions has it."""
+        components = Independent(Normal(self.means, torch.exp(0.5 * self.logvars)), 1)
+        return MixtureSameFamily(Categorical(logits=torch.zeros_like(self.means[..., 0])), components)
 
 
 def _products(z: Float[Tensor, "*rows D"], weights: Float[Tensor, "*batch M D"]) -> Float[Tensor, "*rows M"]:

@@ -9,11 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lambda_vae.distributions import sample_x
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.hamiltonian import Point, Tempered, transition
 from lambda_vae.estimation.log_weights import LogWeights
 from lambda_vae.model import VAE
-from lambda_vae.rng import normal, observed
+from lambda_vae.rng import normal
 
 __all__ = ["Annealed", "Annealing", "anneal_down", "anneal_up", "simulate"]
 
@@ -184,7 +185,7 @@ def simulate(vae: VAE, examples: int, generator: torch.Generator) -> tuple[Tenso
     parameter, p_z = next(vae.parameters()), vae.p_z()
     z = p_z.rsample(normal((examples, p_z.noise_dim), generator, parameter.device).to(parameter.dtype))
     p_x = vae.decode(z)
-    x = observed(p_x, generator)
+    x = sample_x(p_x, generator)
     if x is None:
         raise InputError(
             f"data cannot be drawn from {type(p_x).__name__}, so the reverse chains have nowhere to begin; leave "

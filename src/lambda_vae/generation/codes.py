@@ -6,10 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lambda_vae.distributions import sample_x
 from lambda_vae.errors import InputError
 from lambda_vae.generation.samplers import Sampler
 from lambda_vae.model import VAE
-from lambda_vae.rng import normal, observed
+from lambda_vae.rng import normal
 
 __all__ = ["aggregate_codes", "draw_examples"]
 
@@ -57,7 +58,7 @@ def draw_examples(vae: VAE, sampler: Sampler, n: int, generator: torch.Generator
         raise InputError(f"n is {n}; ask for at least one")
     drawn = []
     for z in torch.split(sampler.sample(n, generator), _ROWS_PER_PASS):
-        x = observed(vae.decode(z), generator)
+        x = sample_x(vae.decode(z), generator)
         if x is None:
             raise InputError("this likelihood cannot be drawn from at once; use another network than pixelcnn")
         drawn.append(x)

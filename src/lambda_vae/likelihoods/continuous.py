@@ -8,10 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae.distributions import DiagGaussian
-from lambda_vae.distributions.chance import normal
 from lambda_vae.distributions.likelihood import at_least_float32
 from lambda_vae.errors import InputError
 from lambda_vae.likelihoods.base import Decode, DecoderLikelihood
+from lambda_vae.rng import normal
 
 __all__ = ["Gaussian", "Laplace", "LaplaceObservation", "gaussian", "laplace", "positive", "spread_over"]
 
