@@ -20,7 +20,7 @@ PROJECT = Path(__file__).parent.parent
 
 #: From the ground to the roof; a room imports only from floors below its own.
 FLOORS = (
-    {"errors", "files", "messages", "deprecated", "rng"},
+    {"errors", "files", "checked", "deprecated", "rng"},
     {"equalization"},
     {"distributions", "data"},
     {"posteriors", "priors", "networks"},
@@ -36,6 +36,7 @@ FLOORS = (
 
 #: Narrower than the floors. `data` stands apart, and reports read records, never models.
 ONLY = {
+    "checked": {"errors"},
     "files": {"errors"},
     "data": {"errors", "files", "rng"},
     "records": {"errors", "files", "equalization"},

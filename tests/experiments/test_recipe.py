@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import yaml
 
+from lambda_vae.checked import checked
 from lambda_vae.data import Dataset, Split
 from lambda_vae.errors import InputError
 from lambda_vae.paper._reproduce import Reproduction
-from lambda_vae.paper.recipe import SCALES, TABLES, load_recipes, named, recipe_from, run_name_of, runs_of
+from lambda_vae.paper.recipe import SCALES, TABLES, Recipe, load_recipes, named, run_name_of, runs_of
 from lambda_vae.runs import METHODS
 
 RECIPES = load_recipes("table1")
@@ -79,14 +80,14 @@ GOOD = {"name": "x", "method": "beta-vae:beta=2", "epochs": 3, "seeds": 1}
     ],
 )
 def test_a_bad_recipe_is_refused(change, what):
-    assert recipe_from(GOOD, "here").method == GOOD["method"]
+    assert checked(Recipe, GOOD, "here: ").method == GOOD["method"]
     with pytest.raises(InputError, match=what):
-        recipe_from({**GOOD, **change}, "here")
+        checked(Recipe, {**GOOD, **change}, "here: ")
 
 
 def test_a_missing_key_is_named():
     with pytest.raises(InputError, match="here: seeds is missing"):
-        recipe_from({key: value for key, value in GOOD.items() if key != "seeds"}, "here")
+        checked(Recipe, {key: value for key, value in GOOD.items() if key != "seeds"}, "here: ")
 
 
 def test_unknown_rows_and_tables_are_refused():
@@ -111,11 +112,11 @@ def test_a_figure_of_theory_has_no_recipes_and_the_others_have():
 )
 def test_settings_that_are_no_fields_of_a_run_are_refused(settings, what):
     with pytest.raises(InputError, match=what):
-        recipe_from({**GOOD, "name": "x", "settings": settings}, "here")
+        checked(Recipe, {**GOOD, "name": "x", "settings": settings}, "here: ")
 
 
 def test_settings_hold_at_every_scale():
-    recipe = recipe_from({**GOOD, "settings": {"latent_dim": 2, "hidden": [7]}}, "here")
+    recipe = checked(Recipe, {**GOOD, "settings": {"latent_dim": 2, "hidden": [7]}}, "here: ")
     for scale in SCALES.values():
         config = runs_of(recipe, "mnist", scale)[0]
         assert (config.latent_dim, config.hidden) == (2, (7,))

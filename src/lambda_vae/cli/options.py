@@ -46,7 +46,7 @@ class Parser(ArgumentParser):
         Args:
             words: As typed after the command's name.
         """
-        from lambda_vae.messages import with_yaml_numbers
+        from lambda_vae.cli.complaints import with_yaml_numbers
 
         numeric = {
             name
@@ -66,7 +66,7 @@ class Parser(ArgumentParser):
             message: Of jsonargparse.
             ex: Behind it.
         """
-        from lambda_vae.messages import plain_complaint
+        from lambda_vae.cli.complaints import plain_complaint
 
         hints = {action.dest: getattr(action, "_typehint", None) for action in self._actions}
         options = [name for action in self._actions for name in action.option_strings]

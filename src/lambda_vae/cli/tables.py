@@ -4,9 +4,9 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from lambda_vae.checked import plain_number
 from lambda_vae.comparisons._tune import Tuned
 from lambda_vae.data import describe
-from lambda_vae.messages import plain_number
 from lambda_vae.runs.methods import METHODS
 
 __all__ = ["data_table", "methods_table", "tuned_table"]

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
+from lambda_vae.checked import check_known
 from lambda_vae.comparisons.executor import LOCAL, Engine
 from lambda_vae.comparisons.ray_executor import RayEngine
 from lambda_vae.errors import InputError
-from lambda_vae.messages import nearest
 
 __all__ = ["ENGINES", "engine_named"]
 
@@ -34,6 +34,5 @@ def engine_named(name: str, ray_address: str | None = None) -> Engine:
         >>> engine_named("local")
         LocalEngine()
     """
-    if name not in ENGINES:
-        raise InputError(f"unknown engine {name!r}{nearest(name, ENGINES)}; the engines are {', '.join(ENGINES)}")
+    check_known("engine", name, ENGINES, "the engines are")
     return ENGINES[name](ray_address)

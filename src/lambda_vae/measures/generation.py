@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lambda_vae.checked import check_known
 from lambda_vae.data import epoch_order
 from lambda_vae.diagnostics import Reading
 from lambda_vae.errors import InputError
@@ -31,7 +32,7 @@ from lambda_vae.generation import (
     save_sampler,
 )
 from lambda_vae.generation.row import plain
-from lambda_vae.measures.samplers import FITTED_ON, chance, check_name, sampler_of
+from lambda_vae.measures.samplers import FITTED_ON, chance, sampler_of
 from lambda_vae.reports.samples import samples_figure
 from lambda_vae.reports.style import save_figure
 from lambda_vae.runs.build import binarisation_of, likelihood_of, measuring_view, probing_view
@@ -67,8 +68,8 @@ class GenerationConfig:
 
     def __post_init__(self) -> None:
         for name in self.samplers:
-            check_name("sampler", name, SAMPLERS)
-        check_name("feature space", self.features, FEATURES)
+            check_known("sampler", name, SAMPLERS, "it is one of")
+        check_known("feature space", self.features, FEATURES, "it is one of")
         if self.n < 2:
             raise InputError(f"n is {self.n}; it must be at least 2")
         check_seed(self.seed)

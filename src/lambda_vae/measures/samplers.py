@@ -1,36 +1,20 @@
 """The samplers of a finished run."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from lambda_vae.checked import check_known
 from lambda_vae.errors import InputError
 from lambda_vae.generation import FITTED, SAMPLERS, Sampler, aggregate_codes, load_sampler, prior_sampler
-from lambda_vae.messages import nearest
 from lambda_vae.rng import generator_for
 from lambda_vae.runs.build import probing_view
 from lambda_vae.runs.load import LoadedRun
 
-__all__ = ["FITTED_ON", "chance", "check_name", "sampler_of"]
+__all__ = ["FITTED_ON", "chance", "sampler_of"]
 
 #: Training examples whose codes ex-post samplers are fitted to, at most.
 FITTED_ON = 20_000
-
-
-def check_name(what: str, name: str, known: Sequence[str]) -> None:
-    """Raise unless a name is known.
-
-    Args:
-        what: It names.
-        name: As given.
-        known: All there are.
-
-    Raises:
-        InputError: It is none of them.
-    """
-    if name not in known:
-        raise InputError(f"unknown {what} {name!r}{nearest(name, known)}; it is one of {', '.join(known)}")
 
 
 def chance(seed: int, purpose: str) -> torch.Generator:
@@ -58,7 +42,7 @@ def sampler_of(run: LoadedRun, name: str, seed: int) -> Sampler:
         return prior_sampler(run.vae.p_z())
     if name.endswith(".safetensors"):
         return _read(Path(name), run.vae.latent_dim)
-    check_name("sampler", name, SAMPLERS)
+    check_known("sampler", name, SAMPLERS, "it is one of")
     training = probing_view(run.config, run.dataset, FITTED_ON)
     return FITTED[name](aggregate_codes(run.vae, training, run.exponent, chance(seed, "codes")), seed)
 

@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.live import Live
 
+from lambda_vae.checked import check_known
 from lambda_vae.comparisons._compare import jobs_of, progress, rows_of, time_finished
 from lambda_vae.comparisons.executor import LOCAL, Engine, RunJobs, Show
 from lambda_vae.comparisons.job import Job
@@ -18,7 +19,6 @@ from lambda_vae.comparisons.reuse import KnownRun, read_known, take_up
 from lambda_vae.data import Dataset
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json, replacing, write_atomic, write_json
-from lambda_vae.messages import nearest
 from lambda_vae.paper.recipe import Recipe, load_recipes, named, run_name_of, runs_of
 from lambda_vae.paper.tables import PUBLISHED, Scale
 from lambda_vae.runs._train import make_trainer, train
@@ -73,11 +73,7 @@ class Reproduction:
         self.asked  # noqa: B018 - refuses unknown names
         object.__setattr__(self, "data", self.data or PUBLISHED[self.table].data)
         scales = PUBLISHED[self.table].scales
-        if self.scale not in scales:
-            raise InputError(
-                f"unknown scale {self.scale!r}{nearest(self.scale, scales)}; the scales of {self.table} are "
-                f"{', '.join(scales)}"
-            )
+        check_known("scale", self.scale, scales, f"the scales of {self.table} are")
         for name, count in (("seeds", self.seeds), ("workers", self.workers)):
             if count is not None and count < 1:
                 raise InputError(f"{name} is {count}; it must be at least 1")

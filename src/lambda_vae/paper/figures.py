@@ -9,10 +9,10 @@ from typing import Any
 
 from rich.console import Console
 
+from lambda_vae.checked import check_known
 from lambda_vae.comparisons.executor import LOCAL, Engine
 from lambda_vae.errors import InputError
 from lambda_vae.files import write_atomic
-from lambda_vae.messages import nearest
 from lambda_vae.paper._reproduce import Reproduction, reproduce
 from lambda_vae.paper.drawings import write_drawing
 from lambda_vae.paper.figure_found import found_runs
@@ -105,10 +105,7 @@ class FigureChoice:
     runs: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.name not in FIGURES:
-            raise InputError(
-                f"unknown figure {self.name!r}{nearest(self.name, FIGURES)}; the figures are {', '.join(FIGURES)}"
-            )
+        check_known("figure", self.name, FIGURES, "the figures are")
         Reproduction(self.name, scale=self.scale, workers=self.workers)  # refuses what it does not know
         if self.data is not None and self.data not in self.figure.data and not self.figure.other_data:
             own = f"is made on {' and '.join(self.figure.data)}" if self.figure.data else "is theory and takes no data"

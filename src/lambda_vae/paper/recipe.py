@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
+from lambda_vae.checked import check_known, checked, fits
 from lambda_vae.errors import InputError
-from lambda_vae.messages import fits, kind, nearest
 from lambda_vae.paper.tables import PUBLISHED, SCALES, TABLES, Scale
 from lambda_vae.reports.published import published_line
 from lambda_vae.runs.compose import method_named
@@ -23,7 +23,6 @@ __all__ = [
     "Scale",
     "load_recipes",
     "named",
-    "recipe_from",
     "run_name_of",
     "runs_of",
 ]
@@ -81,29 +80,6 @@ class Recipe:
                 )
 
 
-def recipe_from(values: Mapping[str, Any], where: str) -> Recipe:
-    """Return the recipe that values from outside describe.
-
-    Args:
-        values: By field of `Recipe`.
-        where: What messages begin with.
-
-    Raises:
-        InputError: An unknown or missing key, a value of the wrong kind, or one that the recipe refuses.
-    """
-    fields = Recipe.__dataclass_fields__
-    hints = {**get_type_hints(Recipe), "elsewhere": list, "settings": dict}
-    for key, value in values.items():
-        if key not in fields:
-            raise InputError(f"{where}: unknown key {key!r}{nearest(str(key), fields)}; remove it or mend it")
-        if not fits(value, hints[key]):
-            raise InputError(f"{where}: {key} is {value!r}; it must be {kind(hints[key])}")
-    missing = [key for key in ("name", "method", "epochs", "seeds") if key not in values]
-    if missing:
-        raise InputError(f"{where}: {', '.join(missing)} is missing")
-    return Recipe(**{**values, "elsewhere": tuple(values.get("elsewhere", ()))})
-
-
 @cache
 def load_recipes(table: str) -> tuple[Recipe, ...]:
     """Return the rows of a table or the runs of a figure, in its order.
@@ -114,12 +90,9 @@ def load_recipes(table: str) -> tuple[Recipe, ...]:
     Raises:
         InputError: Unknown name, or a recipe that cannot be read.
     """
-    if table not in PUBLISHED:
-        raise InputError(
-            f"unknown table or figure {table!r}{nearest(table, PUBLISHED)}; there are {', '.join(PUBLISHED)}"
-        )
+    check_known("table or figure", table, PUBLISHED, "there are")
     folder = Path(str(files("lambda_vae.paper"))) / "recipes" / (PUBLISHED[table].recipes or table)
-    recipes = tuple(recipe_from(read_yaml(path), str(path)) for path in sorted(folder.glob("*.yaml")))
+    recipes = tuple(checked(Recipe, read_yaml(path), f"{path}: ") for path in sorted(folder.glob("*.yaml")))
     names = [recipe.name for recipe in recipes]
     for name in names:
         if names.count(name) > 1:
@@ -186,8 +159,7 @@ def named(recipes: Sequence[Recipe], names: Sequence[str], *, optional: bool = F
     """
     known = [recipe.name for recipe in recipes]
     for name in names:
-        if name not in known:
-            raise InputError(f"unknown row {name!r}{nearest(name, known)}; the rows are {', '.join(known)}")
+        check_known("row", name, known, "the rows are")
     return tuple(
         recipe
         for recipe in recipes

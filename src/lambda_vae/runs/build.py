@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lambda_vae.checked import check_known
 from lambda_vae.data import (
     Binarisation,
     Dataset,
@@ -20,8 +21,6 @@ from lambda_vae.data import (
     view_train,
 )
 from lambda_vae.distributions import LIKELIHOODS
-from lambda_vae.errors import InputError
-from lambda_vae.messages import nearest
 from lambda_vae.model import VAE
 from lambda_vae.posteriors import GaussianPosterior
 from lambda_vae.priors import StandardNormalPrior
@@ -53,10 +52,7 @@ def likelihood_of(config: RunConfig, dataset: Dataset) -> str:
         InputError: Unknown name, or one that does not fit the data.
     """
     name = config.likelihood or ("bernoulli" if dataset.kind == "image" else "gaussian")
-    if name not in LIKELIHOODS:
-        raise InputError(
-            f"unknown likelihood {name!r}{nearest(name, LIKELIHOODS)}; it is one of {', '.join(LIKELIHOODS)}"
-        )
+    check_known("likelihood", name, LIKELIHOODS, "it is one of")
     check_likelihood(dataset, name)
     return name
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from lambda_vae.checked import check_known
 from lambda_vae.errors import InputError
-from lambda_vae.messages import nearest
 from lambda_vae.runs.method import Method
 from lambda_vae.runs.methods import METHODS
 
@@ -75,8 +75,7 @@ def method_named(name: str) -> Method:
     """
     names = list(dict.fromkeys(name.split("+")))
     for each in names:
-        if each not in METHODS:
-            raise InputError(f"unknown method {each!r}{nearest(each, METHODS)}; the methods are {', '.join(METHODS)}")
+        check_known("method", each, METHODS, "the methods are")
     return _composed([METHODS[each] for each in names])
 
 

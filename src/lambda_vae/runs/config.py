@@ -4,15 +4,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 import yaml
 
+from lambda_vae.checked import checked
 from lambda_vae.data import Binarisation, ImageOptions, check_validation
 from lambda_vae.equalization import ReleasePath
 from lambda_vae.errors import InputError
 from lambda_vae.files import write_atomic
-from lambda_vae.messages import fits, kind, nearest
 from lambda_vae.training import TrainOptions
 
 __all__ = ["RunConfig", "check_seed", "checked_config", "read_config", "read_yaml", "to_yaml", "write_config"]
@@ -304,14 +304,7 @@ def checked_config(values: Mapping[str, Any], where: str = "") -> RunConfig:
         >>> checked_config({"delta": 1.5, "hidden": [32]}).hidden
         (32,)
     """
-    hints = get_type_hints(RunConfig)
-    for name, value in values.items():
-        if name not in hints:
-            raise InputError(f"{where}unknown key {name!r}{nearest(str(name), hints)}; remove it or mend it")
-        if not fits(value, hints[name]):
-            raise InputError(f"{where}{name} is {value!r}; it must be {kind(hints[name])}")
-    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return RunConfig(**fields)
+    return checked(RunConfig, values, where)
 
 
 def read_config(path: Path) -> RunConfig:

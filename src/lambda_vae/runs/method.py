@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from lambda_vae.checked import plain_number
 from lambda_vae.equalization import (
     Sampling,
     VarianceEqualizer,
 )
-from lambda_vae.messages import plain_number
 from lambda_vae.objectives import (
     Objective,
 )

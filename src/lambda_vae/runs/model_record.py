@@ -9,11 +9,11 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from lambda_vae.checked import fits
 from lambda_vae.data.hub import HUB, HubName
 from lambda_vae.data.named import NAMED
 from lambda_vae.distributions import LIKELIHOODS
 from lambda_vae.errors import InputError
-from lambda_vae.messages import fits
 from lambda_vae.records.checks import check_dimensions, check_row
 from lambda_vae.runs.config import RunConfig, checked_config
 

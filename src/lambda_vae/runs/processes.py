@@ -12,8 +12,8 @@ from accelerate import Accelerator
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 
+from lambda_vae.checked import nearest
 from lambda_vae.errors import InputError
-from lambda_vae.messages import nearest
 from lambda_vae.runs.config import RunConfig
 
 __all__ = ["check_agreement", "check_trackers", "make_accelerator", "on_main"]

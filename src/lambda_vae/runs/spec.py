@@ -6,8 +6,8 @@ from typing import Any, get_type_hints
 
 import yaml
 
+from lambda_vae.checked import fits, kind, nearest
 from lambda_vae.errors import InputError
-from lambda_vae.messages import fits, kind, nearest
 from lambda_vae.runs.compose import method_named
 from lambda_vae.runs.config import RunConfig
 from lambda_vae.runs.method import Method
