@@ -8,7 +8,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-__all__ = ["install_old_names", "old_name"]
+__all__ = ["install_old_names", "old_name", "renamed"]
 
 #: Packages of the last release, and the packages that their public names live in now.
 _PACKAGES = {
@@ -17,6 +17,9 @@ _PACKAGES = {
     "adapters.likelihoods": ("likelihoods",),
     "experiments": ("runs", "comparisons", "sharing"),
 }
+
+#: Public names of the last release that changed within their package.
+_NAMES = {"training": {"Joint": "JointUpdate"}}
 _ROOT = "lambda_vae."
 
 
@@ -29,6 +32,23 @@ def old_name(old: str, new: str, stacklevel: int = 3) -> None:
         stacklevel: Frames up to the caller's line.
     """
     warnings.warn(f"{old} is called {new} now, and goes with the next release", DeprecationWarning, stacklevel)
+
+
+def renamed(package: str, name: str) -> Any:  # noqa: ANN401 - any public name
+    """Return what a name of the last release is called now, and warn: the `__getattr__` of a package.
+
+    Args:
+        package: In full.
+        name: That the package does not have.
+
+    Raises:
+        AttributeError: Nor did it have it in the last release.
+    """
+    new = _NAMES[package.removeprefix(_ROOT)].get(name)
+    if new is None:
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+    old_name(f"{package}.{name}", f"{package}.{new}", 4)
+    return getattr(import_module(package), new)
 
 
 class _Package(ModuleType):

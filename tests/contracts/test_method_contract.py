@@ -144,8 +144,8 @@ def parameters_of(trainer: Trainer) -> Iterator[tuple[str, Tensor]]:
 def watched(name: str) -> Watched:
     trainer = trainer_of(name, epochs=1)
     steps: list[Step] = []
-    observe = trainer._observe
-    trainer._observe = lambda step: (steps.append(step), observe(step))[1]  # type: ignore[method-assign]
+    observe = trainer.recorder.observe
+    trainer.recorder.observe = lambda step: (steps.append(step), observe(step))[1]  # type: ignore[method-assign]
     gradients: dict[str, list[Tensor]] = {}
     before = {}
     for parameter, value in parameters_of(trainer):

@@ -31,8 +31,8 @@ def test_training_sees_every_remaining_row_once_and_no_other(config, seed):
     dataset = load_data(config)
     seen = []
     trainer = make_trainer(config, dataset, None, [])
-    view = trainer.view
-    trainer.view = lambda x, rows, generator: (seen.extend(rows.tolist()), view(x, rows, generator))[1]
+    view = trainer.draws.view
+    trainer.draws.view = lambda x, rows, generator: (seen.extend(rows.tolist()), view(x, rows, generator))[1]
     trainer.fit()
     assert len(seen) == len(set(seen)) == 48  # three whole batches of the 48 that remain
     assert set(seen) == set(dataset.train.index().tolist())
@@ -64,7 +64,7 @@ def test_under_fixed_binarisation_held_out_images_are_those_of_training(config):
     dataset = load_data(config)
     trainer = make_trainer(config, dataset, None, [])
     rows = dataset.test.index()
-    shown = trainer.view(dataset.test.tensor()[rows], rows, trainer.generator)
+    shown = trainer.draws.view(dataset.test.tensor()[rows], rows, trainer.draws.generator)
     assert torch.equal(shown, torch.cat(list(measuring_view(config, dataset))))
 
 

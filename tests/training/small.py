@@ -15,7 +15,7 @@ from lambda_vae.networks import mlp
 from lambda_vae.objectives import ELBO, Objective
 from lambda_vae.posteriors import GaussianPosterior
 from lambda_vae.priors import StandardNormalPrior
-from lambda_vae.training import Trainer, TrainOptions
+from lambda_vae.training import Step, Trainer, TrainOptions
 
 EXAMPLES, FEATURES, LATENT, BATCH, EPOCHS = 50, 12, 3, 8, 6
 STEPS = EXAMPLES // BATCH
@@ -94,10 +94,15 @@ def differing(first: Tensors, second: Tensors) -> list[str]:
 def data_and_noise(trained: Trainer) -> list[Tensor]:
     """Train to the end and return the data and the noise of every step that moved the decoder."""
     seen: list[Tensor] = []
-    observe = trained._observe
-    trained._observe = lambda step: (seen.extend((step.trace.x, step.trace.eps)), observe(step))  # type: ignore[method-assign]
+    watch(trained, lambda step: seen.extend((step.trace.x, step.trace.eps)))
     trained.fit()
     return seen
+
+
+def watch(trained: Trainer, see: Callable[[Step], object]) -> None:
+    """Show each step that is recorded to somebody else first."""
+    observe = trained.recorder.observe
+    trained.recorder.observe = lambda step: (see(step), observe(step))  # type: ignore[method-assign]
 
 
 def at_step(step: int, act: Callable[[], object]) -> Callable[[Tensor, Tensor, torch.Generator], Tensor]:

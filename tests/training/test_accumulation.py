@@ -6,7 +6,7 @@ from small import BATCH, equalizer, everything, trainer, vae
 
 from lambda_vae.errors import InputError
 from lambda_vae.objectives import BetaELBO, FreeBits, InfoVAE, TargetRate
-from lambda_vae.training import Joint, Lagging, TrainOptions
+from lambda_vae.training import JointUpdate, Lagging, TrainOptions
 
 
 def trained(**options):
@@ -31,9 +31,9 @@ def test_the_gradient_is_the_batchs_own_to_float_tolerance():
     grads = []
     for parts in (1, 4):
         run = trainer(model=vae(), epochs=1, accumulate=parts, samples=2)
-        run.optimizer.step = lambda: None
-        run.optimizer.zero_grad = lambda set_to_none=True: None
-        run._train_step(torch.arange(BATCH), None, 0.7)
+        run.stepper.optimizer.step = lambda: None
+        run.stepper.optimizer.zero_grad = lambda set_to_none=True: None
+        run._train_step(run.draws.batch(torch.arange(BATCH), None, 0.7, 0))
         grads.append({name: weight.grad.clone() for name, weight in run.vae.named_parameters()})
     for name, gradient in grads[0].items():
         torch.testing.assert_close(grads[1][name], gradient, rtol=1e-5, atol=1e-6)
@@ -52,7 +52,7 @@ def test_objectives_of_a_whole_batch_refuse_parts(objective):
 def test_other_dynamics_refuse_parts_and_joint_ones_do_not():
     with pytest.raises(InputError, match="looks at its batch as a whole"):
         trainer(strategy=Lagging(5), accumulate=2)
-    trainer(strategy=Joint(), accumulate=2, epochs=1).fit()
+    trainer(strategy=JointUpdate(), accumulate=2, epochs=1).fit()
 
 
 def test_parts_must_come_out_even():

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from adversaries import MAKERS, aae, avb, implicit
-from small import BATCH, FEATURES, LATENT, STEPS, binarised, differing, everything, trainer
+from small import BATCH, FEATURES, LATENT, STEPS, binarised, differing, everything, trainer, watch
 from torch import Tensor, nn
 
 from lambda_vae.distributions import DiagGaussian, standard_normal
@@ -20,10 +20,16 @@ from lambda_vae.training import AdversarialAutoencoder, AdversarialBayes, Batch,
 from lambda_vae.training.adversary import Adversary
 
 
+def made(adversary: Adversary, features: int) -> nn.Module:
+    trained = trainer()
+    adversary.make(trained.stepper, trained.draws, features)
+    return adversary.network
+
+
 def batch_of(trained: Trainer, samples: int = 1, kl_weight: float = 1.0) -> Batch:
     chance = torch.Generator().manual_seed(3)
     return Batch(
-        binarised(trained.x[:BATCH], torch.arange(BATCH), chance),
+        binarised(trained.draws.x[:BATCH], torch.arange(BATCH), chance),
         torch.randn(samples, BATCH, LATENT, generator=chance),
         None,
         kl_weight,
@@ -42,7 +48,7 @@ def judged(network: nn.Module, inputs: Tensor) -> Tensor:
 def test_its_logit_becomes_the_log_ratio_of_the_densities(generator) -> None:
     """N(1, 1) against N(0, 1): ln a/b = x - 1/2."""
     adversary = Adversary((16,), 1e-2, 0.0)
-    adversary.begin(trainer(), 1)
+    made(adversary, 1)
     for step in range(400):
         reference = torch.randn(500, 1, generator=generator)
         adversary.learn(step % STEPS, 1.0 + torch.randn(500, 1, generator=generator), reference)
@@ -52,7 +58,7 @@ def test_its_logit_becomes_the_log_ratio_of_the_densities(generator) -> None:
 
 def test_its_loss_is_the_binary_cross_entropy(generator) -> None:
     adversary = Adversary((4,), 1e-2, 0.0)
-    adversary.begin(trainer(), 2)
+    made(adversary, 2)
     drawn, reference = torch.randn(3, 5, 2, generator=generator), torch.randn(5, 2, generator=generator)
     entropy = nn.functional.binary_cross_entropy_with_logits
     logits = adversary.logit(drawn), adversary.logit(reference)
@@ -63,7 +69,7 @@ def test_its_loss_is_the_binary_cross_entropy(generator) -> None:
 
 def test_the_model_s_loss_does_not_move_it(generator) -> None:
     adversary = Adversary((4,), 1e-2, 0.0)
-    network = adversary.begin(trainer(), 2)
+    network = made(adversary, 2)
     z = torch.randn(5, 2, generator=generator).requires_grad_()
     adversary.logit(z).sum().backward()
     assert [weight.grad for weight in network.parameters()] == [None] * 4
@@ -88,11 +94,11 @@ def test_loss_of_the_autoencoder_is_the_non_saturating_one(kl_weight: float) -> 
     network = trained.strategy.network
     batch = batch_of(trained, samples=3, kl_weight=kl_weight)
     with torch.no_grad():
-        trace = trained.trace(batch)
+        trace = trained.stepper.trace(batch)
         belief = torch.sigmoid(judged(network, trace.z))
         expected = -trace.p_x.log_prob(trace.x) - 2.0 * kl_weight * torch.log(1.0 - belief)
         rate = trace.q.kl(standard_normal(LATENT))
-    step = trained.strategy.step(trained, batch)
+    step = trained.strategy.step(trained.stepper, trained.draws, batch)
     torch.testing.assert_close(step.terms.loss, expected)
     torch.testing.assert_close(step.terms.rate_q, rate)
 
@@ -116,9 +122,9 @@ def test_autoencoder_at_weight_0_is_the_reconstruction_alone_bit_for_bit() -> No
 def test_recorded_gradient_is_the_reconstruction_s_alone(make: Any) -> None:
     trained = make()
     batch = batch_of(trained, samples=2)
-    trace = trained.trace(batch)
+    trace = trained.stepper.trace(batch)
     (expected,) = torch.autograd.grad(trace.p_x.log_prob(trace.x).sum(), trace.z)
-    step = trained.strategy.step(trained, batch)
+    step = trained.strategy.step(trained.stepper, trained.draws, batch)
     torch.testing.assert_close(step.dlogp_dz, expected)
 
 
@@ -126,10 +132,10 @@ def test_loss_of_bayes_with_plain_contrast_is_the_logit() -> None:
     trained = avb(adaptive=False)
     network, batch = trained.strategy.network, batch_of(trained, samples=3, kl_weight=0.3)
     with torch.no_grad():
-        trace = trained.trace(batch)
+        trace = trained.stepper.trace(batch)
         x = batch.x.expand(3, BATCH, FEATURES)
         expected = 0.3 * judged(network, torch.cat((x, trace.z), -1)) - trace.p_x.log_prob(trace.x)
-    step = trained.strategy.step(trained, batch)
+    step = trained.strategy.step(trained.stepper, trained.draws, batch)
     torch.testing.assert_close(step.terms.loss, expected)
 
 
@@ -137,7 +143,7 @@ def test_loss_of_bayes_with_adaptive_contrast_is_the_logit_beside_the_known_part
     trained = avb()
     network, batch = trained.strategy.network, batch_of(trained, samples=3)
     with torch.no_grad():
-        trace = trained.trace(batch)
+        trace = trained.stepper.trace(batch)
         r = trained.vae.encode(batch.x).marginals()
         x = batch.x.expand(3, BATCH, FEATURES)
         logit = judged(network, torch.cat((x, (trace.z - r.mu) / r.std), -1))
@@ -146,7 +152,7 @@ def test_loss_of_bayes_with_adaptive_contrast_is_the_logit_beside_the_known_part
             for mu, std in ((r.mu, r.std), (torch.zeros(LATENT), torch.ones(LATENT)))
         )
         expected = logit + log_r - log_p - trace.p_x.log_prob(trace.x)
-    step = trained.strategy.step(trained, batch)
+    step = trained.strategy.step(trained.stepper, trained.draws, batch)
     torch.testing.assert_close(step.terms.loss, expected)
 
 
@@ -165,16 +171,16 @@ def test_with_xi_ignored_and_the_best_classifier_it_is_the_plain_vae(
         z = pairs[..., FEATURES:]
         return 0.0 * z.sum(-1) if adaptive else q.log_prob(z) - standard_normal(LATENT).log_prob(z)
 
-    monkeypatch.setattr(trained.strategy.adversary, "logit", best)
-    monkeypatch.setattr(trained.strategy.adversary, "learn", lambda *_: None)
+    monkeypatch.setattr(trained.strategy, "logit", best)
+    monkeypatch.setattr(trained.strategy, "learn", lambda *_: None)
     taken: list[Any] = []
 
-    def descend(trace: Trace, terms: Terms) -> Step:
+    def optimizer_step(trace: Trace, terms: Terms) -> Step:
         taken.append((trace, terms))
         return Step(trace, terms, None)
 
-    monkeypatch.setattr(trained, "descend", descend)
-    trained.strategy.step(trained, batch_of(trained, samples=4000))
+    monkeypatch.setattr(trained.stepper, "optimizer_step", optimizer_step)
+    trained.strategy.step(trained.stepper, trained.draws, batch_of(trained, samples=4000))
     (trace, terms) = taken[0]
     rate = terms.loss - terms.reconstruction
     exact = trace.q.kl(standard_normal(LATENT))
@@ -190,7 +196,7 @@ def test_moments_are_taken_as_given() -> None:
     """The reference follows q, but no gradient goes that way: what it would add cancels."""
     trained = avb()
     batch = batch_of(trained)
-    r = trained.strategy._moments(trained, batch.x)
+    r = trained.stepper.marginals(batch.x)
     assert isinstance(r, DiagGaussian)
     assert not r.mu.requires_grad
     assert not r.logvar.requires_grad
@@ -201,11 +207,7 @@ def test_main_data_and_noise_are_those_of_every_method(make: Any) -> None:
     plain, other = trainer(), make()
     seen: dict[str, list[Tensor]] = {"plain": [], "other": []}
     for name, trained in (("plain", plain), ("other", other)):
-        observe = trained._observe
-        trained._observe = lambda step, name=name, observe=observe: (
-            seen[name].extend((step.trace.x, step.trace.eps)),
-            observe(step),
-        )
+        watch(trained, lambda step, name=name: seen[name].extend((step.trace.x, step.trace.eps)))
         trained.fit()
     assert all(map(torch.equal, seen["plain"], seen["other"]))
 
@@ -252,6 +254,6 @@ def test_settings_reach_the_parts() -> None:
     config = replace(RunConfig(), adversary_weight=3.0, adversary_hidden=(7,), adversary_rate=0.5, mixing_dim=5)
     aae_, avb_ = method_named("aae"), method_named("avb")
     strategy = aae_.strategy(config)
-    assert (strategy.weight, strategy.adversary.hidden, strategy.adversary.learning_rate) == (3.0, (7,), 0.5)
+    assert (strategy.weight, strategy.hidden, strategy.learning_rate) == (3.0, (7,), 0.5)
     assert avb_.posterior(config, 4).mixing_dim == 5
     assert avb_.strategy(replace(config, adaptive_contrast=False)).adaptive_contrast is False

@@ -92,7 +92,7 @@ def test_broken_discriminator_ends_the_run_and_is_named(make: Any, step: int, tm
 
 def test_weights_broken_by_the_last_step_are_noticed_before_the_checkpoint(tmp_path: Path) -> None:
     trained = aae(tmp_path)
-    learn, calls = trained.strategy.adversary.learn, iter(range(1, 100))
+    learn, calls = trained.strategy.learn, iter(range(1, 100))
 
     def breaking(*arguments: Any) -> None:
         learn(*arguments)
@@ -100,7 +100,7 @@ def test_weights_broken_by_the_last_step_are_noticed_before_the_checkpoint(tmp_p
             with torch.no_grad():
                 trained.strategy.network[0].weight[0, 0] = math.inf
 
-    trained.strategy.adversary.learn = breaking
+    trained.strategy.learn = breaking
     assert fit_and_fail(trained).startswith("the discriminator diverged in epoch 1")
     assert checkpoints.latest(tmp_path) is None
 
@@ -142,17 +142,19 @@ def test_discriminator_that_has_won_ends_the_run(monkeypatch: pytest.MonkeyPatch
 
 def test_one_step_above_the_limit_is_enough_to_go_on() -> None:
     trained = aae()
-    trained.strategy.adversary.losses.fill_(1e-3)
-    trained.strategy.adversary.losses[2] = 0.02
-    assert trained.strategy.end_epoch(trained)["adversary_loss"] == pytest.approx((5e-3 + 0.02) / STEPS)
-    assert (trained.strategy.adversary.losses == 0).all()
+    trained.strategy.losses.fill_(1e-3)
+    trained.strategy.losses[2] = 0.02
+    assert trained.strategy.end_epoch(trained.stepper, trained.draws, 1)["adversary_loss"] == pytest.approx(
+        (5e-3 + 0.02) / STEPS
+    )
+    assert (trained.strategy.losses == 0).all()
 
 
 def test_posterior_far_from_its_prior_is_no_failure() -> None:
     """A rate of 12 nats is rightly seen through; the autoencoder's limit would end such a run."""
     trained = avb(adaptive=False)
-    trained.strategy.adversary.losses.fill_(math.exp(-12.0))
-    trained.strategy.end_epoch(trained)
+    trained.strategy.losses.fill_(math.exp(-12.0))
+    trained.strategy.end_epoch(trained.stepper, trained.draws, 1)
 
 
 def test_failed_run_says_so_in_its_metrics(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def lagging_trainer(folder: Path | None = None, most: int = 6, window: int = 2, 
 
 def always_rising(trained: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
     """Never let the encoder's lead end."""
-    monkeypatch.setattr(trained.strategy, "_information", lambda trainer: float(trainer.epoch + 1))
+    monkeypatch.setattr(trained.strategy, "_information", lambda *_: float(trained.epoch + 1))
 
 
 def weights(trained: Trainer) -> Tensors:
@@ -84,15 +84,15 @@ def test_without_steps_of_its_own_it_is_the_plain_vae_bit_for_bit() -> None:
 
 def test_encoder_moves_alone_and_then_the_decoder_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     trained = lagging_trainer()
-    descend, seen = trained.descend, []
+    optimizer_step, seen = trained.stepper.optimizer_step, []
 
-    def watching(*arguments: Any) -> Any:
+    def watching(*arguments: Any, **more: Any) -> Any:
         before = weights(trained)
-        step = descend(*arguments)
+        step = optimizer_step(*arguments, **more)
         seen.append(moved(before, weights(trained)))
         return step
 
-    monkeypatch.setattr(trained, "descend", watching)
+    monkeypatch.setattr(trained.stepper, "optimizer_step", watching)
     always_rising(trained, monkeypatch)
     trained.fit()
     inner = sum(int(row.scalars["inner_steps"]) for row in trained.history.rows)
@@ -109,20 +109,20 @@ def test_main_data_and_noise_are_those_of_every_method() -> None:
     assert len(seen[1]) == 2 * STEPS * EPOCHS
 
 
-def test_further_batches_are_others_and_come_from_the_spare_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_further_batches_are_others_and_come_from_the_second_generator(monkeypatch: pytest.MonkeyPatch) -> None:
     trained = lagging_trainer(epochs=1)
     used: list[tuple[torch.Generator, Tensor]] = []
-    view = trained.view
+    view = trained.draws.view
 
     def watching(x: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
         used.append((generator, rows))
         return view(x, rows, generator)
 
-    monkeypatch.setattr(trained, "view", watching)
+    monkeypatch.setattr(trained.draws, "view", watching)
     monkeypatch.setattr(lagging, "mutual_information", lambda *_: torch.tensor(1.0))
     trained.fit()
-    main = [rows for generator, rows in used if generator is trained.generator]
-    further = [rows for generator, rows in used if generator is trained.spare]
+    main = [rows for generator, rows in used if generator is trained.draws.generator]
+    further = [rows for generator, rows in used if generator is trained.draws.method_generator]
     assert len(main) == STEPS
     assert len(further) == trained.history.rows[0].scalars["inner_steps"]
     assert len({tuple(rows.tolist()) for rows in further}) == len(further)
@@ -175,15 +175,15 @@ def test_encoder_is_trained_until_its_loss_stops_falling(
 ) -> None:
     monkeypatch.setattr(Scripted, "values", iter([value for value in windows for _ in range(2)]))
     trained = lagging_trainer(most=most, objective=Scripted())
-    batch = trained._draw(torch.arange(BATCH), None, 1.0, trained.generator)
-    trained.strategy._train_encoder(trained, batch)
+    batch = trained.draws.batch(torch.arange(BATCH), None, 1.0, 0)
+    trained.strategy._train_encoder(trained.stepper, trained.draws, batch)
     assert trained.strategy.inner_steps == expected
 
 
 def test_lead_ends_for_good_when_the_mutual_information_no_longer_rises(monkeypatch: pytest.MonkeyPatch) -> None:
     trained = lagging_trainer()
     script = iter([0.5, 0.7, 0.7, 0.9, 1.1, 1.3])
-    monkeypatch.setattr(trained.strategy, "_information", lambda _trainer: next(script))
+    monkeypatch.setattr(trained.strategy, "_information", lambda *_: next(script))
     rows = trained.fit().rows
     assert [row.scalars["inner_steps"] > 0 for row in rows] == [True] * 3 + [False] * 3
     assert [row.scalars["mutual_information"] for row in rows] == [0.5, 0.7, 0.7, 0.9, 1.1, 1.3]
@@ -191,12 +191,12 @@ def test_lead_ends_for_good_when_the_mutual_information_no_longer_rises(monkeypa
 
 def test_mutual_information_is_estimated_on_the_same_rows_and_noise_every_time() -> None:
     trained = lagging_trainer()
-    state = [generator.get_state() for generator in (trained.generator, trained.spare)]
-    first, second = (trained.strategy._information(trained) for _ in range(2))
+    state = trained.draws.state_dict()
+    first, second = (trained.strategy._information(trained.stepper, trained.draws) for _ in range(2))
     assert first == second
-    assert all(map(torch.equal, state, [generator.get_state() for generator in (trained.generator, trained.spare)]))
+    assert differing(state, trained.draws.state_dict()) == []
     trained.fit()
-    assert trained.strategy._information(trained) != first
+    assert trained.strategy._information(trained.stepper, trained.draws) != first
 
 
 # Checkpoints.

@@ -112,8 +112,8 @@ def test_one_process_goes_on_from_a_checkpoint_of_two(
     resumed = trainer(exponents=equalizer())
     resumed.restore(checkpoints.load(checkpoints.path_of(folder / run, *position)))
     assert (resumed.epoch, resumed.step) == position
-    assert resumed.moments is not None
-    assert resumed.moments.count == 8 * position[1]  # of both processes
+    assert resumed.recorder.moments is not None
+    assert resumed.recorder.moments.count == 8 * position[1]  # of both processes
     resumed.fit()
     assert_close(everything(resumed), single)
 

@@ -74,8 +74,8 @@ def test_without_steps_it_is_the_plain_vae_bit_for_bit() -> None:
 def test_the_decoder_learns_from_the_improved_q_and_the_encoder_from_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """The gradients of one step, beside those of the two losses by hand."""
     trained = refining()
-    model, objective, seen = trained.vae, trained.objective, dict[str, Any]()
-    descend, onward = trained.descend, model.onward
+    model, objective, seen = trained.vae, trained.stepper.objective, dict[str, Any]()
+    optimizer_step, onward = trained.stepper.optimizer_step, model.onward
 
     def passing(q: Any, x: Tensor, eps: Tensor, *more: Any) -> Any:
         seen.setdefault("first noise", eps)
@@ -94,10 +94,10 @@ def test_the_decoder_learns_from_the_improved_q_and_the_encoder_from_its_own(mon
             weight.grad = None
         seen["steps"] = seen.get("steps", 0) + 1
         seen.pop("first noise")
-        return descend(trace, terms)
+        return optimizer_step(trace, terms)
 
     monkeypatch.setattr(model, "onward", passing)
-    monkeypatch.setattr(trained, "descend", watching)
+    monkeypatch.setattr(trained.stepper, "optimizer_step", watching)
     trained.fit()
     assert seen["steps"] == STEPS * EPOCHS
 
@@ -121,8 +121,8 @@ def test_the_steps_lead_to_the_best_posterior_of_a_linear_model(normal64) -> Non
         epochs=1, learning_rate=1e-9,
     )  # fmt: skip
     laws = []
-    trained._observe = lambda step: laws.append((step.trace.x, step.trace.q))
-    trained._train_step(torch.arange(40), None, 1.0)
+    trained.recorder.observe = lambda step: laws.append((step.trace.x, step.trace.q))
+    trained._train_step(trained.draws.batch(torch.arange(40), None, 1.0, 0))
     seen, q = laws[0]
     with torch.no_grad():
         best, before = model.best_posterior(seen), model.nll_bound(seen, start.encode(seen))

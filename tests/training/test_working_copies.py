@@ -21,8 +21,8 @@ def bfloat16(folder: Path | None = None, **settings: object) -> Trainer:
 @pytest.mark.parametrize("settings", [{}, {"clip_norm": 0.5}, {"samples": 3}])
 def test_training_is_that_of_autocast_bit_for_bit(settings: dict[str, object]) -> None:
     kept, cast = bfloat16(**settings), bfloat16(**settings)
-    assert kept.copies is not None
-    cast.copies = None
+    assert kept.stepper.copies is not None
+    cast.stepper.copies = None
     kept.fit()
     cast.fit()
     assert differing(everything(kept), everything(cast)) == []
@@ -30,7 +30,7 @@ def test_training_is_that_of_autocast_bit_for_bit(settings: dict[str, object]) -
 
 
 def test_float32_has_no_copies() -> None:
-    assert trainer().copies is None
+    assert trainer().stepper.copies is None
 
 
 def test_interrupted_run_continues_bit_for_bit(tmp_path: Path) -> None:

@@ -1,16 +1,22 @@
 """Training: the loop, its schedules, its checkpoints."""
 
+from typing import Any
+
+from lambda_vae.deprecated import renamed
 from lambda_vae.training.adversarial import AdversarialAutoencoder, AdversarialBayes
+from lambda_vae.training.batch import Batch, Step
 from lambda_vae.training.checkpoints import Checkpoint
+from lambda_vae.training.divergence import Diverged, StepLog
+from lambda_vae.training.draws import Draws, View
 from lambda_vae.training.history import EpochRow, History
 from lambda_vae.training.interruption import Interrupted
 from lambda_vae.training.lagging import Lagging
-from lambda_vae.training.loop import Trainer, View
+from lambda_vae.training.loop import Trainer
 from lambda_vae.training.options import TrainOptions
 from lambda_vae.training.schedules import Constant, Cyclical, LinearWarmUp, Schedule
 from lambda_vae.training.semi_amortized import SemiAmortized
-from lambda_vae.training.strategies import Batch, Joint, Step, Strategy
-from lambda_vae.training.watch import Diverged
+from lambda_vae.training.stepper import Stepper
+from lambda_vae.training.strategies import JointUpdate, Strategy
 
 __all__ = [
     "AdversarialAutoencoder",
@@ -20,17 +26,24 @@ __all__ = [
     "Constant",
     "Cyclical",
     "Diverged",
+    "Draws",
     "EpochRow",
     "History",
     "Interrupted",
-    "Joint",
+    "JointUpdate",
     "Lagging",
     "LinearWarmUp",
     "Schedule",
     "SemiAmortized",
     "Step",
+    "StepLog",
+    "Stepper",
     "Strategy",
     "TrainOptions",
     "Trainer",
     "View",
 ]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any name of the last release
+    return renamed(__name__, name)

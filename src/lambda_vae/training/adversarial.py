@@ -1,9 +1,8 @@
 """Methods whose rate is judged by a classifier in place of a formula."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
@@ -14,11 +13,9 @@ from lambda_vae.distributions import DiagGaussian
 from lambda_vae.errors import InputError
 from lambda_vae.model import Trace
 from lambda_vae.training.adversary import Adversary
-from lambda_vae.training.strategies import Batch, Step
-from lambda_vae.training.watch import Trail
-
-if TYPE_CHECKING:
-    from lambda_vae.training.loop import Trainer
+from lambda_vae.training.batch import Batch, Step
+from lambda_vae.training.draws import Draws
+from lambda_vae.training.stepper import Stepper
 
 __all__ = ["AdversarialAutoencoder", "AdversarialBayes"]
 
@@ -30,48 +27,7 @@ _WON_AGGREGATE = 0.01
 _WON_POSTERIOR = 1e-6
 
 
-class _Judged:
-    """Alternates a step of the model, whose loss holds the classifier's logit, with a step of the classifier.
-
-    The trainer's objective gives the terms to which the strategy's own is added: here -log p(x|z) alone.
-    """
-
-    draws_prior = True
-
-    def __init__(self, adversary: Adversary) -> None:
-        self.adversary = adversary
-
-    def check(self, trainer: "Trainer", trail: Trail) -> None:
-        """Raise if the classifier is no longer finite.
-
-        Args:
-            trainer: Whose epoch it is.
-            trail: Of the epoch so far.
-        """
-        self.adversary.check(trainer, trail)
-
-    def end_epoch(self, trainer: "Trainer") -> Mapping[str, float]:
-        """Return the classifier's mean loss; raise if it has won.
-
-        Args:
-            trainer: Whose epoch it is.
-        """
-        return self.adversary.end_epoch(trainer)
-
-    def state_dict(self) -> Mapping[str, Any]:
-        """Return the classifier and its optimiser."""
-        return self.adversary.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a state.
-
-        Args:
-            state: Flattened with dots.
-        """
-        self.adversary.load_state_dict(state)
-
-
-class AdversarialAutoencoder(_Judged):
+class AdversarialAutoencoder(Adversary):
     """-log p(x|z) + kl_weight * weight * -ln(1 - D(z)), where D(z) is the classifier's belief that z is the model's.
 
     D tells draws of the aggregate posterior from draws of the prior. Nothing in the loss is a KL; the encoder stays
@@ -95,34 +51,26 @@ class AdversarialAutoencoder(_Judged):
     def __init__(self, weight: float = 10.0, hidden: Sequence[int] = (300, 300), learning_rate: float = 1e-3) -> None:
         if not 0 <= weight < math.inf:
             raise InputError(f"adversary_weight is {weight}; it must be a finite number, 0 or greater")
-        super().__init__(Adversary(hidden, learning_rate, _WON_AGGREGATE))
+        super().__init__(hidden, learning_rate, _WON_AGGREGATE)
         self.weight = weight
 
-    def begin(self, trainer: "Trainer") -> None:
-        """Make D on the trainer's device.
+    def begin(self, stepper: Stepper, draws: Draws) -> None:
+        """Make D on the stepper's device."""
+        self.make(stepper, draws, stepper.vae.latent_dim)
 
-        Args:
-            trainer: Whose model it judges.
-        """
-        self.network = self.adversary.begin(trainer, trainer.vae.latent_dim)
-
-    def step(self, trainer: "Trainer", batch: Batch) -> Step:
-        """Take a step of the model, then one of D on the same draws.
-
-        Args:
-            trainer: Whose model, objective and optimiser are used.
-            batch: The data and the noise.
-        """
-        trace = trainer.trace(batch)
-        terms = trainer.objective(trace, batch.kl_weight)
+    def step(self, stepper: Stepper, draws: Draws, batch: Batch) -> Step:
+        """Take a step of the model, then one of D on the same draws."""
+        trace = stepper.trace(batch)
+        terms = stepper.objective(trace, batch.kl_weight)
         # The draws before the view that the decoder got: the gradient of the latter stays the reconstruction's alone.
-        generator = softplus(self.adversary.logit(trace.drawn.z))
-        step = trainer.descend(trace, replace(terms, loss=terms.loss + batch.kl_weight * self.weight * generator))
-        self.adversary.learn(trainer.step, trace.drawn.z, _prior_draws(trace))
+        generator = softplus(self.logit(trace.drawn.z))
+        terms = replace(terms, loss=terms.loss + batch.kl_weight * self.weight * generator)
+        step = stepper.optimizer_step(trace, terms)
+        self.learn(batch.step, trace.drawn.z, _prior_draws(trace))
         return step
 
 
-class AdversarialBayes(_Judged):
+class AdversarialBayes(Adversary):
     r"""-log p(x|z) + kl_weight * T(x, z), where at its best T(x, z) = ln q(z|x) / p(z): the ELBO of an implicit q.
 
     With adaptive contrast, T tells q(z|x) from r(z|x), the Gaussian with q's own means and variances, in coordinates in
@@ -151,45 +99,33 @@ class AdversarialBayes(_Judged):
     def __init__(
         self, hidden: Sequence[int] = (300, 300), learning_rate: float = 1e-3, *, adaptive_contrast: bool = True
     ) -> None:
-        super().__init__(Adversary(hidden, learning_rate, _WON_POSTERIOR))
+        super().__init__(hidden, learning_rate, _WON_POSTERIOR)
         self.adaptive_contrast = adaptive_contrast
 
-    def begin(self, trainer: "Trainer") -> None:
-        """Make T on the trainer's device.
-
-        Args:
-            trainer: Whose model it judges.
+    def begin(self, stepper: Stepper, draws: Draws) -> None:
+        """Make T on the stepper's device.
 
         Raises:
             InputError: The prior is learned and only its draws would be looked at.
         """
-        if not self.adaptive_contrast and any(True for _ in trainer.vae.prior.parameters()):
+        if not self.adaptive_contrast and any(True for _ in stepper.vae.prior.parameters()):
             raise InputError(
                 "adaptive_contrast is False and the prior is learned: draws of the prior teach it nothing; use "
                 "--adaptive_contrast true or the standard prior"
             )
-        self.network = self.adversary.begin(trainer, trainer.vae.likelihood.features + trainer.vae.latent_dim)
+        vae = stepper.vae
+        self.make(stepper, draws, vae.likelihood.features + vae.latent_dim)
 
-    def step(self, trainer: "Trainer", batch: Batch) -> Step:
-        """Take a step of the model, then one of T on the same draws.
-
-        Args:
-            trainer: Whose model, objective and optimiser are used.
-            batch: The data and the noise.
-        """
-        trace = trainer.trace(batch)
-        terms = trainer.objective(trace, batch.kl_weight)
-        r = self._moments(trainer, batch.x) if self.adaptive_contrast else None
+    def step(self, stepper: Stepper, draws: Draws, batch: Batch) -> Step:
+        """Take a step of the model, then one of T on the same draws."""
+        trace = stepper.trace(batch)
+        terms = stepper.objective(trace, batch.kl_weight)
+        r = stepper.marginals(batch.x) if self.adaptive_contrast else None
         judged, contrast, known = _contrast(trace, r)
-        rate = self.adversary.logit(_pairs(trace.x, judged)) + known
-        step = trainer.descend(trace, replace(terms, loss=terms.loss + batch.kl_weight * rate))
-        self.adversary.learn(trainer.step, _pairs(trace.x, judged), _pairs(trace.x, contrast))
+        rate = self.logit(_pairs(trace.x, judged)) + known
+        step = stepper.optimizer_step(trace, replace(terms, loss=terms.loss + batch.kl_weight * rate))
+        self.learn(batch.step, _pairs(trace.x, judged), _pairs(trace.x, contrast))
         return step
-
-    def _moments(self, trainer: "Trainer", x: Float[Tensor, "B F"]) -> DiagGaussian:
-        """r(z|x), as given."""
-        with torch.no_grad(), trainer.autocast:
-            return trainer.vae.encode(x).marginals()
 
 
 def _contrast(trace: Trace, r: DiagGaussian | None) -> tuple[Tensor, Tensor, Tensor | float]:
@@ -202,7 +138,7 @@ def _contrast(trace: Trace, r: DiagGaussian | None) -> tuple[Tensor, Tensor, Ten
 
 
 def _pairs(x: Float[Tensor, "B F"], z: Float[Tensor, "*K B D"]) -> Float[Tensor, "*K B FD"]:
-    """Each z beside its own x."""
+    """Each z next to its own x."""
     return torch.cat((x.expand(*z.shape[:-1], -1), z), -1)
 
 

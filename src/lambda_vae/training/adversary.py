@@ -1,8 +1,8 @@
-"""A classifier that is trained beside the model, and when it is no use any more."""
+"""A classifier that is trained next to the model, and when it is no use any more."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,11 +12,10 @@ from torch.nn.functional import softplus
 
 from lambda_vae.errors import InputError
 from lambda_vae.networks import mlp
-from lambda_vae.training.checkpoints import load_optimizer
-from lambda_vae.training.watch import Diverged, Trail
-
-if TYPE_CHECKING:
-    from lambda_vae.training.loop import Trainer
+from lambda_vae.training.divergence import Diverged, StepLog
+from lambda_vae.training.draws import Draws
+from lambda_vae.training.state import OptimizerState
+from lambda_vae.training.stepper import Stepper
 
 __all__ = ["Adversary"]
 
@@ -25,9 +24,11 @@ _OWN_SEED = 2**33
 
 
 class Adversary:
-    """A network whose logit is high for what the model draws and low for reference draws.
+    """A network whose logit is high for what the model draws and low for reference draws: what two strategies share.
 
-    At its best the logit is ln a/b, where a is the density of the one and b that of the other.
+    At its best the logit is ln a/b, where a is the density of the one and b that of the other. Each strategy alternates
+    a step of the model, whose loss holds the logit, with a step of the classifier. The objective gives the terms to
+    which the logit's part is added: -log p(x|z) alone.
 
     Args:
         hidden: Widths of its hidden layers.
@@ -41,6 +42,7 @@ class Adversary:
         Goodfellow et al. 2014, arXiv:1406.2661, Eq. 1, for its objective and its optimum.
     """
 
+    draws_prior = True
     network: nn.Module
 
     def __init__(self, hidden: Sequence[int], learning_rate: float, won_below: float) -> None:
@@ -50,21 +52,21 @@ class Adversary:
             raise InputError(f"adversary_rate is {learning_rate}; it must be a positive number")
         self.hidden, self.learning_rate, self.won_below = tuple(hidden), learning_rate, won_below
 
-    def begin(self, trainer: "Trainer", features: int) -> nn.Module:
-        """Make the network and its optimiser, and return the network.
+    def make(self, stepper: Stepper, draws: Draws, features: int) -> None:
+        """Make the network and its optimiser.
 
         Args:
-            trainer: For the device, the processes and the seed.
+            stepper: For the device, the processes, the precision and the seed.
+            draws: For the steps of an epoch.
             features: Length of the network's input.
         """
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(trainer.options.seed + _OWN_SEED)
-            self.network = mlp(features, self.hidden, 1).to(trainer.device)
+            torch.manual_seed(stepper.options.seed + _OWN_SEED)
+            self.network = mlp(features, self.hidden, 1).to(stepper.device)
         optimizer = torch.optim.Adam(self.network.parameters(), lr=self.learning_rate, fused=True)
-        self.trained, self.optimizer = trainer.accelerator.prepare(self.network, optimizer)
-        self.accelerator, self.autocast = trainer.accelerator, trainer.autocast
-        self.losses = torch.zeros(trainer.steps, device=trainer.device)
-        return self.network
+        self.trained, self.optimizer = stepper.accelerator.prepare(self.network, optimizer)
+        self.accelerator, self.autocast = stepper.accelerator, stepper.autocast
+        self.losses = torch.zeros(draws.steps, device=stepper.device)
 
     def logit(self, inputs: Float[Tensor, "*batch F"]) -> Float[Tensor, "*batch"]:
         """Return its logit as part of a loss for the model: gradients reach the inputs, not the network.
@@ -95,12 +97,12 @@ class Adversary:
         self.optimizer.zero_grad(set_to_none=True)
         self.losses[step] = loss.detach()
 
-    def check(self, trainer: "Trainer", trail: Trail) -> None:
+    def check(self, epoch: int, log: StepLog) -> None:
         """Raise if it has left the finite numbers before the model did.
 
         Args:
-            trainer: At the end of an epoch, or at a stop within one.
-            trail: Of all processes.
+            epoch: Counted from 1.
+            log: Of the epoch so far, of all processes.
 
         Raises:
             Diverged: With the epoch and a remedy.
@@ -110,18 +112,20 @@ class Adversary:
         if bool(losses.isfinite().all() & torch.stack(finite).all()):
             return
         # Its logit is part of the loss alone: where another term is the first to break, the model broke.
-        broken = trail.values[~trail.values.isfinite().all(dim=1)]
+        broken = log.values[~log.values.isfinite().all(dim=1)]
         if bool(broken[:1, 1:].isfinite().all()):
             raise Diverged(
-                f"the discriminator diverged in epoch {trainer.epoch + 1}: its loss or its weights are not finite; the "
+                f"the discriminator diverged in epoch {epoch}: its loss or its weights are not finite; the "
                 f"last good checkpoint is kept. Try --adversary_rate {self.learning_rate / 10:.1g}"
             )
 
-    def end_epoch(self, trainer: "Trainer") -> dict[str, float]:
+    def end_epoch(self, stepper: Stepper, draws: Draws, epoch: int) -> Mapping[str, float]:
         """Return its mean loss over the epoch, and begin another.
 
         Args:
-            trainer: At the end of an epoch.
+            stepper: Not used.
+            draws: Not used.
+            epoch: Counted from 1.
 
         Raises:
             Diverged: It has won: its loss lay below the threshold at every step.
@@ -130,7 +134,7 @@ class Adversary:
         largest, mean = torch.stack((losses.amax(), losses.double().mean())).tolist()
         if largest < self.won_below:
             raise Diverged(
-                f"the discriminator won in epoch {trainer.epoch + 1}: its cross-entropy was at most {largest:.2g} nats "
+                f"the discriminator won in epoch {epoch}: its cross-entropy was at most {largest:.2g} nats "
                 f"at every step (guessing is 0.693, {self.won_below:g} is the limit), so it teaches the model nothing; "
                 f"the last good checkpoint is kept. Try --adversary_rate {self.learning_rate / 10:.1g} or a smaller "
                 "--adversary_hidden"
@@ -146,7 +150,7 @@ class Adversary:
         """Return weights, optimiser and the epoch's losses so far; every process must call this."""
         return {
             "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict()["state"],
+            "optimizer": OptimizerState(self.optimizer).state_dict(),
             "losses": self._joint_losses(),
         }
 
@@ -162,5 +166,5 @@ class Adversary:
             if rest:
                 parts[part][rest] = tensor
         self.network.load_state_dict(parts["network"])
-        load_optimizer(self.optimizer, parts["optimizer"])
+        OptimizerState(self.optimizer).load_state_dict(parts["optimizer"])
         self.losses.copy_(state["losses"])

@@ -16,7 +16,7 @@ from torch import Tensor
 from lambda_vae.errors import InputError
 from lambda_vae.files import replacing
 
-__all__ = ["Checkpoint", "flatten", "latest", "load", "load_optimizer", "path_of", "prune", "save"]
+__all__ = ["Checkpoint", "flatten", "latest", "load", "path_of", "prune", "save"]
 
 _FORMAT = "lambda-vae checkpoint 2"
 _WITHOUT_HASH = "lambda-vae checkpoint 1"
@@ -42,7 +42,7 @@ class Checkpoint:
         """Return the tensors below `prefix`, without it.
 
         Args:
-            prefix: For example ``"model."``.
+            prefix: For example ``"model."``; empty for all.
         """
         return {name.removeprefix(prefix): tensor for name, tensor in self.tensors.items() if name.startswith(prefix)}
 
@@ -143,27 +143,14 @@ def flatten(prefix: str, state: Mapping[Any, Any]) -> dict[str, Tensor]:
     """Return the tensors of a nested state dict under dotted names below `prefix`.
 
     Args:
-        prefix: For example ``"optimizer"``.
+        prefix: For example ``"optimizer"``; may be empty.
         state: A state dict of tensors, nested, its keys strings or integers; leaves of another kind are left out.
     """
     tensors: dict[str, Tensor] = {}
     for key, value in state.items():
+        name = f"{prefix}.{key}" if prefix else str(key)
         if isinstance(value, Mapping):
-            tensors |= flatten(f"{prefix}.{key}", value)
+            tensors |= flatten(name, value)
         elif isinstance(value, torch.Tensor):
-            tensors[f"{prefix}.{key}"] = value
+            tensors[name] = value
     return tensors
-
-
-def load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
-    """Give an optimizer back the moments of its weights.
-
-    Args:
-        optimizer: Of the same weights.
-        state: What `flatten` made of the "state" in its state dict, without prefix: "0.exp_avg" and so on.
-    """
-    by_weight: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in state.items():
-        index, key = name.split(".")
-        by_weight.setdefault(int(index), {})[key] = tensor
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": by_weight})

@@ -1,5 +1,6 @@
 """What training leaves behind, epoch by epoch, as plain numbers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,7 +46,7 @@ class History:
     rows: list[EpochRow] = field(default_factory=list)
     test: list[dict[str, float]] = field(default_factory=list)
 
-    def tensors(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """Return the rows as tensors for a checkpoint, scalars [E] in float64, dimensions [E, D]."""
         tensors = {
             name: torch.tensor([row.scalars[name] for row in self.rows], dtype=torch.float64)
@@ -57,22 +58,19 @@ class History:
             )
         return tensors
 
-    @classmethod
-    def from_tensors(cls, tensors: dict[str, Tensor], test: list[dict[str, float]]) -> "History":
-        """Return the history whose `tensors` these are.
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take up the rows.
 
         Args:
-            tensors: From `tensors`.
-            test: From `test`.
+            state: From `state_dict`.
         """
-        scalars = {name: values.tolist() for name, values in tensors.items() if not name.startswith("dimensions.")}
-        vectors = {n.removeprefix("dimensions."): v.tolist() for n, v in tensors.items() if n.startswith("dimensions.")}
+        scalars = {name: values.tolist() for name, values in state.items() if not name.startswith("dimensions.")}
+        vectors = {n.removeprefix("dimensions."): v.tolist() for n, v in state.items() if n.startswith("dimensions.")}
         epochs = len(next(iter(scalars.values()), []))
-        rows = [
+        self.rows = [
             EpochRow(i + 1, {n: v[i] for n, v in scalars.items()}, {n: v[i] for n, v in vectors.items()})
             for i in range(epochs)
         ]
-        return cls(rows, list(test))
 
     def to_record(self) -> dict[str, Any]:
         """Return plain data: lists over epochs, as `history.json` holds them."""

@@ -2,19 +2,17 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from lambda_vae.data.batches import epoch_order
 from lambda_vae.distributions import DiagGaussian
 from lambda_vae.errors import InputError
-from lambda_vae.training.strategies import Batch, Step
-from lambda_vae.training.watch import Trail
-
-if TYPE_CHECKING:
-    from lambda_vae.training.loop import Trainer
+from lambda_vae.training.batch import Batch, Step
+from lambda_vae.training.draws import Draws
+from lambda_vae.training.stepper import Stepper
+from lambda_vae.training.strategies import JointUpdate
 
 __all__ = ["Lagging", "mutual_information"]
 
@@ -47,17 +45,17 @@ def mutual_information(q: DiagGaussian, eps: Tensor) -> Tensor:
     return (q.log_prob(z) - torch.cat(parts)).mean() + math.log(examples)
 
 
-class Lagging:
+class Lagging(JointUpdate):
     """Trains the encoder alone until its loss stops falling, before each step of the decoder; later both at once.
 
     The encoder is what makes q: the encoder network and the posterior. Its further batches, their binarisation and
-    their noise come from the spare generator, so that decoders of all methods see the same data and noise. When the
+    their noise come from the second generator, so that decoders of all methods see the same data and noise. When the
     mutual information no longer rises from one epoch to the next, the rest of training is the plain VAE's.
 
-    It is estimated at the end of each epoch on 1,000 rows of the training set (all if there are fewer), those that the
-    order of "epoch 0" under seed 0 has first, binarised and with noise the same every time. They are training rows, not
-    held back: the trainer has no others, and the rule asks for the trend alone. A posterior that is no diagonal
-    Gaussian is represented by the one with its means and variances.
+    It is estimated at the end of each epoch on 1,000 rows of the training set (all if there are fewer), the same rows,
+    binarised and with noise the same every time. They are training rows, not held back: the trainer has no others, and
+    the rule asks for the trend alone. A posterior that is no diagonal Gaussian is represented by the one with its means
+    and variances.
 
     Args:
         most_steps: Steps of the encoder before one of the decoder, at most; 0 is the plain VAE, bit for bit.
@@ -71,77 +69,73 @@ class Lagging:
         mutual information is that of training rows, not of a validation set.
     """
 
-    draws_prior = False
-
     def __init__(self, most_steps: int = 100, window: int = 10) -> None:
         for name, value, least in (("aggressive_steps", most_steps, 0), ("aggressive_window", window, 1)):
             if value < least:
                 raise InputError(f"{name} is {value}; it must be at least {least}")
         self.most_steps, self.window = most_steps, window
 
-    def begin(self, trainer: "Trainer") -> None:
+    def begin(self, stepper: Stepper, draws: Draws) -> None:
         """Tell the encoder's weights from the others.
 
         Args:
-            trainer: Whose model it is.
+            stepper: Whose model it is.
+            draws: Not used.
         """
-        vae = trainer.vae
+        vae = stepper.vae
         self.encoder = [*vae.encoder.parameters(), *vae.posterior.parameters()]
         inside = {id(weight) for weight in self.encoder}
         self.others = [weight for weight in vae.parameters() if id(weight) not in inside]
         self.aggressive, self.information, self.inner_steps = self.most_steps > 0, 0.0, 0
 
-    def step(self, trainer: "Trainer", batch: Batch) -> Step:
+    def step(self, stepper: Stepper, draws: Draws, batch: Batch) -> Step:
         """Train the encoder on further batches, then the decoder on this one; or both on this one.
 
         Args:
-            trainer: Whose model, objective and optimiser are used.
+            stepper: Whose model, objective and optimiser are used.
+            draws: Gives the further batches.
             batch: The data and the noise.
         """
-        if self.aggressive:
-            self._train_encoder(trainer, batch)
-        trace = trainer.trace(batch)
-        terms = trainer.objective(trace, batch.kl_weight)
-        return trainer.descend(trace, terms, self.encoder if self.aggressive else ())
+        if not self.aggressive:
+            return stepper.step(batch)
+        self._train_encoder(stepper, draws, batch)
+        trace = stepper.trace(batch)
+        return stepper.optimizer_step(trace, stepper.objective(trace, batch.kl_weight), frozen=self.encoder)
 
-    def _train_encoder(self, trainer: "Trainer", batch: Batch) -> None:
-        before, total = math.inf, torch.zeros((), device=trainer.device)
+    def _train_encoder(self, stepper: Stepper, draws: Draws, batch: Batch) -> None:
+        before, total = math.inf, torch.zeros((), device=stepper.device)
         for done in range(1, self.most_steps + 1):
-            further = trainer.another(batch)
-            trace = trainer.trace(further)
-            terms = trainer.objective(trace, further.kl_weight)
-            trainer.descend(trace, terms, self.others)
+            further = draws.extra_batch(batch)
+            trace = stepper.trace(further)
+            terms = stepper.objective(trace, further.kl_weight)
+            stepper.optimizer_step(trace, terms, frozen=self.others)
             self.inner_steps += 1
             total += terms.loss.detach().mean()
             if done % self.window == 0:
                 # All processes must leave after the same step.
-                now = float(trainer.accelerator.reduce(total, reduction="mean"))
+                now = float(stepper.accelerator.reduce(total, reduction="mean"))
                 if not now < before:
                     return
                 before, total = now, torch.zeros_like(total)
 
-    def check(self, trainer: "Trainer", trail: Trail) -> None:
-        """Do nothing: all its weights are the model's."""
-
-    def end_epoch(self, trainer: "Trainer") -> Mapping[str, float]:
+    def end_epoch(self, stepper: Stepper, draws: Draws, epoch: int) -> Mapping[str, float]:
         """Return the encoder's own steps in the epoch and the mutual information; end the lead if that rose no more.
 
         Args:
-            trainer: At the end of an epoch.
+            stepper: At the end of an epoch.
+            draws: Gives the rows to look at.
+            epoch: Its number.
         """
-        information, steps = self._information(trainer), self.inner_steps
+        information, steps = self._information(stepper, draws), self.inner_steps
         self.aggressive = self.aggressive and information > self.information
         self.information, self.inner_steps = information, 0
         return {"inner_steps": float(steps), "mutual_information": information}
 
     @torch.no_grad()
-    def _information(self, trainer: "Trainer") -> float:
-        chance = torch.Generator(trainer.device).manual_seed(trainer.options.seed)
-        rows = trainer.places(epoch_order(trainer.examples, seed=0, epoch=0)[:_ROWS])
-        x = trainer.view(trainer.x.index_select(0, rows).to(trainer.device), rows.to(trainer.device), chance)
-        with trainer.autocast:
-            q = trainer.vae.encode(x).marginals()
-        eps = torch.randn(q.mu.shape, generator=chance, device=trainer.device)
+    def _information(self, stepper: Stepper, draws: Draws) -> float:
+        x, generator = draws.fixed(_ROWS)
+        q = stepper.marginals(x)
+        eps = torch.randn(q.mu.shape, generator=generator, device=stepper.device)
         return float(mutual_information(q, eps))
 
     def state_dict(self) -> Mapping[str, Any]:

@@ -54,11 +54,6 @@ class LearningRate:
         if self.shape == "cosine" and not 0 <= self.floor <= self.peak:
             raise InputError(f"learning_rate_floor is {self.floor:g}; it must be 0 to {self.peak:g}, the learning rate")
 
-    @property
-    def still(self) -> bool:
-        """Whether it never moves."""
-        return self.shape == "constant" and not self.warm_up
-
     def __call__(self, epoch: float) -> float:
         """Return the rate after `epoch` epochs.
 

@@ -1,52 +1,44 @@
-"""The training loop: epochs without host synchronisation, one door for chance, resumable between any two steps."""
+"""The training loop: epochs without host synchronisation, resumable between any two steps."""
 
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from lambda_vae.data.batches import epoch_order
-from lambda_vae.diagnostics.training_moments import TrainingMoments
-from lambda_vae.distributions import Law
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.errors import InputError
-from lambda_vae.model import VAE, Trace
-from lambda_vae.networks import allow_recomputing
-from lambda_vae.objectives import Objective, Terms
+from lambda_vae.model import VAE
+from lambda_vae.objectives import Objective
 from lambda_vae.training import checkpoints
-from lambda_vae.training.average import WeightAverage
+from lambda_vae.training.batch import Batch
 from lambda_vae.training.device_memory import advise_on_memory
+from lambda_vae.training.divergence import StepLog
+from lambda_vae.training.draws import Draws, View
 from lambda_vae.training.history import EpochRow, History
 from lambda_vae.training.interruption import Interrupted, StopRequest, stop_requests
-from lambda_vae.training.joint import joint_sums
-from lambda_vae.training.optimizer import FusedAdam
 from lambda_vae.training.options import TrainOptions
-from lambda_vae.training.position import checkpoint_of, restore
 from lambda_vae.training.precision import PRECISION, set_matmul
+from lambda_vae.training.recorder import Recorder
 from lambda_vae.training.schedules import Constant, Schedule
-from lambda_vae.training.strategies import Batch, Joint, Step, Strategy
-from lambda_vae.training.watch import Trail
-from lambda_vae.training.working_copies import WorkingCopies
+from lambda_vae.training.state import EqualizerState, OptimizerState, Part, RunState
+from lambda_vae.training.stepper import Stepper
+from lambda_vae.training.strategies import JointUpdate, Strategy
 
-__all__ = ["Trainer", "View"]
-
-#: Rows [B, F], where they stand in the data [B], and the source of chance -> what the model sees, float [B, F].
-View = Callable[[Tensor, Tensor, torch.Generator], Tensor]
+__all__ = ["Trainer"]
 
 _STEPS_BETWEEN_AGREEMENTS = 50
 
-#: Between the seeds of the two generators.
-_SPARE = 2**32
-
 
 class Trainer:
-    """Trains one VAE on one tensor.
+    """Trains one VAE on one tensor: `draws` gives a batch, `strategy` makes a step of it with `stepper`.
 
-    All chance of an epoch comes from one generator, drawn for the batches of all processes together, so that every
+    All chance of an epoch comes from `draws`, which draws for the batches of all processes together, so that every
     method, and every number of processes, sees the same data, order and noise. Histories and checkpoints are those of
     the joint batch.
 
@@ -84,62 +76,52 @@ class Trainer:
         listeners: Sequence[Callable[[EpochRow, "Trainer"], None]] = (),
         accelerator: Accelerator | None = None,
     ) -> None:
-        # accelerate allows one precision for the whole life of a process; ours is set around each pass instead.
         self.accelerator = accelerator or Accelerator(mixed_precision=PRECISION["float32"])
         self.device: torch.device = self.accelerator.device
-        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=options.precision == "bfloat16")
-        self.options, self.objective, self.view = options, objective, view
+        self.vae, self.options, self.folder, self.listeners = vae, options, folder, listeners
         self.schedule: Schedule = schedule or Constant()
-        self.strategy: Strategy = strategy or Joint()
-        self.folder, self.listeners = folder, listeners
-        self.vae = vae
+        self.strategy: Strategy = strategy or JointUpdate()
         self.equalizer = equalizer.to(self.device) if equalizer is not None else None
-        self.joint_batch = options.batch_size * self.accelerator.num_processes
-        self.rows = rows
-        self.examples = len(x) if rows is None else len(rows)
-        self.steps = self.examples // self.joint_batch
-        if self.steps < 1:
+        draws_prior = self.strategy.draws_prior or getattr(objective, "draws_prior", False)
+        self.draws = Draws(x, view, vae, options, self.accelerator, rows=rows, draws_prior=draws_prior)
+        self.steps = self.draws.steps
+        whole = type(self.strategy) is not JointUpdate or getattr(objective, "whole_batch", False)
+        if whole and options.accumulate > 1:
             raise InputError(
-                f"a batch of {self.joint_batch} is larger than the data ({self.examples} examples); "
-                f"use --batch_size {self.examples // self.accelerator.num_processes or 1} or less"
+                f"accumulate is {options.accumulate}, and this method looks at its batch as a whole; use --accumulate 1"
             )
-        self._check_accumulation()
-        self.learning_rate = options.learning_rates(self.accelerator.num_processes)
         self.matmul_error = set_matmul(options.matmul, self.device)
-        # A data set that fits stays beside the model, so that no step waits for a transfer.
-        self.x = x.to(self.device) if x.nbytes < 2**31 and self.device.type != "cpu" else x
-        self._prepare(vae, options)
-        self.generator = torch.Generator(self.device).manual_seed(options.seed)
-        # What one method alone draws comes from here, so that all others go on seeing the same data and noise.
-        self.spare = torch.Generator(self.device).manual_seed(options.seed + _SPARE)
-        self.moments = TrainingMoments(vae.latent_dim, self.device) if options.measure else None
-        self.trail, self._part = Trail(self.steps, self.device), 0
+        self.recorder = Recorder(vae, self.equalizer, options, self.steps, self.accelerator)
+        self.stepper = Stepper(vae, objective, options, self.accelerator, self.recorder)
         self.history = History()
         self.epoch, self.step, self.seconds = 0, 0, 0.0
-        self.strategy.begin(self)
+        self.strategy.begin(self.stepper, self.draws)
+        self.state = RunState(self._parts(), self._identity())
 
-    def _check_accumulation(self) -> None:
-        whole = type(self.strategy) is not Joint or getattr(self.objective, "whole_batch", False)
-        if whole and self.options.accumulate > 1:
-            raise InputError(
-                f"accumulate is {self.options.accumulate}, and this method looks at its batch as a whole; "
-                "use --accumulate 1"
-            )
+    def _parts(self) -> dict[str, tuple[Part, ...]]:
+        equalizer, average = self.equalizer, self.stepper.average
+        return {
+            "model": (self.vae,),
+            "equalizer": () if equalizer is None else (EqualizerState(equalizer, self.accelerator),),
+            "optimizer": (OptimizerState(self.stepper.optimizer),),
+            "strategy": (self.strategy,),
+            "average": () if average is None else (average,),
+            "history": (self.history,),
+            "": (self.draws, self.recorder),
+        }
 
-    def _prepare(self, vae: VAE, options: TrainOptions) -> None:
-        allow_recomputing(vae, options.recompute)
-        if options.compile:
-            for network in (vae.encoder, vae.decoder, *vae.likelihood.children()):
-                network.compile()
-        self.model = self.accelerator.prepare(vae)
-        # Not prepared: accelerate's wrapper looks for an optional package on the disk at every step.
-        self.optimizer = FusedAdam(vae.parameters(), lr=self.learning_rate.peak)
-        decay = options.average_decay
-        self.average = None if decay is None else WeightAverage(vae.parameters(), decay)
-        # DistributedDataParallel watches the gradients of the weights themselves.
-        copied = options.precision == "bfloat16" and self.model is vae
-        # A posterior or prior may turn autocast off for a density; what is copied is the networks alone.
-        self.copies = WorkingCopies(vae.encoder, vae.decoder) if copied else None
+    def _identity(self) -> dict[str, Any]:
+        strategy = type(self.strategy).__name__
+        return {
+            "examples": self.draws.examples,
+            "joint_batch": self.draws.joint_batch,
+            "seed": self.options.seed,
+            "samples": self.options.samples,
+            "equalizer": self.equalizer is not None,
+            "strategy": "Joint" if strategy == "JointUpdate" else strategy,  # as in checkpoints of earlier releases
+            "measure": self.options.measure,
+            "average_decay": self.options.average_decay,
+        }
 
     def fit(self) -> History:
         """Train from the present position to the last epoch.
@@ -171,14 +153,13 @@ class Trainer:
             Interrupted: It was asked to stop; a checkpoint of this very step is saved.
         """
         started = time.perf_counter()
-        self.model.train()
-        order = self.places(epoch_order(self.examples, seed=self.options.seed, epoch=self.epoch))
+        self.stepper.model.train()
+        rows = self.draws.epoch(self.epoch)
         exponent = self.equalizer.exponent.clone() if self.equalizer is not None else None
         kl_weight, last = 0.0, self.steps if most is None else min(self.steps, self.step + most)
         while self.step < last:
             kl_weight = self.schedule(self.epoch + self.step / self.steps)
-            rows = order[self.step * self.joint_batch : (self.step + 1) * self.joint_batch]
-            self._train_step(rows, exponent, kl_weight)
+            self._train_step(self.draws.batch(rows[self.step], exponent, kl_weight, self.step))
             self.step += 1
             if self.step < self.steps and self._may_stop_here() and self._should_stop(request):
                 self.seconds += time.perf_counter() - started
@@ -187,135 +168,19 @@ class Trainer:
         if self.step == self.steps:
             self._finish_epoch(exponent, kl_weight, self.seconds)
 
-    def _train_step(self, rows: Tensor, exponent: Tensor | None, kl_weight: float) -> None:
-        if not self.learning_rate.still:
-            self.optimizer.set_rate(self.learning_rate(self.epoch + self.step / self.steps))
-        self._part = 0
-        step = self.strategy.step(self, self._draw(rows, exponent, kl_weight, self.generator))
-        self._observe(step)
-        if self.average is not None:
-            self.average.update()
-
-    def trace(self, batch: Batch, improve: Callable[[Law], Law] | None = None) -> Trace:
-        """Return the trace of one pass in the precision of the run, for a strategy.
-
-        Args:
-            batch: The data and the noise.
-            improve: What becomes of the encoder's q before z is drawn.
-        """
-        given = {"xi": batch.xi, "prior_eps": batch.prior_eps, "improve": improve}
-        more = {name: value for name, value in given.items() if value is not None}
-        with self.autocast, self.copies or nullcontext():
-            trace: Trace = self.model(batch.x, batch.eps, batch.exponent, **more)
-        return trace
-
-    def another(self, batch: Batch) -> Batch:
-        """Return a further batch beside the epoch's own, for a strategy; all its chance comes from the spare generator.
-
-        Args:
-            batch: Whose size, exponent and KL weight it takes.
-        """
-        # With replacement: a permutation of all examples would cost more than the step.
-        chosen = torch.randint(self.examples, (self.joint_batch,), generator=self.spare, device=self.device)
-        return self._draw(self.places(chosen), batch.exponent, batch.kl_weight, self.spare)
-
-    def noise(self, batch: Batch) -> Tensor:
-        """Return further noise of z for a batch, [K, B, D], from the spare generator, for a strategy.
-
-        Args:
-            batch: Whose number of samples it takes.
-        """
-        return self._share(self._normal(self.spare, len(batch.eps), self.joint_batch, self.vae.latent_dim), 1)
-
-    def places(self, chosen: Tensor) -> Tensor:
-        """Return where in `x` examples lie, int64 [n], on the device of `x`.
-
-        Args:
-            chosen: Their numbers among those trained on.
-        """
-        return (chosen if self.rows is None else self.rows[chosen.to(self.rows.device)]).to(self.x.device)
-
-    def descend(self, trace: Trace, terms: Terms, still: Sequence[Tensor] = ()) -> Step:
-        """Take one gradient step on the mean loss, for a strategy.
-
-        Args:
-            trace: Of the pass.
-            terms: Of the trace.
-            still: Weights that do not move; all others do.
-        """
-        step = self._backward(trace, terms)
-        for weight in still:
-            weight.grad = None
-        if self.options.clip_norm is not None:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        return step
-
-    def gather(self, part: Batch) -> None:
-        """Add the gradient of an early part of a batch to that of the whole, for a strategy; no weight moves yet.
-
-        Args:
-            part: One of `accumulate` of equal size.
-        """
-        with self.accelerator.no_sync(self.model):  # processes exchange gradients once a step
-            trace = self.trace(part)
-            self._observe(self._backward(trace, self.objective(trace, part.kl_weight)))
-
-    def _backward(self, trace: Trace, terms: Terms) -> Step:
-        parts, gradient = self.options.accumulate, list[Tensor]()
-        if self.moments is not None:
-            trace.z.register_hook(gradient.append)  # type: ignore[no-untyped-call]
-        self.accelerator.backward(terms.loss.mean() if parts == 1 else terms.loss.mean() / parts)
-        if self.copies is not None:
-            self.copies.collect()
-        if not gradient:
-            return Step(trace, terms, None)
-        return Step(trace, terms, terms.dlogp_dz(gradient[0] if parts == 1 else gradient[0] * parts))
-
-    def _draw(self, rows: Tensor, exponent: Tensor | None, kl_weight: float, generator: torch.Generator) -> Batch:
-        """The batch and the noise of all processes together, then this process's share of both."""
-        x = self.view(self.x.index_select(0, rows).to(self.device, non_blocking=True), rows.to(self.device), generator)
-        # Further samples are drawn apart: methods with one sample and with many see the same data and the same first.
-        eps = self._normal(generator, 1, self.joint_batch, self.vae.latent_dim)
-        if self.options.samples > 1:
-            more = self._normal(self.spare, self.options.samples - 1, self.joint_batch, self.vae.latent_dim)
-            eps = torch.cat((eps, more))
-        mixing = self.vae.posterior.mixing_dim
-        draws_prior = self.strategy.draws_prior or getattr(self.objective, "draws_prior", False)
-        return Batch(
-            self._share(x),
-            self._share(eps, 1),
-            exponent,
-            kl_weight,
-            self._share(self._normal(self.spare, self.joint_batch, mixing)) if mixing else None,
-            self._share(self._normal(self.spare, self.joint_batch, self.vae.p_z().noise_dim)) if draws_prior else None,
-        )
-
-    def _normal(self, generator: torch.Generator, *shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator, device=self.device)
-
-    def _share(self, joint: Tensor, dim: int = 0) -> Tensor:
-        size = self.options.batch_size
-        return joint.narrow(dim, self.accelerator.process_index * size, size)
-
-    def _observe(self, step: Step) -> None:
-        trace = step.trace
-        with torch.no_grad():
-            if self.options.accumulate == 1:
-                self.trail.record(self.step, step.terms, trace.q.logvar)
-            else:
-                self.trail.add(self.step, step.terms, trace.q.logvar, self._part, self.options.accumulate)
-                self._part += 1
-            if self.equalizer is not None:
-                self.equalizer.observe(trace.q.std, trace.q.mu)
-            if self.moments is not None and step.dlogp_dz is not None:
-                self.moments.update(step.dlogp_dz[0], trace.eps[0], trace.q.mu, trace.q.logvar)
+    def _train_step(self, batch: Batch) -> None:
+        self.stepper.set_learning_rate(self.epoch + batch.step / self.steps)
+        self.recorder.begin_step(batch.step)
+        self.recorder.observe(self.strategy.step(self.stepper, self.draws, batch))
+        if self.stepper.average is not None:
+            self.stepper.average.update()
 
     def _finish_epoch(self, exponent: Tensor | None, kl_weight: float, seconds: float) -> None:
-        row = self._measure_epoch(exponent, {"kl_weight": kl_weight, "seconds": seconds})
+        means = self._check_log().means()
+        row = EpochRow(self.epoch + 1, {**means, "kl_weight": kl_weight, "seconds": seconds}, {})
+        self.recorder.measure(row, exponent)
         started = time.perf_counter()
-        row.scalars.update(self.strategy.end_epoch(self))
+        row.scalars.update(self.strategy.end_epoch(self.stepper, self.draws, row.epoch))
         row.scalars["seconds"] += time.perf_counter() - started
         if self.equalizer is not None:
             self.equalizer.end_epoch()
@@ -329,25 +194,12 @@ class Trainer:
         if self.epoch % self.options.checkpoint_every == 0 or self.epoch in (*keep, self.options.epochs):
             self.save()
 
-    def _measure_epoch(self, exponent: Tensor | None, scalars: dict[str, float]) -> EpochRow:
-        """The finished epoch of all processes as one row; a diverged one goes no further."""
-        trail = self._check_trail()
-        row = EpochRow(self.epoch + 1, {**trail.means(), **scalars}, {})
-        if self.moments is not None:
-            joint = TrainingMoments(self.vae.latent_dim, self.device)
-            joint.load_state_dict(joint_sums(self.moments.state_dict(), self.accelerator))
-            self.moments.reset()
-            used = torch.ones(self.vae.latent_dim) if exponent is None else exponent
-            measured = joint.compute(used, sampling=self.vae.sampling)
-            row.scalars["active_units"] = float(measured.active_units)
-            row.dimensions.update(measured.dimensions, exponent=used.tolist())
-        return row
-
-    def _check_trail(self) -> Trail:
-        trail = self.trail.joint(self.accelerator)
-        self.strategy.check(self, trail)
-        trail.check(self.epoch + 1, self.step, self.vae.parameters(), self.options.learning_rate)
-        return trail
+    def _check_log(self) -> StepLog:
+        """The log of the joint batch; one that is not finite goes no further."""
+        log = self.recorder.joint_log()
+        self.strategy.check(self.epoch + 1, log)
+        log.check(self.epoch + 1, self.step, self.vae.parameters(), self.options.learning_rate)
+        return log
 
     def _may_stop_here(self) -> bool:
         return self.accelerator.num_processes == 1 or self.step % _STEPS_BETWEEN_AGREEMENTS == 0
@@ -361,14 +213,14 @@ class Trainer:
 
     def _interrupt(self, request: StopRequest) -> None:
         if self.step:
-            self._check_trail()  # a diverged epoch must not become the newest checkpoint
+            self._check_log()  # a diverged epoch must not become the newest checkpoint
         self.save()
         where = f"epoch {self.epoch + 1}, step {self.step}" if self.step else f"the end of epoch {self.epoch}"
         raise Interrupted(f"stopped by {request.signal_name or 'another process'} at {where}; go on with --resume")
 
     def averaged(self) -> AbstractContextManager[object]:
         """Return a context in which the model holds the average of its weights, if one is kept."""
-        return self.average or nullcontext()
+        return self.stepper.average or nullcontext()
 
     def save(self) -> None:
         """Write a checkpoint of this very position; nothing without a folder. Every process must call this."""
@@ -381,7 +233,9 @@ class Trainer:
         checkpoints.prune(self.folder, frozenset(self.options.keep_checkpoints))
 
     def _checkpoint(self) -> checkpoints.Checkpoint:
-        return checkpoint_of(self)
+        position = {"epoch": self.epoch, "step": self.step, "seconds": self.seconds, "test": self.history.test}
+        state = {**position, "options": asdict(self.options), "run": self.state.run}
+        return checkpoints.Checkpoint(self.state.tensors(), state)
 
     def restore(self, checkpoint: checkpoints.Checkpoint) -> None:
         """Go to the position of a checkpoint: weights, optimiser, lambda, averages, generators, step.
@@ -392,4 +246,7 @@ class Trainer:
         Raises:
             InputError: The checkpoint belongs to another model or another run.
         """
-        restore(self, checkpoint)
+        self.state.load(checkpoint)
+        there = checkpoint.state
+        self.history.test = list(there["test"])
+        self.epoch, self.step, self.seconds = there["epoch"], there["step"], there["seconds"]

@@ -2,18 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lambda_vae.distributions import DiagGaussian, Law
 from lambda_vae.errors import InputError
-from lambda_vae.training.strategies import Batch, Step
-from lambda_vae.training.watch import Trail
-
-if TYPE_CHECKING:
-    from lambda_vae.training.loop import Trainer
+from lambda_vae.training.batch import Batch, Step
+from lambda_vae.training.draws import Draws
+from lambda_vae.training.stepper import Stepper
+from lambda_vae.training.strategies import JointUpdate
 
 __all__ = ["SemiAmortized", "natural_step"]
 
@@ -44,12 +43,12 @@ def natural_step(q: DiagGaussian, dmu: Tensor, dlogvar: Tensor, rate: float) -> 
         return DiagGaussian(mu, q.logvar - (2.0 * rate * dlogvar).clamp(-1.0, 1.0))
 
 
-class SemiAmortized:
+class SemiAmortized(JointUpdate):
     """Improves q of each example by a few steps of its own; the decoder learns from the improved q.
 
     The encoder learns from the loss of its own q, as ever, so that it stays good by itself: every measure looks at the
     encoder's q, and none needs the decoder's gradient at test time. What is cured is a decoder that learns to ignore
-    what a lagging encoder tells it. The noise of the steps comes from the spare generator, so decoders of all methods
+    what a lagging encoder tells it. The noise of the steps comes from the second generator, so decoders of all methods
     see the same data and noise. `refinement_gain` in the history is how many nats an example the loss of the improved q
     lies below that of the encoder's: the part of the amortisation gap that the steps close.
 
@@ -66,8 +65,6 @@ class SemiAmortized:
         it was not trained to be good; natural gradients, whose rate has no unit, stand for SGD with momentum.
     """
 
-    draws_prior = False
-
     def __init__(self, steps: int = 5, rate: float = 0.1) -> None:
         if steps < 0:
             raise InputError(f"refine_steps is {steps}; it must be at least 0")
@@ -75,60 +72,61 @@ class SemiAmortized:
             raise InputError(f"refine_rate is {rate}; it must lie above 0, and be 1 at most")
         self.steps, self.rate = steps, rate
 
-    def begin(self, trainer: "Trainer") -> None:
+    def begin(self, stepper: Stepper, draws: Draws) -> None:
         """Begin to count.
 
         Args:
-            trainer: Whose device is used.
+            stepper: Whose device is used.
+            draws: Not used.
         """
-        self.gain = torch.zeros((), device=trainer.device)
+        self.gain = torch.zeros((), device=stepper.device)
 
-    def step(self, trainer: "Trainer", batch: Batch) -> Step:
+    def step(self, stepper: Stepper, draws: Draws, batch: Batch) -> Step:
         """Improve q for the batch, then train the decoder on the improved q and the encoder on its own.
 
         Args:
-            trainer: Whose model, objective and optimiser are used.
+            stepper: Whose model, objective and optimiser are used.
+            draws: Gives the noise of the steps.
             batch: The data and the noise.
         """
         of_encoder: list[tuple[Tensor, Tensor]] = []
 
         def improve(own: Law) -> Law:
-            q, pull, loss = self._improved(trainer, batch, own)
+            q, pull, loss = self._improved(stepper, draws, batch, own)
             of_encoder.append((pull, loss))
             return q
 
-        trace = trainer.trace(batch, improve if self.steps else None)
-        terms = trainer.objective(trace, batch.kl_weight)
+        trace = stepper.trace(batch, improve if self.steps else None)
+        terms = stepper.objective(trace, batch.kl_weight)
         for pull, loss in of_encoder:
             self.gain += loss - terms.loss.detach().mean()
             terms = replace(terms, loss=terms.loss + pull)
-        return trainer.descend(trace, terms)
+        return stepper.optimizer_step(trace, terms)
 
-    def _improved(self, trainer: "Trainer", batch: Batch, own: Law) -> tuple[DiagGaussian, Tensor, Tensor]:
+    def _improved(self, stepper: Stepper, draws: Draws, batch: Batch, own: Law) -> tuple[DiagGaussian, Tensor, Tensor]:
         """The improved q; what hands the encoder the gradient of its own loss, 0 in value, [B]; that loss, a mean."""
         if not isinstance(own, DiagGaussian):
             raise InputError(
                 f"the posterior is a {type(own).__name__}; only a diagonal Gaussian can be improved in steps"
             )
-        loss, dmu, dlogvar = _loss_and_gradient(trainer, batch, own)
+        loss, dmu, dlogvar = _loss_and_gradient(stepper, draws, batch, own)
         pull = (own.mu * dmu + own.logvar * dlogvar).sum(-1)
         q = natural_step(own, dmu, dlogvar, self.rate)
         for _ in range(self.steps - 1):
-            _, dmu, dlogvar = _loss_and_gradient(trainer, batch, q)
+            _, dmu, dlogvar = _loss_and_gradient(stepper, draws, batch, q)
             q = natural_step(q, dmu, dlogvar, self.rate)
         # What watches a pass asks for the gradient at its z.
         return DiagGaussian(q.mu.requires_grad_(), q.logvar), pull - pull.detach(), loss
 
-    def check(self, trainer: "Trainer", trail: Trail) -> None:
-        """Do nothing: all its weights are the model's."""
-
-    def end_epoch(self, trainer: "Trainer") -> Mapping[str, float]:
+    def end_epoch(self, stepper: Stepper, draws: Draws, epoch: int) -> Mapping[str, float]:
         """Return the mean gain of the epoch, in nats an example.
 
         Args:
-            trainer: At the end of an epoch.
+            stepper: At the end of an epoch.
+            draws: Tells its steps.
+            epoch: Its number.
         """
-        gain = float(trainer.accelerator.reduce(self.gain, reduction="mean")) / trainer.steps
+        gain = float(stepper.accelerator.reduce(self.gain, reduction="mean")) / draws.steps
         self.gain = torch.zeros_like(self.gain)
         return {"refinement_gain": gain}
 
@@ -145,13 +143,13 @@ class SemiAmortized:
         self.gain = state["gain"].to(self.gain.device)
 
 
-def _loss_and_gradient(trainer: "Trainer", batch: Batch, q: DiagGaussian) -> tuple[Tensor, Tensor, Tensor]:
+def _loss_and_gradient(stepper: Stepper, draws: Draws, batch: Batch, q: DiagGaussian) -> tuple[Tensor, Tensor, Tensor]:
     """The mean loss at q with fresh noise, and each example's gradient with respect to mu and logvar, [B, D]."""
     mu, logvar = (value.detach().requires_grad_() for value in (q.mu, q.logvar))
-    noise = (trainer.noise(batch), batch.exponent, batch.prior_eps)
-    trace = trainer.vae.onward(DiagGaussian(mu, logvar), batch.x, *noise)
-    with torch.autocast(trainer.device.type, enabled=False):
-        loss = trainer.objective(trace, batch.kl_weight).loss
+    noise = (draws.noise(batch), batch.exponent, batch.prior_eps)
+    trace = stepper.vae.onward(DiagGaussian(mu, logvar), batch.x, *noise)
+    with torch.autocast(stepper.device.type, enabled=False):
+        loss = stepper.objective(trace, batch.kl_weight).loss
     # A KL weight of 0 leaves logvar out of some losses.
     dmu, dlogvar = torch.autograd.grad(loss.mean(0).sum(), (mu, logvar), allow_unused=True, materialize_grads=True)
     return loss.detach().mean(), dmu, dlogvar

@@ -1,4 +1,4 @@
-"""The NaN policy: what went wrong first, found without slowing the loop."""
+"""The first step of a run whose numbers were not finite, found without slowing the loop."""
 
 import math
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lambda_vae.objectives import Terms
 
-__all__ = ["Diverged", "Trail"]
+__all__ = ["Diverged", "StepLog"]
 
 _COLUMNS = ("loss", "reconstruction", "rate_q", "largest |logvar|")
 
@@ -18,7 +18,7 @@ class Diverged(RuntimeError):
     """Training left the finite numbers; the message says where, which term, and what to try."""
 
 
-class Trail:
+class StepLog:
     """Four numbers a step, kept on the device and read once an epoch.
 
     Args:
@@ -29,21 +29,9 @@ class Trail:
     def __init__(self, steps: int, device: torch.device) -> None:
         self.values = torch.zeros(steps, len(_COLUMNS), device=device)
 
-    def record(self, step: int, terms: Terms, logvar: Tensor) -> None:
-        """Note the means of the terms and the largest |logvar| of one step; no host synchronisation.
-
-        Args:
-            step: Position in the epoch.
-            terms: Of the batch.
-            logvar: Of q, [B, D].
-        """
-        with torch.no_grad():
-            largest = torch.linalg.vector_norm(logvar, math.inf)
-            row = (terms.loss.mean(), terms.reconstruction.mean(), terms.rate_q.mean(), largest)
-            torch.stack(row, out=self.values[step])
-
-    def add(self, step: int, terms: Terms, logvar: Tensor, part: int, parts: int) -> None:
-        """Note the same of one part of a step.
+    @torch.no_grad()
+    def record(self, step: int, terms: Terms, logvar: Tensor, part: int = 0, parts: int = 1) -> None:
+        """Note the means of the terms and the largest |logvar| of a step, or of its parts one by one.
 
         Args:
             step: Position in the epoch.
@@ -52,20 +40,24 @@ class Trail:
             part: Its number, from 0.
             parts: How many of equal size there are.
         """
-        before = self.values[step].clone() if part else torch.zeros_like(self.values[step])
-        self.record(step, terms, logvar)
         row = self.values[step]
-        row[:3] = before[:3] + row[:3] / parts
-        row[3] = torch.maximum(before[3], row[3])
+        before = row.clone() if part else None
+        largest = torch.linalg.vector_norm(logvar, math.inf)
+        torch.stack((terms.loss.mean(), terms.reconstruction.mean(), terms.rate_q.mean(), largest), out=row)
+        if parts > 1:
+            row[:3] /= parts
+        if before is not None:
+            row[:3] += before[:3]
+            row[3] = torch.maximum(before[3], row[3])
 
-    def joint(self, accelerator: Accelerator) -> "Trail":
-        """Return the trail of the joint batch: the terms averaged over the processes, the largest of their |logvar|.
+    def joint(self, accelerator: Accelerator) -> "StepLog":
+        """Return the log of the joint batch: the terms averaged over the processes, the largest of their |logvar|.
 
         Args:
             accelerator: Every process must call this.
         """
         shares = accelerator.gather(self.values).view(-1, *self.values.shape)
-        whole = Trail(len(self.values), self.values.device)
+        whole = StepLog(len(self.values), self.values.device)
         torch.cat((shares[..., :3].mean(0), shares[..., 3:].amax(0)), dim=1, out=whole.values)
         return whole
 

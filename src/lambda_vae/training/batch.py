@@ -1,0 +1,65 @@
+"""What a training step is given, and what it leaves behind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from jaxtyping import Float
+from torch import Tensor
+
+from lambda_vae.model import Trace
+from lambda_vae.objectives import Terms
+
+__all__ = ["Batch", "Step"]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What one step is given; all chance in it is drawn already.
+
+    Args:
+        x: What the model sees, [B, F].
+        eps: Noise of z, [K, B, D].
+        exponent: lambda, or None.
+        kl_weight: Of the schedule.
+        xi: Noise of an implicit posterior, [B, X], or None.
+        prior_eps: Noise for draws from the prior, [B, P], or None.
+        step: Position in the epoch, from 0.
+    """
+
+    x: Float[Tensor, "B F"]
+    eps: Float[Tensor, "K B D"]
+    exponent: Float[Tensor, " D"] | None
+    kl_weight: float
+    xi: Float[Tensor, "B X"] | None = None
+    prior_eps: Float[Tensor, "B P"] | None = None
+    step: int = 0
+
+    def parts(self, count: int) -> list["Batch"]:
+        """Return the batch cut into so many of equal size; itself if it is one.
+
+        Args:
+            count: Divides B.
+        """
+        if count == 1:
+            return [self]
+
+        def cut(noise: Tensor | None) -> Sequence[Tensor | None]:
+            return [None] * count if noise is None else noise.chunk(count)
+
+        pieces = zip(self.x.chunk(count), self.eps.chunk(count, 1), cut(self.xi), cut(self.prior_eps), strict=True)
+        return [replace(self, x=x, eps=eps, xi=xi, prior_eps=prior_eps) for x, eps, xi, prior_eps in pieces]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What a step leaves for the records.
+
+    Args:
+        trace: Of the pass that moved the decoder; of the last part of a batch that came in several.
+        terms: Of that trace.
+        dlogp_dz: Gradient of each example's own log p(x|z) with respect to its z, [K, B, D]; None if not recorded.
+    """
+
+    trace: Trace
+    terms: Terms
+    dlogp_dz: Float[Tensor, "K B D"] | None

@@ -1,0 +1,138 @@
+"""One training step from a batch to moved weights; what strategies build their own steps from."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from lambda_vae.distributions import DiagGaussian, Law
+from lambda_vae.model import VAE, Trace
+from lambda_vae.networks import allow_recomputing
+from lambda_vae.objectives import Objective, Terms
+from lambda_vae.training.average import WeightAverage
+from lambda_vae.training.batch import Batch, Step
+from lambda_vae.training.optimizer import FusedAdam
+from lambda_vae.training.options import TrainOptions
+from lambda_vae.training.recorder import Recorder
+from lambda_vae.training.working_copies import WorkingCopies
+
+__all__ = ["Stepper"]
+
+
+class Stepper:
+    """The model with its objective, its optimiser and the precision of its passes.
+
+    Args:
+        vae: The model.
+        objective: Trace -> terms.
+        options: Of the run.
+        accelerator: Device and processes.
+        recorder: Which is shown the parts of an accumulated batch.
+    """
+
+    def __init__(
+        self, vae: VAE, objective: Objective, options: TrainOptions, accelerator: Accelerator, recorder: Recorder
+    ) -> None:
+        self.vae, self.objective, self.options = vae, objective, options
+        self.accelerator, self.recorder = accelerator, recorder
+        self.device: torch.device = accelerator.device
+        allow_recomputing(vae, options.recompute)
+        if options.compile:
+            for network in (vae.encoder, vae.decoder, *vae.likelihood.children()):
+                network.compile()
+        self.model = accelerator.prepare(vae)
+        self.learning_rate = options.learning_rates(accelerator.num_processes)
+        # Not prepared: accelerate's wrapper looks for an optional package on the disk at every step.
+        self.optimizer = FusedAdam(vae.parameters(), lr=self.learning_rate.peak)
+        decay = options.average_decay
+        self.average = None if decay is None else WeightAverage(vae.parameters(), decay)
+        # accelerate allows one precision for the whole life of a process; ours is set around each pass instead.
+        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=options.precision == "bfloat16")
+        # DistributedDataParallel looks at the gradients of the weights themselves.
+        copied = options.precision == "bfloat16" and self.model is vae
+        # A posterior or prior may turn autocast off for a density; what is copied is the networks alone.
+        self.copies = WorkingCopies(vae.encoder, vae.decoder) if copied else None
+
+    def set_learning_rate(self, epoch: float) -> None:
+        """Take the next steps at the learning rate of a position in training.
+
+        Args:
+            epoch: Fractions are positions inside an epoch.
+        """
+        self.optimizer.set_rate(self.learning_rate(epoch))
+
+    def step(self, batch: Batch) -> Step:
+        """Take one gradient step of all weights on the mean loss of a batch.
+
+        Args:
+            batch: Its parts may pass through the networks one after the other.
+        """
+        *early, last = batch.parts(self.options.accumulate)
+        for part in early:
+            self.accumulate(part)
+        trace = self.trace(last)
+        terms = self.objective(trace, last.kl_weight)
+        return self.optimizer_step(trace, terms)
+
+    def trace(self, batch: Batch, improve: Callable[[Law], Law] | None = None) -> Trace:
+        """Return the trace of one forward pass in the precision of the run.
+
+        Args:
+            batch: The data and the noise.
+            improve: What becomes of the encoder's q before z is drawn.
+        """
+        given = {"xi": batch.xi, "prior_eps": batch.prior_eps, "improve": improve}
+        given = {name: value for name, value in given.items() if value is not None}
+        with self.autocast, self.copies or nullcontext():
+            trace: Trace = self.model(batch.x, batch.eps, batch.exponent, **given)
+        return trace
+
+    def accumulate(self, part: Batch) -> None:
+        """Add the gradient of an early part of a batch to that of the whole; no weight moves yet.
+
+        Args:
+            part: One of `accumulate` of equal size.
+        """
+        with self.accelerator.no_sync(self.model):  # processes exchange gradients once a step
+            trace = self.trace(part)
+            self.recorder.observe(self._backward(trace, self.objective(trace, part.kl_weight)))
+
+    def optimizer_step(self, trace: Trace, terms: Terms, frozen: Sequence[Tensor] = ()) -> Step:
+        """Move the weights along the gradient of the mean loss.
+
+        Args:
+            trace: Of the forward pass.
+            terms: Of the trace.
+            frozen: Weights that do not move; all others do.
+        """
+        step = self._backward(trace, terms)
+        for weight in frozen:
+            weight.grad = None
+        if self.options.clip_norm is not None:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return step
+
+    def _backward(self, trace: Trace, terms: Terms) -> Step:
+        parts, gradient = self.options.accumulate, list[Tensor]()
+        if self.options.measure:
+            trace.z.register_hook(gradient.append)  # type: ignore[no-untyped-call]
+        self.accelerator.backward(terms.loss.mean() if parts == 1 else terms.loss.mean() / parts)
+        if self.copies is not None:
+            self.copies.collect()
+        if not gradient:
+            return Step(trace, terms, None)
+        return Step(trace, terms, terms.dlogp_dz(gradient[0] if parts == 1 else gradient[0] * parts))
+
+    @torch.no_grad()
+    def marginals(self, x: Tensor) -> DiagGaussian:
+        """Return the Gaussians with the means and variances of the encoder's q(z|x), [B, D], without a gradient.
+
+        Args:
+            x: The data, [B, F].
+        """
+        with self.autocast:
+            return self.vae.encode(x).marginals()
