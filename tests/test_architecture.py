@@ -171,6 +171,12 @@ def test_a_room_on_no_floor_is_found(tmp_path: Path) -> None:
 PACKAGES = [path for path in sorted(HOUSE.rglob("__init__.py")) if path.parent.name != "integrations"]
 
 
+def test_every_folder_is_a_package() -> None:
+    """One without an `__init__.py` is imported all the same, and nobody sees that its public names are not listed."""
+    folders = {path.parent for path in modules()}
+    assert [folder.name for folder in folders if not (folder / "__init__.py").is_file()] == []
+
+
 @pytest.mark.parametrize("path", PACKAGES, ids=lambda path: path.parent.name)
 def test_every_package_lists_its_public_names(path: Path) -> None:
     name = ".".join(("lambda_vae", *path.parent.relative_to(HOUSE).parts))
