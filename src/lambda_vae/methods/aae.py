@@ -1,0 +1,41 @@
+"""Adversarial autoencoder: a discriminator holds the aggregate posterior to the prior."""
+
+from dataclasses import dataclass
+
+from lambda_vae.methods.base import Context, Method, setting
+from lambda_vae.objectives import BetaELBO, Objective
+from lambda_vae.training import AdversarialAutoencoder, Strategy
+
+__all__ = ["AAE"]
+
+
+@dataclass(frozen=True)
+class AAE(Method):
+    """A discriminator of draws from the prior and from the aggregate posterior stands for the KL.
+
+    Args:
+        adversary_weight: Of the discriminator's part of the loss.
+        adversary_hidden: Widths of the discriminator's hidden layers.
+        adversary_rate: Learning rate of the discriminator.
+    """
+
+    name, title = "aae", "AAE"
+    paper = "Makhzani et al. 2016, arXiv:1511.05644"
+    cost = "a discriminator's step beside the model's"
+    neutral = "there is no KL in it at any weight"
+    misfits = (
+        (
+            ("vamp-prior", "flow-prior"),
+            "a discriminator is shown draws of the prior and teaches it nothing; use that prior without aae",
+        ),
+    )
+    adversary_weight: float = setting(10.0, "weight {}")
+    adversary_hidden: tuple[int, ...] = setting((300, 300))
+    adversary_rate: float = setting(1e-3)
+
+    def objective(self, context: Context) -> Objective:
+        """Return the ELBO without a KL; the strategy adds the discriminator's part."""
+        return BetaELBO(0.0)
+
+    def strategy(self, context: Context) -> Strategy:
+        return AdversarialAutoencoder(self.adversary_weight, self.adversary_hidden, self.adversary_rate)

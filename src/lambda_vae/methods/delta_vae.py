@@ -1,0 +1,35 @@
+"""δ-VAE: a posterior, or a prior, between which a KL above a committed rate is all there is."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lambda_vae.methods.base import Context, Method, setting
+from lambda_vae.posteriors import CommittedPosterior, Posterior
+from lambda_vae.priors import AutoregressivePrior, Prior, StandardNormalPrior
+
+__all__ = ["DeltaVAE"]
+
+
+@dataclass(frozen=True)
+class DeltaVAE(Method):
+    """The KL of every dimension stays above a committed rate, whatever the weights are.
+
+    Args:
+        committed_rate: Least KL in nats a dimension; 0 is the plain VAE.
+        committed_form: "independent" keeps the posterior away from N(0, I), "ar1" the prior from all posteriors.
+    """
+
+    name, title = "delta-vae", "δ-VAE"
+    paper = "Razavi et al. 2019, arXiv:1901.03416"
+    neutral = {"committed_rate": 0.0}  # noqa: RUF012 - read only
+    committed_rate: float = setting(0.1, "{} nats")
+    committed_form: Literal["independent", "ar1"] = setting("independent", "{}")
+
+    def posterior(self, context: Context) -> Posterior:
+        rate = self.committed_rate if self.committed_form == "independent" else 0.0
+        return CommittedPosterior(context.encoded, context.latent_dim, rate)
+
+    def prior(self, context: Context) -> Prior:
+        if self.committed_form == "independent":
+            return StandardNormalPrior(context.latent_dim)
+        return AutoregressivePrior(context.latent_dim, self.committed_rate)

@@ -1,0 +1,26 @@
+"""Noise of one size: σ_c whatever σ is."""
+
+from dataclasses import dataclass
+
+from lambda_vae.equalization import FixedNoise as Fixed
+from lambda_vae.equalization import Sampling
+from lambda_vae.methods.base import Context, Method, setting
+
+__all__ = ["FixedNoise"]
+
+
+@dataclass(frozen=True)
+class FixedNoise(Method):
+    """z is drawn with σ_c, whatever σ is.
+
+    Args:
+        delta: Of λ-VAE, > 1, from which σ_c follows; inf gives the prior's own noise, 1.
+    """
+
+    name, title, short = "fixed-noise", "noise fixed at σ_c", "fixed noise"
+    paper = "ours, after Ghosh et al. 2020, arXiv:1903.12436"
+    neutral = "its noise never depends on x"
+    delta: float = setting(1.01, "δ={}", always=True)
+
+    def sampling(self, context: Context) -> Sampling:
+        return Fixed(self.delta)

@@ -1,0 +1,20 @@
+"""λ-VAE with the KL of the law that is really sampled: a valid bound."""
+
+from dataclasses import dataclass
+
+from lambda_vae.methods.base import Context
+from lambda_vae.methods.lambda_vae import LambdaVAE
+from lambda_vae.objectives import Objective, SampledELBO
+
+__all__ = ["LambdaELBO"]
+
+
+@dataclass(frozen=True)
+class LambdaELBO(LambdaVAE):
+    """λ-VAE, its settings and all, but the KL is that of q_λ."""
+
+    name, title, short = "lambda-elbo", "λ with the KL at q_λ", "λ in the ELBO"
+    paper = "ours: Eq. 9 of the λ-VAE paper in a valid bound"
+
+    def objective(self, context: Context) -> Objective:
+        return SampledELBO()

@@ -1,0 +1,35 @@
+"""Target rate: the KL is drawn to a number of nats."""
+
+from dataclasses import dataclass
+
+from lambda_vae.methods.base import Context, Method, setting
+from lambda_vae.objectives import Objective
+from lambda_vae.objectives import TargetRate as TargetRateELBO
+from lambda_vae.training import LinearWarmUp, Schedule
+
+__all__ = ["TargetRate"]
+
+
+@dataclass(frozen=True)
+class TargetRate(Method):
+    """The distance of the KL from a target is charged in place of the KL; the target grows from 0.
+
+    Args:
+        rate: Nats that the KL is drawn to in the end.
+        gamma: Weight of the distance from the target.
+        epochs: Length of the target's line from 0; half of all epochs if not given.
+    """
+
+    name, title, short = "target-rate", "target-rate VAE", "target rate"
+    paper = "Burgess et al. 2018, arXiv:1804.03599"
+    neutral = {"rate": 0.0, "gamma": 1.0}  # noqa: RUF012 - read only
+    rate: float = setting(25.0, "{} nats", record="target_rate")
+    gamma: float = setting(1000.0, "γ={}", record="target_gamma")
+    epochs: float | None = setting(None, record="target_epochs")
+
+    def objective(self, context: Context) -> Objective:
+        return TargetRateELBO(self.rate, self.gamma)
+
+    def schedule(self, context: Context) -> Schedule:
+        """Return the part of the target that is asked for by now; the objective reads it so."""
+        return LinearWarmUp(context.epochs / 2 if self.epochs is None else self.epochs)

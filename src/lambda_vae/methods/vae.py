@@ -1,0 +1,16 @@
+"""The plain VAE, from which every method says how it differs."""
+
+from dataclasses import dataclass
+
+from lambda_vae.methods.base import Method
+
+__all__ = ["VAE"]
+
+
+@dataclass(frozen=True)
+class VAE(Method):
+    """Diagonal Gaussian posterior, standard normal prior, the ELBO."""
+
+    name, title = "vae", "VAE"
+    paper = "Kingma and Welling 2014, arXiv:1312.6114"
+    neutral = {}  # noqa: RUF012 - read only

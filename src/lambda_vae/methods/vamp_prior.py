@@ -1,0 +1,33 @@
+"""VampPrior: the prior is a mixture of the posteriors of learned inputs."""
+
+from dataclasses import dataclass
+
+from lambda_vae.methods.base import Context, Method, setting
+from lambda_vae.priors import Prior
+from lambda_vae.priors import VampPrior as Mixture
+
+__all__ = ["VampPrior"]
+
+
+@dataclass(frozen=True)
+class VampPrior(Method):
+    """The prior is a mixture of the posteriors of learned inputs.
+
+    Args:
+        pseudo_inputs: How many.
+    """
+
+    name, title, short = "vamp-prior", "VampPrior", "VampPrior"
+    paper = "Tomczak and Welling 2018, arXiv:1705.07120"
+    cost = "the encoder on pseudo_inputs more examples"
+    neutral = "a mixture of posteriors is N(0, I) for one encoder only; tests/priors tries that one"
+    misfits = (
+        (
+            ("iaf", "flow"),
+            "the prior would be a mixture of flows, each to be inverted at every point; use flow-prior with them",
+        ),
+    )
+    pseudo_inputs: int = setting(500, "{} pseudo-inputs")
+
+    def prior(self, context: Context) -> Prior:
+        return Mixture(context.features, self.pseudo_inputs)
