@@ -12,10 +12,6 @@ __all__ = ["finite_densities", "log_densities"]
 def log_densities(answer: object, x: Tensor) -> Tensor:
     """Return log p(x|z), [B], of what `log_likelihood` answered.
 
-    Args:
-        answer: One number an example.
-        x: What it was asked.
-
     Raises:
         InputError: Something else.
     """
@@ -37,14 +33,7 @@ def log_densities(answer: object, x: Tensor) -> Tensor:
 
 
 def finite_densities(log_p: Tensor) -> None:
-    """Raise unless log p(x|z) is finite.
-
-    Args:
-        log_p: Of `log_likelihood`.
-
-    Raises:
-        InputError: NaN or infinite.
-    """
+    """Raise unless log p(x|z) is finite."""
     bad = ~torch.isfinite(log_p)
     if bool(bad.any()):
         raise InputError(

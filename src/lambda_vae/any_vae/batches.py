@@ -53,11 +53,7 @@ class ForeignBatches:
             object.__setattr__(self, "parts", opened(self.data, self.batch_size))
 
     def with_conditions(self, wanted: Iterable[int | str]) -> "ForeignBatches":
-        """Return the same data with what comes beside x.
-
-        Args:
-            wanted: Of it.
-        """
+        """Return the same data with what comes beside x."""
         return replace(self, wanted=frozenset(wanted))
 
     def first(self) -> tuple[Tensor, Beside] | None:

@@ -29,9 +29,6 @@ def modules_behind(function: Callable[..., Any]) -> dict[str, nn.Module]:
     Looked at are the callable itself, what it is bound to, partial arguments, the variables of its closure and the
     globals it loads, and the attributes of plain objects among these.
 
-    Args:
-        function: A module, method, function, lambda or partial.
-
     Example:
         >>> net = nn.Linear(2, 2)
         >>> list(modules_behind(lambda x: net(x)))
@@ -88,20 +85,12 @@ def _loaded(code: CodeType) -> Iterator[str]:
 
 
 def device_of(*functions: Callable[..., Any]) -> torch.device:
-    """Return where the first parameter or buffer behind the callables lies; the CPU if they have none.
-
-    Args:
-        functions: To look behind.
-    """
+    """Return where the first parameter or buffer behind the callables lies; the CPU if they have none."""
     return next((tensor.device for tensor in _tensors(functions)), torch.device("cpu"))
 
 
 def dtype_of(*functions: Callable[..., Any]) -> torch.dtype | None:
-    """Return the precision of the first parameter or buffer of floats behind the callables; None if they have none.
-
-    Args:
-        functions: To look behind.
-    """
+    """Return the precision of the first parameter or buffer of floats behind the callables; None if they have none."""
     return next((tensor.dtype for tensor in _tensors(functions) if tensor.is_floating_point()), None)
 
 

@@ -42,33 +42,19 @@ class Asked:
         return (*self.places, *self.names)
 
     def with_all(self, conditions: Any) -> "Asked":  # noqa: ANN401 - a tuple, or a dict
-        """Return it with everything that a batch holds besides x.
-
-        Args:
-            conditions: Of the first batch.
-        """
+        """Return it with everything that a batch holds besides x."""
         if isinstance(conditions, Mapping):
             return Asked(self.function, names=tuple(conditions))
         return Asked(self.function, tuple(range(len(conditions))))
 
     def __call__(self, *given: Any) -> Any:  # noqa: ANN401 - the user's own
-        """Return what the user's function answers.
-
-        Args:
-            given: Its arguments, and last all conditions of the batch.
-
-        Raises:
-            InputError: The batch lacks one.
-        """
+        """Return what the user's function answers."""
         *arguments, conditions = given
         by_place = self.by_place(conditions)
         return self.function(*arguments, *by_place, **{name: conditions[name] for name in self.names})
 
     def by_place(self, conditions: Any) -> tuple[Any, ...]:  # noqa: ANN401 - a tuple, or a dict
         """Return those conditions that it takes by place.
-
-        Args:
-            conditions: All of the batch.
 
         Raises:
             InputError: The batch lacks one, also of those that are taken by name.
@@ -99,21 +85,13 @@ class Leading:
     count: int
 
     def __call__(self, *arguments: Tensor) -> Any:  # noqa: ANN401 - the user's own
-        """Return what the function answers.
-
-        Args:
-            arguments: x, or x and z.
-        """
+        """Return what the function answers."""
         index = torch.arange(len(arguments[0])) % self.count
         return self.function(*arguments, taken(self.conditions, index))
 
 
 def first_parameter(function: Callable[..., Any]) -> str | None:
-    """Return what a callable names its first argument, None where that cannot be told.
-
-    Args:
-        function: The user's.
-    """
+    """Return what a callable names its first argument, None where that cannot be told."""
     known = _parameters(function)
     return known[0].name if known and known[0].kind in _BY_PLACE else None
 

@@ -48,19 +48,12 @@ class Whole:
 
 
 def package_of(thing: object) -> str:
-    """Return the package that a thing's class is from.
-
-    Args:
-        thing: Any.
-    """
+    """Return the package that a thing's class is from."""
     return type(thing).__module__.partition(".")[0]
 
 
 def whole(data: Any) -> Whole | None:  # noqa: ANN401 - any container
     """Return a data set that comes in one piece, ready to be cut; None for batches, or for what is no data.
-
-    Args:
-        data: As the user has it.
 
     Raises:
         InputError: It must be opened by another call first, or its parts do not belong together.
@@ -94,11 +87,7 @@ def whole(data: Any) -> Whole | None:  # noqa: ANN401 - any container
 
 
 def is_named(part: object) -> bool:
-    """Return whether a batch holds its parts by name.
-
-    Args:
-        part: A batch.
-    """
+    """Return whether a batch holds its parts by name."""
     return isinstance(part, Mapping) or package_of(part) == "tensordict"
 
 
@@ -140,10 +129,6 @@ def _whole_mapping(data: Mapping[str, Any]) -> Whole:
 
 def dense(name: str, part: Any) -> Tensor | None:  # noqa: ANN401 - any container
     """Return numbers as a dense tensor; None for what holds none.
-
-    Args:
-        name: Of the part, for what is said of it.
-        part: A tensor, array, table or sparse matrix.
 
     Raises:
         InputError: It holds something else than numbers, or masked ones.

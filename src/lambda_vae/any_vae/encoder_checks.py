@@ -107,17 +107,7 @@ def _check_wide(mu: Tensor, logvar: Tensor) -> None:
 
 
 def independent_of_company(what: str, together: Tensor, apart: Tensor, slack: float = 0.0) -> None:
-    """Raise unless the same examples in other company give the same numbers, but for rounding.
-
-    Args:
-        what: The callable's name.
-        together: What it gave among others.
-        apart: What it gave alone.
-        slack: How far chance may take them apart.
-
-    Raises:
-        InputError: They do not.
-    """
+    """Raise unless the same examples in other company give the same numbers, but for rounding."""
     scale = float(together.abs().max().clamp(min=1.0))
     worst = float((together - apart).abs().max())
     if worst > max(1e-3 * scale, slack):

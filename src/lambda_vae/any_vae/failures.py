@@ -19,10 +19,6 @@ __all__ = ["told"]
 def told(encode: Callable[..., Any], batches: ForeignBatches) -> Iterator[None]:
     """Say what to change where a callable of the user's raises for want of a condition, or of the whole data.
 
-    Args:
-        encode: The user's.
-        batches: That it was asked of.
-
     Raises:
         InputError: In the place of what was raised, where the cause is known.
     """

@@ -105,11 +105,7 @@ class ForeignVAE:
     conditions: tuple[object, ...] = ()
 
     def given(self, conditions: object) -> "ForeignVAE":
-        """Return p(x, z|c) of the examples with these conditions, in their order.
-
-        Args:
-            conditions: As `Examples` has them.
-        """
+        """Return p(x, z|c) of the examples with these conditions, in their order."""
         return replace(self, conditions=(conditions,), decoder=partial(self._decoder_given, conditions))
 
     def _decoder_given(self, conditions: object, rows: Tensor) -> Tensor:

@@ -32,11 +32,6 @@ class _Slope(torch.autograd.Function):
 def stated(z: Tensor, value: Tensor, slope: float) -> Tensor:
     """Return the value, with this gradient in z.
 
-    Args:
-        z: Where it was taken.
-        value: Of z, without a gradient.
-        slope: Of every number of z.
-
     Example:
         >>> z = torch.ones(2, requires_grad=True)
         >>> torch.autograd.grad(stated(z, torch.zeros(()), 0.0), z)[0]

@@ -39,11 +39,7 @@ class Host:
     prior: Callable[..., Any] | None = None
 
     def in_precision(self, one: Precision) -> "Host":
-        """Return it with x and z in another precision.
-
-        Args:
-            one: For whom.
-        """
+        """Return it with x and z in another precision."""
         encode = self.encode if one.encode is None else Cast(self.encode, (one.encode,))
         likelihood = self.log_likelihood if one.z is None else Cast(self.log_likelihood, (None, one.z))
         return Host(encode, likelihood, replace(self.batches, dtype=one.x), self.notes, self.prior)
@@ -73,12 +69,6 @@ def brought_together(
     """Return the callables and batches as the estimators need them; unchanged where nothing but x is wanted.
 
     What a signature or the modules' precision leaves open is tried on the first batch, in eval mode.
-
-    Args:
-        encode: The user's.
-        log_likelihood: The user's.
-        batches: Of the user's data, x alone, as the data give it.
-        prior: The user's, if it is a callable.
 
     Raises:
         InputError: A callable wants more than a batch holds, or there is no batch.

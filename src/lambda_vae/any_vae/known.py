@@ -17,11 +17,7 @@ __all__ = ["helper_of", "known_likelihood"]
 
 
 def helper_of(log_likelihood: Callable[..., Tensor]) -> DecoderLikelihood | None:
-    """Return the helper that a log-likelihood is, or None: it is known with any conditions, not with these few alone.
-
-    Args:
-        log_likelihood: What the user gave, with or without what it wants of a batch.
-    """
+    """Return the helper that a log-likelihood is, or None; a helper is known with any conditions, not these alone."""
     function = log_likelihood.function if isinstance(log_likelihood, Asked) else log_likelihood
     return function if isinstance(function, DecoderLikelihood) else None
 

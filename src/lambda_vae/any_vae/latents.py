@@ -63,19 +63,11 @@ class Latents:
         return math.prod(self.shape) // self.sites
 
     def rows(self, latent: Shaped[Tensor, "N ..."]) -> Shaped[Tensor, "N D"]:
-        """Return [N, *shape] as [N, D * sites].
-
-        Args:
-            latent: Means, log variances or samples.
-        """
+        """Return [N, *shape] as [N, D * sites]."""
         return latent.flatten(1) if self.axis is None else latent.movedim(self.axis + 1, 1).flatten(1)
 
     def latent(self, rows: Shaped[Tensor, "N D"]) -> Shaped[Tensor, "N ..."]:
-        """Return [N, D * sites] as [N, *shape].
-
-        Args:
-            rows: What `rows` gave.
-        """
+        """Return [N, D * sites] as [N, *shape]."""
         if self.axis is None:
             return rows.reshape(-1, *self.shape)
         rest = self.shape[: self.axis] + self.shape[self.axis + 1 :]

@@ -57,11 +57,7 @@ def _at_work() -> Any:  # noqa: ANN401 - an Accelerator
 
 
 def may_be_scaled(z: Tensor) -> bool:
-    """Return whether a step is one of those that need a gradient scaler, in float16, or under its autocast.
-
-    Args:
-        z: A tensor of the step.
-    """
+    """Return whether a step is one of those that need a gradient scaler, in float16, or under its autocast."""
     kind = z.device.type
     autocast = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.float16
     return autocast or z.dtype == torch.float16

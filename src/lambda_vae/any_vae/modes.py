@@ -25,11 +25,7 @@ _TRANSFORMERS = (nn.TransformerEncoder, nn.TransformerEncoderLayer)
 
 @contextmanager
 def evaluated(*functions: Callable[..., Any]) -> Iterator[None]:
-    """Call in eval mode, then put every module's mode back.
-
-    Args:
-        functions: Those whose modules these are.
-    """
+    """Call in eval mode, then put every module's mode back."""
     roots = [root for function in functions for root in modules_behind(function).values()]
     modes = [(module, module.training) for root in roots for module in root.modules()]
     for root in roots:
@@ -46,11 +42,6 @@ def require_eval(what: str, function: Callable[..., Any], call: Callable[[], obj
 
     The callable is called once, in eval mode, and only where one of its modules is in train mode: a module that it does
     not use, or that holds nothing that depends on the mode, does no harm.
-
-    Args:
-        what: The callable's name.
-        function: It.
-        call: Calls it with some examples.
 
     Raises:
         InputError: With the call that mends it.

@@ -14,12 +14,7 @@ __all__ = ["NamedBatches", "named_batches"]
 
 @dataclass(frozen=True, eq=False)
 class NamedBatches:
-    """The test part of a data set, as often as it is asked for.
-
-    Args:
-        dataset: It.
-        batch_size: Examples at a time.
-    """
+    """The test part of a data set, as often as it is asked for."""
 
     dataset: Dataset
     batch_size: int = 500
@@ -38,9 +33,6 @@ def named_batches(name_or_path: str | Path) -> NamedBatches:
     """Return the test part of a data set: images [B, C, H, W] in [0, 1], vectors [B, F] as they are.
 
     Where it has labels, a batch is (x, label), and a conditional model gets them.
-
-    Args:
-        name_or_path: As for `load`.
 
     Raises:
         InputError: As for `load`.

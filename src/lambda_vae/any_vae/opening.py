@@ -18,12 +18,7 @@ __all__ = ["Cut", "opened"]
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """A data set in one piece, cut into batches.
-
-    Args:
-        data: It.
-        batch_size: Examples at a time.
-    """
+    """A data set in one piece, cut into batches."""
 
     data: Whole
     batch_size: int

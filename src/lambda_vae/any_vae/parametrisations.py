@@ -23,14 +23,7 @@ _POSITIVE = {"std": "a standard deviation", "var": "a variance"}
 
 
 def check_takes(takes: str | None) -> None:
-    """Raise unless `takes` is None or a name of `TAKES`.
-
-    Args:
-        takes: As given.
-
-    Raises:
-        InputError: Another name.
-    """
+    """Raise unless `takes` is None or a name of `TAKES`."""
     if takes is not None and takes not in TAKES:
         raise InputError(
             f"takes is {takes!r}; it is one of {', '.join(map(repr, TAKES))}: what encode's second tensor is"
@@ -39,10 +32,6 @@ def check_takes(takes: str | None) -> None:
 
 def logvar_from(second: Tensor, takes: str | None) -> Tensor:
     """Return ln sigma^2, in float32 at least.
-
-    Args:
-        second: What encode gave beside mu.
-        takes: A name of `TAKES`; None is "logvar".
 
     Raises:
         InputError: Numbers below 0 where there can be none.

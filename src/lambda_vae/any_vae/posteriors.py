@@ -32,11 +32,7 @@ class GaussianAnswer:
     factor: Tensor | None = None
 
     def over_rows(self, latents: Latents) -> DiagGaussian | FullGaussian:
-        """Return it over rows [B, D * sites].
-
-        Args:
-            latents: How the latent is cut into dimensions.
-        """
+        """Return it over rows [B, D * sites]."""
         mu = latents.rows(at_least_float32(self.mu))
         if self.factor is None:
             return DiagGaussian(mu, latents.rows(self.logvar))
@@ -93,12 +89,7 @@ def _distribution(law: Distribution, x: Tensor) -> GaussianAnswer:
 
 
 def whole_factor(factor: Tensor, examples: int) -> Tensor:
-    """Return the factor of all numbers of the latent, [B, N, N], from that along its last axis, [B, ..., D, D].
-
-    Args:
-        factor: Of as many blocks as the other axes of the latent count.
-        examples: B.
-    """
+    """Return the factor of all numbers of the latent, [B, N, N], from that along its last axis, [B, ..., D, D]."""
     blocks = factor.reshape(examples, -1, *factor.shape[-2:])
     count = blocks.shape[1]
     placed = torch.einsum("btij,ts->btisj", blocks, torch.eye(count, dtype=blocks.dtype, device=blocks.device))
@@ -106,12 +97,7 @@ def whole_factor(factor: Tensor, examples: int) -> Tensor:
 
 
 def as_rows(factor: Tensor, latents: Latents) -> Tensor:
-    """Return a factor along the last axis of the latent as that of its rows, [B, N, N], lower triangular.
-
-    Args:
-        factor: [B, ..., D, D].
-        latents: How the latent is cut into dimensions.
-    """
+    """Return a factor along the last axis of the latent as that of its rows, [B, N, N], lower triangular."""
     whole = whole_factor(factor, len(factor))
     order = latents.rows(torch.arange(whole.shape[-1], device=whole.device).reshape(1, *latents.shape))[0]
     if bool((order[1:] > order[:-1]).all()):
@@ -122,14 +108,7 @@ def as_rows(factor: Tensor, latents: Latents) -> Tensor:
 
 
 def finite_posterior(answer: GaussianAnswer) -> None:
-    """Raise unless q is finite.
-
-    Args:
-        answer: Of `posterior`.
-
-    Raises:
-        InputError: NaN or infinite.
-    """
+    """Raise unless q is finite."""
     for name, values in (("mu", answer.mu), ("logvar", answer.logvar)):
         values = values.detach()
         bad = ~torch.isfinite(values)

@@ -40,11 +40,7 @@ class Cast:
     dtypes: tuple[torch.dtype | None, ...]
 
     def __call__(self, *given: Any) -> Any:  # noqa: ANN401 - the user's own
-        """Return what the function answers.
-
-        Args:
-            given: Its arguments.
-        """
+        """Return what the function answers."""
         first = [one.to(kind or one.dtype) for one, kind in zip(given, self.dtypes, strict=False)]
         return self.function(*first, *(_floats(one, self.dtypes[-1]) for one in given[len(first) :]))
 

@@ -43,14 +43,7 @@ class _Units:
 
 
 def check_prior(prior: object) -> None:
-    """Raise unless it is a prior at all.
-
-    Args:
-        prior: As given.
-
-    Raises:
-        InputError: It is neither a distribution nor a callable.
-    """
+    """Raise unless it is a prior at all: a distribution or a callable."""
     if prior is not None and not isinstance(prior, Distribution) and not callable(prior):
         raise InputError(
             f"prior is a {type(prior).__name__}; give a torch distribution of z, such as Normal(0.0, 3.0), or a "
@@ -101,11 +94,7 @@ class UnderPrior:
         return self.base.latent_dim
 
     def given(self, conditions: object) -> "UnderPrior":
-        """Return the model of the examples with these conditions.
-
-        Args:
-            conditions: As `Examples` has them.
-        """
+        """Return the model of the examples with these conditions."""
         return replace(self, base=self.base.given(conditions))
 
     def encode(self, x: Tensor) -> DiagGaussian | FullGaussian:

@@ -22,10 +22,6 @@ _SPREADS = {
 def two_tensors(answer: object, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return mu and the tensor beside it.
 
-    Args:
-        answer: Of `encode`; no distribution.
-        x: What it was asked.
-
     Raises:
         InputError: There are not exactly two tensors; with the line that picks them, where that can be told.
     """
@@ -109,11 +105,7 @@ def _has_moments(part: object) -> bool:
 
 
 def shape_of(tensor: Tensor) -> str:
-    """Return a shape as people write it.
-
-    Args:
-        tensor: Of that shape.
-    """
+    """Return a shape as people write it."""
     return str(list(tensor.shape))
 
 
@@ -122,11 +114,7 @@ def _shapes(tensors: Sequence[Tensor]) -> str:
 
 
 def described(answer: object) -> str:
-    """Return what an answer is, in words.
-
-    Args:
-        answer: Of either callable.
-    """
+    """Return what an answer is, in words."""
     if isinstance(answer, Tensor):
         return f"one tensor {shape_of(answer)}"
     if isinstance(answer, tuple | list):

@@ -33,12 +33,7 @@ class TorchGaussian:
     factor: Tensor | None = None
 
     def moved(self, shift: Tensor, scale: Tensor) -> "TorchGaussian":
-        """Return the distribution of shift + scale * z.
-
-        Args:
-            shift: Broadcasts against the means.
-            scale: Likewise; of either sign.
-        """
+        """Return the distribution of shift + scale * z."""
         scale = scale.expand_as(self.loc)
         factor = self.factor
         if factor is not None:

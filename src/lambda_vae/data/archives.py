@@ -135,9 +135,6 @@ def npz_source(path: Path) -> Source:
     either a test part is split off. The only array that can hold examples is read under any name. `classes` or
     `label_names` may name integer labels. What scipy.sparse.save_npz wrote is read too.
 
-    Args:
-        path: A .npz file.
-
     Returns:
         The source; its words say which arrays were not read.
 

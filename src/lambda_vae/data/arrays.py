@@ -102,11 +102,6 @@ def stored_array(
 ) -> StoredArray:
     """What the header in a stream of numpy's format says.
 
-    Args:
-        where: File and array, for messages.
-        opener: Opens the stream.
-        whole: Reads all of the array.
-
     Raises:
         InputError: It is damaged, holds objects, or is a single value.
     """
@@ -134,9 +129,6 @@ def part_of(array: StoredArray, reading: Reading, labels: NDArray[np.int64] | No
 
 def npy_source(path: Path) -> Source:
     """One array of examples; a test part is split off.
-
-    Args:
-        path: A .npy file of what `reading_of` reads.
 
     Returns:
         The source, without labels.

@@ -205,9 +205,6 @@ def _split(folder: Path, part: str, meta: dict[str, Any]) -> Split:
 def open_prepared(folder: Path) -> Dataset:
     """The data set in a prepared folder, memory-mapped; shapes and sizes are checked, hashes are not (see `verify`).
 
-    Args:
-        folder: Made by `store`.
-
     Raises:
         InputError: Something in it is missing or damaged.
     """

@@ -66,12 +66,7 @@ def _part(path: Path, members: Sequence[str]) -> Part:
 
 
 def celeba_source(images: Path, partition: Path, source: str = "") -> Source:
-    """CelebA's aligned faces: the centred 148x148 pixels, resized to 64x64; the authors' validation part stays out.
-
-    Args:
-        images: img_align_celeba.zip; read as it is, never unpacked.
-        partition: list_eval_partition.txt.
-        source: Said in `Source.source`; the file's name if empty.
+    """CelebA's aligned faces, [64, 64, 3]: the centred 148x148 pixels, resized; the authors' validation part stays out.
 
     Returns:
         The source, [64, 64, 3], without labels.

@@ -17,16 +17,7 @@ DARK = 32
 
 
 def check_finite(chunk: NDArray[np.floating], first: int, where: str) -> None:
-    """Raise unless every number is finite.
-
-    Args:
-        chunk: Rows [n, ...].
-        first: Number of the first row, for the message.
-        where: File and array, for the message.
-
-    Raises:
-        InputError: NaN or infinity; the message gives the row.
-    """
+    """Raise unless every number is finite."""
     bad = ~np.isfinite(chunk.reshape(len(chunk), -1)).all(axis=1)
     if bad.any():
         row = first + int(bad.argmax())
@@ -38,19 +29,7 @@ def check_finite(chunk: NDArray[np.floating], first: int, where: str) -> None:
 def check_range(
     chunk: NDArray[np.number] | NDArray[np.bool_], low: int, high: int, first: int, where: str, *, hint: str = ""
 ) -> None:
-    """Raise unless every number lies in [low, high].
-
-    Args:
-        chunk: Rows [n, ...]; finite.
-        low: Smallest value allowed.
-        high: Largest value allowed.
-        first: Number of the first row, for the message.
-        where: File and array, for the message.
-        hint: What to do, for the end of the message.
-
-    Raises:
-        InputError: A value lies outside; the message gives it and its row.
-    """
+    """Raise unless every number lies in [low, high]."""
     flat = chunk.reshape(len(chunk), -1)
     bad = (flat < low) | (flat > high)
     if bad.any():
@@ -69,15 +48,7 @@ def _check_part(where: str, part: Part, least: int) -> None:
 
 
 def check_source(name: str, source: Source) -> None:
-    """Raise unless there are enough examples, examples are not empty, and labels agree with them.
-
-    Args:
-        name: Of the data set, for the message.
-        source: What is about to be prepared.
-
-    Raises:
-        InputError: The data is empty, too small, or mislabelled.
-    """
+    """Raise unless there are enough examples, examples are not empty, and labels agree with them."""
     if 0 in source.shape or not source.shape:
         raise InputError(f"{name}: one example has shape {source.shape}; it must hold at least one number")
     total = source.train.count + source.test.count
@@ -90,15 +61,7 @@ def check_source(name: str, source: Source) -> None:
 
 
 def check_brightness(name: str, brightest: int) -> None:
-    """Raise where pixels that were never scaled to 0..255 would be read as nearly black ones.
-
-    Args:
-        name: Of the data set, for the message.
-        brightest: The largest stored value of the training part, of 255; 0 is let pass.
-
-    Raises:
-        InputError: It is below 32.
-    """
+    """Raise where the brightest pixel is between 0 and 32, so that unscaled images would be read as nearly black."""
     if 0 < brightest < DARK:
         raise InputError(
             f"the brightest pixel of {name} is {brightest}, where white is 255; scale the images to 0..255, such as "

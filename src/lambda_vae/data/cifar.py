@@ -38,11 +38,7 @@ def is_cifar(path: Path) -> bool:
 
 
 def batches_sha256(hashes: Mapping[str, str]) -> str:
-    """One hash of all batches, from those of each: the same however they are packed.
-
-    Args:
-        hashes: SHA-256 by the batch's name.
-    """
+    """One hash of all batches, from those of each: the same however they are packed."""
     return sha256("".join(f"{name} {hashes.get(name)}\n" for name in CIFAR_BATCHES).encode()).hexdigest()
 
 
@@ -107,14 +103,9 @@ def _part(batches: list[NDArray[np.uint8]]) -> Part:
 
 
 def cifar_source(path: Path, source: str = "") -> Source:
-    """CIFAR-10 from its binary version; about 180 MB are held in memory while it is prepared.
+    """CIFAR-10, [32, 32, 3] with labels 0 to 9, from its archive (.tar, gzipped or xz) or a folder of `CIFAR_BATCHES`.
 
-    Args:
-        path: The archive (.tar, gzipped or xz), or a folder with `CIFAR_BATCHES`.
-        source: Said in `Source.source`; the file's name if empty.
-
-    Returns:
-        The source, [32, 32, 3], with labels 0 to 9.
+    About 180 MB are held in memory while it is prepared.
 
     Raises:
         InputError: A batch is missing, or something is damaged, or it is the version that holds pickles.

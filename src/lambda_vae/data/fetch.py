@@ -55,10 +55,6 @@ def _downloader(part: Path) -> Any:  # noqa: ANN401 - pooch's own protocol has n
 def fetch(url: str, path: Path) -> None:
     """Download `url` to `path`. A download that broke off goes on where it stopped, also in a later call.
 
-    Args:
-        url: An http or https address.
-        path: The final place; nothing is there until the file is whole.
-
     Raises:
         OSError: No network, no such file, or the server broke off without progress.
         ValueError: The address cannot be used.

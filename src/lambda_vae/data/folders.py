@@ -193,10 +193,6 @@ def folder_source(folder: Path, options: ImageOptions | None = None) -> Source:
     either a test part is split off. Below that, if all images lie in subfolders and there is more than one, the
     subfolders' names are the classes.
 
-    Args:
-        folder: Where to look, at any depth.
-        options: What is done to each image, and what becomes of files that will not do.
-
     Returns:
         The source: [H, W] if the first image is grey, else [H, W, 3]; its words say what was not read.
 

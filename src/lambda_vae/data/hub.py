@@ -40,9 +40,6 @@ class HubName:
     def of(cls, typed: str) -> "HubName":
         """Return what the words after `hf:` say.
 
-        Args:
-            typed: With the prefix.
-
         Raises:
             InputError: Nothing follows it.
         """

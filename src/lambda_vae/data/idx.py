@@ -100,12 +100,6 @@ def idx_shape(path: Path) -> tuple[int, ...]:
 def read_idx(path: Path) -> Iterator[NDArray[np.uint8]]:
     """Chunks [n, ...] of the array in `path`, in order.
 
-    Args:
-        path: An IDX file of unsigned bytes, gzipped or not.
-
-    Yields:
-        uint8 arrays of about `CHUNK_BYTES`.
-
     Raises:
         InputError: The file is truncated, corrupt, or longer than its header says.
     """
@@ -155,14 +149,7 @@ def labels_beside(images: Path) -> Path | None:
 
 
 def idx_source(images: Path) -> Source:
-    """One images file, with the labels beside it if their name follows MNIST's; a test part is split off.
-
-    Args:
-        images: An IDX file of shape [N, H, W] or [N, H, W, 3].
-
-    Returns:
-        The source.
-    """
+    """One images file, [N, H, W] or [N, H, W, 3], with labels that are named as MNIST's; a test part is split off."""
     part, shape = _part(images, labels_beside(images))
     train, test = split_off_test(part)
     others = (images.with_name(images.name.replace("train", word)) for word in ("t10k", "test"))
@@ -181,13 +168,6 @@ def named_file(folder: Path, stem: str) -> Path | None:
 
 def idx_folder_source(folder: Path, source: str = "") -> Source:
     """A folder that holds MNIST's four files, or any data in files of those names (labels may be missing).
-
-    Args:
-        folder: Where the files are.
-        source: Said in `Source.source`; the folder's name if empty.
-
-    Returns:
-        The source.
 
     Raises:
         InputError: An images file is missing, or the parts differ in shape.

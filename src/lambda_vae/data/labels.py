@@ -46,9 +46,6 @@ def _one_a_row(values: NDArray[Any]) -> NDArray[Any] | None:
 def read_labels(pairs: Sequence[tuple[StoredArray | None, StoredArray | None]]) -> Labels:
     """The labels of each part as numbers.
 
-    Args:
-        pairs: The labels and the examples of each part, None where there are none.
-
     Raises:
         InputError: There are more or fewer labels than examples.
     """

@@ -71,13 +71,6 @@ def mat_source(path: Path, source: str = "") -> Source:
 
     Values in [0, 1] become `rint(255 x)`; labels are the alphabets.
 
-    Args:
-        path: A MATLAB v5 file.
-        source: Said in `Source.source`; the file's name if empty.
-
-    Returns:
-        The source.
-
     Raises:
         InputError: The file is damaged or has another layout.
     """

@@ -29,12 +29,7 @@ class Mixture:
     std: float
 
     def draw(self, n: int, random: np.random.RandomState) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Points float32 [n, 2] and the components int64 [n] they come from.
-
-        Args:
-            n: How many.
-            random: Where chance comes from.
-        """
+        """Points float32 [n, 2] and the components int64 [n] they come from."""
         labels = random.randint(len(self.means), size=n).astype(np.int64)
         points = np.asarray(self.means)[labels] + self.std * random.standard_normal((n, 2))
         return points.astype(np.float32), labels
@@ -55,14 +50,7 @@ def _part(points: NDArray[np.float32], labels: NDArray[np.int64]) -> Part:
 
 
 def mixture_source(name: str) -> Source:
-    """The named mixture: 2,000 points to train on and 1,000 to test, each with its component as label.
-
-    Args:
-        name: A key of `MIXTURES`.
-
-    Returns:
-        The source; the same points every time.
-    """
+    """The named mixture: 2,000 points to train on and 1,000 to test, each with its component as label."""
     mixture = MIXTURES[name]
     random = np.random.RandomState(0)  # not default_rng: numpy promises never to change its stream
     train, test = (_part(*mixture.draw(n, random)) for n in (TRAIN, TEST))

@@ -311,12 +311,6 @@ NAMED: dict[str, NamedDataset] = {row.name: row for row in _ROWS}
 def named(name: str) -> NamedDataset:
     """The row of the table called `name`.
 
-    Args:
-        name: As the user typed it.
-
-    Returns:
-        The row.
-
     Raises:
         InputError: There is none; the message suggests the nearest name.
     """

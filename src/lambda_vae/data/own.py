@@ -46,14 +46,7 @@ def _idx_files(folder: Path) -> list[Path]:
 
 
 def own_files(path: Path) -> list[Path]:
-    """The files whose change makes the data another: a file (with its labels), or all that count in a folder.
-
-    Args:
-        path: A file or a folder that exists.
-
-    Returns:
-        Their paths, in a fixed order.
-    """
+    """The files whose change makes the data another: a file (with its labels), or all that count in a folder."""
     if path.is_dir() and is_cifar(path):
         return [path / name for name in CIFAR_BATCHES]
     if path.is_dir():
@@ -65,13 +58,6 @@ def own_files(path: Path) -> list[Path]:
 
 def own_source(path: Path, images: ImageOptions | None = None) -> Source:
     """The data at `path`: .npz, .npy, .mat (Burda's), .csv, .tsv, .parquet, IDX, CIFAR-10, or a folder of images.
-
-    Args:
-        path: A file or a folder that exists.
-        images: What is done to the files of a folder of images.
-
-    Returns:
-        The source.
 
     Raises:
         InputError: The ending is none of these, or the reader refuses the content; or something is to be done to images
@@ -108,12 +94,6 @@ def _suffix(path: Path) -> str:
 
 def raw_sha256(path: Path) -> str:
     """SHA-256 of a file's uncompressed content, or of names and contents of all that `own_files` gives.
-
-    Args:
-        path: A file or a folder.
-
-    Returns:
-        Hexadecimal digits.
 
     Raises:
         InputError: Something is missing or damaged.

@@ -29,9 +29,6 @@ def _column(values: Any, kind: Any, types: Any) -> Column:  # noqa: ANN401 - an 
 def parquet_source(path: Path) -> Source:
     """The numeric columns of a Parquet file as vectors, see `table_source`.
 
-    Args:
-        path: A .parquet file.
-
     Raises:
         InputError: pyarrow is not installed, or the file is damaged, or as `table_source`.
     """

@@ -113,9 +113,6 @@ def _filtered(part: Part, keep: NDArray[np.bool_]) -> Part:
 def split_off_test(part: Part) -> tuple[Part, Part]:
     """A train and a test part of data that came as one: a tenth of the rows, at least one, drawn with `SPLIT_SEED`.
 
-    Args:
-        part: All rows.
-
     Returns:
         Train and test; both keep the order of the rows. Each is a pass over all of `part`.
     """

@@ -37,9 +37,6 @@ def _matrix(path: Path) -> Any:  # noqa: ANN401 - scipy's csr_array, whose type 
 def sparse_source(path: Path) -> Source:
     """A sparse matrix [N, F] as vectors; a test part is split off.
 
-    Args:
-        path: A .npz file that scipy.sparse.save_npz wrote, in any of its formats.
-
     Raises:
         InputError: It is damaged, holds no real numbers, or would be too large as dense rows.
     """

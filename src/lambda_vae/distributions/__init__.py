@@ -3,13 +3,21 @@
 from lambda_vae.distributions.autoregressive import AutoregressiveGaussian
 from lambda_vae.distributions.bernoulli import Bernoulli, BernoulliLikelihood
 from lambda_vae.distributions.bijections import AffineFlow, PlanarFlow, SplineFlow
+from lambda_vae.distributions.categorical import Categorical
 from lambda_vae.distributions.causal import Causal, CausalLikelihood, sample_x
+from lambda_vae.distributions.counts import (
+    MultinomialCounts,
+    NegativeBinomialCounts,
+    PoissonCounts,
+    multinomial_coefficient,
+)
 from lambda_vae.distributions.draw import Draw
 from lambda_vae.distributions.flowed import Bijection, Flowed, Reversed
 from lambda_vae.distributions.full_gaussian import FullGaussian
 from lambda_vae.distributions.full_mixture import FullGaussianMixture
 from lambda_vae.distributions.gaussian import DiagGaussian, GaussianLikelihood, standard_normal
 from lambda_vae.distributions.kl import closed_form_kl, kl_or_ratio
+from lambda_vae.distributions.laplace import Laplace
 from lambda_vae.distributions.law import Density, Law
 from lambda_vae.distributions.likelihood import Independent, Likelihood, Observation
 from lambda_vae.distributions.logistic_form import MixtureForm
@@ -29,6 +37,7 @@ __all__ = [
     "Bernoulli",
     "BernoulliLikelihood",
     "Bijection",
+    "Categorical",
     "Causal",
     "CausalLikelihood",
     "ChannelLogisticMixtureLikelihood",
@@ -41,19 +50,24 @@ __all__ = [
     "GaussianLikelihood",
     "GaussianMixture",
     "Independent",
+    "Laplace",
     "Law",
     "Likelihood",
     "LogisticMixture",
     "LogisticMixtureLikelihood",
     "MixtureForm",
+    "MultinomialCounts",
+    "NegativeBinomialCounts",
     "Observation",
     "PlanarFlow",
+    "PoissonCounts",
     "Reversed",
     "SplineFlow",
     "TorchDensity",
     "closed_form_kl",
     "kl_or_ratio",
     "mixture_log_prob",
+    "multinomial_coefficient",
     "sample_x",
     "standard_normal",
 ]

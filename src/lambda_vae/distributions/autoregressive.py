@@ -45,11 +45,7 @@ class AutoregressiveGaussian:
         return DiagGaussian(torch.zeros_like(self.alpha), torch.zeros_like(self.alpha))
 
     def rsample(self, eps: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample D"]:
-        """Return draws, [..., D].
-
-        Args:
-            eps: Standard normal noise, [..., D].
-        """
+        """Return draws, [..., D]."""
         first, *others = self._innovations.rsample(eps).unbind(-1)
         z = [first]
         for alpha, own in zip(self.alpha[1:], others, strict=True):
@@ -57,11 +53,7 @@ class AutoregressiveGaussian:
         return torch.stack(z, -1)
 
     def log_prob(self, z: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample_batch"]:
-        """Return the log density at z in nats.
-
-        Args:
-            z: Points, [..., D].
-        """
+        """Return the log density at z in nats."""
         return self._innovations.log_prob(z - self.alpha * _before(z))
 
     def kl_from(self, q: DiagGaussian) -> Float[Tensor, "*batch"]:

@@ -52,11 +52,7 @@ class Bernoulli:
         return -F.binary_cross_entropy_with_logits(self.logits, x.expand_as(self.logits), reduction="none").sum(-1)
 
     def sample(self, generator: torch.Generator | None = None) -> Float[Tensor, "*batch F"]:
-        """Return a draw of 0s and 1s, [..., F].
-
-        Args:
-            generator: The source of chance.
-        """
+        """Return a draw of 0s and 1s, [..., F]."""
         p = self.mean
         drawn = normal(p.shape, generator, p.device, uniform=True) < p
         return drawn.to(p.dtype).masked_fill(p.isnan(), torch.nan)

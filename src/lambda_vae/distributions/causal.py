@@ -41,11 +41,7 @@ class Causal:
     autocast: bool = False
 
     def log_prob(self, x: Float[Tensor, "*#point F"]) -> Float[Tensor, "*batch"]:
-        """Return log p(x|z) in nats, summed over the features.
-
-        Args:
-            x: [B, F]; broadcast against the batch of z.
-        """
+        """Return log p(x|z) in nats, summed over the features; x [B, F] is broadcast against the batch of z."""
         return self.given(x).log_prob(x)
 
     def given(self, x: Float[Tensor, "*#point F"]) -> Observation:

@@ -82,37 +82,21 @@ class Flowed:
         return self.base.noise_dim
 
     def with_logvar(self, logvar: Float[Tensor, "*batch D"]) -> "Flowed":
-        """Return the image of N(mu, exp(logvar)) under the same map.
-
-        Args:
-            logvar: ln sigma^2 of the new base.
-        """
+        """Return the image of N(mu, exp(logvar)) under the same map."""
         return self if logvar is self.logvar else Flowed(self.base.with_logvar(logvar), self.bijection)
 
     def rsample(self, eps: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample D"]:
-        """Return f(mu + sigma * eps).
-
-        Args:
-            eps: Standard normal noise, [K, ..., D].
-        """
+        """Return f(mu + sigma * eps)."""
         return self.bijection.forward(self.base.rsample(eps))[0]
 
     def draw(self, eps: Float[Tensor, "*sample D"]) -> Draw:
-        """Return `rsample(eps)` with its log density, which the same pass through f gives: nothing is inverted.
-
-        Args:
-            eps: Standard normal noise, [K, ..., D].
-        """
+        """Return `rsample(eps)` with its log density, which the same pass through f gives: nothing is inverted."""
         start = self.base.draw(eps)
         z, log_volume = self.bijection.forward(start.z)
         return Draw(z, lambda: start.log_prob() - log_volume)
 
     def log_prob(self, z: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample_batch"]:
-        """Return the log density at z in nats, by way of the inverse.
-
-        Args:
-            z: Points, [..., D].
-        """
+        """Return the log density at z in nats, by way of the inverse."""
         start, log_volume = self.bijection.inverse(z)
         return self.base.log_prob(start) + log_volume
 

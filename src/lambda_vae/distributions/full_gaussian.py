@@ -57,37 +57,21 @@ class FullGaussian:
         return DiagGaussian(self.mu, self.logvar)
 
     def with_logvar(self, logvar: Float[Tensor, "*batch D"]) -> "FullGaussian":
-        """Return the Gaussian with the same means and correlations and other variances.
-
-        Args:
-            logvar: ln sigma^2 of the new marginals.
-        """
+        """Return the Gaussian with the same means and correlations and other variances."""
         if logvar is self.logvar:
             return self
         return FullGaussian(self.mu, torch.exp(0.5 * (logvar - self.logvar))[..., None] * self.factor)
 
     def rsample(self, eps: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample D"]:
-        """Return mu + L eps.
-
-        Args:
-            eps: Standard normal noise, [K, ..., D].
-        """
+        """Return mu + L eps."""
         return self.mu + (self.factor @ eps[..., None])[..., 0]
 
     def draw(self, eps: Float[Tensor, "*sample D"]) -> Draw:
-        """Return `rsample(eps)` with its log density.
-
-        Args:
-            eps: Standard normal noise, [K, ..., D].
-        """
+        """Return `rsample(eps)` with its log density."""
         return Draw(self.rsample(eps), lambda: -0.5 * (eps.square() + _LOG_2PI).sum(-1) - self._half_logdet)
 
     def log_prob(self, z: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample_batch"]:
-        """Return the log density at z in nats.
-
-        Args:
-            z: Points, [..., D].
-        """
+        """Return the log density at z in nats."""
         eps: Tensor = torch.linalg.solve_triangular(self.factor, (z - self.mu)[..., None], upper=False)[..., 0]
         return -0.5 * (eps.square() + _LOG_2PI).sum(-1) - self._half_logdet
 
@@ -125,10 +109,5 @@ def _full(law: DiagGaussian | FullGaussian) -> FullGaussian:
 
 
 def kl_from_diagonal(q: DiagGaussian, p: FullGaussian) -> Float[Tensor, "*batch"]:
-    """KL(q || p) in nats, float64.
-
-    Args:
-        q: Left side.
-        p: Right side.
-    """
+    """KL(q || p) in nats, float64."""
     return _full(q).kl(p)

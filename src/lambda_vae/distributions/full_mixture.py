@@ -67,11 +67,7 @@ class FullGaussianMixture:
         return (self.means[picked] + noise).to(eps.dtype)
 
     def log_prob(self, z: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample_batch"]:
-        """Return the log density at z in nats.
-
-        Args:
-            z: Points, [..., D].
-        """
+        """Return the log density at z in nats."""
         law = self.to_torch()
         rows = z.double().reshape(-1, z.shape[-1])
         per_pass = max(1, _NUMBERS_PER_PASS // self.means.numel())

@@ -66,43 +66,23 @@ class DiagGaussian:
         return self
 
     def with_logvar(self, logvar: Float[Tensor, "*batch D"]) -> "DiagGaussian":
-        """Return N(mu, exp(logvar)); the law itself if that is its own logvar.
-
-        Args:
-            logvar: ln sigma^2 of the new law.
-        """
+        """Return N(mu, exp(logvar)); the law itself if that is its own logvar."""
         return self if logvar is self.logvar else DiagGaussian(self.mu, logvar)
 
     def draw(self, eps: Float[Tensor, "*sample D"]) -> Draw:
-        """Return `rsample(eps)` with its log density, which is -(eps^2 + ln sigma^2 + ln 2 pi)/2, summed.
-
-        Args:
-            eps: Standard normal noise, [K, ..., D].
-        """
+        """Return `rsample(eps)` with its log density, which is -(eps^2 + ln sigma^2 + ln 2 pi)/2, summed."""
         return Draw(self.rsample(eps), lambda: -0.5 * (eps.square() + self.logvar + _LOG_2PI).sum(-1))
 
     def rsample(self, eps: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample D"]:
-        """Return mu + sigma * eps, differentiable in mu and logvar.
-
-        Args:
-            eps: Standard normal noise, [K, ..., D]; the only door for chance.
-        """
+        """Return mu + sigma * eps, differentiable in mu and logvar."""
         return self.mu + self.std * eps
 
     def sample(self, generator: torch.Generator | None = None) -> Float[Tensor, "*batch D"]:
-        """Return a draw, as a likelihood gives one.
-
-        Args:
-            generator: The source of chance.
-        """
+        """Return a draw, as a likelihood gives one."""
         return self.rsample(normal(self.mu.shape, generator, self.mu.device))
 
     def log_prob(self, z: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample_batch"]:
-        """Return the log density at z in nats, summed over the last axis.
-
-        Args:
-            z: Points, [..., D]; broadcast against the parameters.
-        """
+        """Return the log density at z in nats, summed over the last axis."""
         squared = (z - self.mu).square() * torch.exp(-self.logvar)
         return -0.5 * (squared + self.logvar + _LOG_2PI).sum(-1)
 

@@ -149,12 +149,7 @@ class _Work:
         self.within, self.beyond = torch.empty_like(self.both).unbind()
 
     def log_prob(self, theta: MixtureParameters, bins: _Bins) -> Float[Tensor, " n"]:
-        """Return log p(x); leaves what the gradient needs.
-
-        Args:
-            theta: Parameters of so many examples as there is room for.
-            bins: Of their values.
-        """
+        """Return log p(x); leaves what the gradient needs."""
         self.log_scale, self.x = theta.log_scale, bins.x.unbind(2)
         self._standardise(theta, bins)
         self._bin_masses()
@@ -194,11 +189,7 @@ class _Work:
         torch.sum(beyond, 2, out=self.beyond)
 
     def write_gradient(self, into: MixtureParameters) -> None:
-        """Write the gradient of the last `log_prob`; its buffers are used up.
-
-        Args:
-            into: Views of the room for it.
-        """
+        """Write the gradient of the last `log_prob`; its buffers are used up."""
         torch.sub(self.responsibility, self.weight, out=into.logits)
         r, minus_r = self.responsibility.unsqueeze(2), torch.neg(self.responsibility, out=self.within).unsqueeze(2)
         torch.sub(self.sa, self.sb, out=into.mu).mul_(self.inv).mul_(r)

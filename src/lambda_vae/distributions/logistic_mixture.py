@@ -103,11 +103,7 @@ class LogisticMixture:
         return self._by_pixel(_modes)
 
     def sample(self, generator: torch.Generator | None = None) -> Float[Tensor, "*batch F"]:
-        """Return draws, rows of k/255.
-
-        Args:
-            generator: The source of chance.
-        """
+        """Return draws, rows of k/255."""
         return self._by_pixel(lambda form, theta: _draws(form, theta, generator), values=1)
 
     def _by_pixel(
@@ -207,19 +203,11 @@ class LogisticMixtureLikelihood(Likelihood):
         MixtureForm(1, components, self.autoregressive)
 
     def maps(self, channels: int) -> int:
-        """Return P, how many numbers of theta a pixel takes.
-
-        Args:
-            channels: Of the image.
-        """
+        """Return P, how many numbers of theta a pixel takes."""
         return MixtureForm(channels, self.components, self.autoregressive).maps
 
     def by_feature(self, gradient: Float[Tensor, "*batch P H W"]) -> Float[Tensor, "*batch F"]:
-        """Return what shifting all components of a value together changes, from what changing theta does.
-
-        Args:
-            gradient: d log p(x) / d theta, of the shape of theta.
-        """
+        """Return what shifting all components of a value together changes, from what changing theta does."""
         *batch, p, height, width = gradient.shape
         form = MixtureForm.of_maps(p, self.components, self.autoregressive)
         mu = form.split(gradient.reshape(-1, p, height * width)).mu.sum(3)

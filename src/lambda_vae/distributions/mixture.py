@@ -108,11 +108,7 @@ class GaussianMixture:
         return self.means[(*example, picked)] + torch.exp(0.5 * self.logvars[(*example, picked)]) * eps[..., :-1]
 
     def draw(self, eps: Float[Tensor, "*sample noise"]) -> Draw:
-        """Return `rsample(eps)` with its log density.
-
-        Args:
-            eps: Standard normal noise, [..., D + 1].
-        """
+        """Return `rsample(eps)` with its log density."""
         z = self.rsample(eps)
         return Draw(z, lambda: self.log_prob(z))
 

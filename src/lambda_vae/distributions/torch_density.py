@@ -50,19 +50,11 @@ class TorchDensity:
         return standard_normal(self.noise_dim, self.loc)
 
     def rsample(self, eps: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample D"]:
-        """Return N(0, I)'s draw, which has its means and variances: a torch distribution takes no noise.
-
-        Args:
-            eps: Standard normal noise.
-        """
+        """Return N(0, I)'s draw, which has its means and variances: a torch distribution takes no noise."""
         return eps
 
     def log_prob(self, z: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample_batch"]:
-        """Return the log density at z in nats.
-
-        Args:
-            z: Points, [..., B, D].
-        """
+        """Return the log density at z in nats."""
         return self._each(z).reshape(*z.shape[:-1], -1).sum(-1) + self.scale.log().sum()
 
     def _each(self, z: Tensor) -> Tensor:
@@ -108,11 +100,7 @@ class TorchDensity:
         return rows
 
     def kl_from(self, q: DiagGaussian) -> Float[Tensor, " B"] | None:
-        """Return KL(q || self) in nats, float64; None where p does not factorise.
-
-        Args:
-            q: Left side.
-        """
+        """Return KL(q || self) in nats, float64; None where p does not factorise."""
         each = self.kl_each(q)
         return None if each is None else each.sum(-1)
 

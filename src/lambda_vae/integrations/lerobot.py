@@ -63,7 +63,7 @@ def diagnose_lerobot(policy: Any, batches: Any, **options: Any) -> CollapseRepor
     options.setdefault("equalizer", getattr(model, "equalizer", None))
     options.setdefault("kl_weight", None if options.get("history") is not None else 1.0)
     with evaluated(model):
-        report = diagnose(encode, _Unpadded(decode, weight * numbers), chunks, **options)
+        report = diagnose(encode, _Unpadded(decode, scale=weight * numbers), chunks, **options)
     return replace(report, notes=(*report.notes, note_on_chunks(weight, numbers)))
 
 

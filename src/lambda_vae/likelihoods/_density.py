@@ -8,8 +8,8 @@ from lambda_vae.likelihoods.base import Decode
 __all__ = ["Density", "density"]
 
 
-def density(decode: Decode) -> "Density":
-    """Return the log-likelihood of a decoder that answers with a torch distribution of x.
+class Density:
+    """Log-likelihood of a decoder that answers with a torch distribution of x.
 
     Args:
         decode: z -> p(x|z); what its log_prob leaves of the features is summed.
@@ -19,15 +19,6 @@ def density(decode: Decode) -> "Density":
         >>> log_likelihood = density(lambda z: torch.distributions.Normal(z, 1.0))
         >>> log_likelihood(torch.zeros(1, 2), torch.zeros(1, 2))
         tensor([-1.8379])
-    """
-    return Density(decode)
-
-
-class Density:
-    """log p(x|z) of a decoder that answers with a torch distribution.
-
-    Args:
-        decode: z -> p(x|z).
     """
 
     def __init__(self, decode: Decode) -> None:
@@ -65,3 +56,6 @@ class Density:
                 "by nats; make it from the decoder's output in float32: `.float()`"
             )
         return log_p.flatten(1).sum(1) if log_p.dim() > 1 else log_p
+
+
+density = Density

@@ -18,8 +18,8 @@ __all__ = ["Columns", "Mixed", "mixed"]
 Columns = int | slice | Sequence[int]
 
 
-def mixed(parts: Mapping[str, Any], *, decode: Decode | None = None) -> "Mixed":
-    """Return the log-likelihood of a table whose columns are of different families, independent given z.
+class Mixed(DecoderLikelihood):
+    """Log-likelihood of a table whose columns are of different families, independent given z.
 
     Args:
         parts: name -> (columns of x, their likelihood). Each likelihood is one of the helpers for these columns alone:
@@ -44,21 +44,11 @@ def mixed(parts: Mapping[str, Any], *, decode: Decode | None = None) -> "Mixed":
         >>> log_likelihood(torch.tensor([[0.1, -0.2, 1.0]]), torch.zeros(1, 2)).shape
         torch.Size([1])
     """
-    return Mixed(parts, decode)
-
-
-class Mixed(DecoderLikelihood):
-    """Columns of different families.
-
-    Args:
-        parts: name -> (columns of x, their likelihood).
-        decode: z -> what each part's own decoder is given.
-    """
 
     family = "mixed"
     mean_like_x = False
 
-    def __init__(self, parts: Mapping[str, Any], decode: Decode | None) -> None:
+    def __init__(self, parts: Mapping[str, Any], *, decode: Decode | None = None) -> None:
         if not parts:
             raise InputError("mixed was given no parts; it takes {name: (columns, likelihood)}")
         for name, part in parts.items():
@@ -89,9 +79,6 @@ class Mixed(DecoderLikelihood):
 
     def places(self, x: Tensor) -> dict[str, list[int]]:
         """Return which columns of x each part holds.
-
-        Args:
-            x: The table.
 
         Raises:
             InputError: No table, no such column, or one that two parts hold.
@@ -141,6 +128,9 @@ class Mixed(DecoderLikelihood):
         return tuple(notes)
 
 
+mixed = Mixed
+
+
 @dataclass(frozen=True, eq=False)
 class MixedObservation:
     """p(x|z) of independent columns.
@@ -161,20 +151,11 @@ class MixedObservation:
         return len({type(part) for part in self.parts}) > 1
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Return ln p(x) in nats.
-
-        Args:
-            x: The table, [B, F].
-        """
         values = [part.log_prob(x[..., places]) for part, places in zip(self.parts, self.places, strict=True)]
         return torch.stack(values).sum(0)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Return a draw, [B, F]; columns that no part holds are 0.
-
-        Args:
-            generator: The source of chance.
-        """
+        """Return a draw, [B, F]; columns that no part holds are 0."""
         drawn = [part.sample(generator) for part in self.parts if isinstance(part, Drawable)]
         table = drawn[0].new_zeros(*drawn[0].shape[:-1], self.features)
         for one, places in zip(drawn, self.places, strict=True):

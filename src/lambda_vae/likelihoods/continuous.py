@@ -1,23 +1,22 @@
 """Real numbers: Gaussian and Laplace features."""
 
 import math
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lambda_vae import distributions
 from lambda_vae.distributions import DiagGaussian
 from lambda_vae.distributions.likelihood import at_least_float32
 from lambda_vae.errors import InputError
 from lambda_vae.likelihoods.base import Decode, DecoderLikelihood
-from lambda_vae.rng import normal
 
-__all__ = ["Gaussian", "Laplace", "LaplaceObservation", "gaussian", "laplace", "positive", "spread_over"]
+__all__ = ["Gaussian", "Laplace", "gaussian", "laplace", "positive", "spread_over"]
 
 
-def gaussian(decode: Decode, *, std: float | Tensor = 1.0) -> "Gaussian":
-    """Return the log-likelihood of independent Gaussian features.
+class Gaussian(DecoderLikelihood):
+    """Log-likelihood of independent Gaussian features, N(decode(z), std^2).
 
     Args:
         decode: z -> the means, of as many numbers as x.
@@ -33,11 +32,20 @@ def gaussian(decode: Decode, *, std: float | Tensor = 1.0) -> "Gaussian":
         >>> torch.allclose(log_likelihood(x, x), 2 * torch.distributions.Normal(0.0, 0.5).log_prob(torch.zeros(1)))
         True
     """
-    return Gaussian(decode, std)
+
+    family = "Gaussian"
+
+    def __init__(self, decode: Decode, *, std: float | Tensor = 1.0) -> None:
+        super().__init__(decode)
+        self.std = positive("std", std)
+
+    def observation(self, theta: Float[Tensor, "B F"]) -> DiagGaussian:
+        """Return N(theta, std^2)."""
+        return DiagGaussian(theta, 2.0 * spread_over("std", self.std, theta).log())
 
 
-def laplace(decode: Decode, *, scale: float | Tensor = 1.0) -> "Laplace":
-    """Return the log-likelihood of independent Laplace features, whose loss is the absolute error.
+class Laplace(DecoderLikelihood):
+    """Log-likelihood of independent Laplace features, whose loss is the absolute error.
 
     Args:
         decode: z -> the locations, of as many numbers as x.
@@ -51,76 +59,19 @@ def laplace(decode: Decode, *, scale: float | Tensor = 1.0) -> "Laplace":
         >>> laplace(lambda z: z, scale=0.5)(x, x + 0.5)
         tensor([-2.])
     """
-    return Laplace(decode, scale)
-
-
-class Gaussian(DecoderLikelihood):
-    """Independent N(decode(z), std^2).
-
-    Args:
-        decode: z -> the means.
-        std: Of the noise.
-    """
-
-    family = "Gaussian"
-
-    def __init__(self, decode: Decode, std: float | Tensor) -> None:
-        super().__init__(decode)
-        self.std = positive("std", std)
-
-    def observation(self, theta: Float[Tensor, "B F"]) -> DiagGaussian:
-        """Return N(theta, std^2)."""
-        return DiagGaussian(theta, 2.0 * spread_over("std", self.std, theta).log())
-
-
-class Laplace(DecoderLikelihood):
-    """Independent Laplace features.
-
-    Args:
-        decode: z -> the locations.
-        scale: b.
-    """
 
     family = "Laplace"
 
-    def __init__(self, decode: Decode, scale: float | Tensor) -> None:
+    def __init__(self, decode: Decode, *, scale: float | Tensor = 1.0) -> None:
         super().__init__(decode)
         self.scale = positive("scale", scale)
 
-    def observation(self, theta: Float[Tensor, "B F"]) -> "LaplaceObservation":
+    def observation(self, theta: Float[Tensor, "B F"]) -> distributions.Laplace:
         """Return Laplace(theta, scale)."""
-        return LaplaceObservation(theta, spread_over("scale", self.scale, theta))
+        return distributions.Laplace(theta, spread_over("scale", self.scale, theta))
 
 
-@dataclass(frozen=True, eq=False)
-class LaplaceObservation:
-    """Independent Laplace variables.
-
-    Args:
-        mean: Their locations, [..., F].
-        scale: b, [F].
-    """
-
-    mean: Float[Tensor, "*batch F"]
-    scale: Float[Tensor, " F"]
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Return the log density in nats, summed over the features.
-
-        Args:
-            x: Points, [B, F].
-        """
-        return -((x - self.mean).abs() / self.scale + (2.0 * self.scale).log()).sum(-1)
-
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Return a draw, [..., F].
-
-        Args:
-            generator: The source of chance.
-        """
-        u = normal(self.mean.shape, generator, self.mean.device, uniform=True).to(self.mean.dtype) - 0.5
-        tiny = torch.finfo(u.dtype).tiny
-        return self.mean - self.scale * u.sign() * (1.0 - 2.0 * u.abs()).clamp(min=tiny).log()
+gaussian, laplace = Gaussian, Laplace
 
 
 def positive(name: str, value: float | Tensor) -> Float[Tensor, " n"]:

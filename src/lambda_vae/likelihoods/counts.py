@@ -5,17 +5,16 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.distributions.likelihood import Observation
-from lambda_vae.errors import InputError
-from lambda_vae.likelihoods.base import Decode, DecoderLikelihood
-from lambda_vae.likelihoods.classes import log_probabilities
-from lambda_vae.likelihoods.continuous import positive, spread_over
-from lambda_vae.likelihoods.count_laws import (
+from lambda_vae.distributions import (
     MultinomialCounts,
     NegativeBinomialCounts,
+    Observation,
     PoissonCounts,
-    coefficient_of,
+    multinomial_coefficient,
 )
+from lambda_vae.errors import InputError
+from lambda_vae.likelihoods.base import Decode, DecoderLikelihood, log_probabilities
+from lambda_vae.likelihoods.continuous import positive, spread_over
 
 __all__ = ["Multinomial", "NegativeBinomial", "Poisson", "multinomial", "negative_binomial", "poisson"]
 
@@ -23,8 +22,8 @@ __all__ = ["Multinomial", "NegativeBinomial", "Poisson", "multinomial", "negativ
 _RAREST = 1e-30
 
 
-def poisson(decode: Decode, *, log_rates: bool = False) -> "Poisson":
-    """Return the log-likelihood of independent Poisson counts, with the term -ln x! that losses often leave out.
+class Poisson(DecoderLikelihood):
+    """Log-likelihood of independent Poisson counts, with the term -ln x! that losses often leave out.
 
     Args:
         decode: z -> the rates, of as many numbers as x.
@@ -35,58 +34,10 @@ def poisson(decode: Decode, *, log_rates: bool = False) -> "Poisson":
         >>> poisson(lambda z: torch.ones(1, 2))(torch.zeros(1, 2), torch.zeros(1, 1))
         tensor([-2.])
     """
-    return Poisson(decode, log_rates=log_rates)
-
-
-def negative_binomial(decode: Decode, *, dispersion: float | Tensor) -> "NegativeBinomial":
-    """Return the log-likelihood of independent negative binomial counts, of variance m + m^2 / dispersion.
-
-    Args:
-        decode: z -> the means m, of as many numbers as x.
-        dispersion: The inverse dispersion, one number or one a feature; a Poisson where it is large.
-
-    Raises:
-        InputError: dispersion is not greater than 0.
-
-    Example:
-        >>> import torch
-        >>> negative_binomial(lambda z: torch.ones(1, 2), dispersion=1.0)(torch.zeros(1, 2), torch.zeros(1, 1)).exp()
-        tensor([0.2500])
-    """
-    return NegativeBinomial(decode, dispersion)
-
-
-def multinomial(decode: Decode, *, logits: bool = False, coefficient: bool = True) -> "Multinomial":
-    """Return the log-likelihood of each example's counts given their total, as of words, clicks or ratings.
-
-    Args:
-        decode: z -> the probabilities of the items, of as many numbers as x.
-        logits: It gives their logarithms instead, up to a constant, as a decoder without a last softmax does.
-        coefficient: With ln(n! / (x_1! ... x_F!)), which makes it the log-probability of the counts. False leaves it
-            out, as the loss of Mult-VAE does: the bound is then that of one order of the draws, and comparable only
-            with others without it. Where x are zeros and ones of total n it is ln n!.
-
-    Example:
-        >>> import torch
-        >>> x = torch.tensor([[1.0, 1.0]])
-        >>> fair = lambda z: torch.zeros(1, 2)
-        >>> multinomial(fair, logits=True)(x, x).exp(), multinomial(fair, logits=True, coefficient=False)(x, x).exp()
-        (tensor([0.5000]), tensor([0.2500]))
-    """
-    return Multinomial(decode, logits=logits, coefficient=coefficient)
-
-
-class Poisson(DecoderLikelihood):
-    """Independent Poisson counts.
-
-    Args:
-        decode: z -> the rates, or their logarithms.
-        log_rates: Which of the two.
-    """
 
     family = "Poisson"
 
-    def __init__(self, decode: Decode, *, log_rates: bool) -> None:
+    def __init__(self, decode: Decode, *, log_rates: bool = False) -> None:
         super().__init__(decode)
         self.log_rates = log_rates
 
@@ -104,16 +55,24 @@ class Poisson(DecoderLikelihood):
 
 
 class NegativeBinomial(DecoderLikelihood):
-    """Independent negative binomial counts.
+    """Log-likelihood of independent negative binomial counts, of variance m + m^2 / dispersion.
 
     Args:
-        decode: z -> the means.
-        dispersion: The inverse dispersion.
+        decode: z -> the means m, of as many numbers as x.
+        dispersion: The inverse dispersion, one number or one a feature; a Poisson where it is large.
+
+    Raises:
+        InputError: dispersion is not greater than 0.
+
+    Example:
+        >>> import torch
+        >>> negative_binomial(lambda z: torch.ones(1, 2), dispersion=1.0)(torch.zeros(1, 2), torch.zeros(1, 1)).exp()
+        tensor([0.2500])
     """
 
     family = "negative binomial"
 
-    def __init__(self, decode: Decode, dispersion: float | Tensor) -> None:
+    def __init__(self, decode: Decode, *, dispersion: float | Tensor) -> None:
         super().__init__(decode)
         self.dispersion = positive("dispersion", dispersion)
 
@@ -131,18 +90,27 @@ class NegativeBinomial(DecoderLikelihood):
 
 
 class Multinomial(DecoderLikelihood):
-    """Counts given their total.
+    """Log-likelihood of each example's counts given their total, as of words, clicks or ratings.
 
     Args:
-        decode: z -> the probabilities, or their logarithms.
-        logits: Which of the two.
-        coefficient: Whether the number of orders is counted.
+        decode: z -> the probabilities of the items, of as many numbers as x.
+        logits: It gives their logarithms instead, up to a constant, as a decoder without a last softmax does.
+        coefficient: With ln(n! / (x_1! ... x_F!)), which makes it the log-probability of the counts. False leaves it
+            out, as the loss of Mult-VAE does: the bound is then that of one order of the draws, and comparable only
+            with others without it. Where x are zeros and ones of total n it is ln n!.
+
+    Example:
+        >>> import torch
+        >>> x = torch.tensor([[1.0, 1.0]])
+        >>> fair = lambda z: torch.zeros(1, 2)
+        >>> multinomial(fair, logits=True)(x, x).exp(), multinomial(fair, logits=True, coefficient=False)(x, x).exp()
+        (tensor([0.5000]), tensor([0.2500]))
     """
 
     family = "multinomial"
     mean_like_x = False  # it hangs on the total of each example
 
-    def __init__(self, decode: Decode, *, logits: bool, coefficient: bool) -> None:
+    def __init__(self, decode: Decode, *, logits: bool = False, coefficient: bool = True) -> None:
         super().__init__(decode)
         self.logits, self.coefficient = logits, coefficient
 
@@ -161,7 +129,7 @@ class Multinomial(DecoderLikelihood):
 
     def notes(self, x: Tensor) -> tuple[str, ...]:
         """Return what the coefficient would be, where it is left out."""
-        nats = float(coefficient_of(x.reshape(len(x), -1).double()).mean())
+        nats = float(multinomial_coefficient(x.reshape(len(x), -1).double()).mean())
         if self.coefficient or nats < 1e-3:
             return ()
         return (
@@ -175,6 +143,9 @@ class Multinomial(DecoderLikelihood):
             _require_counts(x, self.family, "coefficient=False takes weights too")
         elif bool((x < 0).any()):
             raise InputError(f"x goes down to {float(x.min()):.3g}, and a multinomial's counts start at 0")
+
+
+poisson, negative_binomial, multinomial = Poisson, NegativeBinomial, Multinomial
 
 
 def _log_rates(answer: Tensor, remedy: str) -> Tensor:

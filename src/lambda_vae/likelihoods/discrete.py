@@ -7,11 +7,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.distributions import Bernoulli
-from lambda_vae.distributions.likelihood import Observation
+from lambda_vae import distributions
+from lambda_vae.distributions import Bernoulli, Observation
 from lambda_vae.errors import InputError
-from lambda_vae.likelihoods.base import Decode, DecoderLikelihood, numbers_of
-from lambda_vae.likelihoods.classes import Categories, log_probabilities
+from lambda_vae.likelihoods.base import Decode, DecoderLikelihood, log_probabilities, numbers_of
 from lambda_vae.likelihoods.shapes import flat_as, tensor_of
 
 __all__ = ["BernoulliFeatures", "Categorical", "bernoulli", "categorical"]
@@ -20,8 +19,8 @@ __all__ = ["BernoulliFeatures", "Categorical", "bernoulli", "categorical"]
 _FARTHEST = 100.0
 
 
-def bernoulli(decode: Decode, *, logits: bool = False) -> "BernoulliFeatures":
-    """Return the log-likelihood of independent Bernoulli features.
+class BernoulliFeatures(DecoderLikelihood):
+    """Log-likelihood of independent Bernoulli features.
 
     Args:
         decode: z -> the probabilities of 1, of as many numbers as x.
@@ -31,39 +30,10 @@ def bernoulli(decode: Decode, *, logits: bool = False) -> "BernoulliFeatures":
         >>> bernoulli(lambda z: torch.full((1, 2), 0.5))(torch.ones(1, 2), torch.zeros(1, 1)).exp()
         tensor([0.2500])
     """
-    return BernoulliFeatures(decode, logits=logits)
-
-
-def categorical(decode: Decode, *, logits: bool = False, dim: int = -1) -> "Categorical":
-    """Return the log-likelihood of independent categories, each one of K classes.
-
-    x are indices from 0 to K - 1, and decode answers with one axis more than x (for x of [B] or [B, 1] with [B, K]); or
-    x are one-hot, and decode answers in x's shape.
-
-    Args:
-        decode: z -> the probabilities of the classes.
-        logits: It gives their logarithms instead, up to a constant, as a decoder without a last softmax does.
-        dim: The axis of the classes in what decode answers; 1 for [B, K, T], as `cross_entropy` takes it.
-
-    Example:
-        >>> uniform = categorical(lambda z: torch.zeros(1, 2, 4), logits=True)
-        >>> uniform(torch.tensor([[0, 3]]), torch.zeros(1, 1)).exp() * 16
-        tensor([1.])
-    """
-    return Categorical(decode, logits=logits, dim=dim)
-
-
-class BernoulliFeatures(DecoderLikelihood):
-    """Independent Bernoulli features.
-
-    Args:
-        decode: z -> the probabilities of 1, or their logits.
-        logits: Which of the two.
-    """
 
     family = "Bernoulli"
 
-    def __init__(self, decode: Decode, *, logits: bool) -> None:
+    def __init__(self, decode: Decode, *, logits: bool = False) -> None:
         super().__init__(decode)
         self.logits = logits
 
@@ -94,18 +64,26 @@ class BernoulliFeatures(DecoderLikelihood):
 
 
 class Categorical(DecoderLikelihood):
-    """Independent categories.
+    """Log-likelihood of independent categories, each one of K classes.
+
+    x are indices from 0 to K - 1, and decode answers with one axis more than x (for x of [B] or [B, 1] with [B, K]); or
+    x are one-hot, and decode answers in x's shape.
 
     Args:
-        decode: z -> the probabilities of the classes, or their logits.
-        logits: Which of the two.
-        dim: The axis of the classes in what decode answers.
+        decode: z -> the probabilities of the classes.
+        logits: It gives their logarithms instead, up to a constant, as a decoder without a last softmax does.
+        dim: The axis of the classes in what decode answers; 1 for [B, K, T], as `cross_entropy` takes it.
+
+    Example:
+        >>> uniform = categorical(lambda z: torch.zeros(1, 2, 4), logits=True)
+        >>> uniform(torch.tensor([[0, 3]]), torch.zeros(1, 1)).exp() * 16
+        tensor([1.])
     """
 
     family = "categorical"
     mean_like_x = False
 
-    def __init__(self, decode: Decode, *, logits: bool, dim: int = -1) -> None:
+    def __init__(self, decode: Decode, *, logits: bool = False, dim: int = -1) -> None:
         super().__init__(decode)
         self.logits, self.dim = logits, dim
 
@@ -118,9 +96,9 @@ class Categorical(DecoderLikelihood):
         """Return ln p of each class, the classes last."""
         return self._classes(tensor_of(self.decode(z, *conditions)), x)
 
-    def observation(self, theta: Float[Tensor, "B G K"]) -> Categories:
+    def observation(self, theta: Float[Tensor, "B G K"]) -> distributions.Categorical:
         """Return the categories of indices with these logits."""
-        return Categories(theta)
+        return distributions.Categorical(theta)
 
     def unpacked(self, x: Tensor, z: Tensor, *conditions: object) -> Callable[[Float[Tensor, "N P"]], Observation]:
         """Return theta -> p(x|z) for parameters that were flattened to rows."""
@@ -128,8 +106,8 @@ class Categorical(DecoderLikelihood):
         one_hot, classes = self._one_hot(answer, x), answer.shape[self.dim]
         return lambda theta: self._observed(theta.reshape(len(theta), -1, classes), one_hot)
 
-    def _observed(self, theta: Tensor, one_hot: tuple[int, ...] | None) -> Categories:
-        return Categories(theta, one_hot, self.dim)
+    def _observed(self, theta: Tensor, one_hot: tuple[int, ...] | None) -> distributions.Categorical:
+        return distributions.Categorical(theta, one_hot, self.dim)
 
     def _one_hot(self, answer: Tensor, x: Tensor) -> tuple[int, ...] | None:
         """X's shape without the batch where x are one-hot."""
@@ -149,6 +127,9 @@ class Categorical(DecoderLikelihood):
             raise InputError(_wrong_shape(shape, tuple(x.shape), self.dim))
         log_p = log_probabilities(answer, self.dim, logits=self.logits)
         return log_p.movedim(self.dim, -1).reshape(len(answer), -1, classes)
+
+
+bernoulli, categorical = BernoulliFeatures, Categorical
 
 
 def _long(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -17,9 +17,6 @@ _AXES = 4
 def tensor_of(answer: object) -> Tensor:
     """Return the decoder's answer, in float32 if it is half or bfloat16.
 
-    Args:
-        answer: What it gave.
-
     Raises:
         InputError: No tensor of floats.
     """

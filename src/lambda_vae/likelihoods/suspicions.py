@@ -46,9 +46,6 @@ class Given:
 def suspicions(given: Given) -> tuple[str, ...]:
     """Return what is likely to be wrong, as notes; what surely is raises.
 
-    Args:
-        given: Answers and data.
-
     Raises:
         InputError: Decisive evidence of a mistake, in one sentence.
     """

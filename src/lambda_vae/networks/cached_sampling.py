@@ -65,11 +65,7 @@ class _Rows:
         self.i = 0
 
     def advance(self, finished: Float[Tensor, "N W C"] | None) -> Float[Tensor, "L W N C2"]:
-        """Return what every layer of the horizontal stack gets from above, in the next row.
-
-        Args:
-            finished: The row before; None for the first.
-        """
+        """Return what every layer of the horizontal stack gets from above, in the next row."""
         if finished is not None:
             new = self.network.scaled(finished).permute(0, 2, 1)[:, :, None]
             self.seen = torch.cat((self.seen[:, :, 1:], new), 2)
@@ -105,22 +101,13 @@ class _Pixels:
         self.ends = [(_bias(conv), _matrix(conv)) for conv in (network.hidden, network.head)]
 
     def new_row(self, count: int) -> None:
-        """Forget what lay to the left.
-
-        Args:
-            count: N.
-        """
+        """Forget what lay to the left."""
         width, channels = self.first_bias.numel(), self.network.shape.channels
         self.seen = self.first.new_zeros(count, 2 * channels)
         self.before = [self.first.new_zeros(count, width) for _ in self.layers]
 
     def advance(self, left: Float[Tensor, "N C"] | None, given: Float[Tensor, "L N C2"]) -> Float[Tensor, "N P"]:
-        """Return theta of the next pixel.
-
-        Args:
-            left: Its neighbour's values; None in the first column.
-            given: From the vertical stack.
-        """
+        """Return theta of the next pixel."""
         if left is not None:
             self.seen = torch.cat((self.seen[:, left.shape[1] :], self.network.scaled(left)), 1)
         h = torch.addmm(self.first_bias, self.seen, self.first)

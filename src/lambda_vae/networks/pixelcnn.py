@@ -72,11 +72,7 @@ class ContextMaps(nn.Module):
         self.linear = nn.Linear(latent_dim, self.grid.features)
 
     def forward(self, z: Float[Tensor, "N D"]) -> Float[Tensor, "N C h w"]:
-        """Return the context.
-
-        Args:
-            z: Latent points.
-        """
+        """Return the context of latent points."""
         return self.grid.to_maps(F.silu(self.linear(z)))
 
 
@@ -112,12 +108,7 @@ class GatedLayer(nn.Module):
         return gate(above), h + self.out(gate(beside))
 
     def told(self, context: Float[Tensor, "N C h w"], size: torch.Size) -> Float[Tensor, "N C2 H W"]:
-        """Return what z adds to the vertical stack at every pixel.
-
-        Args:
-            context: From z.
-            size: H, W.
-        """
+        """Return what z adds to the vertical stack at every pixel."""
         return F.interpolate(self.context(context), size=tuple(size), mode="nearest")
 
 

@@ -119,11 +119,7 @@ class ResNetEncoder(nn.Module):
         self.out_features = channels[-1] * prod(shape.halved(len(channels))[-1])
 
     def forward(self, x: Float[Tensor, "N F"]) -> Float[Tensor, "N H"]:
-        """Return h.
-
-        Args:
-            x: In [0, 1].
-        """
+        """Return h of x in [0, 1]."""
         maps = self.stem(2.0 * self.shape.to_maps(x) - 1.0)
         for stage, halving in zip(self.stages, self.halvings, strict=True):
             maps = halving(stage(maps))
@@ -163,11 +159,7 @@ class ResNetDecoder(nn.Module):
         self.head = nn.Conv2d(channels[-1], maps, 3, padding=1)
 
     def forward(self, z: Float[Tensor, "N D"]) -> Tensor:
-        """Return theta.
-
-        Args:
-            z: Latent points.
-        """
+        """Return theta of latent points."""
         maps = self.smallest.to_maps(self.linear(z))
         for size, stage in zip(self.grown, self.stages, strict=True):
             maps = stage(F.interpolate(maps, size=size, mode="nearest"))

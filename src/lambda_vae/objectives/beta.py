@@ -33,10 +33,5 @@ class BetaELBO:
             raise InputError(f"beta is {self.beta}; it must be a finite number, 0 or greater")
 
     def __call__(self, trace: Trace, kl_weight: float | Tensor = 1.0) -> Terms:
-        """Return the terms in nats.
-
-        Args:
-            trace: One pass of a VAE.
-            kl_weight: The schedule's factor on the KL.
-        """
+        """Return the terms in nats."""
         return ELBO()(trace, kl_weight * self.beta)

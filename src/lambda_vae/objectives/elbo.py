@@ -22,12 +22,7 @@ class ELBO:
     """
 
     def __call__(self, trace: Trace, kl_weight: float | Tensor = 1.0) -> Terms:
-        """Return the terms in nats.
-
-        Args:
-            trace: One pass of a VAE.
-            kl_weight: The schedule's factor on the KL.
-        """
+        """Return the terms in nats."""
         reconstruction = -trace.p_x.log_prob(trace.x)
         kl = rate_q(trace)
         return Terms(reconstruction + kl_weight * kl, reconstruction, kl)
@@ -42,11 +37,6 @@ class SampledELBO:
     """
 
     def __call__(self, trace: Trace, kl_weight: float | Tensor = 1.0) -> Terms:
-        """Return the terms in nats.
-
-        Args:
-            trace: One pass of a VAE.
-            kl_weight: The schedule's factor on the KL.
-        """
+        """Return the terms in nats."""
         reconstruction = -trace.p_x.log_prob(trace.x)
         return Terms(reconstruction + kl_weight * rate(trace), reconstruction, rate_q(trace))

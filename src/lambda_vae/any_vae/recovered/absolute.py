@@ -25,11 +25,7 @@ _STEPS = (1e1, 1e2, 1e3)
 
 
 def absolute(probe: Probe) -> Recovered | None:
-    """Return the scale of the Laplace that the value is of, and where it is centred on the data, or None.
-
-    Args:
-        probe: Of a value that is not linear in x.
-    """
+    """Return the scale of the Laplace that a value not linear in x is of, and its centre on the data, or None."""
     steep = torch.maximum(probe.slope.abs(), probe.elsewhere.abs())  # 0 where x is at the centre
     off = max(float((one.abs() - steep)[one != 0.0].abs().max()) for one in (probe.slope, probe.elsewhere))
     # A column without slope may hold an index, which must not be moved.

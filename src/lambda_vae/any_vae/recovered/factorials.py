@@ -6,17 +6,13 @@ from torch import Tensor
 
 from lambda_vae.any_vae.recovered.linear import multinomials
 from lambda_vae.any_vae.recovered.probe import Probe, Recovered, close, normalised, read
-from lambda_vae.likelihoods.count_laws import PoissonCounts, coefficient_of
+from lambda_vae.distributions.counts import PoissonCounts, multinomial_coefficient
 
 __all__ = ["counts"]
 
 
 def counts(probe: Probe) -> Recovered | None:
-    """Return the Poisson or multinomial whose slope changes with x as the logarithms of its factorials do, or None.
-
-    Args:
-        probe: Of a value that is not linear in x.
-    """
+    """Return the Poisson or multinomial whose slope changes with x as the logarithms of its factorials do, or None."""
     rows, other = probe.rows, probe.rows.roll(1, 0)
     if float(rows.min()) < 0.0:
         return None
@@ -30,11 +26,10 @@ def counts(probe: Probe) -> Recovered | None:
         theta = count * probe.slope + bend(rows)
         summed = (rows * theta).abs().sum(1) + torch.lgamma(rows + 1.0).sum(1).abs()
         if family == "Poisson":
-            expected = (rows * theta - theta.exp() - torch.lgamma(rows + 1.0)).sum(1)
-            if close(count * probe.value, expected, summed + theta.exp().sum(1)):
+            if close(count * probe.value, PoissonCounts(theta).log_prob(rows), summed + theta.exp().sum(1)):
                 return read(probe, family, PoissonCounts, count, bend=bend)
         elif normalised(theta, 1):
-            expected = (rows * theta).sum(1) + coefficient_of(rows)
+            expected = (rows * theta).sum(1) + multinomial_coefficient(rows)
             if close(count * probe.value, expected, summed):
                 return read(probe, family, multinomials(probe, coefficient=True), count, bend=bend)
     return None

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from lambda_vae.any_vae.recovered.probe import Probe, Recovered, close, normalised, read
 from lambda_vae.distributions import Bernoulli
+from lambda_vae.distributions.counts import MultinomialCounts, PoissonCounts, multinomial_coefficient
 from lambda_vae.distributions.likelihood import Observation
-from lambda_vae.likelihoods.count_laws import MultinomialCounts, PoissonCounts, coefficient_of
 
 __all__ = ["left_out", "linear", "multinomials"]
 
@@ -22,11 +22,7 @@ _AT_ZERO: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def linear(probe: Probe) -> Recovered | None:
-    """Return the law whose value at x = 0 is the callable's, or None.
-
-    Args:
-        probe: Of a value that is linear in x.
-    """
+    """Return the law whose value at x = 0 is the callable's, or None."""
     if float(probe.x.min()) < 0.0:
         return None
     zero = probe.at_zero()
@@ -96,7 +92,7 @@ def _multinomial(probe: Probe) -> Recovered | None:
             for count in _totals(slope, dim + 1) if weighted else probe.divisors:
                 if normalised(count * slope, dim + 1):
                     x = probe.rows if group is None else probe.x.double().movedim(dim + 1, -1)
-                    lost = coefficient_of(x).reshape(len(x), -1).sum(1)
+                    lost = multinomial_coefficient(x).reshape(len(x), -1).sum(1)
                     note = left_out("the multinomial coefficient", float(lost.mean()))
                     law = multinomials(probe, coefficient=False, shape=group, dim=dim)
                     return read(probe, "multinomial", law, count, note)
@@ -113,25 +109,13 @@ def _totals(slope: Tensor, dim: int) -> list[float]:
 def multinomials(
     probe: Probe, *, coefficient: bool, shape: tuple[int, ...] | None = None, dim: int = 0
 ) -> Callable[[Tensor], Observation]:
-    """Return logits -> multinomial counts whose totals are those of the data.
-
-    Args:
-        probe: Of the data.
-        coefficient: Whether the number of orders counts.
-        shape: Of one example, where the counts have a total along an axis.
-        dim: That axis.
-    """
+    """Return logits -> multinomial counts whose totals are those of the data."""
     totals = probe.rows.sum(1).float() if shape is None else probe.x.sum(dim + 1).float().mean().reshape(1)
     return lambda theta: MultinomialCounts(theta, coefficient, totals, shape, dim)
 
 
 def left_out(what: str, nats: float) -> tuple[str, ...]:
-    """Return a note on what would have to be added to the value.
-
-    Args:
-        what: Its name.
-        nats: How much it is.
-    """
+    """Return a note on what would have to be added to the value."""
     if abs(nats) < 1e-3:
         return ()
     return (

@@ -79,14 +79,7 @@ class Probe:
         z: Tensor,
         as_latent: Callable[[Tensor], Tensor],
     ) -> "Probe | None":
-        """Return it, or None where there is no gradient.
-
-        Args:
-            function: (x, z) -> log p(x|z).
-            x: Examples.
-            z: Their codes.
-            as_latent: Rows to codes.
-        """
+        """Return it, or None where there is no gradient."""
         value, slope = slope_of(function, x, z)
         elsewhere = slope_of(function, x.roll(1, 0), z)[1]
         bits = bool(((x >= 0) & (x <= 1)).all())  # whose logits may be 0
@@ -111,11 +104,7 @@ class Probe:
         return bool(torch.isfinite(self.slope).all() and torch.isfinite(self.elsewhere).all())
 
     def scaled(self, count: float) -> Float[Tensor, "B F"]:
-        """Return the slope of `count` times the value, that of a certain feature as far as torch's losses go.
-
-        Args:
-            count: What the value may have been divided by.
-        """
+        """Return the slope of `count` times the value, that of a certain feature as far as torch's losses go."""
         return torch.where(torch.isinf(self.slope), _finite(self.slope), count * self.slope)
 
     @property
@@ -128,11 +117,7 @@ class Probe:
         return self.function(torch.zeros_like(self.x), self.z.detach()).detach().double()
 
     def slopes_at(self, rows: Float[Tensor, "N D"]) -> tuple[Float[Tensor, "N F"], Float[Tensor, "N F"]]:
-        """Return one x, again and again, and the slope there of other codes.
-
-        Args:
-            rows: The codes.
-        """
+        """Return one x, again and again, and the slope there of other codes."""
         at = self.x[:1].expand(len(rows), *self.x.shape[1:])
         slope = _finite(slope_of(self.function, at, self.as_latent(rows))[1])
         return at.flatten(1), slope.to(self.x.dtype)
@@ -143,22 +128,13 @@ def _finite(slope: Tensor) -> Tensor:
 
 
 def means_over(x: Tensor) -> set[int]:
-    """Return what a mean over some of x's axes divides by.
-
-    Args:
-        x: Examples, [B, ...].
-    """
+    """Return what a mean over some of x's axes divides by."""
     sizes = [size for size in x.shape[1:] if size > 1][:_AXES]
     return {math.prod(some) for count in range(1, len(sizes) + 1) for some in combinations(sizes, count)}
 
 
 def normalised(logits: Tensor, dim: int) -> bool:
-    """Whether the exponentials along an axis sum to 1.
-
-    Args:
-        logits: ln p.
-        dim: The axis.
-    """
+    """Whether the exponentials along an axis sum to 1."""
     return float(torch.logsumexp(logits, dim).abs().max()) < 1e-3
 
 
@@ -189,13 +165,7 @@ def read(
 
 
 def slope_of(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Return log p(x|z), [B], and d log p(x|z)/dx, [B, F], float64.
-
-    Args:
-        function: (x, z) -> log p(x|z).
-        x: Examples.
-        z: Their codes.
-    """
+    """Return log p(x|z), [B], and d log p(x|z)/dx, [B, F], float64."""
     with torch.enable_grad():
         leaf = x.detach().clone().requires_grad_()
         value = function(leaf, z.detach())
@@ -204,12 +174,6 @@ def slope_of(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor)
 
 
 def close(found: Float[Tensor, " B"], expected: Float[Tensor, " B"], summed: Float[Tensor, " B"]) -> bool:
-    """Whether two values are the same but for rounding.
-
-    Args:
-        found: The one.
-        expected: The other.
-        summed: The sum of the magnitudes that they were summed from.
-    """
+    """Whether two values are the same but for rounding; `summed` are the magnitudes that they are sums of."""
     error = float((found - expected).abs().mean())
     return error <= _TOLERANCE * float(summed.mean()) + _ROUNDING * min(1.0, float(expected.abs().mean()))

@@ -16,11 +16,7 @@ _FEW = 8
 
 
 def quadratic(probe: Probe) -> Recovered | None:
-    """Return the Gaussian that the value is of, or None.
-
-    Args:
-        probe: Of a value that is not linear in x.
-    """
+    """Return the Gaussian that the value is of, or None."""
     curvature = _curvature(probe)
     step = probe.rows.roll(1, 0) - probe.rows
     off = (probe.elsewhere - probe.slope + curvature * step).abs().mean()

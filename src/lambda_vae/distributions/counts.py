@@ -1,4 +1,4 @@
-"""p(x|z) of counts: what a decoder's rates or logits mean."""
+"""Counts: Poisson, negative binomial and multinomial variables."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lambda_vae.distributions.likelihood import at_least_float32
 
-__all__ = ["MultinomialCounts", "NegativeBinomialCounts", "PoissonCounts", "coefficient_of"]
+__all__ = ["MultinomialCounts", "NegativeBinomialCounts", "PoissonCounts", "multinomial_coefficient"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,19 +27,11 @@ class PoissonCounts:
         return self.log_rates.exp()
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Return ln P(x) in nats, summed over the features.
-
-        Args:
-            x: Counts, [B, F].
-        """
+        """Return ln P(x) in nats, summed over the features."""
         return (x * self.log_rates - self.log_rates.exp() - torch.lgamma(x + 1.0)).sum(-1)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Return a draw, [..., F].
-
-        Args:
-            generator: The source of chance.
-        """
+        """Return a draw, [..., F]."""
         return _poisson(self.mean, generator)
 
 
@@ -61,11 +53,7 @@ class NegativeBinomialCounts:
         return self.log_means.exp()
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Return ln P(x) in nats, summed over the features.
-
-        Args:
-            x: Counts, [B, F].
-        """
+        """Return ln P(x) in nats, summed over the features."""
         r = self.dispersion
         # Of large r ln(r + m) keeps too few digits beside ln r.
         apart = torch.nn.functional.softplus(self.log_means - r.log())  # ln(1 + m / r)
@@ -74,11 +62,7 @@ class NegativeBinomialCounts:
         return (ways + x * (self.log_means - r.log() - apart) - r * apart).sum(-1)
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Return a draw, [..., F].
-
-        Args:
-            generator: The source of chance.
-        """
+        """Return a draw, [..., F]."""
         shape = self.dispersion.expand_as(self.log_means).contiguous()
         source = shape if generator is None else shape.to(generator.device)
         gamma = torch._standard_gamma(source, generator=generator).to(shape.device)
@@ -113,32 +97,20 @@ class MultinomialCounts:
         return torch.log_softmax(apart, self.dim - len(self.shape)).flatten(-len(self.shape))
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Return ln P(x) in nats.
-
-        Args:
-            x: Counts, [B, F].
-        """
+        """Return ln P(x) in nats."""
         value = (x * self.log_p).sum(-1)
-        return value + coefficient_of(x) if self.coefficient else value
+        return value + multinomial_coefficient(x) if self.coefficient else value
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Return Poisson counts, whose law given their total is the multinomial; [..., F].
-
-        Args:
-            generator: The source of chance.
-        """
+        """Return Poisson counts, whose law given their total is the multinomial; [..., F]."""
         p = self.log_p.exp()
         totals = torch.ones(1) if self.totals is None else self.totals
         turn = torch.arange(p[..., 0].numel(), device=totals.device) % len(totals)
         return _poisson(p * totals[turn].to(p).reshape(*p.shape[:-1], 1), generator)
 
 
-def coefficient_of(x: Tensor) -> Tensor:
-    """Return ln(n! / (x_1! ... x_F!)), how many orders the draws can have.
-
-    Args:
-        x: Counts, [..., F].
-    """
+def multinomial_coefficient(x: Tensor) -> Tensor:
+    """Return ln(n! / (x_1! ... x_F!)), how many orders the draws can have."""
     return torch.lgamma(x.sum(-1) + 1.0) - torch.lgamma(x + 1.0).sum(-1)
 
 

@@ -1,6 +1,5 @@
-"""One of K classes, many times: what categories and multinomials have in common."""
+"""Independent categories, of indices or of one-hot rows."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -8,13 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae.distributions.likelihood import at_least_float32
-from lambda_vae.errors import InputError
 
-__all__ = ["Categories", "log_probabilities"]
+__all__ = ["Categorical"]
 
 
 @dataclass(frozen=True, eq=False)
-class Categories:
+class Categorical:
     """Independent categories given by their logits.
 
     Args:
@@ -28,11 +26,7 @@ class Categories:
     dim: int = -1
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Return ln P(x) in nats, summed over the categories.
-
-        Args:
-            x: Indices [..., G], or one-hot rows.
-        """
+        """Return ln P(x) in nats, summed over the categories; x are indices [..., G], or one-hot rows."""
         log_p = torch.log_softmax(at_least_float32(self.logits), -1)
         if self.one_hot is None:
             return log_p.gather(-1, x.long().unsqueeze(-1)).squeeze(-1).sum(-1)
@@ -41,11 +35,7 @@ class Categories:
         return (classes_last.reshape(log_p.shape) * log_p).sum((-2, -1))
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Return a draw in x's form, as rows of floats.
-
-        Args:
-            generator: The source of chance.
-        """
+        """Return a draw in x's form, as rows of floats."""
         p = torch.softmax(at_least_float32(self.logits), -1)
         source = p if generator is None else p.to(generator.device)
         index = torch.multinomial(source.flatten(0, -2), 1, generator=generator).to(p.device).reshape(p.shape[:-1])
@@ -56,34 +46,3 @@ class Categories:
         hot = torch.nn.functional.one_hot(index, p.shape[-1]).to(p.dtype)
         hot = hot.reshape(*p.shape[:-2], *rest, p.shape[-1]).movedim(-1, axis - len(self.one_hot))
         return hot.flatten(-len(self.one_hot))
-
-
-def log_probabilities(answer: Tensor, dim: int, *, logits: bool) -> Tensor:
-    """Return ln p of the classes along an axis.
-
-    Args:
-        answer: Of the decoder.
-        dim: The axis of the classes.
-        logits: It gave ln p up to a constant; else p.
-
-    Raises:
-        InputError: It gave the other of the two.
-    """
-    total = answer.detach().sum(dim)
-    off = float((total - 1.0).abs().max()) if total.numel() else 0.0
-    positive = bool((answer >= 0).all())
-    if logits:
-        if positive and off < 1e-4 and answer.shape[dim] > 1 and total.numel() > 1:
-            raise InputError(
-                "decode gives probabilities (every row sums to 1), and logits=True would put them through a second "
-                "softmax; leave it out"
-            )
-        return torch.log_softmax(answer, dim)
-    if not positive or not off < 1e-2:
-        worst = float(total.flatten()[(total - 1.0).abs().argmax()])
-        raise InputError(
-            f"decode gives rows that sum to {worst:.3g}, which are no probabilities of classes; say logits=True if it "
-            "has no last softmax"
-        )
-    tiny = math.exp(-100.0)  # where torch's cross-entropy ends too
-    return (answer / answer.sum(dim, keepdim=True)).clamp(min=tiny).log()
