@@ -100,10 +100,6 @@ class Adversary:
     def check(self, epoch: int, log: StepLog) -> None:
         """Raise if it has left the finite numbers before the model did.
 
-        Args:
-            epoch: Counted from 1.
-            log: Of the epoch so far, of all processes.
-
         Raises:
             Diverged: With the epoch and a remedy.
         """
@@ -121,11 +117,6 @@ class Adversary:
 
     def end_epoch(self, stepper: Stepper, draws: Draws, epoch: int) -> Mapping[str, float]:
         """Return its mean loss over the epoch, and begin another.
-
-        Args:
-            stepper: Not used.
-            draws: Not used.
-            epoch: Counted from 1.
 
         Raises:
             Diverged: It has won: its loss lay below the threshold at every step.
@@ -155,11 +146,7 @@ class Adversary:
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a state.
-
-        Args:
-            state: From `state_dict`, flattened with dots.
-        """
+        """Take up a state from `state_dict`, flattened with dots."""
         parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}}
         for name, tensor in state.items():
             part, _, rest = name.partition(".")

@@ -62,11 +62,7 @@ class WeightAverage:
         return {"steps": torch.tensor(self._steps), **{str(i): mean for i, mean in enumerate(self._means)}}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a state.
-
-        Args:
-            state: From `state_dict`.
-        """
+        """Take up a state from `state_dict`."""
         self._steps = int(state["steps"])
         for i, mean in enumerate(self._means):
             mean.copy_(state[str(i)])

@@ -73,20 +73,12 @@ class Draws:
         self.method_generator = torch.Generator(self.device).manual_seed(options.seed + _METHOD_SEED)
 
     def epoch(self, epoch: int) -> Int64[Tensor, "steps joint_batch"]:
-        """Return the row indices of each step of an epoch.
-
-        Args:
-            epoch: Counted from 0.
-        """
+        """Return the row indices of each step of an epoch, which are counted from 0."""
         order = self.row_indices(epoch_order(self.examples, seed=self.options.seed, epoch=epoch))
         return order[: self.steps * self.joint_batch].view(self.steps, self.joint_batch)
 
     def row_indices(self, chosen: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
-        """Return the indices in `x` of examples, on the device of `x`.
-
-        Args:
-            chosen: Their numbers among those trained on.
-        """
+        """Return the indices in `x` of examples given by their numbers among those trained on, on the device of `x`."""
         return (chosen if self.rows is None else self.rows[chosen.to(self.rows.device)]).to(self.x.device)
 
     def batch(self, rows: Tensor, exponent: Tensor | None, kl_weight: float, step: int) -> Batch:
@@ -101,22 +93,14 @@ class Draws:
         return self._batch(rows, exponent, kl_weight, step, self.generator)
 
     def extra_batch(self, batch: Batch) -> Batch:
-        """Return a further batch next to the epoch's own, for a strategy.
-
-        Args:
-            batch: Whose size, exponent and KL weight it takes.
-        """
+        """Return a further batch for a strategy, of the size, exponent and KL weight of the epoch's own."""
         # With replacement: a permutation of all examples would cost more than the step.
         chosen = torch.randint(self.examples, (self.joint_batch,), generator=self.method_generator, device=self.device)
         rows = self.row_indices(chosen)
         return self._batch(rows, batch.exponent, batch.kl_weight, batch.step, self.method_generator)
 
     def noise(self, batch: Batch) -> Float[Tensor, "K B D"]:
-        """Return further noise of z for a batch, for a strategy.
-
-        Args:
-            batch: Whose number of samples it takes.
-        """
+        """Return further noise of z for a batch, for a strategy; as many samples as it has."""
         joint = self._normal(self.method_generator, len(batch.eps), self.joint_batch, self.vae.latent_dim)
         return self._share(joint, 1)
 
@@ -164,10 +148,6 @@ class Draws:
         return {"generator": self.generator.get_state(), "spare": self.method_generator.get_state()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from the states of two generators.
-
-        Args:
-            state: From `state_dict`.
-        """
+        """Go on from the states of two generators."""
         self.generator.set_state(state["generator"])
         self.method_generator.set_state(state["spare"])

@@ -48,22 +48,13 @@ class History:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the rows as tensors for a checkpoint, scalars [E] in float64, dimensions [E, D]."""
-        tensors = {
-            name: torch.tensor([row.scalars[name] for row in self.rows], dtype=torch.float64)
-            for name in (self.rows[0].scalars if self.rows else ())
-        }
-        for name in self.rows[0].dimensions if self.rows else ():
-            tensors[f"dimensions.{name}"] = torch.tensor(
-                [row.dimensions[name] for row in self.rows], dtype=torch.float64
-            )
-        return tensors
+        record = self.to_record()
+        lists = {name: values for name, values in record.items() if name not in ("epochs", "test", "dimensions")}
+        lists |= {f"dimensions.{name}": values for name, values in record["dimensions"].items()}
+        return {name: torch.tensor(values, dtype=torch.float64) for name, values in lists.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up the rows.
-
-        Args:
-            state: From `state_dict`.
-        """
+        """Take up the rows from `state_dict`."""
         scalars = {name: values.tolist() for name, values in state.items() if not name.startswith("dimensions.")}
         vectors = {n.removeprefix("dimensions."): v.tolist() for n, v in state.items() if n.startswith("dimensions.")}
         epochs = len(next(iter(scalars.values()), []))

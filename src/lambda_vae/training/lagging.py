@@ -76,12 +76,7 @@ class Lagging(JointUpdate):
         self.most_steps, self.window = most_steps, window
 
     def begin(self, stepper: Stepper, draws: Draws) -> None:
-        """Tell the encoder's weights from the others.
-
-        Args:
-            stepper: Whose model it is.
-            draws: Not used.
-        """
+        """Tell the encoder's weights from the others."""
         vae = stepper.vae
         self.encoder = [*vae.encoder.parameters(), *vae.posterior.parameters()]
         inside = {id(weight) for weight in self.encoder}
@@ -89,13 +84,7 @@ class Lagging(JointUpdate):
         self.aggressive, self.information, self.inner_steps = self.most_steps > 0, 0.0, 0
 
     def step(self, stepper: Stepper, draws: Draws, batch: Batch) -> Step:
-        """Train the encoder on further batches, then the decoder on this one; or both on this one.
-
-        Args:
-            stepper: Whose model, objective and optimiser are used.
-            draws: Gives the further batches.
-            batch: The data and the noise.
-        """
+        """Train the encoder on further batches, then the decoder on this one; or both on this one."""
         if not self.aggressive:
             return stepper.step(batch)
         self._train_encoder(stepper, draws, batch)
@@ -119,13 +108,7 @@ class Lagging(JointUpdate):
                 before, total = now, torch.zeros_like(total)
 
     def end_epoch(self, stepper: Stepper, draws: Draws, epoch: int) -> Mapping[str, float]:
-        """Return the encoder's own steps in the epoch and the mutual information; end the lead if that rose no more.
-
-        Args:
-            stepper: At the end of an epoch.
-            draws: Gives the rows to look at.
-            epoch: Its number.
-        """
+        """Return the encoder's own steps in the epoch and the mutual information; end the lead if that rose no more."""
         information, steps = self._information(stepper, draws), self.inner_steps
         self.aggressive = self.aggressive and information > self.information
         self.information, self.inner_steps = information, 0
@@ -144,10 +127,6 @@ class Lagging(JointUpdate):
         return {"progress": torch.tensor(values, dtype=torch.float64)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a state.
-
-        Args:
-            state: From `state_dict`.
-        """
+        """Take up a state from `state_dict`."""
         aggressive, self.information, steps = state["progress"].tolist()
         self.aggressive, self.inner_steps = bool(aggressive), int(steps)

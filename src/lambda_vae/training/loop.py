@@ -98,17 +98,13 @@ class Trainer:
         self.strategy.begin(self.stepper, self.draws)
         self.state = RunState(self._parts(), self._identity())
 
-    def _parts(self) -> dict[str, tuple[Part, ...]]:
-        equalizer, average = self.equalizer, self.stepper.average
-        return {
-            "model": (self.vae,),
-            "equalizer": () if equalizer is None else (EqualizerState(equalizer, self.accelerator),),
-            "optimizer": (OptimizerState(self.stepper.optimizer),),
-            "strategy": (self.strategy,),
-            "average": () if average is None else (average,),
-            "history": (self.history,),
-            "": (self.draws, self.recorder),
-        }
+    def _parts(self) -> list[tuple[str, Part]]:
+        parts: list[tuple[str, Part]] = [("model", self.vae), ("optimizer", OptimizerState(self.stepper.optimizer))]
+        if self.equalizer is not None:
+            parts.append(("equalizer", EqualizerState(self.equalizer, self.accelerator)))
+        if self.stepper.average is not None:
+            parts.append(("average", self.stepper.average))
+        return [*parts, ("strategy", self.strategy), ("history", self.history), ("", self.draws), ("", self.recorder)]
 
     def _identity(self) -> dict[str, Any]:
         strategy = type(self.strategy).__name__

@@ -12,8 +12,8 @@ from lambda_vae.model import VAE
 from lambda_vae.training.batch import Step
 from lambda_vae.training.divergence import StepLog
 from lambda_vae.training.history import EpochRow
-from lambda_vae.training.joint import joint_sums, shares
 from lambda_vae.training.options import TrainOptions
+from lambda_vae.training.state import joint_sums, shares
 
 __all__ = ["Recorder"]
 
@@ -43,20 +43,12 @@ class Recorder:
         self.moments = TrainingMoments(vae.latent_dim, accelerator.device) if options.measure else None
 
     def begin_step(self, step: int) -> None:
-        """Take what is observed from here on for parts of one step.
-
-        Args:
-            step: Position in the epoch.
-        """
+        """Take what is observed from here on for parts of the step at a position in the epoch."""
         self._step, self._part = step, 0
 
     @torch.no_grad()
     def observe(self, step: Step) -> None:
-        """Take in a step, or one part of it.
-
-        Args:
-            step: What it left.
-        """
+        """Take in what a step, or one part of it, has left."""
         q = step.trace.q
         self.log.record(self._step, step.terms, q.logvar, self._part, self.parts)
         self._part += 1
@@ -92,11 +84,7 @@ class Recorder:
         return {"trail": self.joint_log().values, **{f"moments.{name}": value for name, value in sums.items()}}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up the present epoch, as this process's share.
-
-        Args:
-            state: From `state_dict`; may hold more.
-        """
+        """Take up the present epoch, as this process's share; the state may hold more."""
         self.log.values.copy_(state["trail"])
         if self.moments is not None:
             sums = {name: state[f"moments.{name}"] for name in self.moments.state_dict()}

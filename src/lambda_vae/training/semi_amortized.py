@@ -73,22 +73,11 @@ class SemiAmortized(JointUpdate):
         self.steps, self.rate = steps, rate
 
     def begin(self, stepper: Stepper, draws: Draws) -> None:
-        """Begin to count.
-
-        Args:
-            stepper: Whose device is used.
-            draws: Not used.
-        """
+        """Begin to count."""
         self.gain = torch.zeros((), device=stepper.device)
 
     def step(self, stepper: Stepper, draws: Draws, batch: Batch) -> Step:
-        """Improve q for the batch, then train the decoder on the improved q and the encoder on its own.
-
-        Args:
-            stepper: Whose model, objective and optimiser are used.
-            draws: Gives the noise of the steps.
-            batch: The data and the noise.
-        """
+        """Improve q for the batch, then train the decoder on the improved q and the encoder on its own."""
         of_encoder: list[tuple[Tensor, Tensor]] = []
 
         def improve(own: Law) -> Law:
@@ -119,13 +108,7 @@ class SemiAmortized(JointUpdate):
         return DiagGaussian(q.mu.requires_grad_(), q.logvar), pull - pull.detach(), loss
 
     def end_epoch(self, stepper: Stepper, draws: Draws, epoch: int) -> Mapping[str, float]:
-        """Return the mean gain of the epoch, in nats an example.
-
-        Args:
-            stepper: At the end of an epoch.
-            draws: Tells its steps.
-            epoch: Its number.
-        """
+        """Return the mean gain of the epoch, in nats an example."""
         gain = float(stepper.accelerator.reduce(self.gain, reduction="mean")) / draws.steps
         self.gain = torch.zeros_like(self.gain)
         return {"refinement_gain": gain}
@@ -135,11 +118,7 @@ class SemiAmortized(JointUpdate):
         return {"gain": self.gain}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a state.
-
-        Args:
-            state: From `state_dict`.
-        """
+        """Take up a state from `state_dict`."""
         self.gain = state["gain"].to(self.gain.device)
 
 

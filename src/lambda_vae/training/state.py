@@ -1,6 +1,6 @@
 """Where a run stands: its parts into a checkpoint, and back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,9 +11,8 @@ from torch import Tensor
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.errors import InputError
 from lambda_vae.training.checkpoints import Checkpoint, flatten
-from lambda_vae.training.joint import shares
 
-__all__ = ["EqualizerState", "OptimizerState", "Part", "RunState"]
+__all__ = ["EqualizerState", "OptimizerState", "Part", "RunState", "joint_sums", "shares"]
 
 
 @runtime_checkable
@@ -32,19 +31,18 @@ class RunState:
     """The parts of a run under the names that they have in its checkpoints.
 
     Args:
-        parts: By name; under the empty name, those whose tensors have none in front.
+        parts: Each with its name, which stands before those of its tensors; may be empty.
         run: What a run must share with a checkpoint to go on from it: the same model is not enough.
     """
 
-    parts: Mapping[str, tuple[Part, ...]]
+    parts: Sequence[tuple[str, Part]]
     run: Mapping[str, Any]
 
     def tensors(self) -> dict[str, Tensor]:
         """Return all states; every process must call this."""
         tensors: dict[str, Tensor] = {}
-        for name, parts in self.parts.items():
-            for part in parts:
-                tensors |= flatten(name, part.state_dict())
+        for name, part in self.parts:
+            tensors |= flatten(name, part.state_dict())
         return tensors
 
     def load(self, checkpoint: Checkpoint) -> None:
@@ -65,9 +63,8 @@ class RunState:
                     "use the folder's own config.yaml"
                 )
         try:
-            for name, parts in self.parts.items():
-                for part in parts:
-                    part.load_state_dict(checkpoint.part(f"{name}." if name else ""))
+            for name, part in self.parts:
+                part.load_state_dict(checkpoint.part(f"{name}." if name else ""))
         except (RuntimeError, KeyError) as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise InputError(
@@ -100,6 +97,31 @@ class OptimizerState:
             index, key = name.split(".")
             by_weight.setdefault(int(index), {})[key] = tensor
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": by_weight})
+
+
+def joint_sums(sums: Mapping[str, Tensor], accelerator: Accelerator) -> dict[str, Tensor]:
+    """Return the sums over the data of all processes; a copy where there is one process.
+
+    Args:
+        sums: Sums over the data of this process.
+        accelerator: Every process must call this.
+    """
+    return {name: accelerator.reduce(value, reduction="sum") for name, value in sums.items()}
+
+
+def shares(sums: Mapping[str, Tensor], accelerator: Accelerator) -> dict[str, Tensor]:
+    """Return one process's equal share of joint sums, so that another number of processes can go on from them.
+
+    Args:
+        sums: From `joint_sums`.
+        accelerator: Tells how many processes there are.
+    """
+    parts = accelerator.num_processes
+    # A count of examples is an integer, and each process has seen as many as the others.
+    return {
+        name: value / parts if value.is_floating_point() else value.div(parts, rounding_mode="floor")
+        for name, value in sums.items()
+    }
 
 
 @dataclass(frozen=True, eq=False)

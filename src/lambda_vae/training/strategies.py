@@ -56,13 +56,7 @@ class JointUpdate:
         """Do nothing: the model is all there is."""
 
     def step(self, stepper: Stepper, draws: Draws, batch: Batch) -> Step:
-        """Take one gradient step of the whole model.
-
-        Args:
-            stepper: Whose model, objective and optimiser are used.
-            draws: Not used.
-            batch: The data and the noise.
-        """
+        """Take one gradient step of the whole model."""
         return stepper.step(batch)
 
     def check(self, epoch: int, log: StepLog) -> None:

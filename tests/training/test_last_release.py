@@ -1,0 +1,43 @@
+"""Checkpoints that the last release wrote, on commit d287c2d: two steps into the fourth epoch."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from small import EPOCHS, differing, equalizer, everything, trainer
+from test_resume import EVERYTHING
+
+from lambda_vae.objectives import BetaELBO
+from lambda_vae.training import AdversarialAutoencoder, Lagging, LinearWarmUp, Trainer, checkpoints
+
+OLD = Path(__file__).parent / "old"
+
+RUNS: dict[str, Callable[[], Trainer]] = {
+    "everything": lambda: trainer(exponents=equalizer(), **EVERYTHING),
+    "lagging": lambda: trainer(exponents=equalizer(), strategy=Lagging(6, 2), schedule=LinearWarmUp(3)),
+    "aae": lambda: trainer(objective=BetaELBO(0.0), strategy=AdversarialAutoencoder(2.0, (8,), 1e-2)),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_checkpoint_is_taken_up_to_the_last_bit(name: str) -> None:
+    old, resumed = checkpoints.load(OLD / f"{name}.safetensors"), RUNS[name]()
+    resumed.restore(old)
+    now = resumed._checkpoint()
+    assert differing(now.tensors, old.tensors) == []
+    assert now.state["run"] == old.state["run"]
+    assert now.state["seconds"] == old.state["seconds"]
+    assert (resumed.epoch, resumed.step) == (3, 2)
+
+
+@pytest.mark.parametrize("name", ["everything", "aae"])
+def test_a_run_goes_on_where_it_would_have_gone(name: str) -> None:
+    """To within rounding: where the checkpoint was written, it is to the last bit."""
+    straight, resumed = RUNS[name](), RUNS[name]()
+    resumed.restore(checkpoints.load(OLD / f"{name}.safetensors"))
+    first, second = (everything(run) for run in (straight, resumed) if run.fit())
+    assert len(resumed.history.rows) == EPOCHS
+    assert first.keys() == second.keys()
+    for key, value in first.items():
+        torch.testing.assert_close(second[key], value, rtol=1e-3, atol=1e-3, msg=lambda m, key=key: f"{key}: {m}")
