@@ -90,10 +90,8 @@ def diagnose(*given: Any, **options: Any) -> CollapseReport:
             lambda of each dimension, or the `equalizer` itself; `delta`; `iw_samples`; `batch_size` of a tensor;
             `x_key`, the name of x in batches that are dicts (encode's own name for it, "x" or "data");
             `train_data`, for the bound on what the model was trained on; `generator`; `kl_weight` of the training's
-            loss; `history` of the training, such as a `CollapseMonitor`; `thresholds`; `takes`, what encode's second
-            tensor is ("logvar", "std", "log_std", "var" or "softplus"); `prior`, a torch Distribution or a callable of
-            the batch that gives one; `draws`, how often a log_likelihood that draws is averaged. Without a
-            likelihood, `diagnose(encode, data)`.
+            loss; `history` of the training, such as a `CollapseMonitor`; `thresholds`. Without a likelihood,
+            `diagnose(encode, data)`.
 
     Raises:
         InputError: Whatever would make the report wrong, in one sentence with the line to change.

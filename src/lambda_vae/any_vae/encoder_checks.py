@@ -11,7 +11,7 @@ from lambda_vae.any_vae.posteriors import GaussianAnswer, finite_posterior, post
 from lambda_vae.any_vae.tensors import two_tensors
 from lambda_vae.errors import InputError
 
-__all__ = ["answers", "checked_posterior", "independent_of_company"]
+__all__ = ["checked_posterior", "independent_of_company"]
 
 #: Of the spread of the first tensor, what a second one may be away from it and still be a copy with losses.
 _COPY = 0.5
@@ -52,22 +52,6 @@ def checked_posterior(
         if takes is None and standard:
             _check_wide(q.mu, q.logvar)
     return q
-
-
-def answers(encode: Callable[[Tensor], object], x: Tensor) -> bool:
-    """Return whether an encoder answers these examples at all.
-
-    Args:
-        encode: x -> mu and a second tensor, or a Gaussian.
-        x: Examples; none are answered.
-    """
-    try:
-        encode(x)
-    except InputError:
-        return True
-    except Exception:
-        return not len(x)
-    return True
 
 
 def _parts(q: GaussianAnswer) -> list[Tensor]:

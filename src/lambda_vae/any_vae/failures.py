@@ -12,7 +12,7 @@ from lambda_vae.any_vae.batches import ForeignBatches
 from lambda_vae.any_vae.modes import evaluated
 from lambda_vae.errors import InputError
 
-__all__ = ["told"]
+__all__ = ["runs", "told"]
 
 
 @contextmanager
@@ -53,6 +53,17 @@ def _cause(error: Exception, encode: Callable[..., Any], batches: ForeignBatches
         f"{len(entire)} at once; if it needs them so, as the nodes of one graph, give [data] or "
         f"batch_size={len(entire)}"
     )
+
+
+def runs(function: Callable[..., Any], *given: object) -> bool:
+    """Return whether a callable answers, or says itself what is wrong."""
+    try:
+        function(*given)
+    except InputError:
+        return True
+    except Exception:
+        return False
+    return True
 
 
 def _works(encode: Callable[..., Any], x: Tensor) -> bool:

@@ -10,7 +10,8 @@ from torch.distributions import Distribution
 
 from lambda_vae.any_vae.answers import finite_densities, log_densities
 from lambda_vae.any_vae.conditions import Leading
-from lambda_vae.any_vae.encoder_checks import answers, checked_posterior, independent_of_company
+from lambda_vae.any_vae.encoder_checks import checked_posterior, independent_of_company
+from lambda_vae.any_vae.failures import runs
 from lambda_vae.any_vae.foreign import Encode, ForeignVAE, LogLikelihood
 from lambda_vae.any_vae.gradients_in_z import slope_of
 from lambda_vae.any_vae.known import helper_of, known_likelihood
@@ -84,7 +85,8 @@ def looked_at(
     with torch.no_grad(), torch.random.fork_rng():
         x, leading_encode = _leading(encode, batch)
         require_eval("encode", encode, lambda: leading_encode(x))
-        entire = single and not answers(leading_encode, x[: len(x) // 2])
+        half = x[: len(x) // 2]
+        entire = single and len(half) > 0 and not runs(leading_encode, half)
         q = checked_posterior(leading_encode, x, takes, entire=entire, standard=prior)
         mu = q.mu
         latents = Latents.of(tuple(mu.shape[1:]), dim)

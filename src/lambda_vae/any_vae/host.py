@@ -12,6 +12,7 @@ from lambda_vae.any_vae.batches import ForeignBatches
 from lambda_vae.any_vae.behind import dtype_of
 from lambda_vae.any_vae.beside import Beside
 from lambda_vae.any_vae.conditions import Asked, asked
+from lambda_vae.any_vae.failures import runs
 from lambda_vae.any_vae.modes import evaluated
 from lambda_vae.any_vae.precision import Cast, Precision, precisions
 from lambda_vae.errors import InputError
@@ -47,7 +48,7 @@ class Host:
     def runs(self) -> bool:
         """Return whether both callables answer the first batch."""
         code = self.code()
-        return code is not None and _runs(self.log_likelihood, *_arguments(self.batches, code))
+        return code is not None and runs(self.log_likelihood, *_arguments(self.batches, code))
 
     def code(self) -> Tensor | None:
         """Return the mean or location of the first batch's codes, if `encode` answers."""
@@ -114,13 +115,3 @@ def _host(encode: Asked, log_likelihood: Asked, batches: ForeignBatches, prior: 
 def _arguments(batches: ForeignBatches, *code: Tensor) -> tuple[object, ...]:
     first = next(iter(batches))
     return (first.x, *code, first.conditions) if isinstance(first, Examples) else (first, *code)
-
-
-def _runs(function: Callable[..., Any], *given: object) -> bool:
-    try:
-        function(*given)
-    except InputError:  # it says itself what is wrong
-        return True
-    except Exception:
-        return False
-    return True

@@ -1,8 +1,8 @@
 """Whether a callable is answered by modules in train mode, where dropout and batch norm answer differently."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -14,6 +14,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from lambda_vae.any_vae.behind import modules_behind
 from lambda_vae.errors import InputError
+from lambda_vae.estimation.batching import as_found
 
 __all__ = ["evaluated", "require_eval"]
 
@@ -23,18 +24,9 @@ _TORCH = str(Path(torch.__file__).parent)
 _TRANSFORMERS = (nn.TransformerEncoder, nn.TransformerEncoderLayer)
 
 
-@contextmanager
-def evaluated(*functions: Callable[..., Any]) -> Iterator[None]:
-    """Call in eval mode, then put every module's mode back."""
-    roots = [root for function in functions for root in modules_behind(function).values()]
-    modes = [(module, module.training) for root in roots for module in root.modules()]
-    for root in roots:
-        root.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
+def evaluated(*functions: Callable[..., Any]) -> AbstractContextManager[None]:
+    """Return a context in which the modules behind the callables are in eval mode."""
+    return as_found(*(root for function in functions for root in modules_behind(function).values()))
 
 
 def require_eval(what: str, function: Callable[..., Any], call: Callable[[], object]) -> None:

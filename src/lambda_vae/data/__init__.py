@@ -1,14 +1,7 @@
 """Data: a name or a path in, memory-mapped arrays out, batches cut by index, binarised on the device."""
 
 from lambda_vae.data.batches import epoch_order
-from lambda_vae.data.binarise import (
-    BINARISATIONS,
-    Binarisation,
-    binarise,
-    binarise_fixed,
-    view_test,
-    view_train,
-)
+from lambda_vae.data.binarise import BINARISATIONS, Binarisation, binarise, binarise_fixed, view_test, view_train
 from lambda_vae.data.checks import check_batch, check_likelihood
 from lambda_vae.data.dataset import Dataset, Split
 from lambda_vae.data.listing import Check, Row, describe, verify

@@ -19,16 +19,7 @@ from lambda_vae.errors import InputError
 
 __all__ = ["DAMAGE", "StoredArray", "npy_source", "part_of", "stored_array"]
 
-DAMAGE = (
-    EOFError,
-    OSError,
-    ValueError,
-    SyntaxError,
-    zlib.error,
-    zipfile.BadZipFile,
-    NotImplementedError,
-    RuntimeError,
-)
+DAMAGE = (EOFError, OSError, ValueError, SyntaxError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
 
 @dataclass(frozen=True)

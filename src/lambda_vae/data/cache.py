@@ -69,12 +69,7 @@ def _write_part(folder: Path, name: str, part: Part, source: Source, label: str)
             yield chunk.reshape(len(chunk), features)
 
     files = {
-        f"{name}_x.npy": _write_array(
-            folder / f"{name}_x.npy",
-            DTYPES[source.kind],
-            (part.count, features),
-            rows(),
-        )
+        f"{name}_x.npy": _write_array(folder / f"{name}_x.npy", DTYPES[source.kind], (part.count, features), rows())
     }
     if name == "train" and source.kind == "image":
         check_brightness(label, brightest)

@@ -1,20 +1,11 @@
 """scikit-learn's embedded 8x8 digits: real data that needs no download."""
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
 from lambda_vae.data.source import Part, Source
 
 __all__ = ["digits_source"]
-
-
-def _part(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Part:
-    def chunks() -> Iterator[NDArray[np.uint8]]:
-        yield images
-
-    return Part(len(images), chunks, labels)
 
 
 def _every_fifth_of_each_class(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -45,8 +36,8 @@ def digits_source() -> Source:
     return Source(
         kind="image",
         shape=(8, 8),
-        train=_part(images[~test], labels[~test]),
-        test=_part(images[test], labels[test]),
+        train=Part.of(images[~test], labels[~test]),
+        test=Part.of(images[test], labels[test]),
         source="embedded in scikit-learn (UCI optical recognition of handwritten digits, test set); "
         "0..16 scaled to 0..255 by rounding; every fifth image of each class is a test image",
         classes=tuple(str(digit) for digit in range(10)),

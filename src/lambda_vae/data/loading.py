@@ -174,19 +174,5 @@ def load(
     mirrors: Sequence[str] = (),
     images: ImageOptions | None = None,
 ) -> Dataset:
-    """A data set, memory-mapped; prepared first if need be.
-
-    Args:
-        name_or_path: As for `prepare`.
-        cache: As for `prepare`.
-        download: As for `prepare`.
-        mirrors: As for `prepare`.
-        images: As for `prepare`.
-
-    Returns:
-        The data set.
-
-    Raises:
-        InputError: As `prepare`.
-    """
+    """A data set, memory-mapped; prepared first if need be. Arguments and errors are those of `prepare`."""
     return open_prepared(prepare(name_or_path, cache=cache, download=download, mirrors=mirrors, images=images))

@@ -63,7 +63,7 @@ def _part(path: Path, prefix: str, content: dict[str, Any]) -> Part:
         if target.ndim != 2 or target.shape[1] != len(images) or target.dtype.kind not in "fiub":
             raise InputError(f"{path}: {prefix}target is {target.shape}; it must be one-hot, (classes, {len(images)})")
         labels = target.argmax(axis=0).astype(np.int64)
-    return Part(len(images), lambda: iter([images]), labels)
+    return Part.of(images, labels)
 
 
 def mat_source(path: Path, source: str = "") -> Source:

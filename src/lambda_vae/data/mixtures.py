@@ -1,6 +1,5 @@
 """Mixtures of Gaussians in the plane: synthetic data whose density is known, drawn anew from a fixed seed."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,18 +41,11 @@ MIXTURES: dict[str, Mixture] = {
 }
 
 
-def _part(points: NDArray[np.float32], labels: NDArray[np.int64]) -> Part:
-    def chunks() -> Iterator[NDArray[np.float32]]:
-        yield points
-
-    return Part(len(points), chunks, labels)
-
-
 def mixture_source(name: str) -> Source:
     """The named mixture: 2,000 points to train on and 1,000 to test, each with its component as label."""
     mixture = MIXTURES[name]
     random = np.random.RandomState(0)  # not default_rng: numpy promises never to change its stream
-    train, test = (_part(*mixture.draw(n, random)) for n in (TRAIN, TEST))
+    train, test = (Part.of(*mixture.draw(n, random)) for n in (TRAIN, TEST))
     means = ", ".join(f"({x:g}, {y:g})" for x, y in mixture.means)
     return Source(
         kind="vector",

@@ -77,9 +77,9 @@ class NamedDataset:
     home: str = ""
 
 
-def _idx(*hashes: RawFile) -> tuple[RawFile, ...]:
+def _idx(*sha256s: str, md5s: tuple[str, ...] = ("", "", "", "")) -> tuple[RawFile, ...]:
     names = [f"{name}.gz" for part in IDX_NAMES.values() for name in part]
-    return tuple(RawFile(name, file.sha256, file.md5) for name, file in zip(names, hashes, strict=True))
+    return tuple(map(RawFile, names, sha256s, md5s))
 
 
 _DIGITS = NamedDataset(
@@ -107,10 +107,10 @@ _MNIST = NamedDataset(
     renditions=(
         Rendition(
             files=_idx(
-                RawFile("", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
-                RawFile("", "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
-                RawFile("", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
-                RawFile("", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
             ),
             mirrors=(
                 "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -136,18 +136,11 @@ _FASHION = NamedDataset(
     renditions=(
         Rendition(
             files=_idx(
-                RawFile(
-                    "",
-                    "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-                    md5="8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-                ),
-                RawFile("", "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"),
-                RawFile(
-                    "",
-                    "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-                    md5="bef4ecab320f06d8554ea6380940ec79",
-                ),
-                RawFile("", "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
+                "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+                "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+                "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+                "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+                md5s=("8d4fb7e6c68d591d4c3dfef9ec88bf0d", "", "bef4ecab320f06d8554ea6380940ec79", ""),
             ),
             mirrors=(
                 "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -158,18 +151,7 @@ _FASHION = NamedDataset(
     ),
     licence="MIT",
     citation="Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747",
-    classes=(
-        "T-shirt/top",
-        "Trouser",
-        "Pullover",
-        "Dress",
-        "Coat",
-        "Sandal",
-        "Shirt",
-        "Sneaker",
-        "Bag",
-        "Ankle boot",
-    ),
+    classes=("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
 
 _OMNIGLOT = NamedDataset(
@@ -250,9 +232,7 @@ _CIFAR10 = NamedDataset(
         Rendition(
             files=(
                 RawFile(
-                    "cifar-10-binary.tar.gz",
-                    batches_sha256(_CIFAR_HASHES),
-                    md5="c32a1d4ab5d03f1284b67883e8d87530",
+                    "cifar-10-binary.tar.gz", batches_sha256(_CIFAR_HASHES), md5="c32a1d4ab5d03f1284b67883e8d87530"
                 ),
             ),
             mirrors=("https://www.cs.toronto.edu/~kriz/",),

@@ -11,7 +11,7 @@ from lambda_vae.data.checks import check_finite, check_range
 from lambda_vae.data.dataset import Kind
 from lambda_vae.errors import InputError
 
-__all__ = ["Reading", "reading_of"]
+__all__ = ["Reading", "reading_of", "to_float32"]
 
 Convert = Callable[[NDArray[Any], int, str], NDArray[Any]]
 
@@ -38,7 +38,8 @@ class Reading:
     note: str
 
 
-def _to_float32(chunk: NDArray[Any], first: int, where: str) -> NDArray[np.float32]:
+def to_float32(chunk: NDArray[Any], first: int, where: str) -> NDArray[np.float32]:
+    """Return rows as float32, after a look whether all are finite in it; `first` is the number of the first row."""
     with np.errstate(over="ignore"):
         small = chunk.astype(np.float32)
     check_finite(small, first, where)
@@ -97,7 +98,7 @@ def _three_axes(shape: tuple[int, ...], dtype: np.dtype[Any], where: str, rows: 
     if 1 in shape[1:] and dtype.kind == "f":
 
         def flat(chunk: NDArray[Any], first: int, where: str) -> NDArray[Any]:
-            return _to_float32(chunk.reshape(len(chunk), -1), first, where)
+            return to_float32(chunk.reshape(len(chunk), -1), first, where)
 
         return Reading("vector", (shape[1] * shape[2],), flat, f", series [N, {shape[1]}, {shape[2]}] as vectors")
     if shape[2] == 1 and dtype.kind in "iu":
@@ -161,7 +162,7 @@ def reading_of(shape: tuple[int, ...], dtype: np.dtype[Any], where: str, rows: C
             raise InputError(
                 f"{where} is {dtype} {shape}; give vectors as floats, x.astype('float32'), or images as [N, H, W]"
             )
-        return Reading("vector", shape[1:], _to_float32, "")
+        return Reading("vector", shape[1:], to_float32, "")
     if len(shape) not in (3, 4):
         raise InputError(
             f"{where} has shape {shape}; it must be [N, F], [N, H, W] or [N, H, W, 3]"

@@ -59,6 +59,11 @@ class Part:
     chunks: Callable[[], Iterator[NDArray[Any]]]
     labels: NDArray[np.int64] | None
 
+    @classmethod
+    def of(cls, rows: NDArray[Any], labels: NDArray[np.int64] | None) -> "Part":
+        """Return rows that are held in memory as a part."""
+        return cls(len(rows), lambda: iter([rows]), labels)
+
 
 @dataclass(frozen=True, eq=False)
 class Source:

@@ -4,10 +4,9 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from lambda_vae.data.checks import check_finite
+from lambda_vae.data.pixels import to_float32
 from lambda_vae.data.source import Part, Source, rows_per_chunk, split_off_test
 from lambda_vae.errors import InputError
 
@@ -53,11 +52,7 @@ def sparse_source(path: Path) -> Source:
 
     def chunks() -> Iterator[NDArray[Any]]:
         for start in range(0, count, step):
-            rows = matrix[start : start + step].toarray()
-            with np.errstate(over="ignore"):
-                small = rows.astype(np.float32)
-            check_finite(small, start, str(path))
-            yield small
+            yield to_float32(matrix[start : start + step].toarray(), start, str(path))
 
     train, test = split_off_test(Part(count, chunks, None))
     note = f"{path.name}, a sparse matrix made dense, its numbers as they are; a tenth split off as the test part"

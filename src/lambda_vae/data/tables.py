@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy.typing import NDArray
 
-from lambda_vae.data.checks import check_finite
+from lambda_vae.data.pixels import to_float32
 from lambda_vae.data.source import Part, Source, listed, split_off_test
 from lambda_vae.errors import InputError
 
@@ -204,11 +204,8 @@ def table_source(table: Table) -> Source:
     def chunks() -> Iterator[NDArray[Any]]:
         first = 0
         for chunk in table.chunks():
-            with np.errstate(over="ignore"):
-                rows = np.stack([chunk[number].values for number in kept], axis=1).astype(np.float32)
-            check_finite(rows, first, table.where)
-            first += len(rows)
-            yield rows
+            yield to_float32(np.stack([chunk[number].values for number in kept], axis=1), first, table.where)
+            first += len(chunk[0].values)
 
     labels, classes = (None, None) if label is None else _labels(table, label)
     train, test = split_off_test(Part(columns[0].rows, chunks, labels))

@@ -1,10 +1,10 @@
 """Going through a test set without leaving traces in the model."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
@@ -66,14 +66,15 @@ class Batches:
 
 
 @contextmanager
-def as_found(vae: VAE) -> Iterator[None]:
+def as_found(*models: nn.Module) -> Iterator[None]:
     """Measure in eval mode, then put every module's mode back.
 
     Args:
-        vae: The model.
+        models: All that are called.
     """
-    modes: Sequence[tuple[torch.nn.Module, bool]] = [(module, module.training) for module in vae.modules()]
-    vae.eval()
+    modes = [(module, module.training) for model in models for module in model.modules()]
+    for model in models:
+        model.eval()
     try:
         yield
     finally:

@@ -8,11 +8,7 @@ __all__ = ["std_of_kl_weight"]
 
 
 def std_of_kl_weight(
-    kl_weight: float,
-    features: int | None = None,
-    reduction: str = "mean",
-    *,
-    half: bool = False,
+    kl_weight: float, features: int | None = None, reduction: str = "mean", *, half: bool = False
 ) -> float:
     r"""Return the std for which squared error + kl_weight * KL is an ELBO, up to a factor and a constant.
 

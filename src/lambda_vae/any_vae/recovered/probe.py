@@ -73,11 +73,7 @@ class Probe:
 
     @classmethod
     def of(
-        cls,
-        function: Callable[[Tensor, Tensor], Tensor],
-        x: Tensor,
-        z: Tensor,
-        as_latent: Callable[[Tensor], Tensor],
+        cls, function: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor, as_latent: Callable[[Tensor], Tensor]
     ) -> "Probe | None":
         """Return it, or None where there is no gradient."""
         value, slope = slope_of(function, x, z)
