@@ -5,6 +5,7 @@ import warnings
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from operator import attrgetter
 from types import ModuleType
 from typing import Any
 
@@ -18,8 +19,22 @@ _PACKAGES = {
     "experiments": ("runs", "comparisons", "sharing"),
 }
 
-#: Public names of the last release that changed within their package.
-_NAMES = {"training": {"Joint": "JointUpdate"}}
+#: Public names of the last release that changed within their package or class.
+_NAMES = {
+    "training": {"Joint": "JointUpdate"},
+    "training.Trainer": {
+        **{name: f"draws.{name}" for name in ("x", "view", "rows", "examples", "joint_batch", "generator", "noise")},
+        **{name: f"stepper.{name}" for name in ("objective", "model", "optimizer", "average", "trace")},
+        "learning_rate": "stepper.learning_rate",
+        "spare": "draws.method_generator",
+        "another": "draws.extra_batch",
+        "places": "draws.row_indices",
+        "descend": "stepper.optimizer_step",
+        "gather": "stepper.accumulate",
+        "moments": "recorder.moments",
+        "trail": "recorder.log",
+    },
+}
 _ROOT = "lambda_vae."
 
 
@@ -34,21 +49,22 @@ def old_name(old: str, new: str, stacklevel: int = 3) -> None:
     warnings.warn(f"{old} is called {new} now, and goes with the next release", DeprecationWarning, stacklevel)
 
 
-def renamed(package: str, name: str) -> Any:  # noqa: ANN401 - any public name
-    """Return what a name of the last release is called now, and warn: the `__getattr__` of a package.
+def renamed(owner: object, where: str, name: str) -> Any:  # noqa: ANN401 - any public name
+    """Return what a name of the last release is called now, and warn: the `__getattr__` of a package or a class.
 
     Args:
-        package: In full.
-        name: That the package does not have.
+        owner: The module or the object.
+        where: The package, or the class, in full.
+        name: That it does not have.
 
     Raises:
         AttributeError: Nor did it have it in the last release.
     """
-    new = _NAMES[package.removeprefix(_ROOT)].get(name)
+    new = _NAMES[where.removeprefix(_ROOT)].get(name)
     if new is None:
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
-    old_name(f"{package}.{name}", f"{package}.{new}", 4)
-    return getattr(import_module(package), new)
+        raise AttributeError(f"{where} has no attribute {name!r}")
+    old_name(f"{where}.{name}", f"{where}.{new}", 4)
+    return attrgetter(new)(owner)
 
 
 class _Package(ModuleType):

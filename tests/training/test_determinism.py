@@ -195,14 +195,3 @@ def test_dimensions_are_measured_on_the_gradients_of_training(samples: int) -> N
     torch.testing.assert_close(measured["kl"], q.kl_per_dim(objective.trace.p_z).mean(0), **close)
     torch.testing.assert_close(measured["signal_power"], q.mu.var(0, correction=0), **close)
     assert torch.equal(measured["exponent"], torch.ones(LATENT))
-
-
-def test_the_last_release_s_name_of_the_joint_update_warns() -> None:
-    import lambda_vae.training
-
-    with pytest.warns(
-        DeprecationWarning, match=r"lambda_vae\.training\.Joint is called lambda_vae\.training\.JointUpd"
-    ):
-        assert lambda_vae.training.Joint is lambda_vae.training.JointUpdate
-    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
-        lambda_vae.training.Nothing  # noqa: B018

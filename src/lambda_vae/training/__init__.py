@@ -1,5 +1,6 @@
 """Training: the loop, its schedules, its checkpoints."""
 
+import sys
 from typing import Any
 
 from lambda_vae.deprecated import renamed
@@ -46,4 +47,4 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - any name of the last release
-    return renamed(__name__, name)
+    return renamed(sys.modules[__name__], __name__, name)

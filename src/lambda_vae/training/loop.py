@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from lambda_vae.deprecated import renamed
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
@@ -81,6 +83,11 @@ class Trainer:
         self.vae, self.options, self.folder, self.listeners = vae, options, folder, listeners
         self.schedule: Schedule = schedule or Constant()
         self.strategy: Strategy = strategy or JointUpdate()
+        if len(signature(self.strategy.begin).parameters) != 2:
+            raise InputError(
+                f"{type(self.strategy).__name__} is a strategy of the last release, whose methods took the trainer; "
+                "let begin, step and end_epoch take (stepper, draws, ...), as training.Strategy says"
+            )
         self.equalizer = equalizer.to(self.device) if equalizer is not None else None
         draws_prior = self.strategy.draws_prior or getattr(objective, "draws_prior", False)
         self.draws = Draws(x, view, vae, options, self.accelerator, rows=rows, draws_prior=draws_prior)
@@ -97,6 +104,9 @@ class Trainer:
         self.epoch, self.step, self.seconds = 0, 0, 0.0
         self.strategy.begin(self.stepper, self.draws)
         self.state = RunState(self._parts(), self._identity())
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - what the last release kept here
+        return renamed(self, "lambda_vae.training.Trainer", name)
 
     def _parts(self) -> list[tuple[str, Part]]:
         parts: list[tuple[str, Part]] = [("model", self.vae), ("optimizer", OptimizerState(self.stepper.optimizer))]
