@@ -82,7 +82,7 @@ def _weighed(model: LinearGaussian, proposal: str, samples: int, seed: int) -> _
     vae, x = model.vae(std_factor=0.7), model.sample(200, generator)
     with torch.no_grad():
         q = vae.encode(x)
-    law = proposal_laws(vae, q, None, (proposal,), factor=1.6)[proposal]
+    law = proposal_laws(vae, q, (proposal,), factor=1.6)[proposal]
     nll = importance_weights(vae, x, law, samples, generator).weights.nll
     reading = reading_of(nll, "nats")
     return _Trial(float(reading.value), float(reading.stderr), _entropy(model), float(model.nll(x).mean()))
@@ -188,7 +188,7 @@ def _pull(model: LinearGaussian, std: float, count: int, seed: int) -> dict[str,
         q = vae.encode(x)
         q = q.with_logvar(torch.full_like(q.logvar, 2.0 * math.log(std)))
     eps = torch.randn(1, *q.mu.shape, generator=generator, dtype=torch.float64)
-    moments = moments_of(gradient_features(vae, x, q, eps, None))
+    moments = moments_of(gradient_features(vae, x, q, eps))
     pull, ratio = reconstruction_gradient(moments), gradient_ratio(moments).ratio
     return {"g^σ": (pull.value, pull.stderr), "ρ": (ratio.value, ratio.stderr)}
 

@@ -3,8 +3,12 @@
 from importlib import import_module
 
 import pytest
+import torch
+from diagnostics.linear_gaussian import draw, equalized, linear_vae, loadings
 
 import lambda_vae
+from lambda_vae.diagnostics import quick_reading
+from lambda_vae.generation import Judge, aggregate_codes
 
 
 @pytest.mark.parametrize(
@@ -45,3 +49,30 @@ def test_a_name_that_never_was_is_an_attribute_error(name):
 def test_a_module_that_never_was_is_not_found():
     with pytest.raises(ModuleNotFoundError):
         import_module("lambda_vae.experimental")
+
+
+def test_lambda_beside_its_model_is_taken_as_before_with_a_word():
+    vae, x = linear_vae(loadings([4.0, 2.0])), draw(loadings([4.0, 2.0]), 50)
+    exponent, eps = torch.tensor([2.0, 3.0], dtype=torch.float64), torch.randn(1, 50, 2, dtype=torch.float64)
+    bound = equalized(vae, exponent, 1.1)
+
+    def same(old, new):
+        with pytest.warns(DeprecationWarning, match="the model knows its lambda: leave out") as told:
+            found = old()
+        assert [one.filename for one in told] == [__file__]
+        assert torch.equal(found, new)
+
+    def report(vae, **old):
+        return lambda_vae.diagnose(vae, x, iw_samples=2, **old).snr_capacity_predicted
+
+    def quick(vae, **old):
+        return torch.tensor(quick_reading(vae, x, **old)["nll_bound"])
+
+    same(lambda: report(vae, exponent=exponent, delta=1.1), report(bound))
+    same(lambda: quick(vae, exponent=exponent), quick(bound))
+    same(lambda: quick(bound, exponent=None), quick(vae))  # as a plain VAE, on purpose
+    same(lambda: vae(x, eps, exponent).z, bound(x, eps).z)
+    same(lambda: vae.sampled(vae.encode(x), exponent).std, bound.sampled(bound.encode(x)).std)
+    codes = [aggregate_codes(bound, [x], torch.Generator().manual_seed(0))]
+    same(lambda: aggregate_codes(vae, [x], exponent, torch.Generator().manual_seed(0)), *codes)
+    same(lambda: Judge("own", vae, exponent).vae.equalization.exponent, exponent)

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from lambda_vae.distributions import BernoulliLikelihood
+from lambda_vae.equalization import Equalization
 from lambda_vae.model import VAE, Trace
 from lambda_vae.networks import mlp
 from lambda_vae.posteriors import GaussianPosterior
@@ -29,7 +30,7 @@ def inputs() -> tuple[Tensor, Tensor]:
 
 def test_trace_holds_what_went_by(vae: VAE) -> None:
     x, eps = inputs()
-    trace: Trace = vae(x, eps, torch.tensor([1.0, 3.0]))
+    trace: Trace = vae.with_equalization(Equalization(torch.tensor([1.0, 3.0])))(x, eps)
     assert vae.latent_dim == D
     assert trace.x is x
     assert trace.eps is eps
@@ -67,7 +68,7 @@ def test_samples_do_not_meet(vae: VAE) -> None:
 def test_gradient_of_the_noise_does_not_reach_the_exponent_one_dimension_over(vae: VAE) -> None:
     x, eps = inputs()
     exponent = torch.tensor([2.0, 3.0], requires_grad=True)
-    (slope,) = torch.autograd.grad(vae(x, eps, exponent).z[..., 0].sum(), exponent)
+    (slope,) = torch.autograd.grad(vae.with_equalization(Equalization(exponent))(x, eps).z[..., 0].sum(), exponent)
     assert slope[0] != 0
     assert slope[1] == 0
 

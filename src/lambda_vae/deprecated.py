@@ -2,14 +2,17 @@
 
 import sys
 import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from operator import attrgetter
 from types import ModuleType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["install_old_names", "old_name", "renamed"]
+__all__ = ["install_old_names", "old_lambda", "old_name", "renamed", "with_old_lambda"]
 
 #: Packages of the last release, and the packages that their public names live in now.
 _PACKAGES = {
@@ -36,6 +39,12 @@ _NAMES = {
     },
 }
 _ROOT = "lambda_vae."
+
+#: Whose frames may lie between a public function and the line that called it.
+_BETWEEN = ("lambda_vae", "torch", "jaxtyping", "beartype")
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 def old_name(old: str, new: str, stacklevel: int = 3) -> None:
@@ -65,6 +74,50 @@ def renamed(owner: object, where: str, name: str) -> Any:  # noqa: ANN401 - any 
         raise AttributeError(f"{where} has no attribute {name!r}")
     old_name(f"{where}.{name}", f"{where}.{new}", 4)
     return attrgetter(new)(owner)
+
+
+def with_old_lambda(model: Any, old: dict[str, Any]) -> Any:  # noqa: ANN401 - a VAE
+    """Return the model with the lambda that was given beside it, as the last release wanted it.
+
+    Args:
+        model: A `VAE`.
+        old: exponent, delta or both.
+    """
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals["__name__"].partition(".")[0] in _BETWEEN:
+        frame, level = frame.f_back, level + 1
+    said = f"the model knows its lambda: leave out {' and '.join(old)}; this goes with the next release"
+    warnings.warn(said, DeprecationWarning, level)
+    return model.with_equalization(replace(model.equalization, **old))
+
+
+def old_lambda(position: int | None = None) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """Return a decorator: a function whose first argument is a model may still be given its lambda beside it.
+
+    Args:
+        position: Of an exponent that was given without its name.
+    """
+
+    def decorator(function: Callable[_P, _R]) -> Callable[_P, _R]:
+        @wraps(function)
+        def wrapped(*given: Any, **options: Any) -> Any:  # noqa: ANN401 - the function's own
+            model, old = given[0] if given else options.get("vae"), dict[str, Any]()
+            if hasattr(model, "with_equalization"):
+                old = {name: options.pop(name) for name in ("exponent", "delta") if name in options}
+                if position is not None and len(given) > position and _is_exponent(given[position]):
+                    old, given = {"exponent": given[position]}, given[:position] + given[position + 1 :]
+            if old:
+                model = with_old_lambda(model, old)
+                given, options = (model, *given[1:]), {n: v for n, v in options.items() if n != "vae"}
+            return function(*given, **options)
+
+        return wrapped
+
+    return decorator
+
+
+def _is_exponent(value: object) -> bool:
+    return value is None or hasattr(value, "ndim")
 
 
 class _Package(ModuleType):

@@ -1,14 +1,16 @@
 """The corridor: x -> encoder -> posterior -> z -> decoder -> likelihood, and the trace of what went by."""
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lambda_vae.deprecated import old_lambda
 from lambda_vae.distributions import Density, Draw, Law, Likelihood
 from lambda_vae.distributions.likelihood import Observation
-from lambda_vae.equalization import Equalized, Sampling
+from lambda_vae.equalization import Equalization, Equalized, Sampling
 from lambda_vae.posteriors import Posterior
 from lambda_vae.priors import Prior
 
@@ -45,6 +47,9 @@ class Trace:
 
 class VAE(nn.Module):
     """Five rooms on one corridor. No loss inside, no step counter, no logging.
+
+    `equalization` holds lambda: a model that was trained with it, or read from a file, samples and measures with it. It
+    is no part of the state dict, and follows the model to any device.
 
     Args:
         encoder: [B, F] -> h [B, H].
@@ -84,12 +89,27 @@ class VAE(nn.Module):
         self.prior = prior
         self.decoder = decoder
         self.likelihood = likelihood
-        self.sampling: Sampling = sampling or Equalized()
+        self.equalization = Equalization(sampling=sampling or Equalized())
 
     @property
     def latent_dim(self) -> int:
         """D, the number of latent dimensions."""
         return self.posterior.latent_dim
+
+    @property
+    def sampling(self) -> Sampling:
+        """The sampling step."""
+        return self.equalization.sampling
+
+    def with_equalization(self, equalization: Equalization) -> "VAE":
+        """Return the same model, weights shared, that samples in another way: with another lambda, or without.
+
+        Args:
+            equalization: `Equalization()` is the plain VAE's.
+        """
+        other = copy(self)
+        other.equalization = equalization
+        return other
 
     def encode(self, x: Float[Tensor, "B F"], xi: Float[Tensor, "B X"] | None = None) -> Law:
         """Return q_1(z|x), parameters of shape [B, D].
@@ -102,15 +122,14 @@ class VAE(nn.Module):
         q: Law = self.posterior(h) if xi is None else self.posterior(h, xi)
         return q
 
-    def sampled(self, q: Law, exponent: Float[Tensor, " D"] | None = None) -> Law:
+    @old_lambda(position=2)
+    def sampled(self, q: Law) -> Law:
         """Return q_lambda(z|x), the law z is drawn from; q itself where the sampling step changes nothing.
 
         Args:
             q: q_1(z|x).
-            exponent: lambda of the equalizer; None where there is none.
         """
-        logvar = self.sampling.logvar(q.logvar, exponent)
-        return q if logvar is q.logvar else q.with_logvar(logvar)
+        return self.equalization.sampled(q)
 
     def p_z(self) -> Density:
         """Return the prior."""
@@ -127,11 +146,11 @@ class VAE(nn.Module):
         p_x: Observation = self.likelihood(theta.view(*z.shape[:-1], *theta.shape[1:]))
         return p_x
 
+    @old_lambda(position=3)
     def forward(
         self,
         x: Float[Tensor, "B F"],
         eps: Float[Tensor, "K B D"],
-        exponent: Float[Tensor, " D"] | None = None,
         *,
         xi: Float[Tensor, "B X"] | None = None,
         prior_eps: Float[Tensor, "B P"] | None = None,
@@ -142,20 +161,18 @@ class VAE(nn.Module):
         Args:
             x: The data.
             eps: Standard normal noise: the only door for chance.
-            exponent: lambda of the equalizer, one for each dimension; None is the plain VAE.
             xi: The same for an implicit posterior, which needs more.
             prior_eps: The same for an objective that looks at draws from the prior.
             improve: What becomes of the encoder's q before z is drawn; nothing if left out.
         """
         q = self.encode(x, xi)
-        return self.onward(q if improve is None else improve(q), x, eps, exponent, prior_eps)
+        return self.onward(q if improve is None else improve(q), x, eps, prior_eps)
 
     def onward(
         self,
         q: Law,
         x: Float[Tensor, "B F"],
         eps: Float[Tensor, "K B D"],
-        exponent: Float[Tensor, " D"] | None = None,
         prior_eps: Float[Tensor, "B P"] | None = None,
     ) -> Trace:
         """Return the trace of a pass that begins at q_1(z|x), whether the encoder gave it or not.
@@ -164,10 +181,9 @@ class VAE(nn.Module):
             q: Parameters of shape [B, D].
             x: The data.
             eps: As for `forward`.
-            exponent: As for `forward`.
             prior_eps: As for `forward`.
         """
-        q_sampled = self.sampled(q, exponent)
+        q_sampled = self.sampled(q)
         drawn = q_sampled.draw(eps)
         z = drawn.z.view_as(drawn.z)
         return Trace(

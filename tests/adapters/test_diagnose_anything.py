@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from diagnostics.linear_gaussian import draw, linear_vae, loadings
+from diagnostics.linear_gaussian import draw, equalized, linear_vae, loadings
 from planted import NOISE, SCENES, SHAPES, Planted, planted
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -32,7 +32,7 @@ def test_two_callables_give_what_our_own_model_gives():
         q = vae.encode(x)
         return q.mu, q.logvar
 
-    ours = lambda_vae.diagnose(vae, x, iw_samples=2, exponent=torch.tensor([1.0, 2.0, 1.0]))
+    ours = lambda_vae.diagnose(equalized(vae, torch.tensor([1.0, 2.0, 1.0])), x, iw_samples=2)
     theirs = run(encode, lambda x, z: vae.decode(z).log_prob(x), x, exponent=torch.tensor([1.0, 2.0, 1.0]))
     assert theirs.verdicts == ours.verdicts
     assert theirs.causes == ours.causes

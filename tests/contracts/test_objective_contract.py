@@ -8,6 +8,7 @@ from torch import Tensor
 
 import lambda_vae.objectives
 from lambda_vae.distributions import LIKELIHOODS
+from lambda_vae.equalization import Equalization
 from lambda_vae.model import VAE, Trace
 from lambda_vae.networks import mlp
 from lambda_vae.objectives import (
@@ -72,7 +73,7 @@ def trace(vae: VAE, exponent: Tensor | None) -> Trace:
     generator = torch.Generator().manual_seed(0)
     x = torch.bernoulli(torch.full((B, F), 0.4), generator=generator)
     eps, prior_eps = (torch.randn(shape, generator=generator) for shape in ((K, B, D), (B, D)))
-    made: Trace = vae(x, eps, exponent, prior_eps=prior_eps)
+    made: Trace = vae.with_equalization(Equalization(exponent))(x, eps, prior_eps=prior_eps)
     return made
 
 

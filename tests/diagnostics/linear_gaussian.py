@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from lambda_vae.equalization import Equalization
 from lambda_vae.exact import LinearGaussian
 from lambda_vae.model import VAE
 
@@ -31,6 +32,11 @@ def draw(weights: Tensor, n: int, seed: int = 1) -> Tensor:
 def exact_nll(weights: Tensor, x: Tensor) -> Tensor:
     """-ln p(x), [B]."""
     return model(weights).nll(x)
+
+
+def equalized(vae: VAE, exponent: Tensor | None, delta: float | None = None) -> VAE:
+    """The model, weights shared, that draws z with sigma^exponent."""
+    return vae.with_equalization(Equalization(exponent, delta))
 
 
 def linear_vae(

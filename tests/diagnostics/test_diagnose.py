@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from linear_gaussian import draw, exact_nll, linear_vae, loadings
+from linear_gaussian import draw, equalized, exact_nll, linear_vae, loadings
 from torch import nn
 
 from lambda_vae.diagnostics import TrainingMoments, diagnose, quick_reading
@@ -103,7 +103,7 @@ def test_history_turns_imbalance_into_a_gap():
 def test_too_narrow_noise_is_over_sharp_and_costs_what_it_says():
     weights = planted(THREE)
     x = draw(weights, 4000)
-    sharp = run(linear_vae(weights), x, exponent=torch.tensor([1.0, 1.0, 6.0]), iw_samples=16)
+    sharp = run(equalized(linear_vae(weights), torch.tensor([1.0, 1.0, 6.0])), x, iw_samples=16)
     assert outcome(sharp) == [*HEALTHY[:2], ("over-sharp", None)]
     exact = run(linear_vae(weights), x, iw_samples=16)
     lost = float(sharp.likelihood["nll_bound"].value) - float(exact.likelihood["nll_bound"].value)
@@ -115,7 +115,8 @@ def test_too_narrow_noise_is_over_sharp_and_costs_what_it_says():
 def test_bounds_are_in_order_on_a_model_whose_likelihood_is_known():
     weights = planted(THREE)
     x = draw(weights, 2000)
-    report = run(linear_vae(weights, std=[0.2, 0.3, 0.4]), x, exponent=torch.tensor([1.5, 1.5, 1.5]), iw_samples=16)
+    vae = equalized(linear_vae(weights, std=[0.2, 0.3, 0.4]), torch.tensor([1.5, 1.5, 1.5]))
+    report = run(vae, x, iw_samples=16)
     truth, best = float(exact_nll(weights, x).mean()), report.best_importance
     assert truth < float(best.nll.value) < float(report.likelihood["nll_bound"].value)
     assert float(report.likelihood["surrogate_nll"].value) < float(report.likelihood["nll_bound"].value)
@@ -134,10 +135,8 @@ def test_record_holds_the_fields_of_metrics_json(tmp_path):
     labels = np.arange(60) % 2
     x = pixels()
     record = run(
-        bernoulli_vae(),
+        equalized(bernoulli_vae(), torch.tensor([1.0, 2.0, 4.5]), delta=1.1),
         x,
-        exponent=torch.tensor([1.0, 2.0, 4.5]),
-        delta=1.1,
         test_labels=labels,
         train_x=x,
         train_labels=labels,
@@ -192,7 +191,7 @@ def test_without_labels_and_delta_the_fields_are_none():
 
 @pytest.mark.parametrize("exponent", [None, torch.ones(3)])
 def test_where_lambda_is_one_delta_implies_no_capacity(exponent):
-    record = run(bernoulli_vae(), pixels(), exponent=exponent, delta=1.01).to_record()
+    record = run(equalized(bernoulli_vae(), exponent, delta=1.01), pixels()).to_record()
     assert record["snr_capacity_predicted"] is None
     assert record["dimensions"]["snr_capacity_predicted"] is None
 
@@ -264,9 +263,8 @@ def test_nan_in_the_data_gives_no_count_of_active_units():
 
 def test_quick_reading_agrees_with_the_full_report():
     weights = planted(THREE)
-    vae, x = linear_vae(weights), draw(weights, 3000)
-    exponent = torch.tensor([2.0, 2.0, 2.0])
-    quick, full = quick_reading(vae, x, exponent=exponent), run(vae, x, exponent=exponent, iw_samples=8)
+    vae, x = equalized(linear_vae(weights), torch.tensor([2.0, 2.0, 2.0])), draw(weights, 3000)
+    quick, full = quick_reading(vae, x), run(vae, x, iw_samples=8)
     for name in ("nll_bound", "surrogate_nll"):
         reading = full.likelihood[name]
         assert quick[name] == pytest.approx(float(reading.value), abs=2 * float(reading.stderr))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lambda_vae.distributions import DiagGaussian, Draw, GaussianMixture
+from lambda_vae.equalization import Equalization
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.importance import importance_weights, read_weighed
 from lambda_vae.estimation.proposals import PROPOSALS, Blend, Proposal, proposal_laws, widened
@@ -27,7 +28,7 @@ def scene(features: int, dim: int, std_factor: float = 1.0) -> tuple[LinearGauss
 def laws(vae: VAE, x: Tensor, exponent: float | None = 1.15) -> dict[str, Proposal]:
     lambda_ = None if exponent is None else torch.full((vae.latent_dim,), exponent, dtype=torch.float64)
     with torch.no_grad():
-        return proposal_laws(vae, vae.encode(x), lambda_)
+        return proposal_laws(vae.with_equalization(Equalization(lambda_)), vae.encode(x))
 
 
 @pytest.mark.parametrize("name", PROPOSALS)
@@ -84,7 +85,7 @@ def test_a_wider_law_saves_a_posterior_that_is_too_narrow() -> None:
     model, vae, x = scene(8, 3, std_factor=0.5)
     found = {
         name: importance_weights(vae, x, law, 2000, torch.Generator().manual_seed(2))
-        for name, law in proposal_laws(vae, vae.encode(x), None, factor=2.5).items()
+        for name, law in proposal_laws(vae, vae.encode(x), factor=2.5).items()
     }
     narrow, wide = (read_weighed(n, 2000, found[n].weights.nll, found[n].weights.effective_samples, found[n].khat)
                     for n in ("q", "defensive"))  # fmt: skip
@@ -157,7 +158,7 @@ def test_few_samples_are_marked() -> None:
 def test_bad_proposals_are_refused(names: tuple[str, ...], factor: float, says: str) -> None:
     _, vae, x = scene(4, 1)
     with pytest.raises(InputError, match=says):
-        proposal_laws(vae, vae.encode(x), None, names, factor=factor)
+        proposal_laws(vae, vae.encode(x), names, factor=factor)
 
 
 def test_no_samples_are_refused() -> None:

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from linear_gaussian import draw, exact_nll, linear_vae, loadings
+from linear_gaussian import draw, equalized, exact_nll, linear_vae, loadings
 
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.likelihood import (
@@ -17,7 +17,7 @@ WEIGHTS = loadings([8.0, 3.0, 1.0])
 def features(vae, x, exponent=None, samples=16, seed=0, **options):
     with torch.no_grad():
         q = vae.encode(x)
-    return likelihood_features(vae, x, q, exponent, samples, torch.Generator().manual_seed(seed), **options)
+    return likelihood_features(equalized(vae, exponent), x, q, samples, torch.Generator().manual_seed(seed), **options)
 
 
 def test_exact_posterior_gives_the_exact_likelihood():

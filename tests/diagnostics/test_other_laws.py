@@ -5,6 +5,7 @@ from functools import cache
 
 import pytest
 import torch
+from linear_gaussian import equalized
 from torch import Tensor
 
 from lambda_vae.diagnostics import diagnose
@@ -69,12 +70,12 @@ def exact_nll(vae: VAE, x: Tensor, reach: float = 14.0, step: float = 0.07) -> T
 @pytest.mark.parametrize("exponent", EXPONENTS.values(), ids=EXPONENTS.keys())
 @pytest.mark.parametrize("name", LAWS)
 def test_the_bound_lies_above_and_more_samples_come_down_to_the_truth(name: str, exponent: Tensor | None) -> None:
-    vae, x, generator = trained(name), data()[:8], torch.Generator().manual_seed(3)
+    vae, x, generator = equalized(trained(name), exponent), data()[:8], torch.Generator().manual_seed(3)
     exact = exact_nll(vae, x)
     with torch.no_grad():
         q = vae.encode(x)
-        features = likelihood_features(vae, x, q, exponent, 4000, generator)
-        few = [likelihood_features(vae, x, q, exponent, 4, generator) for _ in range(60)]
+        features = likelihood_features(vae, x, q, 4000, generator)
+        few = [likelihood_features(vae, x, q, 4, generator) for _ in range(60)]
     bound = (features["reconstruction"] + features["rate"])[:, 0]
     iw = features["nll_iw.q"][:, 0]  # q is the wider law of the two
     stderr = (1 / features["ess.q"][:, 0] - 1 / 4000).clamp(min=0).sqrt() + 1e-3  # of ln of a mean weight
@@ -105,7 +106,7 @@ def test_the_check_sees_a_density_that_is_wrong(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("exponent", EXPONENTS.values(), ids=EXPONENTS.keys())
 @pytest.mark.parametrize("name", LAWS)
 def test_every_measure_can_be_read(name: str, exponent: Tensor | None) -> None:
-    report = diagnose(trained(name), data(), exponent=exponent, iw_samples=8)
+    report = diagnose(equalized(trained(name), exponent), data(), iw_samples=8)
     assert len(report.findings) == D
     assert all(estimate.nll.value.isfinite().all() for estimate in report.importance.values())
     readings = (report.dimensions.kl, report.dimensions.std_mean, report.dimensions.signal_power)

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from linear_gaussian import FEATURES, draw, linear_vae, loadings
+from linear_gaussian import FEATURES, draw, equalized, linear_vae, loadings
 from torch import nn
 
 from lambda_vae.diagnostics.gradients import (
@@ -19,12 +19,12 @@ from lambda_vae.priors import StandardNormalPrior
 INFORMATION = [8.0, 3.0, 0.0]
 
 
-def measured(vae, x, exponent=None, samples=1, seed=0):
+def measured(vae, x, samples=1, seed=0):
     with torch.no_grad():
         q = vae.encode(x)
     generator = torch.Generator().manual_seed(seed)
     eps = torch.randn(samples, *q.mu.shape, generator=generator, dtype=torch.float64)
-    return moments_of(gradient_features(vae, x, q, eps, exponent))
+    return moments_of(gradient_features(vae, x, q, eps))
 
 
 def test_gradient_of_a_linear_decoder_is_minus_information_times_noise():
@@ -48,7 +48,7 @@ def test_ratio_of_the_exact_posterior_is_one():
 def test_ratio_is_amplified_under_an_exponent():
     weights = loadings(INFORMATION)
     std, exponent = [0.5, 0.8, 0.9], torch.tensor([3.0, 2.0, 4.0], dtype=torch.float64)
-    rho = gradient_ratio(measured(linear_vae(weights, std=std), draw(weights, 4000), exponent))
+    rho = gradient_ratio(measured(equalized(linear_vae(weights, std=std), exponent), draw(weights, 4000)))
     s = torch.tensor(std, dtype=torch.float64)
     information = torch.tensor(INFORMATION, dtype=torch.float64)
     expected = exponent * s ** (exponent - 1) * information * s**exponent / (1 / s - s)
@@ -68,7 +68,7 @@ def test_amplified_gradient_is_the_derivative_by_sigma():
     total = vae.decode(mu + noise).log_prob(x).mean(0).sum()
     expected = torch.autograd.grad(total, std)[0]
     q = DiagGaussian(mu, 2 * std.detach().log())
-    torch.testing.assert_close(gradient_features(vae, x, q, eps, exponent)["pull_amplified"], expected)
+    torch.testing.assert_close(gradient_features(equalized(vae, exponent), x, q, eps)["pull_amplified"], expected)
 
 
 def small_bernoulli_vae():

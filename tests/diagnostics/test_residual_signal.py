@@ -1,6 +1,6 @@
 import pytest
 import torch
-from linear_gaussian import NOISE_VAR, draw, linear_vae, loadings
+from linear_gaussian import NOISE_VAR, draw, equalized, linear_vae, loadings
 from torch import nn
 
 from lambda_vae.diagnostics.residual import residual_signal
@@ -23,7 +23,7 @@ def without(columns):
 def left(vae, x, carried=(True,) * 4, exponent=None):
     mask, resting = torch.tensor(carried), torch.zeros(4, dtype=torch.float64)
     generator = torch.Generator().manual_seed(0)
-    return residual_signal(vae, x.split(500), mask, resting, exponent, generator=generator)
+    return residual_signal(equalized(vae, exponent), x.split(500), mask, resting, generator=generator)
 
 
 def test_true_model_leaves_nothing():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from lambda_vae.equalization import Equalization
 from lambda_vae.files import write_json
 from lambda_vae.runs import RunConfig
 from lambda_vae.runs.build import build_vae
@@ -24,7 +25,9 @@ SMALL = {
 def hand_made(folder: Path, config: RunConfig, shape: tuple[int, ...], exponent: torch.Tensor | None = None) -> Path:
     """Write an untrained model as a shared one."""
     folder.mkdir()
-    save_model(folder / WEIGHTS, build_vae(config, shape, str(config.likelihood)), exponent)
+    vae = build_vae(config, shape, str(config.likelihood))
+    vae.equalization = Equalization(exponent)
+    save_model(folder / WEIGHTS, vae)
     numbers = [0.0] * config.latent_dim
     names = ("kl", "signal_power", "sampling_std", "exponent")
     diagnosis = {

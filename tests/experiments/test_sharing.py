@@ -18,10 +18,12 @@ from handed_on import SMALL, hand_made, rehash
 from markdown_it import MarkdownIt
 from safetensors.torch import load_file, save_file
 
+from lambda_vae import diagnose
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json, write_json
 from lambda_vae.reports.card import model_card
 from lambda_vae.runs import RunConfig, diagnose_run, load_run, train
+from lambda_vae.runs.build import measuring_view
 from lambda_vae.runs.model_record import is_shared
 from lambda_vae.sharing import from_pretrained, push_to_hub, share_run
 
@@ -59,6 +61,7 @@ def test_what_is_handed_on_is_the_model_with_its_diagnosis(run, shared):
     assert not theirs.vae.training
     assert theirs.shape == (8, 8)
     assert torch.equal(ours.exponent, theirs.exponent)
+    assert ours.model.equalization.delta == theirs.vae.equalization.delta == 1.2
     x = torch.rand(5, 64)
     assert torch.equal(ours.vae.encode(x).mu, theirs.vae.encode(x).mu)
     assert torch.equal(ours.vae.decode(x[:, :4]).logits, theirs.vae.decode(x[:, :4]).logits)
@@ -66,6 +69,16 @@ def test_what_is_handed_on_is_the_model_with_its_diagnosis(run, shared):
     assert asdict(theirs.config) == {**asdict(ours.config), "likelihood": "bernoulli"}
     assert theirs.provenance["commit"] == read_json(run / "provenance.json")["commit"]
     assert "machine" not in theirs.provenance
+
+
+def test_a_model_that_was_trained_with_lambda_is_measured_with_it_without_being_told(run):
+    loaded, metrics = load_run(run), read_json(run / "metrics.json")
+    test_x = measuring_view(loaded.config, loaded.dataset)
+    report = json.loads(json.dumps(diagnose(loaded.model, test_x, iw_samples=TINY["iw_samples"]).to_record()))
+    assert min(metrics["dimensions"]["exponent"]) > 1.0  # else all this says nothing
+    measured = ("nll_bound", "surrogate_nll", "nll_iw", "active_units", "snr_capacity_predicted")
+    assert {name: report[name] for name in measured} == {name: metrics[name] for name in measured}
+    assert {**report["dimensions"], "cause": None} == {**metrics["dimensions"], "cause": None}  # without a history
 
 
 def test_a_diagnosis_of_what_was_handed_on_finds_the_same_numbers(shared, cli, tmp_path):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from diagnostics.linear_gaussian import FEATURES, NOISE_VAR, draw, linear_vae, loadings
+from diagnostics.linear_gaussian import FEATURES, NOISE_VAR, draw, equalized, linear_vae, loadings
 
 from lambda_vae.distributions import BernoulliLikelihood
 from lambda_vae.errors import InputError
@@ -47,7 +47,7 @@ def test_examples_have_the_covariance_of_the_model(weights, generator):
 
 
 def test_codes_of_the_model_s_own_data_follow_its_prior(weights, generator):
-    z = aggregate_codes(linear_vae(weights), torch.split(draw(weights, 20_000), 700), None, generator)
+    z = aggregate_codes(linear_vae(weights), torch.split(draw(weights, 20_000), 700), generator)
     products = z[:, :, None] * z[:, None]
     assert ((products.mean(0) - torch.eye(3)).abs() < 4.5 * products.std(0) / 20_000**0.5).all()
 
@@ -55,7 +55,7 @@ def test_codes_of_the_model_s_own_data_follow_its_prior(weights, generator):
 def test_codes_are_drawn_from_the_law_that_is_sampled(weights, generator):
     vae, x = linear_vae(weights), draw(weights, 50)[:1].expand(20_000, -1)
     exponent = torch.tensor([1.0, 2.0, 3.0])
-    z = aggregate_codes(vae, [x], exponent, generator)
+    z = aggregate_codes(equalized(vae, exponent), [x], generator)
     std = vae.encode(x[:1]).std[0] ** exponent
     assert ((z.std(0) / std - 1.0).abs() < 4.5 / (2 * 20_000) ** 0.5).all()
 
@@ -63,7 +63,7 @@ def test_codes_are_drawn_from_the_law_that_is_sampled(weights, generator):
 def test_prior_samples_score_minus_their_entropy_where_the_posterior_is_exact(weights, generator):
     vae = linear_vae(weights)
     x = draw_examples(vae, prior_sampler(vae.p_z()), N, generator)
-    reading = elbo_under(Judge("own", vae, None), x, generator)
+    reading = elbo_under(Judge("own", vae), x, generator)
     own = covariance(weights)
     assert within(reading, -cross_entropy(own, own))
     assert float(reading.stderr) < 0.06  # sqrt(F/2) / sqrt(N) = 0.04, and the noise of q
@@ -73,14 +73,14 @@ def test_prior_samples_score_minus_their_entropy_where_the_posterior_is_exact(we
 def test_another_judge_gives_the_cross_entropy(weights, generator):
     vae, other = linear_vae(weights), loadings([2.0, 8.0, 3.0], seed=5)
     x = draw_examples(vae, prior_sampler(vae.p_z()), N, generator)
-    reading = elbo_under(Judge("other", linear_vae(other), None), x, generator)
+    reading = elbo_under(Judge("other", linear_vae(other)), x, generator)
     assert within(reading, -cross_entropy(covariance(weights), covariance(other)))
 
 
 def test_a_judge_with_lambda_gives_its_valid_bound(weights, generator):
-    vae, exponent = linear_vae(weights), torch.tensor([2.0, 2.0, 2.0])
+    vae = equalized(linear_vae(weights), torch.tensor([2.0, 2.0, 2.0]))
     x = draw_examples(vae, prior_sampler(vae.p_z()), N, generator)
-    reading = elbo_under(Judge("lambda", vae, exponent), x, generator)
+    reading = elbo_under(Judge("lambda", vae), x, generator)
     var = vae.encode(x[:1]).std[0].square().detach()
     gap = 0.5 * (var - 1.0 - var.log()).sum()  # KL(N(0, var^2) || N(0, var)): what the narrow law loses
     assert within(reading, -cross_entropy(covariance(weights), covariance(weights)) - gap)
@@ -90,8 +90,8 @@ def test_the_exact_aggregate_posterior_is_found_where_the_prior_is_not(weights, 
     """Codes of a scaled encoder: samples of the fit score as the data does, samples of the prior do not."""
     x = 2.0 * draw(weights, N)
     vae = linear_vae(weights)
-    fit = fit_gaussian(aggregate_codes(vae, [x], None, generator))
-    judge = Judge("truth", linear_vae(weights), None)
+    fit = fit_gaussian(aggregate_codes(vae, [x], generator))
+    judge = Judge("truth", linear_vae(weights))
     spread = [draw_examples(vae, s, N, generator).square().sum(1).mean() for s in (prior_sampler(vae.p_z()), fit)]
     assert spread[1] > 1.5 * spread[0]
     assert float(elbo_under(judge, x, generator).value) < float(elbo_under(judge, x / 2.0, generator).value)
@@ -100,12 +100,12 @@ def test_the_exact_aggregate_posterior_is_found_where_the_prior_is_not(weights, 
 def test_scores_that_are_not_finite_are_nan(weights, generator):
     x = draw(weights, 10)
     x[3] = torch.nan
-    assert math.isnan(elbo_under(Judge("own", linear_vae(weights), None), x, generator).value)
+    assert math.isnan(elbo_under(Judge("own", linear_vae(weights)), x, generator).value)
 
 
 def test_what_cannot_be_scored_or_drawn_is_refused(weights, generator):
     vae = linear_vae(weights)
-    judge, prior = Judge("own", vae, None), prior_sampler(vae.p_z())
+    judge, prior = Judge("own", vae), prior_sampler(vae.p_z())
     with pytest.raises(InputError, match="there are no samples to score"):
         elbo_under(judge, torch.zeros(0, FEATURES), generator)
     with pytest.raises(InputError, match="the samples have 3 features and own 12"):
@@ -113,7 +113,7 @@ def test_what_cannot_be_scored_or_drawn_is_refused(weights, generator):
     with pytest.raises(InputError, match="n is 0; ask for at least one"):
         draw_examples(vae, prior, 0, generator)
     with pytest.raises(InputError, match="there are no examples to encode"):
-        aggregate_codes(vae, [], None, generator)
+        aggregate_codes(vae, [], generator)
 
 
 def test_bernoulli_examples_are_zeros_and_ones(generator):

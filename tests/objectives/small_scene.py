@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from lambda_vae.distributions import BernoulliLikelihood, Density, DiagGaussian, Law
+from lambda_vae.equalization import Equalization
 from lambda_vae.model import VAE, Trace
 from lambda_vae.networks import mlp
 from lambda_vae.posteriors import GaussianPosterior
@@ -74,5 +75,5 @@ def passed(vae: VAE | None = None, exponent: tuple[float, ...] | None = None, sa
     dtype = next(vae.parameters()).dtype
     eps, prior_eps = normal(samples, B, D, seed=seed, dtype=dtype), normal(B, D, seed=seed + 1, dtype=dtype)
     lambdas = None if exponent is None else torch.tensor(exponent, dtype=dtype)
-    trace: Trace = vae(batch(dtype), eps, lambdas, prior_eps=prior_eps)
+    trace: Trace = vae.with_equalization(Equalization(lambdas))(batch(dtype), eps, prior_eps=prior_eps)
     return trace

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from lambda_vae.distributions import BernoulliLikelihood
-from lambda_vae.equalization import theory
+from lambda_vae.equalization import Equalization, theory
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE, Trace
 from lambda_vae.networks import mlp
@@ -42,7 +42,7 @@ def noise(samples: int = 3, dtype: torch.dtype = torch.float64) -> Tensor:
 def passed(exponent: tuple[float, ...] | None, samples: int = 3, dtype: torch.dtype = torch.float64) -> Trace:
     with torch.no_grad():
         lambdas = None if exponent is None else torch.tensor(exponent, dtype=dtype)
-        return small_vae(dtype)(batch(dtype), noise(samples, dtype), lambdas)
+        return small_vae(dtype).with_equalization(Equalization(lambdas))(batch(dtype), noise(samples, dtype))
 
 
 def by_hand(exponent: tuple[float, ...]) -> dict[str, Tensor]:
@@ -124,8 +124,8 @@ def test_exponent_of_ones_is_the_plain_vae_bit_for_bit() -> None:
 def test_gradients_at_exponent_one_are_the_plain_vae_s_bit_for_bit() -> None:
     gradients = []
     for exponent in (None, torch.ones(D)):
-        vae = small_vae(torch.float32)
-        ELBO()(vae(batch(torch.float32), noise(dtype=torch.float32), exponent)).loss.mean().backward()
+        vae = small_vae(torch.float32).with_equalization(Equalization(exponent))
+        ELBO()(vae(batch(torch.float32), noise(dtype=torch.float32))).loss.mean().backward()
         gradients.append([parameter.grad for parameter in vae.parameters()])
     for plain, ones in zip(*gradients, strict=True):
         assert torch.equal(plain, ones)

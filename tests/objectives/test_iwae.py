@@ -172,7 +172,7 @@ def test_training_records_each_sample_s_own_score(tmp_path):
     options = TrainOptions(epochs=1, batch_size=B, samples=4, learning_rate=1e-30)
     trainer = Trainer(vae, IWAE(), batch(torch.float32), lambda x, rows, generator: x, options)
     trainer.recorder.observe = steps.append
-    trainer._train_step(trainer.draws.batch(torch.arange(B), None, 1.0, 0))
+    trainer._train_step(trainer.draws.batch(torch.arange(B), 1.0, 0))
     (step,) = steps
     assert step.terms.weight.std() > 0.1
     torch.testing.assert_close(step.dlogp_dz, scores(vae, step.trace.x, step.trace.z), rtol=1e-3, atol=1e-5)

@@ -33,7 +33,7 @@ def test_the_gradient_is_the_batchs_own_to_float_tolerance():
         run = trainer(model=vae(), epochs=1, accumulate=parts, samples=2)
         run.stepper.optimizer.step = lambda: None
         run.stepper.optimizer.zero_grad = lambda set_to_none=True: None
-        run._train_step(run.draws.batch(torch.arange(BATCH), None, 0.7, 0))
+        run._train_step(run.draws.batch(torch.arange(BATCH), 0.7, 0))
         grads.append({name: weight.grad.clone() for name, weight in run.vae.named_parameters()})
     for name, gradient in grads[0].items():
         torch.testing.assert_close(grads[1][name], gradient, rtol=1e-5, atol=1e-6)

@@ -31,7 +31,6 @@ def batch_of(trained: Trainer, samples: int = 1, kl_weight: float = 1.0) -> Batc
     return Batch(
         binarised(trained.draws.x[:BATCH], torch.arange(BATCH), chance),
         torch.randn(samples, BATCH, LATENT, generator=chance),
-        None,
         kl_weight,
         torch.randn(BATCH, 2, generator=chance),
         torch.randn(BATCH, LATENT, generator=chance),

@@ -175,7 +175,7 @@ def test_encoder_is_trained_until_its_loss_stops_falling(
 ) -> None:
     monkeypatch.setattr(Scripted, "values", iter([value for value in windows for _ in range(2)]))
     trained = lagging_trainer(most=most, objective=Scripted())
-    batch = trained.draws.batch(torch.arange(BATCH), None, 1.0, 0)
+    batch = trained.draws.batch(torch.arange(BATCH), 1.0, 0)
     trained.strategy._train_encoder(trained.stepper, trained.draws, batch)
     assert trained.strategy.inner_steps == expected
 

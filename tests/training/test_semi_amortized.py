@@ -122,7 +122,7 @@ def test_the_steps_lead_to_the_best_posterior_of_a_linear_model(normal64) -> Non
     )  # fmt: skip
     laws = []
     trained.recorder.observe = lambda step: laws.append((step.trace.x, step.trace.q))
-    trained._train_step(trained.draws.batch(torch.arange(40), None, 1.0, 0))
+    trained._train_step(trained.draws.batch(torch.arange(40), 1.0, 0))
     seen, q = laws[0]
     with torch.no_grad():
         best, before = model.best_posterior(seen), model.nll_bound(seen, start.encode(seen))

@@ -22,11 +22,12 @@ from lambda_vae.any_vae.host import Host, brought_together
 from lambda_vae.any_vae.latents import Axis, Latents
 from lambda_vae.any_vae.monitor import CollapseMonitor
 from lambda_vae.any_vae.priors import Prior, UnderPrior, check_prior
+from lambda_vae.deprecated import old_lambda
 from lambda_vae.diagnostics import CollapseReport, Thresholds, examine
 from lambda_vae.diagnostics import diagnose as diagnose_own
 from lambda_vae.diagnostics.unseen import bound_on
 from lambda_vae.distributions import DiagGaussian
-from lambda_vae.equalization import VarianceEqualizer
+from lambda_vae.equalization import Equalization, VarianceEqualizer
 from lambda_vae.equalizing.equalized_normal import EqualizedNormal
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.batching import Data
@@ -68,6 +69,7 @@ def diagnose(
 ) -> CollapseReport: ...
 
 
+@old_lambda()
 def diagnose(*given: Any, **options: Any) -> CollapseReport:
     """Return every measure of a VAE on some data, and a verdict on each latent dimension with its cause.
 
@@ -157,13 +159,12 @@ def _diagnose_foreign(
         vae = _first_look(host, given, dim, takes=takes, draws=draws, prior=prior is None, plain=plain)
         if equalizer is not None:
             exponent, delta = _exponent_of(equalizer, vae.latents), delta or equalizer.delta
+        vae = replace(vae, equalization=Equalization(_over_sites(exponent, vae), delta))
         measured, limits = _under(vae, host.prior or prior, thresholds)
         report = examine(
             measured,
             host.batches,
             generator or torch.Generator(vae.device).manual_seed(0),
-            exponent=_over_sites(exponent, vae),
-            delta=delta,
             iw_samples=iw_samples if log_likelihood is not None else 1,
             kl_weight=kl_weight,
             history=history.history if isinstance(history, CollapseMonitor) else history,
@@ -174,7 +175,7 @@ def _diagnose_foreign(
         if train_data is not None and given is not None:
             seen = ForeignBatches(train_data, batch_size, vae.device, names)
             trained_on = brought_together(encode, log_likelihood, seen, conditional).batches
-            report = report.beside_training(bound_on(measured, trained_on, _over_sites(exponent, vae)))
+            report = report.beside_training(bound_on(measured, trained_on))
     return _noted(report, (*host.notes, *_notes(vae, measured, report, equalizer)), vae)
 
 

@@ -13,9 +13,9 @@ from lambda_vae.any_vae.gradients_in_z import stated
 from lambda_vae.any_vae.latents import Latents
 from lambda_vae.any_vae.posteriors import finite_posterior, posterior
 from lambda_vae.any_vae.tensors import shape_of
-from lambda_vae.distributions import DiagGaussian, FullGaussian, Law, standard_normal
+from lambda_vae.distributions import DiagGaussian, FullGaussian, standard_normal
 from lambda_vae.distributions.likelihood import Observation
-from lambda_vae.equalization import Equalized, Sampling
+from lambda_vae.equalization import Equalization
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.examples import taken
 
@@ -83,7 +83,7 @@ class ForeignVAE:
         latents: The shape of its code.
         decoder: z [N, D * sites] -> theta, where it is known; conditions come behind z.
         likelihood: theta -> p(x|z), likewise.
-        sampling: sigma -> the std that z is sampled with.
+        equalization: q_1(z|x) -> q_lambda(z|x).
         takes: What encode's second tensor is.
         correlated: Whether the posterior has a full covariance.
         slope: Of log p(x|z) in z where torch does not know it: 0 where z changes nothing, else NaN.
@@ -97,7 +97,7 @@ class ForeignVAE:
     device: torch.device
     decoder: Callable[..., Tensor]
     likelihood: Callable[[Tensor], Observation] | None = None
-    sampling: Sampling = field(default_factory=Equalized)
+    equalization: Equalization = field(default_factory=Equalization)
     takes: str | None = None
     correlated: bool = False
     slope: float | None = None
@@ -135,11 +135,6 @@ class ForeignVAE:
             )
         finite_posterior(q)
         return q.over_rows(self.latents)
-
-    def sampled(self, q: Law, exponent: Float[Tensor, " D"] | None = None) -> Law:
-        """Return q_lambda(z|x); q itself where nothing changes."""
-        logvar = self.sampling.logvar(q.logvar, exponent)
-        return q if logvar is q.logvar else q.with_logvar(logvar)
 
     def p_z(self) -> DiagGaussian:
         """Return N(0, I)."""

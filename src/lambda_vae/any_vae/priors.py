@@ -18,10 +18,10 @@ from lambda_vae.any_vae.foreign import ForeignVAE
 from lambda_vae.any_vae.latents import Latents
 from lambda_vae.any_vae.posteriors import as_rows
 from lambda_vae.any_vae.torch_gaussians import TorchGaussian, gaussian_of
-from lambda_vae.distributions import Density, DiagGaussian, FullGaussian, Law, standard_normal
+from lambda_vae.distributions import Density, DiagGaussian, FullGaussian, standard_normal
 from lambda_vae.distributions.likelihood import Observation
 from lambda_vae.distributions.torch_density import TorchDensity
-from lambda_vae.equalization import Sampling
+from lambda_vae.equalization import Equalization
 from lambda_vae.errors import InputError
 
 __all__ = ["Prior", "UnderPrior", "check_prior"]
@@ -58,15 +58,24 @@ class UnderPrior:
     Args:
         base: The model.
         prior: Its prior; a callable takes the conditions behind x, as the model's own do.
+
+    Raises:
+        InputError: The model has a lambda.
     """
 
     base: ForeignVAE
     prior: Prior
 
+    def __post_init__(self) -> None:
+        if self.equalization.acts:  # on sigma in its own units, and these are others
+            raise InputError(
+                "prior and exponent were both given; lambda is defined for the prior N(0, I), so leave out one of them"
+            )
+
     @property
-    def sampling(self) -> Sampling:
-        """Sigma -> the std that z is sampled with."""
-        return self.base.sampling
+    def equalization(self) -> Equalization:
+        """Q_1(z|x) -> q_lambda(z|x), which are the same."""
+        return self.base.equalization
 
     @property
     def fixed(self) -> bool:
@@ -104,18 +113,6 @@ class UnderPrior:
         if isinstance(q, FullGaussian):
             return FullGaussian(mu, q.factor / units.scale[..., None])
         return DiagGaussian(mu, q.logvar - 2.0 * units.scale.log())
-
-    def sampled(self, q: Law, exponent: Float[Tensor, " D"] | None = None) -> Law:
-        """Return q_lambda(z|x).
-
-        Raises:
-            InputError: lambda acts on sigma in its own units, and these are others.
-        """
-        if exponent is not None and bool((exponent != 1.0).any()):
-            raise InputError(
-                "prior and exponent were both given; lambda is defined for the prior N(0, I), so leave out one of them"
-            )
-        return self.base.sampled(q, exponent)
 
     def p_z(self) -> Density:
         """Return the prior in its own units."""

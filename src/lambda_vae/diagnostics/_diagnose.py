@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 from torch import Tensor
 
+from lambda_vae.deprecated import old_lambda
 from lambda_vae.diagnostics.ablation import ablated
 from lambda_vae.diagnostics.activity import (
     active,
@@ -38,6 +39,7 @@ from lambda_vae.diagnostics.residual import residual_signal
 from lambda_vae.diagnostics.states import history_states, states_of, strongest_sites
 from lambda_vae.diagnostics.unseen import bound_on
 from lambda_vae.diagnostics.verdict import verdicts
+from lambda_vae.equalization import Equalization
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.batching import Batches, Data, as_found
 from lambda_vae.estimation.examples import Examples, conditioned
@@ -62,12 +64,11 @@ class _Pass:
     code: StreamedCovariance | None
 
 
+@old_lambda()
 def diagnose(
     vae: VAE,
     test_x: Data,
     *,
-    exponent: Float[Tensor, " D"] | None = None,
-    delta: float | None = None,
     iw_samples: int = 64,
     batch_size: int = 500,
     generator: torch.Generator | None = None,
@@ -83,10 +84,8 @@ def diagnose(
     The model is left as it was found: no weight, gradient, or train/eval mode changes.
 
     Args:
-        vae: The model; the work is done on its device.
+        vae: The model; the work is done on its device, with the lambda that it was trained with.
         test_x: As the model sees it, binarised already.
-        exponent: lambda of the equalizer; None for the plain VAE.
-        delta: Of the run, for the predicted capacity; None leaves it out.
         iw_samples: K of the importance-weighted estimate, and samples behind the reconstruction.
         batch_size: Examples at a time, for a tensor.
         generator: The source of chance; without one, a fresh one with seed 0.
@@ -106,7 +105,6 @@ def diagnose(
     limits = thresholds or Thresholds()
     device = next(vae.parameters()).device
     chance = generator or torch.Generator(device).manual_seed(0)
-    lambda_ = None if exponent is None else exponent.detach().to(device)
     probed = test_labels is not None and train_x is not None and train_labels is not None
     codes: list[Tensor] | None = [] if probed else None
     with as_found(vae):
@@ -114,8 +112,6 @@ def diagnose(
             vae,
             Batches(test_x, batch_size, vae),
             chance,
-            exponent=lambda_,
-            delta=delta,
             iw_samples=iw_samples,
             kl_weight=kl_weight,
             history=history,
@@ -123,20 +119,19 @@ def diagnose(
             codes=codes,
         )
         if train_x is not None:
-            report = report.beside_training(bound_on(vae, Batches(train_x, batch_size, vae), lambda_, chance))
+            report = report.beside_training(bound_on(vae, Batches(train_x, batch_size, vae), chance))
         if codes is None:
             return report
         probe, knn = _probe(vae, torch.cat(codes), test_labels, train_x, train_labels, batch_size)
     return replace(report, linear_probe=probe, knn=knn)
 
 
+@old_lambda()
 def examine(
     vae: Measurable,
     batches: Iterable[Tensor | Examples],
     generator: torch.Generator,
     *,
-    exponent: Float[Tensor, " D"] | None = None,
-    delta: float | None = None,
     iw_samples: int = 64,
     kl_weight: float | None = None,
     history: Mapping[str, Any] | None = None,
@@ -151,8 +146,6 @@ def examine(
         vae: In evaluation mode.
         batches: On the model's device; gone through twice. `Examples` are for a model that is `Conditional`.
         generator: The source of chance.
-        exponent: lambda; None for the plain VAE.
-        delta: Of the run, for the predicted capacity.
         iw_samples: K.
         kl_weight: What the training objective multiplied the KL term by; None for what the history or, clearly not 1,
             the gradients of the dimensions in use say.
@@ -167,25 +160,24 @@ def examine(
         InputError: Fewer than two examples.
     """
     limits = thresholds or Thresholds()
-    seen = _measure(vae, batches, exponent, iw_samples, generator, codes)
-    each = _read(seen.dimensions, exponent, delta, limits)
+    seen = _measure(vae, batches, iw_samples, generator, codes)
+    each = _read(seen.dimensions, vae.equalization, limits)
     resting = seen.dimensions.mean["mu"]
     residual = residual_signal(
         vae,
         batches,
         each.active,
         resting,
-        exponent,
         margin=limits.residual_margin,
         examples=seen.dimensions.count,
         generator=generator,
     )
     weight = kl_weight_of(each, kl_weight, history)
     judged = partial(states_of, kl_weight=weight.judged, differentiated=differentiated)
-    readings, states = _by_dimension(seen.dimensions, each, exponent, delta, limits, judged, sites)
+    readings, states = _by_dimension(seen.dimensions, each, vae.equalization, limits, judged, sites)
     past = history_states(history, len(states))
     in_use = readings.active.nonzero().flatten().tolist()
-    worth = ablated(vae, batches, in_use, sites, resting, exponent, errors=limits.errors, generator=generator)
+    worth = ablated(vae, batches, in_use, sites, resting, errors=limits.errors, generator=generator)
     return CollapseReport(
         examples=seen.dimensions.count,
         likelihood=likelihood_readings(seen.likelihood),
@@ -203,8 +195,7 @@ def examine(
 def _by_dimension(
     moments: Moments,
     each: DimensionReadings,
-    exponent: Tensor | None,
-    delta: float | None,
+    rule: Equalization,
     limits: Thresholds,
     judged: Callable[[DimensionReadings, Tensor], list[DimensionState]],
     sites: int,
@@ -214,16 +205,18 @@ def _by_dimension(
     if sites == 1:
         return each, own
     typical = pooled(moments, sites)
-    readings = with_sums(_read(typical, None if exponent is None else exponent[::sites], delta, limits), each, sites)
+    if rule.exponent is not None:
+        rule = replace(rule, exponent=rule.exponent[::sites])
+    readings = with_sums(_read(typical, rule, limits), each, sites)
     states = strongest_sites(judged(readings, typical.mean["mu"]), own, limits.active)
     return replace(readings, active=readings.active | each.active.view(-1, sites).any(1)), states
 
 
+@old_lambda()
 def quick_reading(
     vae: VAE,
     test_x: Data,
     *,
-    exponent: Float[Tensor, " D"] | None = None,
     batch_size: int = 500,
     generator: torch.Generator | None = None,
 ) -> dict[str, float]:
@@ -232,7 +225,6 @@ def quick_reading(
     Args:
         vae: The model.
         test_x: As the model sees it.
-        exponent: lambda; None for the plain VAE.
         batch_size: Examples at a time, for a tensor.
         generator: The source of chance; without one, a fresh one with seed 0.
 
@@ -244,12 +236,11 @@ def quick_reading(
     """
     device = next(vae.parameters()).device
     chance = generator or torch.Generator(device).manual_seed(0)
-    lambda_ = None if exponent is None else exponent.detach().to(device)
     bound, means = None, None
     with as_found(vae), torch.no_grad():
         for x in Batches(test_x, batch_size, vae):
             q = vae.encode(x)
-            features = likelihood_features(vae, x, q, lambda_, 1, chance, importance=False)
+            features = likelihood_features(vae, x, q, 1, chance, importance=False)
             bound = _add(bound, moments_of(features))
             mu = q.marginals().mu
             means = _add(means, moments_of({"mu": mu, "mu_sq": mu.double().square()}))
@@ -264,7 +255,6 @@ def quick_reading(
 def _measure(
     vae: Measurable,
     batches: Iterable[Tensor | Examples],
-    exponent: Tensor | None,
     samples: int,
     generator: torch.Generator,
     codes: list[Tensor] | None,
@@ -274,12 +264,12 @@ def _measure(
         model, x = conditioned(vae, batch)
         with torch.no_grad():
             q = model.encode(x)
-            marginals, sampled = q.marginals(), model.sampled(q, exponent).marginals()
+            marginals, sampled = q.marginals(), model.equalization.sampled(q).marginals()
             activity = activity_features(marginals, sampled, model.p_z())
         eps = normal((1, len(x), q.noise_dim), generator, x.device)
-        features = {**activity, **gradient_features(model, x, q, eps, exponent)}
+        features = {**activity, **gradient_features(model, x, q, eps)}
         dimensions = _add(dimensions, moments_of(features))
-        likelihood = _add(likelihood, moments_of(likelihood_features(model, x, q, exponent, samples, generator)))
+        likelihood = _add(likelihood, moments_of(likelihood_features(model, x, q, samples, generator)))
         if code is None and marginals.mu.shape[-1] <= MOST_DIMENSIONS:
             code = StreamedCovariance(marginals.mu.shape[-1], x.device)
         if code is not None:
@@ -306,9 +296,9 @@ def _too_few(moments: Moments | None) -> InputError:
     return InputError(f"the test set has {count} examples; a spread over examples needs at least 2")
 
 
-def _read(moments: Moments, exponent: Tensor | None, delta: float | None, limits: Thresholds) -> DimensionReadings:
+def _read(moments: Moments, rule: Equalization, limits: Thresholds) -> DimensionReadings:
     power = signal_power(moments)
-    equalized = exponent is not None and bool((exponent != 1.0).any())  # where lambda is 1, delta implies nothing
+    implied = rule.delta if rule.acts else None  # where lambda is 1, delta implies nothing
     return DimensionReadings(
         kl=kl_per_dimension(moments),
         std_mean=std_mean(moments),
@@ -319,10 +309,10 @@ def _read(moments: Moments, exponent: Tensor | None, delta: float | None, limits
         reconstruction_gradient=reconstruction_gradient(moments),
         gradient_ratio=gradient_ratio(moments),
         snr_capacity=snr_capacity(moments),
-        snr_capacity_predicted=predicted_snr_capacity(moments, delta) if delta is not None and equalized else None,
+        snr_capacity_predicted=None if implied is None else predicted_snr_capacity(moments, implied),
         decoder_capacity=decoder_capacity(moments),
         capacity_lost=capacity_lost(moments, limits.reference_std),
-        exponent=torch.ones_like(power.value) if exponent is None else exponent.double(),
+        exponent=torch.ones_like(power.value) if rule.exponent is None else rule.exponent.detach().to(power.value),
         active=active(power.value, limits.active),
     )
 

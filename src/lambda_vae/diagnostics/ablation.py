@@ -68,7 +68,6 @@ def ablated(
     in_use: Sequence[int],
     sites: int,
     resting: Float[Tensor, " D"],
-    exponent: Float[Tensor, " D"] | None = None,
     *,
     errors: float = 2.0,
     generator: torch.Generator | None = None,
@@ -81,13 +80,12 @@ def ablated(
         in_use: Dimensions to take away, one at a time.
         sites: Numbers of the code that make up a dimension, in a row.
         resting: E_x[mu] of every number.
-        exponent: lambda; None for the plain VAE.
         errors: Standard errors that a loss must be below 0.
         generator: The source of chance.
     """
     numbers = torch.arange(len(resting), device=resting.device).view(-1, sites)
     groups = [numbers[i] for i in in_use]
-    each = ablation(vae, batches, groups, resting, exponent, generator=generator) if groups else None
+    each = ablation(vae, batches, groups, resting, generator=generator) if groups else None
     if each is None:
         return None
     at = torch.tensor(in_use, device=each.value.device)
@@ -96,7 +94,7 @@ def ablated(
     worthless = at[each.value + errors * each.stderr < 0.0]
     if not len(worthless):
         return Ablation(gain)
-    together = ablation(vae, batches, [numbers[worthless].flatten()], resting, exponent, generator=generator)
+    together = ablation(vae, batches, [numbers[worthless].flatten()], resting, generator=generator)
     assert together is not None
     return Ablation(gain, tuple(worthless.tolist()), -float(together.value), float(together.stderr))
 
@@ -107,7 +105,6 @@ def ablation(
     batches: Iterable[Shaped[Tensor, "B ..."] | Examples],
     groups: Sequence[Tensor],
     resting: Float[Tensor, " D"],
-    exponent: Float[Tensor, " D"] | None = None,
     *,
     generator: torch.Generator | None = None,
 ) -> Reading | None:
@@ -118,7 +115,6 @@ def ablation(
         batches: The data.
         groups: Indices of the numbers that are taken away together.
         resting: E_x[mu].
-        exponent: lambda; None for the plain VAE.
         generator: The source of chance.
 
     Returns:
@@ -132,7 +128,7 @@ def ablation(
         left = budget - (0 if total is None else total.count)
         if left <= 0:
             break
-        features = _features(vae, batch[: min(left, len(batch))], groups, resting, exponent, generator)
+        features = _features(vae, batch[: min(left, len(batch))], groups, resting, generator)
         if features is None:
             return None
         total = features if total is None else total + features
@@ -151,11 +147,10 @@ def _features(
     batch: Tensor | Examples,
     groups: Sequence[Tensor],
     resting: Tensor,
-    exponent: Tensor | None,
     generator: torch.Generator | None,
 ) -> Moments | None:
     model, x = conditioned(vae, batch)
-    q, prior = model.sampled(model.encode(x), exponent), model.p_z()
+    q, prior = model.equalization.sampled(model.encode(x)), model.p_z()
     if not isinstance(q, DiagGaussian) or not isinstance(prior, DiagGaussian):
         return None
     z = q.rsample(normal((1, len(x), q.noise_dim), generator, x.device))

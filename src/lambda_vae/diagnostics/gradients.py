@@ -60,7 +60,6 @@ def gradient_features(
     x: Shaped[Tensor, "B ..."],
     q: Law,
     eps: Float[Tensor, "K B noise"],
-    exponent: Float[Tensor, " D"] | None = None,
 ) -> dict[str, Float[Tensor, "B D"]]:
     """Return what the readings below need of one batch, float64, each [B, D].
 
@@ -72,16 +71,15 @@ def gradient_features(
         x: The data.
         q: q_1(z|x) of the data.
         eps: Standard normal noise.
-        exponent: lambda; None for the plain VAE.
     """
     with torch.no_grad():
-        q_sampled = vae.sampled(q, exponent)
+        q_sampled = vae.equalization.sampled(q)
         z = torch.stack((q_sampled.rsample(eps), q_sampled.rsample(-eps)))
         noise = torch.stack([_standardised(q_sampled, *drawn) for drawn in ((z[0], eps), (z[1], -eps))])
     score = scores(vae, x, z).double()
     pull = (score * noise).mean((0, 1))
     std = q.marginals().std.double()
-    amplification = vae.sampling.amplification(std, None if exponent is None else exponent.double())
+    amplification = vae.equalization.amplification(std)
     return {
         "score_sq": score.square().mean((0, 1)),
         "pull": pull,

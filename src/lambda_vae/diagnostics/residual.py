@@ -89,7 +89,6 @@ def residual_signal(
     batches: Iterable[Shaped[Tensor, "B ..."] | Examples],
     carried: Bool[Tensor, " D"],
     resting: Float[Tensor, " D"],
-    exponent: Float[Tensor, " D"] | None = None,
     *,
     margin: float = 1.2,
     examples: int | None = None,
@@ -102,7 +101,6 @@ def residual_signal(
         batches: Data on the model's device.
         carried: Which dimensions are in use; the others rest.
         resting: Where they rest: E_x[mu].
-        exponent: lambda; None for the plain VAE.
         margin: How far above chance an eigenvalue must be.
         examples: How many the data are, so that some can be left out evenly where all would take too long; None looks
             at all.
@@ -115,7 +113,7 @@ def residual_signal(
     """
     used = int(carried.sum())
     project = used <= _MOST_TANGENTS
-    scores = ResidualScores(carried, resting, exponent, generator, replicates=_REPLICATES, project=project)
+    scores = ResidualScores(carried, resting, generator, replicates=_REPLICATES, project=project)
     most = _ROWS / max(1, 2 * used) if project else math.inf
     spectra: list[StreamedSpectrum] = []
     tangents, seen, features = 0.0, 0, 0

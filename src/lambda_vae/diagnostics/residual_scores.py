@@ -55,7 +55,6 @@ class ResidualScores:
     Args:
         carried: Which dimensions are in use, [D]; the others rest, so that their noise is not taken for signal.
         resting: Where they rest: E_x[mu], [D].
-        exponent: lambda; None for the plain VAE.
         generator: The source of chance.
         replicates: Draws from the model.
         project: Whether to project off what the dimensions in use carry.
@@ -65,13 +64,12 @@ class ResidualScores:
         self,
         carried: Bool[Tensor, " D"],
         resting: Float[Tensor, " D"],
-        exponent: Float[Tensor, " D"] | None,
         generator: torch.Generator | None,
         *,
         replicates: int,
         project: bool,
     ) -> None:
-        self.carried, self.resting, self.exponent = carried, resting, exponent
+        self.carried, self.resting = carried, resting
         self.generator, self.replicates = generator, replicates
         self.tangents = carried.nonzero().flatten().tolist() if project else []
         self.whiten, self.noise = torch.ones(()), Noise.NONE
@@ -135,7 +133,7 @@ class ResidualScores:
 
     def _codes(self, vae: Measurable, x: Tensor) -> tuple[Tensor, Tensor]:
         """The posterior means, at rest where a dimension is not in use, and the widths of the secants, [B, D]."""
-        q = vae.sampled(vae.encode(x), self.exponent).marginals()
+        q = vae.equalization.sampled(vae.encode(x)).marginals()
         return torch.where(self.carried, q.mu, self.resting.to(q.mu.dtype)), q.std.clamp(min=_NARROWEST)
 
     def _draws(self, at: Observation) -> list[Tensor] | None:

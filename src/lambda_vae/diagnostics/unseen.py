@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 from torch import Tensor
 
 from lambda_vae.errors import InputError
@@ -26,7 +26,6 @@ _WORTH = 0.25
 def bound_on(
     vae: Measurable,
     batches: Iterable[Shaped[Tensor, "B ..."] | Examples],
-    exponent: Float[Tensor, " D"] | None = None,
     generator: torch.Generator | None = None,
 ) -> Reading:
     """Return the valid bound from one draw an example, nats per example, on at most 10,000 of them.
@@ -34,7 +33,6 @@ def bound_on(
     Args:
         vae: The model, in evaluation mode.
         batches: The data.
-        exponent: lambda; None for the plain VAE.
         generator: The source of chance; without one, a fresh one with seed 0.
 
     Raises:
@@ -45,7 +43,7 @@ def bound_on(
         model, x = conditioned(vae, batch)
         chance = chance or torch.Generator(x.device).manual_seed(0)
         q = model.encode(x)
-        moments = moments_of(likelihood_features(model, x, q, exponent, 1, chance, importance=False))
+        moments = moments_of(likelihood_features(model, x, q, 1, chance, importance=False))
         total = moments if total is None else total + moments
         if total.count >= _MOST:
             break

@@ -5,7 +5,14 @@
 """
 
 from lambda_vae.equalization.equalizer import ReleasePath, VarianceEqualizer
-from lambda_vae.equalization.sampling import DetachedExponent, Equalized, FixedNoise, NoiseClamp, Sampling
+from lambda_vae.equalization.sampling import (
+    DetachedExponent,
+    Equalization,
+    Equalized,
+    FixedNoise,
+    NoiseClamp,
+    Sampling,
+)
 from lambda_vae.equalization.theory import (
     NEAR_PRIOR_STD,
     FixedPoint,
@@ -27,6 +34,7 @@ from lambda_vae.equalization.theory import (
 __all__ = [
     "NEAR_PRIOR_STD",
     "DetachedExponent",
+    "Equalization",
     "Equalized",
     "FixedNoise",
     "FixedPoint",

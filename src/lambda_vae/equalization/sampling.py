@@ -5,8 +5,8 @@ implies, and what is the gradient that goes through sigma^lambda.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lambda_vae.equalization import theory
 
-__all__ = ["DetachedExponent", "Equalized", "FixedNoise", "NoiseClamp", "Sampling"]
+__all__ = ["DetachedExponent", "Equalization", "Equalized", "FixedNoise", "NoiseClamp", "Sampling"]
 
 
 @runtime_checkable
@@ -128,3 +128,58 @@ class FixedNoise:
     def amplification(self, std: Float[Tensor, "*batch D"], exponent: Float[Tensor, " D"] | None) -> Tensor:
         """Return 0: sigma does not reach the decoder."""
         return torch.zeros_like(std)
+
+
+@runtime_checkable
+class _Gaussian(Protocol):
+    @property
+    def logvar(self) -> Tensor: ...
+
+    def with_logvar(self, logvar: Tensor) -> Any: ...  # noqa: ANN401 - of the same class
+
+
+_Q = TypeVar("_Q", bound=_Gaussian)
+
+
+@dataclass(frozen=True, eq=False)
+class Equalization:
+    """How a model makes the noise of z from its sigma, as one value that the model holds: lambda and the sampling step.
+
+    Args:
+        exponent: lambda, [D]; None is the plain VAE.
+        delta: The trade-off that lambda was chosen by; None where none is known.
+        sampling: The sampling step.
+
+    Source:
+        The paper, Eq. 9.
+    """
+
+    exponent: Float[Tensor, " D"] | None = None
+    delta: float | None = None
+    sampling: Sampling = field(default_factory=Equalized)
+
+    @property
+    def acts(self) -> bool:
+        """Whether any lambda is not 1."""
+        return self.exponent is not None and bool((self.exponent != 1.0).any())
+
+    def sampled(self, q: _Q) -> _Q:
+        """Return q_lambda(z|x), which z is drawn from; q itself where the sampling step changes nothing.
+
+        Args:
+            q: q_1(z|x).
+        """
+        exponent = None if self.exponent is None else self.exponent.to(q.logvar.device)
+        logvar = self.sampling.logvar(q.logvar, exponent)
+        if logvar is q.logvar:
+            return q
+        narrowed: _Q = q.with_logvar(logvar)
+        return narrowed
+
+    def amplification(self, std: Float[Tensor, "*batch D"]) -> Tensor:
+        """Return d(sampling std)/d(sigma), the factor on the reconstruction gradient (Eq. 11).
+
+        Args:
+            std: sigma.
+        """
+        return self.sampling.amplification(std, None if self.exponent is None else self.exponent.to(std))

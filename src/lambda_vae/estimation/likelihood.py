@@ -46,7 +46,6 @@ def likelihood_features(
     vae: Measurable,
     x: Shaped[Tensor, "B ..."],
     q: Law,
-    exponent: Float[Tensor, " D"] | None,
     samples: int,
     generator: torch.Generator | None = None,
     *,
@@ -54,13 +53,12 @@ def likelihood_features(
 ) -> dict[str, Float[Tensor, "B 1"]]:
     """Return what the readings below need of one batch, nats per example, float64, each [B, 1].
 
-    Both proposals see the same noise. Where the exponent is 1 everywhere they are the same law, and only "q" is there.
+    Both proposals see the same noise. Where lambda is 1 everywhere they are the same law, and only "q" is there.
 
     Args:
         vae: The model.
         x: The data.
         q: q_1(z|x) of the data.
-        exponent: lambda; None for the plain VAE.
         samples: K, for the reconstruction and for each proposal.
         generator: The source of chance.
         importance: Whether to weigh the samples; without, only the law that z is really drawn from is used.
@@ -70,7 +68,7 @@ def likelihood_features(
     """
     if samples < 1:
         raise InputError(f"{samples} importance samples were asked for; use at least 1")
-    laws = own_laws(vae, q, exponent)
+    laws = own_laws(vae, q)
     p_z, decoded = vae.p_z(), next(reversed(laws))
     weights = {name: LogWeights.empty(len(x), x.device) for name in laws} if importance else {}
     distortion = torch.zeros(len(x), dtype=torch.float64, device=x.device)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -108,22 +108,21 @@ def widened(q: Law, factor: float) -> Law:
     return q.with_logvar(q.logvar + more)
 
 
-def own_laws(vae: Measurable, q: Law, exponent: Float[Tensor, " D"] | None) -> dict[str, Law]:
+def own_laws(vae: Measurable, q: Law) -> dict[str, Law]:
     """Return "q", and "q_sampled" where the law that z is really drawn from is another one.
 
     Args:
         vae: The model.
         q: q_1(z|x) of the data.
-        exponent: lambda; None for the plain VAE.
     """
-    q_sampled = vae.sampled(q, None if exponent is None or bool((exponent == 1.0).all()) else exponent)
+    rule = vae.equalization
+    q_sampled = (rule if rule.acts else replace(rule, exponent=None)).sampled(q)
     return {"q": q} if q_sampled is q else {"q": q, "q_sampled": q_sampled}
 
 
 def proposal_laws(
     vae: Measurable,
     q: Law,
-    exponent: Float[Tensor, " D"] | None,
     names: Sequence[str] = PROPOSALS,
     *,
     factor: float = 1.2,
@@ -133,7 +132,6 @@ def proposal_laws(
     Args:
         vae: The model.
         q: q_1(z|x) of the data.
-        exponent: lambda; None for the plain VAE.
         names: Of `PROPOSALS`.
         factor: Of sigma in "wide", and in the second half of "defensive".
 
@@ -141,7 +139,7 @@ def proposal_laws(
         InputError: An unknown name, none at all, or a factor that is not above 0.
     """
     check_proposals(names, factor)
-    own, wide = own_laws(vae, q, exponent), widened(q, factor)
+    own, wide = own_laws(vae, q), widened(q, factor)
     laws: dict[str, Proposal] = {"q_sampled": q, **own, "wide": wide, "defensive": Blend((q, wide))}
     same = "q_sampled" not in own and "q" in names
     return {name: laws[name] for name in PROPOSALS if name in names and not (same and name == "q_sampled")}

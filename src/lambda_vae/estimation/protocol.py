@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lambda_vae.distributions import Density, Law
 from lambda_vae.distributions.likelihood import Observation
-from lambda_vae.equalization import Sampling
+from lambda_vae.equalization import Equalization
 
 __all__ = ["Measurable"]
 
@@ -18,8 +18,8 @@ class Measurable(Protocol):
     """A model whose code is [B, D] and whose data are whatever `encode` takes, examples along the first axis."""
 
     @property
-    def sampling(self) -> Sampling:
-        """Sigma -> the std that z is sampled with."""
+    def equalization(self) -> Equalization:
+        """Q_1(z|x) -> q_lambda(z|x)."""
 
     @property
     def decoder(self) -> Callable[[Tensor], Tensor]:
@@ -35,9 +35,6 @@ class Measurable(Protocol):
 
     def encode(self, x: Tensor) -> Law:
         """Return q_1(z|x)."""
-
-    def sampled(self, q: Law, exponent: Float[Tensor, " D"] | None = None) -> Law:
-        """Return q_lambda(z|x)."""
 
     def p_z(self) -> Density:
         """Return the prior."""

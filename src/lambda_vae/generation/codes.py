@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lambda_vae.deprecated import old_lambda
 from lambda_vae.distributions import sample_x
 from lambda_vae.errors import InputError
 from lambda_vae.generation.samplers import Sampler
@@ -17,16 +18,14 @@ __all__ = ["aggregate_codes", "draw_examples"]
 _ROWS_PER_PASS = 1000
 
 
+@old_lambda(position=2)
 @torch.no_grad()
-def aggregate_codes(
-    vae: VAE, batches: Iterable[Tensor], exponent: Float[Tensor, " D"] | None, generator: torch.Generator
-) -> Float[Tensor, "N D"]:
+def aggregate_codes(vae: VAE, batches: Iterable[Tensor], generator: torch.Generator) -> Float[Tensor, "N D"]:
     """Return one draw z ~ q_sampled(z|x) for each example: points of the aggregate posterior q(z).
 
     Args:
         vae: The model.
         batches: Data as the model sees it, [B, F] each.
-        exponent: lambda; None for the plain VAE.
         generator: The source of chance.
 
     Raises:
@@ -34,7 +33,7 @@ def aggregate_codes(
     """
     mixing, codes = vae.posterior.mixing_dim, []
     for x in batches:
-        q = vae.sampled(vae.encode(x, normal((len(x), mixing), generator, x.device) if mixing else None), exponent)
+        q = vae.sampled(vae.encode(x, normal((len(x), mixing), generator, x.device) if mixing else None))
         codes.append(q.rsample(normal((len(x), q.noise_dim), generator, x.device)))
     if not codes:
         raise InputError("there are no examples to encode")

@@ -1,11 +1,12 @@
 """The ELBO that a stated model, the judge, gives to samples."""
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lambda_vae.deprecated import with_old_lambda
 from lambda_vae.diagnostics import Moments, Reading, moments_of
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.likelihood import likelihood_features, likelihood_readings
@@ -26,12 +27,15 @@ class Judge:
     Args:
         name: Stands beside every score.
         vae: The model.
-        exponent: lambda that it samples with; None for the plain VAE.
     """
 
     name: str
     vae: VAE
-    exponent: Float[Tensor, " D"] | None
+    exponent: InitVar[Tensor | None] = None
+
+    def __post_init__(self, exponent: Tensor | None) -> None:
+        if exponent is not None:
+            object.__setattr__(self, "vae", with_old_lambda(self.vae, {"exponent": exponent}))
 
 
 @torch.no_grad()
@@ -68,7 +72,7 @@ def elbo_under(
     parts: list[Moments] = []
     for some in torch.split(x, _ROWS_PER_PASS):
         q = judge.vae.encode(some)
-        terms = likelihood_features(judge.vae, some, q, judge.exponent, samples, generator, importance=False)
+        terms = likelihood_features(judge.vae, some, q, samples, generator, importance=False)
         parts.append(moments_of(terms))
     bound = likelihood_readings(sum(parts[1:], parts[0]))["nll_bound"]
     return Reading(-bound.value.squeeze(), bound.stderr.squeeze(), bound.unit)

@@ -139,14 +139,14 @@ def _measured(run: LoadedRun, n: int) -> Tensor:
 
 def _judges(run: LoadedRun, other: Path | None) -> list[Judge]:
     """The run itself, and the other one if there is one."""
-    judges = [Judge(run.folder.path.resolve().name, run.vae, run.exponent)]
+    judges = [Judge(run.folder.path.resolve().name, run.vae)]
     if other is None:
         return judges
     judge = load_run(other)
     if _seen(judge) != _seen(run):
         raise InputError(f"{other} saw other data than {run.folder.path}; give a judge of the same data and likelihood")
     name = other.resolve().name
-    return [*judges, Judge(name if name != judges[0].name else f"{name} (judge)", judge.vae, judge.exponent)]
+    return [*judges, Judge(name if name != judges[0].name else f"{name} (judge)", judge.vae)]
 
 
 def _seen(run: LoadedRun) -> tuple[str, str, bool]:
@@ -167,7 +167,7 @@ def _examples(
     n = len(real)
     training = probing_view(run.config, run.dataset, n).head(n)
     yield "training data", f"{len(training)} training examples, for comparison", training, None
-    codes = aggregate_codes(run.vae, torch.split(real, 500), run.exponent, chance(seed, "measured codes"))
+    codes = aggregate_codes(run.vae, torch.split(real, 500), chance(seed, "measured codes"))
     for sampler in samplers:
         reading = reading_of(sampler.log_prob(codes), "nats per example")
         yield sampler.name, sampler.note, draw_examples(run.vae, sampler, n, chance(seed, "examples")), reading

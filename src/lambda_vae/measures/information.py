@@ -122,7 +122,7 @@ def _codes(run: LoadedRun, count: int) -> tuple[Float[Tensor, "N D"], Float[Tens
     found, seen = [], 0
     for x in measuring_view(run.config, run.dataset):
         q = run.vae.encode(x[: count - seen])
-        law = run.vae.sampled(q, run.exponent)
+        law = run.vae.sampled(q)
         if not isinstance(q, DiagGaussian) or not isinstance(law, DiagGaussian):
             reason = f"the posterior is a {type(law).__name__}; these estimates need a diagonal Gaussian"
             nothing = torch.full((count, run.vae.latent_dim), torch.nan)

@@ -187,9 +187,9 @@ def _test_columns(
     vae, generator, x = run.vae, block.generator(choice.seed), data[block.start : block.stop]
     with torch.no_grad():
         q = vae.encode(x)
-    terms = likelihood_features(vae, x, q, run.exponent, _BOUND_SAMPLES, generator, importance=False)
+    terms = likelihood_features(vae, x, q, _BOUND_SAMPLES, generator, importance=False)
     columns = {name: term[:, 0] for name, term in terms.items()}
-    for name, law in proposal_laws(vae, q, run.exponent, choice.proposals, factor=choice.widening).items():
+    for name, law in proposal_laws(vae, q, choice.proposals, factor=choice.widening).items():
         found = importance_weights(vae, x, law, choice.iw_samples, generator)
         columns[f"nll_iw.{name}"] = found.weights.nll
         columns[f"ess.{name}"] = found.weights.effective_samples

@@ -44,7 +44,7 @@ def sampler_of(run: LoadedRun, name: str, seed: int) -> Sampler:
         return _read(Path(name), run.vae.latent_dim)
     check_known("sampler", name, SAMPLERS, "it is one of")
     training = probing_view(run.config, run.dataset, FITTED_ON)
-    return FITTED[name](aggregate_codes(run.vae, training, run.exponent, chance(seed, "codes")), seed)
+    return FITTED[name](aggregate_codes(run.vae, training, chance(seed, "codes")), seed)
 
 
 def _read(path: Path, dim: int) -> Sampler:

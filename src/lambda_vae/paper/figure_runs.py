@@ -81,7 +81,7 @@ def measure_snapshots(path: Path, count: int) -> dict[str, Any]:
 @torch.no_grad()
 def _codes(snapshot: Snapshot, view: FixedView) -> DiagGaussian:
     """The law that z is really drawn from, of all test examples."""
-    laws = [snapshot.vae.sampled(snapshot.vae.encode(x), snapshot.exponent).marginals() for x in view]
+    laws = [snapshot.vae.sampled(snapshot.vae.encode(x)).marginals() for x in view]
     return DiagGaussian(torch.cat([law.mu for law in laws]), torch.cat([law.logvar for law in laws]))
 
 

@@ -204,8 +204,5 @@ class _TestReadings:
     def __call__(self, row: EpochRow, trainer: Trainer) -> None:
         every = self.config.evaluate_every
         if every and (row.epoch % every == 0 or row.epoch == self.config.epochs):
-            exponent = trainer.equalizer.exponent if trainer.equalizer is not None else None
-            reading = quick_reading(
-                trainer.vae, self.test, exponent=exponent, generator=torch.Generator().manual_seed(row.epoch)
-            )
+            reading = quick_reading(trainer.vae, self.test, generator=torch.Generator().manual_seed(row.epoch))
             trainer.history.test.append({"epoch": row.epoch, **reading})

@@ -1,7 +1,7 @@
 """From a config to the parts of a run."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -110,7 +110,7 @@ def build_vae(config: RunConfig, shape: tuple[int, ...], likelihood: str) -> VAE
         for module in posterior.modules():
             if isinstance(module, GaussianPosterior):  # what stands on it begins with the same weights as well
                 module.load_state_dict(gaussian.state_dict())
-        return VAE(
+        vae = VAE(
             encoder.network,
             posterior,
             method.prior(config, p_x.features) if method.prior else StandardNormalPrior(config.latent_dim),
@@ -118,6 +118,8 @@ def build_vae(config: RunConfig, shape: tuple[int, ...], likelihood: str) -> VAE
             p_x,
             method.sampling(config) if method.sampling else None,
         )
+    vae.equalization = replace(vae.equalization, delta=config.delta if method.uses("delta") else None)
+    return vae
 
 
 def training_view(config: RunConfig, dataset: Dataset) -> View:

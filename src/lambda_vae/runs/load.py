@@ -29,17 +29,25 @@ class LoadedRun:
 
     Args:
         config: As written in its folder.
-        vae: The model, in evaluation mode.
-        exponent: lambda, or None.
+        model: In evaluation mode, with the lambda that it was trained with.
         dataset: The data it was trained on.
         folder: Where it lies.
     """
 
     config: RunConfig
-    vae: VAE
-    exponent: torch.Tensor | None
+    model: VAE
     dataset: Dataset
     folder: RunFolder
+
+    @property
+    def vae(self) -> VAE:
+        """The model."""
+        return self.model
+
+    @property
+    def exponent(self) -> torch.Tensor | None:
+        """Lambda, or None."""
+        return self.model.equalization.exponent
 
     @property
     def title(self) -> str:
@@ -65,8 +73,8 @@ def load_run(path: Path, data: str | None = None) -> LoadedRun:
         raise InputError(f"{path} holds a run that is not finished; go on with --resume")
     dataset = load_data(replace(config, data=data, validation=0) if data else config, training=False)
     vae = build_vae(config, dataset.shape, likelihood_of(config, dataset))
-    exponent = load_model(folder.model, vae, dataset if data else None)
-    return LoadedRun(config, vae, exponent, dataset, folder)
+    load_model(folder.model, vae, dataset if data else None)
+    return LoadedRun(config, vae, dataset, folder)
 
 
 def diagnose_run(path: Path, *, iw_samples: int | None = None, data: str | None = None) -> CollapseReport:
@@ -86,4 +94,4 @@ def diagnose_run(path: Path, *, iw_samples: int | None = None, data: str | None 
     if not isinstance(history, dict | None):
         raise InputError(f"{run.folder.history} holds no history; restore it or remove it")
     check_history(history or {}, run.folder.history)
-    return replace(measure(config, run.dataset, run.vae, run.exponent, history), write_page=write_page)
+    return replace(measure(config, run.dataset, run.model, history), write_page=write_page)

@@ -95,16 +95,13 @@ def describe_data(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def measure(
-    config: RunConfig, dataset: Dataset, vae: VAE, exponent: torch.Tensor | None, history: dict[str, Any] | None
-) -> CollapseReport:
+def measure(config: RunConfig, dataset: Dataset, vae: VAE, history: dict[str, Any] | None) -> CollapseReport:
     """Return every measure of a trained model, on the test set or the run's validation split.
 
     Args:
         config: Its run.
         dataset: Its data.
         vae: The model.
-        exponent: lambda, or None.
         history: Of its training, which tells causes best.
     """
     labelled = dataset.train.y is not None and dataset.test.y is not None
@@ -112,8 +109,6 @@ def measure(
     return diagnose(
         vae,
         measured,
-        exponent=exponent,
-        delta=config.delta if method_named(config.method).uses("delta") else None,
         iw_samples=config.iw_samples,
         generator=torch.Generator(next(vae.parameters()).device).manual_seed(config.seed),
         history=history,
@@ -146,9 +141,8 @@ def record_result(
     """
     history = trainer.history.to_record()
     write_json(folder.history, history)
-    exponent = trainer.equalizer.exponent if trainer.equalizer is not None else None
-    save_model(folder.model, trainer.vae, exponent)
-    report = measure(config, dataset, trainer.vae, exponent, history).to_record()
+    save_model(folder.model, trainer.vae)
+    report = measure(config, dataset, trainer.vae, history).to_record()
     if dataset.kind == "image":
         _save_images(folder.images, trainer.vae, config, dataset, report["dimensions"]["kl"])
     data = describe_data(config, dataset)

@@ -1,7 +1,7 @@
 """A run as it was at the end of several epochs, from the checkpoints that it kept."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +25,16 @@ class Snapshot:
 
     Args:
         epoch: Counted from 1.
-        vae: In evaluation mode.
-        exponent: lambda as set at the end of that epoch, [D]; None for a method without.
+        vae: In evaluation mode, with lambda as set at the end of that epoch.
     """
 
     epoch: int
     vae: VAE
-    exponent: Float[Tensor, " D"] | None
+
+    @property
+    def exponent(self) -> Float[Tensor, " D"] | None:
+        """Lambda; None for a method without."""
+        return self.vae.equalization.exponent
 
 
 def snapshot_epochs(epochs: int, count: int) -> tuple[int, ...]:
@@ -67,4 +70,6 @@ def snapshots(path: Path, config: RunConfig, dataset: Dataset, count: int) -> It
         checkpoint = checkpoints.load(source)
         vae = build_vae(config, dataset.shape, likelihood_of(config, dataset))
         vae.load_state_dict(checkpoint.part("model."))
-        yield Snapshot(epoch, vae.eval(), checkpoint.part("equalizer.").get("exponent"))
+        exponent = checkpoint.part("equalizer.").get("exponent")
+        vae.equalization = replace(vae.equalization, exponent=exponent)
+        yield Snapshot(epoch, vae.eval())

@@ -1,8 +1,8 @@
 """The weights of a finished model: one safetensors file, λ beside them."""
 
+from dataclasses import replace
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -14,23 +14,22 @@ from lambda_vae.model import VAE
 __all__ = ["load_model", "save_model"]
 
 
-def save_model(path: Path, vae: VAE, exponent: torch.Tensor | None) -> None:
+def save_model(path: Path, vae: VAE) -> None:
     """Write a model's weights, and its lambda if it has one, as safetensors.
 
     Args:
         path: The file.
         vae: The model.
-        exponent: lambda, [D], or None.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in vae.state_dict().items()}
-    if exponent is not None:
+    if (exponent := vae.equalization.exponent) is not None:
         tensors["exponent"] = exponent.detach().cpu()
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata={"format": "lambda-vae model 1"})
 
 
-def load_model(path: Path, vae: VAE, other: Dataset | None = None) -> torch.Tensor | None:
-    """Give a model its weights, put it into evaluation mode, and return its lambda; no pickle is executed.
+def load_model(path: Path, vae: VAE, other: Dataset | None = None) -> None:
+    """Give a model its weights and its lambda, and put it into evaluation mode; no pickle is executed.
 
     Args:
         path: A file that `save_model` wrote.
@@ -48,8 +47,8 @@ def load_model(path: Path, vae: VAE, other: Dataset | None = None) -> torch.Tens
         raise _misfit(path, other, str(error)) from None
     if exponent is not None and (exponent.shape != (vae.latent_dim,) or not exponent.is_floating_point()):
         raise _misfit(path, None, f"its exponent is {exponent.dtype} of shape {list(exponent.shape)}")
+    vae.equalization = replace(vae.equalization, exponent=exponent)
     vae.eval()
-    return exponent
 
 
 def _misfit(model: Path, other: Dataset | None, error: str) -> InputError:

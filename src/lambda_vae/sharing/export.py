@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from lambda_vae.deprecated import old_lambda
 from lambda_vae.distributions import Bernoulli, CausalLikelihood, DiagGaussian, Observation
 from lambda_vae.errors import InputError
 from lambda_vae.files import replacing, write_json
@@ -101,13 +102,12 @@ def export_run(run: Path | str, out: Path | str, format: ExportFormat = "onnx") 
         InputError: As `load_run`, `from_pretrained` and `export_model`.
     """
     model = from_pretrained(run) if is_shared(Path(run)) else load_run(Path(run))
-    return export_model(model.vae, out, format, exponent=model.exponent)
+    return export_model(model.vae, out, format)
 
 
+@old_lambda()
 @torch.no_grad()
-def export_model(
-    vae: VAE, out: Path | str, format: ExportFormat = "onnx", *, exponent: Tensor | None = None
-) -> list[Path]:
+def export_model(vae: VAE, out: Path | str, format: ExportFormat = "onnx") -> list[Path]:
     """Write encoder and decoder as programmes for batches of any size, compared with the model, and return the files.
 
     The encoder maps x [N, F] to mu and logvar [N, D]; z is the caller's to draw (N(mu, sigma^2), or with lambda, which
@@ -119,7 +119,6 @@ def export_model(
         vae: The model.
         out: A new or empty folder, for encoder and decoder (.onnx or .pt2) and export.json, which describes them.
         format: "onnx" (needs the extra `export`), or "torch" for torch.export's.
-        exponent: lambda, or None.
 
     Raises:
         InputError: Another format, a posterior that is no Gaussian, the extra is not installed, `out` is not empty, or
@@ -142,6 +141,7 @@ def export_model(
             "largest_difference": difference,
             "sha256": file_sha256(path),
         }
+    exponent = vae.equalization.exponent
     record = {"format": "lambda-vae export 1", "exponent": None if exponent is None else exponent.tolist()}
     write_json(out / "export.json", {**record, "files": described, "versions": versions()})
     return [*files, out / "export.json"]

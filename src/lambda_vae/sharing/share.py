@@ -42,8 +42,7 @@ class SharedModel:
     """A model that was handed on, ready to be used.
 
     Args:
-        vae: In evaluation mode.
-        exponent: lambda, or None.
+        vae: In evaluation mode, with the lambda that it was trained with.
         config: Of the run that trained it.
         shape: Of one example; the model takes them as float rows.
         diagnosis: What was measured of it, by the names of metrics.json.
@@ -52,12 +51,16 @@ class SharedModel:
     """
 
     vae: VAE
-    exponent: torch.Tensor | None
     config: RunConfig
     shape: tuple[int, ...]
     diagnosis: Mapping[str, Any]
     provenance: Mapping[str, Any]
     folder: Path
+
+    @property
+    def exponent(self) -> torch.Tensor | None:
+        """Lambda, or None."""
+        return self.vae.equalization.exponent
 
 
 def share_run(run: Path | str, out: Path | str) -> Path:
@@ -130,8 +133,8 @@ def from_pretrained(source: Path | str, *, revision: str | None = None) -> Share
     record = read_record(folder)
     _check_sizes(record, folder / WEIGHTS)
     vae = build_vae(record.config, record.shape, str(record.config.likelihood))
-    exponent = load_model(folder / WEIGHTS, vae)
-    return SharedModel(vae, exponent, record.config, record.shape, record.diagnosis, record.provenance, folder)
+    load_model(folder / WEIGHTS, vae)
+    return SharedModel(vae, record.config, record.shape, record.diagnosis, record.provenance, folder)
 
 
 def _check_sizes(record: ModelRecord, weights: Path) -> None:

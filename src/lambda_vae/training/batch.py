@@ -19,7 +19,6 @@ class Batch:
     Args:
         x: What the model sees, [B, F].
         eps: Noise of z, [K, B, D].
-        exponent: lambda, or None.
         kl_weight: Of the schedule.
         xi: Noise of an implicit posterior, [B, X], or None.
         prior_eps: Noise for draws from the prior, [B, P], or None.
@@ -28,7 +27,6 @@ class Batch:
 
     x: Float[Tensor, "B F"]
     eps: Float[Tensor, "K B D"]
-    exponent: Float[Tensor, " D"] | None
     kl_weight: float
     xi: Float[Tensor, "B X"] | None = None
     prior_eps: Float[Tensor, "B P"] | None = None

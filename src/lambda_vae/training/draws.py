@@ -81,23 +81,22 @@ class Draws:
         """Return the indices in `x` of examples given by their numbers among those trained on, on the device of `x`."""
         return (chosen if self.rows is None else self.rows[chosen.to(self.rows.device)]).to(self.x.device)
 
-    def batch(self, rows: Tensor, exponent: Tensor | None, kl_weight: float, step: int) -> Batch:
+    def batch(self, rows: Tensor, kl_weight: float, step: int) -> Batch:
         """Return this process's share of the batch of one step.
 
         Args:
             rows: Of the joint batch, from `epoch`.
-            exponent: lambda, or None.
             kl_weight: Of the schedule.
             step: Position in the epoch.
         """
-        return self._batch(rows, exponent, kl_weight, step, self.generator)
+        return self._batch(rows, kl_weight, step, self.generator)
 
     def extra_batch(self, batch: Batch) -> Batch:
-        """Return a further batch for a strategy, of the size, exponent and KL weight of the epoch's own."""
+        """Return a further batch for a strategy, of the size and KL weight of the epoch's own."""
         # With replacement: a permutation of all examples would cost more than the step.
         chosen = torch.randint(self.examples, (self.joint_batch,), generator=self.method_generator, device=self.device)
         rows = self.row_indices(chosen)
-        return self._batch(rows, batch.exponent, batch.kl_weight, batch.step, self.method_generator)
+        return self._batch(rows, batch.kl_weight, batch.step, self.method_generator)
 
     def noise(self, batch: Batch) -> Float[Tensor, "K B D"]:
         """Return further noise of z for a batch, for a strategy; as many samples as it has."""
@@ -116,9 +115,7 @@ class Draws:
         rows = self.row_indices(epoch_order(self.examples, seed=0, epoch=0)[:examples])
         return self._seen(rows, generator), generator
 
-    def _batch(
-        self, rows: Tensor, exponent: Tensor | None, kl_weight: float, step: int, generator: torch.Generator
-    ) -> Batch:
+    def _batch(self, rows: Tensor, kl_weight: float, step: int, generator: torch.Generator) -> Batch:
         latent, extra = self.vae.latent_dim, self.method_generator
         x = self._seen(rows, generator)
         # Further samples are drawn apart: methods with one sample and with many see the same data and the same first.
@@ -130,7 +127,7 @@ class Draws:
             xi = self._share(self._normal(extra, self.joint_batch, self.vae.posterior.mixing_dim))
         if self.draws_prior:
             prior_eps = self._share(self._normal(extra, self.joint_batch, self.vae.p_z().noise_dim))
-        return Batch(self._share(x), self._share(eps, 1), exponent, kl_weight, xi, prior_eps, step)
+        return Batch(self._share(x), self._share(eps, 1), kl_weight, xi, prior_eps, step)
 
     def _seen(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         x = self.x.index_select(0, rows).to(self.device, non_blocking=True)

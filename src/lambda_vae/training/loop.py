@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,7 @@ class Trainer:
                 "let begin, step and end_epoch take (stepper, draws, ...), as training.Strategy says"
             )
         self.equalizer = equalizer.to(self.device) if equalizer is not None else None
+        self._equalize()
         draws_prior = self.strategy.draws_prior or getattr(objective, "draws_prior", False)
         self.draws = Draws(x, view, vae, options, self.accelerator, rows=rows, draws_prior=draws_prior)
         self.steps = self.draws.steps
@@ -161,18 +162,17 @@ class Trainer:
         started = time.perf_counter()
         self.stepper.model.train()
         rows = self.draws.epoch(self.epoch)
-        exponent = self.equalizer.exponent.clone() if self.equalizer is not None else None
         kl_weight, last = 0.0, self.steps if most is None else min(self.steps, self.step + most)
         while self.step < last:
             kl_weight = self.schedule(self.epoch + self.step / self.steps)
-            self._train_step(self.draws.batch(rows[self.step], exponent, kl_weight, self.step))
+            self._train_step(self.draws.batch(rows[self.step], kl_weight, self.step))
             self.step += 1
             if self.step < self.steps and self._may_stop_here() and self._should_stop(request):
                 self.seconds += time.perf_counter() - started
                 self._interrupt(request)
         self.seconds += time.perf_counter() - started
         if self.step == self.steps:
-            self._finish_epoch(exponent, kl_weight, self.seconds)
+            self._finish_epoch(kl_weight, self.seconds)
 
     def _train_step(self, batch: Batch) -> None:
         self.stepper.set_learning_rate(self.epoch + batch.step / self.steps)
@@ -181,15 +181,16 @@ class Trainer:
         if self.stepper.average is not None:
             self.stepper.average.update()
 
-    def _finish_epoch(self, exponent: Tensor | None, kl_weight: float, seconds: float) -> None:
+    def _finish_epoch(self, kl_weight: float, seconds: float) -> None:
         means = self._check_log().means()
         row = EpochRow(self.epoch + 1, {**means, "kl_weight": kl_weight, "seconds": seconds}, {})
-        self.recorder.measure(row, exponent)
+        self.recorder.measure(row)
         started = time.perf_counter()
         row.scalars.update(self.strategy.end_epoch(self.stepper, self.draws, row.epoch))
         row.scalars["seconds"] += time.perf_counter() - started
         if self.equalizer is not None:
             self.equalizer.end_epoch()
+            self._equalize()
         self.epoch, self.step, self.seconds = self.epoch + 1, 0, 0.0
         self.history.rows.append(row)
         if self.accelerator.is_main_process:
@@ -199,6 +200,12 @@ class Trainer:
         keep = self.options.keep_checkpoints
         if self.epoch % self.options.checkpoint_every == 0 or self.epoch in (*keep, self.options.epochs):
             self.save()
+
+    def _equalize(self) -> None:
+        """Let the model sample with the equalizer's lambda from now on."""
+        if (equalizer := self.equalizer) is not None:
+            rule = self.vae.equalization
+            self.vae.equalization = replace(rule, exponent=equalizer.exponent, delta=equalizer.delta)
 
     def _check_log(self) -> StepLog:
         """The log of the joint batch; one that is not finite goes no further."""
@@ -253,6 +260,7 @@ class Trainer:
             InputError: The checkpoint belongs to another model or another run.
         """
         self.state.load(checkpoint)
+        self._equalize()
         there = checkpoint.state
         self.history.test = list(there["test"])
         self.epoch, self.step, self.seconds = there["epoch"], there["step"], there["seconds"]

@@ -61,18 +61,18 @@ class Recorder:
         """Return the log of the joint batch; every process must call this."""
         return self.log.joint(self.accelerator)
 
-    def measure(self, row: EpochRow, exponent: Tensor | None) -> None:
+    def measure(self, row: EpochRow) -> None:
         """Add the finished epoch of all processes, dimension by dimension, to its row, and begin another.
 
         Args:
             row: Of the epoch.
-            exponent: lambda during it, or None.
         """
         if self.moments is None:
             return
         joint = TrainingMoments(self.vae.latent_dim, self.accelerator.device)
         joint.load_state_dict(joint_sums(self.moments.state_dict(), self.accelerator))
         self.moments.reset()
+        exponent = self.vae.equalization.exponent
         used = torch.ones(self.vae.latent_dim) if exponent is None else exponent
         measured = joint.compute(used, sampling=self.vae.sampling)
         row.scalars["active_units"] = float(measured.active_units)

@@ -86,7 +86,7 @@ class Stepper:
         given = {"xi": batch.xi, "prior_eps": batch.prior_eps, "improve": improve}
         given = {name: value for name, value in given.items() if value is not None}
         with self.autocast, self.copies or nullcontext():
-            trace: Trace = self.model(batch.x, batch.eps, batch.exponent, **given)
+            trace: Trace = self.model(batch.x, batch.eps, **given)
         return trace
 
     def accumulate(self, part: Batch) -> None:
