@@ -41,7 +41,7 @@ ONLY = {
     "checked": {"errors"},
     "files": {"errors"},
     "data": {"errors", "files", "rng"},
-    "records": {"errors", "files", "equalization"},
+    "records": {"errors", "checked", "files", "equalization"},
     "reports": {"errors", "files", "equalization", "records"},
 }
 

@@ -5,22 +5,24 @@ from typing import Any
 
 import pytest
 
-from lambda_vae.reports.advice import advice
+from lambda_vae.records import RunRow
+from lambda_vae.reports.conclusions import advice
 
 
 def runs(label: str, active: float | None, bound: float | None, iw: float | None, probe: float | None = None,
-         seeds: tuple[float, ...] = (-0.1, 0.1), **values: Any) -> list[dict[str, Any]]:  # fmt: skip
+         seeds: tuple[float, ...] = (-0.1, 0.1), **values: Any) -> list[RunRow]:  # fmt: skip
     """One row a seed; each seed shifts the likelihoods by its number, so that means stay and the spread is known."""
 
     def shifted(value: float | None, by: float) -> float | None:
         return None if value is None else value + by
 
+    given = {"method": "other", "surrogate_nll": 1.0, **values}
     return [
-        {
-            "run": f"{label}-{i}", "method": "other", "label": label, "seed": i, "status": "done", "latent_dim": 30,
-            "active_units": active, "nll_bound": shifted(bound, by), "nll_iw": shifted(iw, by),
-            "linear_probe_accuracy": probe, "surrogate_nll": 1.0, "nll_iw_samples": 64,
-        } | values
+        RunRow(
+            run=f"{label}-{i}", label=label, seed=i, status="done", latent_dim=30, active_units=active,
+            nll_bound=shifted(bound, by), nll_iw=shifted(iw, by), linear_probe_accuracy=probe, nll_iw_samples=64,
+            **given,
+        )
         for i, by in enumerate(seeds)
     ]  # fmt: skip
 
@@ -32,7 +34,7 @@ SHARP = runs("sharp", 26, 117.0, 110.9, 0.88, surrogate_nll=0.0)
 ALL = [*VAE, *WARM, *NEAR, *SHARP]
 
 
-def starting(rows: list[dict[str, Any]], word: str, **settings: float) -> str:
+def starting(rows: list[RunRow], word: str, **settings: float) -> str:
     found = [sentence for sentence in advice(rows, **settings) if sentence.startswith(word)]
     assert len(found) == 1, advice(rows, **settings)
     return found[0]
@@ -53,11 +55,11 @@ def test_best_representation_counts_active_units_first() -> None:
 
 
 def test_directions_are_told_where_they_contradict_active_units() -> None:
-    many = [row | {"active_directions": 9} for row in runs("rotated", 20, 95.0, 90.0, 0.9)]
-    fewer = [row | {"active_directions": 12} for row in runs("plain", 12, 94.0, 89.0, 0.9)]
+    many = [row.updated(active_directions=9) for row in runs("rotated", 20, 95.0, 90.0, 0.9)]
+    fewer = [row.updated(active_directions=12) for row in runs("plain", 12, 94.0, 89.0, 0.9)]
     told = "It has 20 ± 0.0 active units. But its means move along 9 ± 0.0 directions; those of plain, along 12 ± 0.0."
     assert told in starting([*many, *fewer], "Best representation")
-    level = [row | {"active_directions": 12} for row in many]
+    level = [row.updated(active_directions=12) for row in many]
     assert "directions" not in starting([*level, *fewer], "Best representation")
 
 
@@ -66,8 +68,8 @@ def test_best_trade_takes_most_units_within_its_price() -> None:
     assert "(most active units on the frontier within 1 nats of the best importance-weighted NLL): near" in text
     assert "3 more active units than warm for 0.80 nats" in text
     assert text.endswith("A step takes 2.50 times the plain VAE's.")
-    assert "warm again; nothing that near" in starting(ALL, "Best trade", within=0.5)
-    assert ": sharp, 8 more" in starting(ALL, "Best trade", within=30.0)
+    assert "warm again; nothing that near" in starting(ALL, "Best trade", tolerance=0.5)
+    assert ": sharp, 8 more" in starting(ALL, "Best trade", tolerance=30.0)
 
 
 def test_a_method_off_the_frontier_is_no_trade() -> None:
@@ -76,7 +78,7 @@ def test_a_method_off_the_frontier_is_no_trade() -> None:
 
 
 def test_the_surrogate_has_no_say() -> None:
-    without = [{k: v for k, v in row.items() if k != "surrogate_nll"} for row in ALL]
+    without = [row.updated(surrogate_nll=None) for row in ALL]
     assert advice(without) == advice(ALL)
 
 
@@ -89,7 +91,7 @@ def test_a_lead_within_the_spread_is_called_so() -> None:
 
 
 def test_one_seed_says_nothing_about_chance() -> None:
-    rows = [row for row in ALL if row["seed"] == 0]
+    rows = [row for row in ALL if row.seed == 0]
     assert "by one seed only, so whether the lead is more than chance is unknown" in starting(rows, "Best bound")
 
 
@@ -110,15 +112,15 @@ def test_ties() -> None:
 
 
 def test_data_without_labels() -> None:
-    rows = [row | {"linear_probe_accuracy": None} for row in ALL]
+    rows = [row.updated(linear_probe_accuracy=None) for row in ALL]
     assert "no labels, so no probe could be asked" in starting(rows, "Best representation")
     assert "linear probe" not in " ".join(advice(rows))
 
 
 def test_without_importance_weights_the_bound_decides() -> None:
-    rows = [row | {"nll_iw": None} for row in ALL]
+    rows = [row.updated(nll_iw=None) for row in ALL]
     assert starting(rows, "Best bound").startswith("Best bound: warm. NLL bound 94.30")
-    assert "within 2 nats of the best NLL bound): near" in starting(rows, "Best trade", within=2.0)
+    assert "within 2 nats of the best NLL bound): near" in starting(rows, "Best trade", tolerance=2.0)
 
 
 def test_one_method_leaves_no_choice() -> None:
@@ -127,7 +129,7 @@ def test_one_method_leaves_no_choice() -> None:
 
 @pytest.mark.parametrize("broken", [{"nll_bound": math.nan}, {"nll_bound": None}, {"nll_bound": math.inf}])
 def test_a_method_without_a_number_is_left_out_and_said_so(broken: dict[str, Any]) -> None:
-    sharp = [row | broken for row in runs("lowest of all", 30, 0.0, 0.0)]
+    sharp = [row.updated(**broken) for row in runs("lowest of all", 30, 0.0, 0.0)]
     sentences = advice([*ALL, *sharp])
     assert sentences[:-1] == advice(ALL)
     assert sentences[-1] == "Left out: 2 without a bound of 10 runs."
@@ -135,7 +137,7 @@ def test_a_method_without_a_number_is_left_out_and_said_so(broken: dict[str, Any
 
 
 def test_failed_and_waiting_runs_are_left_out_and_said_so() -> None:
-    more = [runs("x", 30, 1.0, 1.0)[0] | {"status": status} for status in ("failed", "waiting", "waiting")]
+    more = [runs("x", 30, 1.0, 1.0)[0].updated(status=status) for status in ("failed", "waiting", "waiting")]
     sentences = advice([*ALL, *more])
     assert sentences[:-1] == advice(ALL)
     assert sentences[-1] == "Left out: 1 failed, 2 still to come of 11 runs."
@@ -144,12 +146,12 @@ def test_failed_and_waiting_runs_are_left_out_and_said_so() -> None:
 
 def test_unknown_costs_are_called_unknown() -> None:
     for unknown in ({"step_cost": None}, {"step_cost": None, "ms_per_step": 10.0}):
-        others = [row | unknown for row in (*WARM, *NEAR)]
-        assert "cost beside the plain VAE is not known" in starting(others, "Best bound")
+        others = [row.updated(**unknown) for row in (*WARM, *NEAR)]
+        assert "cost compared with the plain VAE's is not known" in starting(others, "Best bound")
 
 
 def test_what_was_measured_on_decides_the_last_word() -> None:
     assert "choose on a validation split" in advice(ALL)[-1]
-    validated = [row | {"measured_on": "validation"} for row in ALL]
+    validated = [row.updated(measured_on="validation") for row in ALL]
     assert advice(validated)[-1].startswith("These are figures of a validation split: measure what you choose once")
     assert advice([*validated[:4], *ALL[4:]])[0].startswith("Some runs were measured on a validation split and others")

@@ -5,6 +5,7 @@ from importlib.resources import files
 import pytest
 
 from lambda_vae.diagnostics.dimension import Cause, Label
+from lambda_vae.records import RunRow
 from lambda_vae.reports.causes import CAUSE_COLORS, CAUSES, because, cause_counts, causes_of
 from lambda_vae.reports.glossary import GLOSSARY
 
@@ -37,8 +38,9 @@ def test_causes_that_occur_are_listed_in_one_order_and_unknown_ones_as_they_are(
 
 
 def test_counts_are_means_over_the_runs_that_say_and_the_most_frequent_first() -> None:
-    said = [{"cause_counts": {"no signal": 1, "newer": 4}}, {"cause_counts": {"no signal": 2}}]
-    assert cause_counts([*said, {"cause_counts": None}, {}]) == {"newer": 2.0, "no signal": 1.5}
-    assert cause_counts([{}]) == {}
+    silent = RunRow(run="a", label="VAE", method="vae", status="done")
+    said = [silent.updated(cause_counts=counts) for counts in ({"no signal": 1, "newer": 4}, {"no signal": 2})]
+    assert cause_counts([*said, silent]) == {"newer": 2.0, "no signal": 1.5}
+    assert cause_counts([silent]) == {}
     assert because({}) == ""
     assert because({"no signal": 1.5}) == f", all because {CAUSES['no signal']} (no signal)"

@@ -8,16 +8,16 @@ import pytest
 from fake_records import write_comparison
 
 from lambda_vae.files import read_json, write_json
+from lambda_vae.records import RunRow
 from lambda_vae.records.read import load_comparison
 from lambda_vae.reports.differences import differences
 from lambda_vae.reports.publish import write_results
 from lambda_vae.reports.published import published_figures
 
 
-def row(**values: Any) -> dict[str, Any]:
-    return {
-        "run": "a", "method": "vae", "label": "VAE", "status": "done", "latent_dim": 30, "paper": None, **values
-    }  # fmt: skip
+def row(**values: Any) -> RunRow:
+    given = {"run": "a", "method": "vae", "label": "VAE", "status": "done", "latent_dim": 30, "paper": None, **values}
+    return RunRow.from_record(given, Path("table.json"))
 
 
 def test_the_paper_s_nll_of_a_lambda_run_is_put_beside_the_surrogate_and_the_bound_is_named() -> None:
@@ -27,7 +27,7 @@ def test_the_paper_s_nll_of_a_lambda_run_is_put_beside_the_surrogate_and_the_bou
     )  # fmt: skip
     (text,) = differences([mine], "mnist")
     assert text.startswith("λ-VAE δ=1.01: ")
-    assert 'the paper\'s "NLL" 78.43 is its surrogate, and only our surrogate, 76.00, may stand beside it' in text
+    assert 'the paper\'s "NLL" 78.43 is its surrogate and may be compared with our surrogate only, 76.00' in text
     assert "(2.4 nats lower)" in text
     assert "the valid bound of the same runs is 115.00, higher by the 39.0 nats" in text
     assert (
@@ -43,7 +43,7 @@ def test_a_plain_run_is_compared_by_its_bound_and_capacity_for_each_unit() -> No
         cause_counts={"gradient imbalance": 23},
     )  # fmt: skip
     (text,) = differences([mine], "mnist")
-    assert 'the paper\'s "NLL" 97.17 stands beside our bound 103.00, 5.8 nats higher.' in text
+    assert 'the paper\'s "NLL" 97.17 is to be compared with our bound 103.00, 5.8 nats higher.' in text
     assert "(gradient imbalance)" in text
     assert "Capacity: 14.0 nats here, 23.2 in the paper, 2.00 and 1.66 for each active unit." in text
 
@@ -51,9 +51,9 @@ def test_a_plain_run_is_compared_by_its_bound_and_capacity_for_each_unit() -> No
 def test_near_figures_need_no_explanation_and_spread_widens_what_is_near() -> None:
     near = row(paper="VAE", surrogate_nll=97.5, nll_bound=97.5, excess_kl=0.0, active_units=14, snr_capacity=23.0)
     assert differences([near], "mnist") == (
-        'VAE: the paper\'s "NLL" 97.17 stands beside our bound 97.50, much the same.',
+        'VAE: the paper\'s "NLL" 97.17 is to be compared with our bound 97.50, much the same.',
     )
-    wide = [{**near, "run": str(bound), "surrogate_nll": bound, "nll_bound": bound} for bound in (98.0, 102.0)]
+    wide = [near.updated(run=str(bound), surrogate_nll=bound, nll_bound=bound) for bound in (98.0, 102.0)]
     assert "much the same" in differences(wide, "mnist")[0]
 
 
@@ -67,14 +67,14 @@ def test_figures_from_elsewhere_stand_beside_the_quantity_they_are_and_only_for_
 
 
 def test_a_row_s_own_line_of_the_paper_decides_where_it_has_one() -> None:
-    values = {"method": "vae", "latent_dim": 30, "delta": None}
-    assert published_figures(values, "mnist")["active_units"] == 14
-    assert published_figures({**values, "paper": None}, "mnist") == {}
-    assert published_figures({**values, "paper": "β=2"}, "mnist")["active_units"] == 11
-    assert published_figures({**values, "paper": "β=2", "latent_dim": 4}, "mnist") == {}
-    assert published_figures({**values, "epochs": 100}, "mnist")["active_units"] == 14
-    assert published_figures({**values, "epochs": 99}, "mnist") == {}
-    assert published_figures({**values, "measured_on": "validation"}, "mnist") == {}
+    plain = RunRow(run="a", label="VAE", method="vae", status="done", latent_dim=30)
+    assert published_figures(plain, "mnist")["active_units"] == 14
+    assert published_figures(plain.updated(paper=None), "mnist") == {}
+    assert published_figures(plain.updated(paper="β=2"), "mnist")["active_units"] == 11
+    assert published_figures(plain.updated(paper="β=2", latent_dim=4), "mnist") == {}
+    assert published_figures(plain.updated(epochs=100), "mnist")["active_units"] == 14
+    assert published_figures(plain.updated(epochs=99), "mnist") == {}
+    assert published_figures(plain.updated(measured_on="validation"), "mnist") == {}
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_the_archive_holds_what_the_page_was_made_of(blocks: Path, tmp_path: Pat
     content = json.loads((tmp_path / "out.json").read_text())
     record = load_comparison(blocks)
     assert len(content["rows"]) == len(record.rows)
-    assert [run["run"] for run in content["runs"]] == [run.row["run"] for run in record.runs if not run.failed]
+    assert [run["run"] for run in content["runs"]] == [run.row.run for run in record.runs if not run.failed]
     run, mine = record.runs[-1], content["runs"][-1]
     assert mine["dimensions"]["kl"] == pytest.approx(list(run.dimensions["kl"]), rel=1e-6)
     assert mine["provenance"] == dict(run.provenance)

@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from lambda_vae.errors import InputError
-from lambda_vae.records import ComparisonRecord, load_comparison, load_record
+from lambda_vae.records import ComparisonRecord, RunRow, load_comparison, load_record
 from lambda_vae.reports import (
     equalization_figure,
     exponent_figure,
@@ -71,7 +70,7 @@ def test_hostile_label_does_not_start_mathematics(tmp_path: Path) -> None:
         assert save_figure(FIGURES[name](record), tmp_path / f"{name}.svg").stat().st_size > 2000
 
 
-def crowd(labels: bool) -> list[dict[str, Any]]:
+def crowd(labels: bool) -> list[RunRow]:
     """Twenty methods of two seeds each, most of them close together."""
     rng = np.random.default_rng(0)
     rows = []
@@ -79,12 +78,12 @@ def crowd(labels: bool) -> list[dict[str, Any]]:
         units, bound, probe = rng.integers(8, 24), 94 + rng.gamma(2, 2), rng.uniform(0.88, 0.95)
         for seed in range(2):
             noise = rng.normal(0, 0.3, 3)
-            rows.append({
-                "run": f"{i}-{seed}", "method": "vae", "label": f"method number {i + 1} with a name", "status": "done",
-                "active_units": float(units + noise[0]), "nll_bound": float(bound + noise[1]),
-                "nll_iw": float(bound - 4 + noise[2]),
-                "linear_probe_accuracy": float(probe + noise[0] / 100) if labels else None,
-            })  # fmt: skip
+            rows.append(RunRow(
+                run=f"{i}-{seed}", method="vae", label=f"method number {i + 1} with a name", status="done",
+                active_units=float(units + noise[0]), nll_bound=float(bound + noise[1]),
+                nll_iw=float(bound - 4 + noise[2]),
+                linear_probe_accuracy=float(probe + noise[0] / 100) if labels else None,
+            ))  # fmt: skip
     return rows
 
 
@@ -110,8 +109,7 @@ def test_twenty_methods_stay_readable(labels: bool) -> None:
 
 def test_what_lies_above_a_frontier_stands_over_it_and_in_the_legend() -> None:
     rows = crowd(True)
-    for row in rows[-2:]:
-        row |= {"nll_bound": 224.0 + rows.index(row) % 2, "nll_iw": 205.0}
+    rows[-2:] = [row.updated(nll_bound=224.0 + place, nll_iw=205.0) for place, row in enumerate(rows[-2:])]
     figure = frontier_figure(rows)
     assert [axis.get_title(loc="right") for axis in figure.axes] == ["above: 20 at 224"] * 2 + ["above: 20 at 205"] * 2
     assert all(axis.get_ylim()[1] < 150 for axis in figure.axes)

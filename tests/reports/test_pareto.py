@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lambda_vae.records import RunRow
 from lambda_vae.reports.pareto import frontier_panels, pareto_front
 from lambda_vae.reports.tables import comparison_table
 
@@ -29,11 +30,11 @@ def test_every_point_is_on_the_front_or_beaten_by_it(points: list[tuple[int, int
         assert beaten != (i in front)
 
 
-def planted(label: str, active: float | None, bound: float | None, iw: float | None, probe: float | None) -> dict:
-    return {
-        "run": label, "method": "vae", "label": label, "status": "done", "active_units": active, "nll_bound": bound,
-        "nll_iw": iw, "linear_probe_accuracy": probe,
-    }  # fmt: skip
+def planted(label: str, active: float | None, bound: float | None, iw: float | None, probe: float | None) -> RunRow:
+    return RunRow(
+        run=label, label=label, method="vae", status="done", active_units=active, nll_bound=bound, nll_iw=iw,
+        linear_probe_accuracy=probe,
+    )  # fmt: skip
 
 
 ROWS = [planted("a", 7, 104.0, 99.0, 0.9), planted("b", 18, 94.0, 89.0, 0.8), planted("c", 26, 117.0, 88.0, 0.7)]
@@ -58,12 +59,12 @@ def test_a_number_that_is_missing_or_nan_is_no_point() -> None:
 
 
 def test_data_without_labels_have_no_panel_of_probes() -> None:
-    rows = [row | {"linear_probe_accuracy": None} for row in ROWS]
+    rows = [row.updated(linear_probe_accuracy=None) for row in ROWS]
     assert [[p.x.key for p in row] for row in frontier_panels(comparison_table(rows))] == [["active_units"]] * 2
     assert frontier_panels(comparison_table([planted("a", 7, None, None, 0.9)])) == ()
 
 
-def crowd(*bounds: float) -> list[dict]:
+def crowd(*bounds: float) -> list[RunRow]:
     return [planted(str(i), 7 + i, bound, bound - 4, 0.9) for i, bound in enumerate(bounds)]
 
 
@@ -93,8 +94,7 @@ def test_otherwise_all_are_drawn(bounds: tuple[float, ...]) -> None:
 
 def test_panels_of_a_row_leave_out_the_same_methods() -> None:
     rows = crowd(*FAR)
-    for row in rows[1:4]:
-        row["linear_probe_accuracy"] = None
+    rows[1:4] = [row.updated(linear_probe_accuracy=None) for row in rows[1:4]]
     units, probe = frontier_panels(comparison_table(rows))[0]
     assert units.note() == probe.note() == "above: 10 at 224"
     assert [point.index for point in probe.points] == [0, 4, 5, 6, 7, 8]

@@ -6,15 +6,15 @@ import pytest
 from fake_records import write_comparison, write_run
 
 from lambda_vae.errors import InputError
-from lambda_vae.records import load_comparison, load_record, load_run
-from lambda_vae.records.read import scalars
+from lambda_vae.records import RunRow, load_comparison, load_record, load_run
+from lambda_vae.records.read import check_dimensions
 
 
 def test_run_comes_back_whole(tmp_path: Path) -> None:
     row = write_run(tmp_path, "lambda-1.01", epochs=6)
     run = load_run(tmp_path)
     assert run.label == "λ-VAE δ=1.01"
-    assert run.row["nll_bound"] == row["nll_bound"]
+    assert run.row.nll_bound == row["nll_bound"]
     assert not run.failed
     assert run.column("kl").shape == (30,)
     assert run.track("std_mean").shape == (6, 30)
@@ -27,7 +27,7 @@ def test_run_comes_back_whole(tmp_path: Path) -> None:
 def test_optional_part_may_be_missing(tmp_path: Path, missing: str) -> None:
     write_run(tmp_path, epochs=3)
     (tmp_path / missing).unlink()
-    assert load_run(tmp_path).row["active_units"] == 7
+    assert load_run(tmp_path).row.active_units == 7
 
 
 def test_failed_run_has_no_dimensions(tmp_path: Path) -> None:
@@ -43,16 +43,16 @@ def test_dimensions_near_the_prior_are_counted_where_an_older_record_does_not(tm
     assert "near_prior" not in metrics
     metrics["dimensions"]["std_mean"] = [0.95] * 4 + [0.9] * 26
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
-    assert load_run(tmp_path).row["near_prior"] == 4
+    assert load_run(tmp_path).row.near_prior == 4
     metrics["dimensions"]["std_mean"][7] = None
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
-    assert "near_prior" not in load_run(tmp_path).row
+    assert load_run(tmp_path).row.near_prior is None
 
 
 def test_a_capacity_predicted_where_lambda_is_one_is_left_out() -> None:
-    metrics = {"snr_capacity_predicted": 4.3, "dimensions": {}}
-    assert scalars({**metrics, "mean_exponent": 1.0})["snr_capacity_predicted"] is None
-    assert scalars({**metrics, "mean_exponent": 5.0})["snr_capacity_predicted"] == 4.3
+    row = RunRow(run="a", label="VAE", method="vae", status="done", snr_capacity_predicted=4.3)
+    assert row.updated(mean_exponent=1.0).as_measured_today({}).snr_capacity_predicted is None
+    assert row.updated(mean_exponent=5.0).as_measured_today({}).snr_capacity_predicted == 4.3
 
 
 def test_null_becomes_nan(tmp_path: Path) -> None:
@@ -145,3 +145,46 @@ def test_table_cannot_point_outside_its_folder(tmp_path: Path) -> None:
     (tmp_path / "table.json").write_text(json.dumps(rows))
     with pytest.raises(InputError, match="points outside its folder"):
         load_comparison(tmp_path)
+
+
+RESULTS = Path(__file__).parents[2] / "results"
+ARCHIVES = sorted(path for path in RESULTS.glob("*.json") if path.with_suffix(".tex").exists())
+
+
+@pytest.mark.parametrize("path", ARCHIVES, ids=lambda path: path.stem)
+def test_every_committed_row_is_read_and_written_back_the_same(path: Path) -> None:
+    content = json.loads(path.read_text())
+    rows = [RunRow.from_record(line, path) for line in content["rows"]]
+    assert json.dumps([row.to_record() for row in rows]) == json.dumps(content["rows"])
+    assert [dict(row.other) for row in rows] == [{}] * len(rows)
+    assert all(row.done and row.active_units is not None for row in rows)
+    for run in content["runs"]:
+        check_dimensions(run["dimensions"], next(row.latent_dim for row in rows if row.run == run["run"]), path)
+
+
+def test_names_that_are_not_known_are_kept_and_new_values_follow() -> None:
+    line = {"status": "done", "run": "a", "later": [1], "method": "vae", "label": "VAE", "delta": None}
+    row = RunRow.from_record(line, Path("table.json"))
+    assert row.other == {"later": [1]}
+    assert list(row.to_record().items()) == list(line.items())
+    assert list(row.updated(step_cost=None, label="x").to_record()) == [*line, "step_cost"]
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"epochs": 2.5}, "'epochs' must be a whole number or null, not 2.5"),
+        ({"cause_counts": "none"}, "'cause_counts' must be a mapping or null, not 'none'"),
+        ({"elsewhere": "x"}, "'elsewhere' must be a list such as [a, b], each entry a mapping or null, not 'x'"),
+        ({"run": None}, "'run' must be text, not None"),
+    ],
+)
+def test_a_value_of_another_kind_is_named(change: dict[str, object], complaint: str) -> None:
+    line = {"run": "a", "method": "vae", "label": "VAE", "status": "done", **change}
+    with pytest.raises(InputError, match="is damaged") as error:
+        RunRow.from_record(line, Path("table.json"))
+    assert complaint in str(error.value)
+
+
+def test_there_are_archives_to_read() -> None:
+    assert len(ARCHIVES) > 15

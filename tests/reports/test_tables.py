@@ -6,25 +6,19 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from lambda_vae.records import RunRow
 from lambda_vae.records.columns import COLUMNS, SURROGATE, SURROGATE_BPD
 from lambda_vae.reports import comparison_table
 
 
-def row(label: str = "VAE", seed: int = 0, **values: Any) -> dict[str, Any]:
-    return {
-        "run": f"{label}-{seed}", "method": "vae", "label": label, "delta": None, "beta": 1.0, "seed": seed,
-        "status": "done", "latent_dim": 30, "release_epochs": 0,
-    } | values  # fmt: skip
+def row(label: str = "VAE", seed: int = 0, **values: Any) -> RunRow:
+    given = {"method": "vae", "status": "done", "beta": 1.0, "latent_dim": 30, "release_epochs": 0, **values}
+    return RunRow(run=f"{label}-{seed}", label=label, seed=seed, **given)
 
 
-def full(label: str, **values: Any) -> dict[str, Any]:
-    keys = [column.key for column in COLUMNS if not column.key.startswith("paper:")]
-    return (
-        row(label)
-        | {key: 100.125 for key in keys}
-        | {"nll_iw_proposal": "q", "nll_iw_samples": 64, "mean_exponent": 1.0}
-        | values
-    )
+def full(label: str, **values: Any) -> RunRow:
+    numbers = {column.key: 100.125 for column in COLUMNS if not column.key.startswith("paper:")}
+    return row(label).updated(**numbers | {"nll_iw_proposal": "q", "nll_iw_samples": 64, "mean_exponent": 1.0} | values)
 
 
 def test_seeds_are_averaged_with_sample_deviation() -> None:
@@ -155,7 +149,7 @@ def test_a_column_that_older_records_lack_is_shown_once_every_run_has_it() -> No
     new, old = row("new", active_units=9, active_directions=5), row("old", active_units=7)
     keys = lambda *rows: [column.key for column in comparison_table(rows).columns]  # noqa: E731
     assert "active_directions" in keys(new)
-    assert "active_directions" in keys(new, row("waiting") | {"status": "waiting"})
+    assert "active_directions" in keys(new, row("waiting").updated(status="waiting"))
     assert "active_directions" not in keys(new, old)
-    half = comparison_table([new, new | {"seed": 1, "active_directions": None}])
+    half = comparison_table([new, new.updated(seed=1, active_directions=None)])
     assert half.lines[0].cell("active_directions").mean is None

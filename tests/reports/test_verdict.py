@@ -3,15 +3,15 @@ from typing import Any
 import pytest
 
 from lambda_vae.diagnostics.dimension import Cause
+from lambda_vae.records import RunRow
 from lambda_vae.reports.causes import CAUSES
-from lambda_vae.reports.verdict import comparison_verdict, run_verdict
+from lambda_vae.reports.conclusions import comparison_verdict, run_verdict
 
 
-def row(label: str, active: int | None, bound: float | None, seed: int = 0, **values: Any) -> dict[str, Any]:
-    return {
-        "run": f"{label}-{seed}", "method": "lambda-vae", "label": label, "seed": seed, "status": "done",
-        "latent_dim": 30, "active_units": active, "nll_bound": bound,
-    } | values  # fmt: skip
+def row(label: str, active: int | None, bound: float | None, seed: int = 0, **values: Any) -> RunRow:
+    numbers = {"latent_dim": 30, "active_units": active, "nll_bound": bound, "seed": seed}
+    given = {"method": "lambda-vae", "status": "done", **numbers, **values}
+    return RunRow(run=f"{label}-{seed}", label=label, **given)
 
 
 COUNTS = {"gradient imbalance": 20, "information gap": 2, "no signal": 1}
@@ -25,9 +25,9 @@ def test_plain_vae_comes_first_with_its_cause() -> None:
     first = comparison_verdict([SHARP, VAE])[0]
     assert first.startswith("The plain VAE uses 7 of 30 latent dimensions; 23 collapsed, mostly because")
     assert first.endswith("(20 gradient imbalance, 2 information gap, 1 no signal).")
-    alike = VAE | {"cause_counts": {"gradient imbalance": 23}}
+    alike = VAE.updated(cause_counts={"gradient imbalance": 23})
     assert comparison_verdict([SHARP, alike])[0].endswith(f", all because {CAUSES_IN_WORDS} (gradient imbalance).")
-    even = VAE | {"cause_counts": {"gradient imbalance": 11, "no signal": 11, "information gap": 1}}
+    even = VAE.updated(cause_counts={"gradient imbalance": 11, "no signal": 11, "information gap": 1})
     assert comparison_verdict([SHARP, even])[0].endswith(
         "; 23 collapsed (11 gradient imbalance, 11 no signal, 1 information gap)."
     )
@@ -35,7 +35,7 @@ def test_plain_vae_comes_first_with_its_cause() -> None:
 
 def test_every_cause_of_the_diagnosis_has_its_meaning_and_one_without_is_named_as_it_is() -> None:
     assert set(CAUSES) == {str(cause) for cause in Cause}
-    other = VAE | {"cause_counts": {"a newer one": 23}}
+    other = VAE.updated(cause_counts={"a newer one": 23})
     assert comparison_verdict([SHARP, other])[0].endswith("; 23 collapsed (23 a newer one).")
 
 
@@ -56,7 +56,7 @@ BETTER = {
 @pytest.mark.parametrize("case", BETTER)
 def test_no_signal_is_not_said_of_data_on_which_another_method_keeps_more_at_a_better_bound(case: str) -> None:
     (active, bound, error, more), shows = BETTER[case]
-    blind = VAE | {"nll_bound_stderr": 0.3, "cause_counts": {"no signal": 20, "gradient imbalance": 3}}
+    blind = VAE.updated(nll_bound_stderr=0.3, cause_counts={"no signal": 20, "gradient imbalance": 3})
     rows = [blind, row("VAE + x", active, bound, nll_bound_stderr=error, **more)]
     if case == "of several, whoever has most":
         rows.insert(1, row("VAE + y", 8, 90.0, nll_bound_stderr=0.3))
@@ -73,8 +73,8 @@ def test_no_signal_is_not_said_of_data_on_which_another_method_keeps_more_at_a_b
 
 
 def test_bounds_of_several_seeds_are_told_apart_by_their_spread() -> None:
-    def two(base: dict[str, Any], *bounds: float) -> list[dict[str, Any]]:
-        return [base | {"seed": s, "nll_bound": b, "nll_bound_stderr": 0.01} for s, b in enumerate(bounds)]
+    def two(base: RunRow, *bounds: float) -> list[RunRow]:
+        return [base.updated(seed=s, nll_bound=b, nll_bound_stderr=0.01) for s, b in enumerate(bounds)]
 
     more = row("VAE + x", 9, 0.0)
     assert "because" in comparison_verdict([*two(VAE, 104.0, 105.0), *two(more, 103.8, 104.6)])[0]
@@ -94,19 +94,19 @@ def test_worse_everywhere_claims_nothing() -> None:
 
 
 def test_collapse_behind_a_rotation_is_told_with_what_undoes_it() -> None:
-    wide = {"latent_dim": 512, "active_directions": 238, "verdict_counts": {}, "cause_counts": {}}
-    plain, ours = VAE | wide | {"active_units": 512}, SHARP | wide | {"active_units": 512, "active_directions": 441}
+    wide = {"latent_dim": 512, "active_units": 512, "verdict_counts": {}, "cause_counts": {}}
+    plain, ours = (row.updated(**wide, active_directions=n) for row, n in ((VAE, 238), (SHARP, 441)))
     assert comparison_verdict([plain, ours])[1] == (
         "Its means move along 238 directions only, the rest of the code repeats these; those of λ-VAE δ=1.01 along 441."
     )
-    straight = [line | {"active_directions": 470} for line in (plain, ours)]
+    straight = [line.updated(active_directions=470) for line in (plain, ours)]
     assert not any("directions" in sentence for sentence in comparison_verdict(straight))
-    unknown = [plain, {key: value for key, value in ours.items() if key != "active_directions"}]
+    unknown = [plain, ours.updated(active_directions=None)]
     assert comparison_verdict(unknown)[1].endswith("the rest of the code repeats these.")
 
 
 def test_gap_within_the_spread_is_called_so() -> None:
-    vae = [VAE | {"seed": s, "nll_bound": b} for s, b in enumerate((104.0, 105.0))]
+    vae = [VAE.updated(seed=s, nll_bound=b) for s, b in enumerate((104.0, 105.0))]
     other = [row("other", 9, b, s) for s, b in enumerate((103.9, 104.9))]
     assert "within the spread over seeds" in comparison_verdict([*vae, *other])[1]
     clear = [row("other", 9, b, s) for s, b in enumerate((94.0, 94.5))]
@@ -115,13 +115,13 @@ def test_gap_within_the_spread_is_called_so() -> None:
 
 def test_one_seed_is_called_one_seed() -> None:
     assert "one seed only" in comparison_verdict([VAE, SHARP])[-1]
-    twice = [line | {"seed": s} for line in (VAE, SHARP) for s in (0, 1)]
+    twice = [line.updated(seed=s) for line in (VAE, SHARP) for s in (0, 1)]
     assert not any("one seed only" in sentence for sentence in comparison_verdict(twice))
 
 
 def test_failures_are_counted() -> None:
-    assert comparison_verdict([VAE, SHARP | {"status": "failed"}])[-1].startswith("1 of 2 runs failed")
-    assert comparison_verdict([VAE | {"status": "failed"}]) == (
+    assert comparison_verdict([VAE, SHARP.updated(status="failed")])[-1].startswith("1 of 2 runs failed")
+    assert comparison_verdict([VAE.updated(status="failed")]) == (
         "1 of 1 runs failed; the reasons stand below the table.",
     )
 
@@ -133,6 +133,6 @@ def test_missing_numbers_are_no_obstacle() -> None:
 
 
 def test_single_run_speaks_for_itself() -> None:
-    assert run_verdict(VAE | {"verdict": "Seven are in use."}) == "Seven are in use."
+    assert run_verdict(VAE.updated(verdict="Seven are in use.")) == "Seven are in use."
     assert run_verdict(VAE).startswith("The plain VAE uses 7 of 30")
-    assert run_verdict(VAE | {"status": "failed", "failure": "NaN"}) == "The run failed: NaN."
+    assert run_verdict(VAE.updated(status="failed", failure="NaN")) == "The run failed: NaN."

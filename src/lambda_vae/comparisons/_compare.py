@@ -18,7 +18,7 @@ from lambda_vae.comparisons.reuse import read_known, take_up
 from lambda_vae.data import Dataset
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json, write_atomic, write_json
-from lambda_vae.records.read import scalars
+from lambda_vae.records.run_row import RunRow
 from lambda_vae.runs._train import last_shared_epoch, make_trainer
 from lambda_vae.runs.build import load_data
 from lambda_vae.runs.compose import method_named
@@ -160,7 +160,7 @@ def compare(
     _check_folder(out, base, configs, resume=resume)
 
     def record() -> list[dict[str, Any]]:
-        rows = rows_of(out, configs)
+        rows = [row.to_record() for row in rows_of(out, configs)]
         write_json(out / "table.json", rows)
         write_json(out / "provenance.json", _provenance(out, base, configs, dataset, rows, started))
         return rows
@@ -229,9 +229,7 @@ def _write_configs(out: Path, base: RunConfig, choice: CompareConfig, configs: S
     write_atomic(out / "config.yaml", to_yaml(values))
 
 
-def rows_of(
-    out: Path, configs: Sequence[RunConfig], name_of: Callable[[RunConfig], str] = run_name
-) -> list[dict[str, Any]]:
+def rows_of(out: Path, configs: Sequence[RunConfig], name_of: Callable[[RunConfig], str] = run_name) -> list[RunRow]:
     """Return the rows of table.json: one a run, every scalar of its metrics.json.
 
     Args:
@@ -245,8 +243,9 @@ def rows_of(
         sources = (out / "runs" / name / "metrics.json", out / "runs" / f"{name}.failure.json")
         source = next((path for path in sources if path.exists()), None)
         record = read_json(source) if source else {**identity(config), "status": "waiting"}
-        here = {"run": name, "path": f"runs/{name}", "label": method_named(config.method).label(config)}
-        rows.append({**scalars(record), **here, "step_cost": step_cost(costs, config, record)})
+        row = RunRow.from_record(record, source or out).as_measured_today(record.get("dimensions"))
+        label, cost = method_named(config.method).label(config), step_cost(costs, config, record)
+        rows.append(row.updated(run=name, path=f"runs/{name}", label=label, step_cost=cost))
     return rows
 
 
@@ -262,7 +261,7 @@ def time_finished(
         name_of: What a run's folder is called.
     """
     rows = rows_of(out, configs, name_of)
-    time_steps(out, [config for config, row in zip(configs, rows, strict=True) if row["status"] == "done"], dataset)
+    time_steps(out, [config for config, row in zip(configs, rows, strict=True) if row.done], dataset)
 
 
 def progress(jobs: Sequence[Job]) -> Group:

@@ -7,7 +7,8 @@ from typing import Any
 
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json, write_json
-from lambda_vae.records.checks import check_dimensions, check_row
+from lambda_vae.records.read import check_dimensions
+from lambda_vae.records.run_row import RunRow
 from lambda_vae.runs.compose import method_named
 from lambda_vae.runs.config import RunConfig, checked_config, write_config
 from lambda_vae.runs.folder import RunFolder
@@ -21,13 +22,15 @@ class KnownRun:
 
     Args:
         config: Of the run.
-        metrics: The content of its metrics.json.
+        row: The scalars of its metrics.json.
+        dimensions: What that says of each dimension.
         test: Its readings on the test set during training.
         provenance: Of the run itself: its own commit, machine and data.
     """
 
     config: RunConfig
-    metrics: Mapping[str, Any]
+    row: RunRow
+    dimensions: Mapping[str, Any]
     test: tuple[Mapping[str, Any], ...]
     provenance: Mapping[str, Any]
 
@@ -51,14 +54,11 @@ def read_known(path: Path) -> tuple[KnownRun, ...]:
 def _known(record: Any, rows: Mapping[str, Any], path: Path) -> KnownRun:  # noqa: ANN401 - from outside
     if not isinstance(record, dict) or record.get("run") not in rows or not isinstance(record.get("config"), dict):
         raise InputError(f"{path} is damaged: a run in it has no row or no config; restore it")
-    row = rows[record["run"]]
-    check_row(row, path)
+    row = RunRow.from_record(rows[record["run"]], path)
     dimensions = record.get("dimensions") or {}
-    check_dimensions(dimensions, row.get("latent_dim"), path)
+    check_dimensions(dimensions, row.latent_dim, path)
     config = checked_config(record["config"], f"{path}: {record['run']}: ")
-    metrics = {key: value for key, value in row.items() if key != "path"}
-    test, provenance = tuple(record.get("test") or ()), record.get("provenance") or {}
-    return KnownRun(config, {**metrics, "dimensions": dimensions}, test, provenance)
+    return KnownRun(config, row, dimensions, tuple(record.get("test") or ()), record.get("provenance") or {})
 
 
 def take_up(known: tuple[KnownRun, ...], configs: Mapping[str, RunConfig], out: Path, sha256: str) -> list[str]:
@@ -73,7 +73,7 @@ def take_up(known: tuple[KnownRun, ...], configs: Mapping[str, RunConfig], out: 
     Returns:
         The names of the runs that were taken up.
     """
-    done = [run for run in known if _data_hash(run) == sha256 and run.metrics["status"] == "done"]
+    done = [run for run in known if _data_hash(run) == sha256 and run.row.done]
     by_config = {_spelt_out(run.config): run for run in done}
     taken = []
     for name, config in configs.items():
@@ -83,7 +83,8 @@ def take_up(known: tuple[KnownRun, ...], configs: Mapping[str, RunConfig], out: 
         write_config(folder.config, config)
         write_json(folder.history, {"epochs": [], "test": list(run.test)})
         write_json(folder.provenance, {**run.provenance, "known": True})
-        write_json(folder.metrics, dict(run.metrics))
+        metrics = {key: value for key, value in run.row.to_record().items() if key != "path"}
+        write_json(folder.metrics, {**metrics, "dimensions": run.dimensions})
         taken.append(name)
     return taken
 

@@ -112,7 +112,7 @@ def measure_gradients(path: Path, *, reference_std: float = REFERENCE_STD, seed:
     """
     tracks, labels, skipped = {}, {}, {}
     for run in load_record(path).runs:
-        name = str(run.row["run"])
+        name = run.row.run
         try:
             tracks[name], labels[name] = training_tracks(run.history), run.label
         except InputError as error:

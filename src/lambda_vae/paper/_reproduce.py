@@ -21,6 +21,7 @@ from lambda_vae.errors import InputError
 from lambda_vae.files import read_json, replacing, write_atomic, write_json
 from lambda_vae.paper.recipe import Recipe, load_recipes, named, run_name_of, runs_of
 from lambda_vae.paper.tables import PUBLISHED, Scale
+from lambda_vae.records.run_row import RunRow
 from lambda_vae.runs._train import make_trainer, train
 from lambda_vae.runs.build import load_data
 from lambda_vae.runs.compose import method_named
@@ -193,7 +194,7 @@ def _run(
     take_up(known, {run_name_of(config): config for config in wanted}, out, dataset.sha256)
 
     def record() -> None:
-        rows = _rows(out, of_run)
+        rows = [row.to_record() for row in _rows(out, of_run)]
         write_json(out / "table.json", rows)
         write_json(out / "provenance.json", _provenance(out, choice, rows, dataset, started))
 
@@ -260,22 +261,23 @@ def _write_subset(path: Path, dataset: Dataset, counts: tuple[int, int]) -> None
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
 
 
-def _rows(out: Path, of_run: Mapping[RunConfig, Recipe]) -> list[dict[str, Any]]:
+def _rows(out: Path, of_run: Mapping[RunConfig, Recipe]) -> list[RunRow]:
     """The rows of table.json: all of a comparison's, with the row of the table they belong to."""
     rows = []
     for row, (config, recipe) in zip(rows_of(out, list(of_run), run_name_of), of_run.items(), strict=True):
         title = method_named(config.method).label(config)
-        extra = {
-            "label": f"{title}, {training_length(config.epochs)}",
-            "title": title,
-            "block": training_length(config.epochs),
-            "recipe": recipe.name,
-            "paper": recipe.paper,
-            "elsewhere": [dict(figure) for figure in recipe.elsewhere],
-            "note": recipe.note,
-        }
-        rows.append({**row, **extra})
-    rows.sort(key=lambda row: -row["epochs"])  # stable: within a block the order is that of the runs
+        block = training_length(config.epochs)
+        of_recipe = row.updated(
+            label=f"{title}, {block}",
+            title=title,
+            block=block,
+            recipe=recipe.name,
+            paper=recipe.paper,
+            elsewhere=[dict(figure) for figure in recipe.elsewhere],
+            note=recipe.note,
+        )
+        rows.append(of_recipe)
+    rows.sort(key=lambda row: -(row.epochs or 0))  # stable: within a block the order is that of the runs
     return rows
 
 

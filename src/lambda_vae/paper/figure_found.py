@@ -54,14 +54,14 @@ def _cut(name: str, record: ComparisonRecord) -> ComparisonRecord:
 def _like(recipe: Recipe, runs: Iterable[RunRecord]) -> RunRecord | None:
     config = runs_of(recipe, "", SCALES["paper"])[0]
     method = method_named(config.method)
-    wanted = {
-        "method": method.name,
-        "delta": config.delta if method.uses("delta") else None,
-        "beta": config.beta if method.uses("beta") else 1.0,
-        "release_epochs": 0,
-    }
-    fitting = [run for run in runs if not run.failed and wanted.items() <= dict(run.row).items()]
-    return min(fitting, key=lambda run: (-run.row["epochs"], run.row["seed"]), default=None)
+    delta = config.delta if method.uses("delta") else None
+    wanted = (method.name, delta, config.beta if method.uses("beta") else 1.0, 0)
+    fitting = [
+        run
+        for run in runs
+        if not run.failed and wanted == (run.row.method, run.row.delta, run.row.beta, run.row.release_epochs)
+    ]
+    return min(fitting, key=lambda run: (-(run.row.epochs or 0), run.row.seed or 0), default=None)
 
 
 def _network(run: RunRecord) -> str | None:

@@ -52,8 +52,8 @@ def _capacities(run: RunRecord) -> dict[str, Any]:
         "epoch": run.history["epochs"],
         "snr_capacity_by_epoch": numbers(_capacity(run.track("signal_power"), run.track("sampling_std"))),
         "decoder_capacity_by_epoch": numbers(run.track("decoder_capacity").sum(1)),
-        "ramp_epochs": read_config(run.path / "config.yaml").ramp_epochs if run.row["delta"] is not None else 0,
-        **{name: run.row.get(name) for name in _MEASURED},
+        "ramp_epochs": read_config(run.path / "config.yaml").ramp_epochs if run.row.delta is not None else 0,
+        **{name: getattr(run.row, name) for name in _MEASURED},
     }
 
 
@@ -74,7 +74,7 @@ def alignments_record(comparisons: Mapping[str, ComparisonRecord]) -> dict[str, 
 
 def _alignment(run: RunRecord) -> dict[str, Any]:
     config = read_config(run.path / "config.yaml")
-    running = _running_std(run) if run.row["delta"] is not None else None
+    running = _running_std(run) if run.row.delta is not None else None
     return {
         "std": numbers(run.column("std_mean"), 8),
         "exponent": numbers(run.column("exponent"), 8),
@@ -88,5 +88,5 @@ def _alignment(run: RunRecord) -> dict[str, Any]:
 
 def _running_std(run: RunRecord) -> Tensor | None:
     """What the equalizer held after the last epoch; None where that checkpoint is gone."""
-    last = checkpoints.path_of(RunFolder(run.path).checkpoints, int(run.row["epochs"]), 0)
+    last = checkpoints.path_of(RunFolder(run.path).checkpoints, run.row.epochs or 0, 0)
     return checkpoints.load(last).part("equalizer.").get("running_std") if last.is_file() else None

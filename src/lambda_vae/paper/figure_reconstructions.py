@@ -79,7 +79,7 @@ def _reconstruction(record: RunRecord) -> dict[str, Any]:
         "reconstructions": codes.pictures(decoded),
         "squared_error": codes.errors(decoded),
         "detail": float(_detail(decoded, shape) / _detail(codes.x, shape)),
-        **{name: record.row.get(name) for name in _ROW},
+        **{name: getattr(record.row, name) for name in _ROW},
     }
 
 
@@ -106,7 +106,7 @@ def _by_pixel(record: RunRecord) -> dict[str, Any]:
     return {
         "originals": codes.pictures(codes.x),
         "modes": {"greedy": _mode(codes, None), "ancestral": _mode(codes, _SEED)},
-        **{name: record.row.get(name) for name in _ROW},
+        **{name: getattr(record.row, name) for name in _ROW},
     }
 
 

@@ -199,9 +199,9 @@ def pictures_record(runs: Iterable[RunRecord], count: int = 10) -> dict[str, Any
                 **identity_of(run),
                 "reconstructions": pixel_lists(run.images["reconstructions"][:count]),
                 "samples": pixel_lists(run.images["prior_samples"][:count]),
-                "reconstruction": run.row.get("reconstruction"),
-                "nll_bound": run.row.get("nll_bound"),
-                "surrogate_nll": run.row.get("surrogate_nll"),
+                "reconstruction": run.row.reconstruction,
+                "nll_bound": run.row.nll_bound,
+                "surrogate_nll": run.row.surrogate_nll,
                 **score,
             }
             for run, score in zip(chosen, scores, strict=True)
@@ -212,7 +212,7 @@ def pictures_record(runs: Iterable[RunRecord], count: int = 10) -> dict[str, Any
 def _prior_scores(runs: Sequence[RunRecord]) -> list[dict[str, Any]]:
     """What the figure's plain VAE, and each model itself, says of the model's draws; nothing where weights are gone."""
     here = [RunFolder(run.path).model.exists() for run in runs]
-    judge = next((run for run, is_here in zip(runs, here, strict=True) if is_here and run.row["method"] == "vae"), None)
+    judge = next((run for run, is_here in zip(runs, here, strict=True) if is_here and run.row.method == "vae"), None)
     if judge is None or not all(here):
         return [{"prior_elbo": None} for _ in runs]
     who = f"{identity_of(judge)['label']} of this figure, {_JUDGED} draws of each model"
@@ -242,10 +242,10 @@ def identity_of(run: RunRecord) -> dict[str, Any]:
     Args:
         run: The run.
     """
-    appended = f", {training_length(run.row['epochs'])}"  # by a table of several lengths
+    appended = f", {training_length(run.row.epochs or 0)}"  # by a table of several lengths
     label = run.label.removesuffix(appended)
     keys = ("run", "method", "delta", "beta", "seed", "epochs")
-    return {"label": label, **{key: run.row.get(key) for key in keys}}
+    return {"label": label, **{key: getattr(run.row, key) for key in keys}}
 
 
 def pixel_lists(images: NDArray[np.uint8]) -> list[Any]:

@@ -191,7 +191,7 @@ def reproduce_figure(
             "notes": _notes(choice, comparisons),
         }
         write_drawing(record, out / f"{choice.name}.md")
-    return [dict(row) for comparison in comparisons.values() for row in comparison.rows]
+    return [row.to_record() for comparison in comparisons.values() for row in comparison.rows]
 
 
 def _check_data(choice: FigureChoice) -> None:
@@ -224,13 +224,13 @@ def _train(
 
 def _provenance(choice: FigureChoice, comparisons: Comparisons, started: datetime) -> dict[str, Any]:
     runs = _all_runs(comparisons)
-    seeds = sorted({int(run.row["seed"]) for run in runs})
+    seeds = sorted({run.row.seed or 0 for run in runs})
     if choice.runs:
         described = [dict(comparison.provenance.get("data") or {}) for comparison in comparisons.values()]
     else:
         described = [describe_data(RunConfig(data=name), load_data(RunConfig(data=name))) for name in choice.all_data]
     data = described[0] if len(described) == 1 else {"name": ", ".join(str(one.get("name")) for one in described)}
-    made = {run.row["run"]: run.provenance.get("commit") for run in runs}
+    made = {run.row.run: run.provenance.get("commit") for run in runs}
     return {**provenance(command_line(), seeds, data, {}, started), "runs": made}
 
 
@@ -245,6 +245,6 @@ def _notes(choice: FigureChoice, comparisons: Comparisons) -> list[str]:
 
 
 def _other_lengths(choice: FigureChoice, comparisons: Comparisons) -> Sequence[tuple[Recipe, list[int]]]:
-    lengths = sorted({int(run.row["epochs"]) for run in _all_runs(comparisons)})
+    lengths = sorted({run.row.epochs or 0 for run in _all_runs(comparisons)})
     first = load_recipes(choice.name)[:1]
     return [(recipe, lengths) for recipe in first if choice.runs and lengths != [recipe.epochs]]

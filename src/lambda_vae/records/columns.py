@@ -19,9 +19,9 @@ class Column:
         key: Name in the records; `paper:` before it takes the paper's figure instead of ours.
         heading: What stands over it.
         digits: Places after the point.
-        meaning: One sentence for the reader.
         better: "lower", "higher", or empty where neither is.
         priority: Terminals show the lowest numbers first, as many as fit.
+        meaning: One sentence for the reader.
         scale: Multiplies the value before it is written.
         narrow: The heading in a terminal, broken into lines; `heading` if empty.
         everywhere: Shown only where every run has it, for older records do not, and a gap would say something else.
@@ -30,9 +30,9 @@ class Column:
     key: str
     heading: str
     digits: int
+    better: str
+    priority: int
     meaning: str
-    better: str = ""
-    priority: int = 99
     scale: float = 1.0
     narrow: str = ""
     everywhere: bool = False
@@ -53,156 +53,87 @@ class Column:
 
 COLUMNS: tuple[Column, ...] = (
     Column(
-        "active_units",
-        "AU",
-        1,
+        "active_units", "AU", 1, "higher", 1,
         "Active units: latent dimensions whose mean moves with the input (variance over 0.01).",
-        "higher",
-        1,
     ),
     Column(
-        "active_directions",
-        "active directions",
-        1,
+        "active_directions", "active directions", 1, "higher", 7,
         "Directions of the code that carry something; fewer than active units where a rotation hides collapse.",
-        "higher",
-        7,
-        narrow="active\ndirections",
-        everywhere=True,
+        narrow="active\ndirections", everywhere=True,
     ),
     Column(
-        "nll_bound",
-        "NLL bound",
-        2,
+        "nll_bound", "NLL bound", 2, "lower", 2,
         "A valid upper bound on -log p(x), nats per example: reconstruction + rate.",
-        "lower",
-        2,
     ),
     Column(
-        "nll_iw",
-        "NLL, importance-weighted",
-        2,
-        "Importance-weighted estimate of -log p(x), nats; its proposal is named.",
-        "lower",
-        3,
-        narrow="NLL, importance-\nweighted",
+        "nll_iw", "NLL, importance-weighted", 2, "lower", 3,
+        "Importance-weighted estimate of -log p(x), nats; its proposal is named.", narrow="NLL, importance-\nweighted",
     ),
     Column(
-        "surrogate_nll",
-        SURROGATE,
-        2,
+        "surrogate_nll", SURROGATE, 2, "", 4,
         'What the paper trains on and reports as "NLL". It leaves the excess KL out, so it is not a bound.',
-        "",
-        4,
         narrow='surrogate\n(paper\'s "NLL",\nnot a bound)',
     ),
     Column(
-        "nll_bound_bpd",
-        "BPD bound",
-        3,
+        "nll_bound_bpd", "BPD bound", 3, "lower", 8,
         "NLL bound in bits per dimension: nats / (ln 2 x numbers of an image).",
-        "lower",
-        8,
     ),
-    Column("nll_iw_bpd", "BPD, importance-weighted", 3, "The same of the importance-weighted NLL.", "lower", 9),
+    Column("nll_iw_bpd", "BPD, importance-weighted", 3, "lower", 9, "The same of the importance-weighted NLL."),
     Column(
-        "surrogate_bpd",
-        SURROGATE_BPD,
-        3,
-        'The same of the surrogate: what the paper reports as "BPD".',
-        "",
-        9,
-        narrow="surrogate BPD\n(paper's, not\na bound)",
+        "surrogate_bpd", SURROGATE_BPD, 3, "", 9,
+        'The same of the surrogate: what the paper reports as "BPD".', narrow="surrogate BPD\n(paper's, not\na bound)",
     ),
-    Column("excess_kl", "excess KL", 2, "NLL bound minus surrogate, nats: what the surrogate leaves out.", "", 9),
-    Column("rate", "rate", 2, "KL of the law really sampled from the prior, nats.", "", 11),
-    Column("reconstruction", "reconstruction", 2, "Expected -log p(x|z), nats.", "lower", 10),
+    Column("excess_kl", "excess KL", 2, "", 9, "NLL bound minus surrogate, nats: what the surrogate leaves out."),
+    Column("rate", "rate", 2, "", 11, "KL of the law really sampled from the prior, nats."),
+    Column("reconstruction", "reconstruction", 2, "lower", 10, "Expected -log p(x|z), nats."),
     Column(
-        "snr_capacity",
-        "SNR capacity",
-        1,
-        "Information the noisy latent channel can carry, nats.",
-        "higher",
-        5,
-        narrow="SNR\ncapacity",
+        "snr_capacity", "SNR capacity", 1, "higher", 5,
+        "Information the noisy latent channel can carry, nats.", narrow="SNR\ncapacity",
     ),
     Column(
-        "snr_capacity_joint",
-        "SNR capacity, joint",
-        1,
+        "snr_capacity_joint", "SNR capacity, joint", 1, "higher", 10,
         "The same of all dimensions together: what two of them both say is counted once, nats.",
-        "higher",
-        10,
-        narrow="SNR capacity,\njoint",
-        everywhere=True,
+        narrow="SNR capacity,\njoint", everywhere=True,
     ),
     Column(
-        "snr_capacity_predicted",
-        "SNR capacity, predicted",
-        1,
+        "snr_capacity_predicted", "SNR capacity, predicted", 1, "", 6,
         "What δ implies for the SNR capacity at the measured signal, nats; none where λ is 1.",
-        "",
-        6,
         narrow="capacity,\npredicted",
     ),
     Column(
-        "decoder_capacity",
-        "decoder capacity",
-        1,
+        "decoder_capacity", "decoder capacity", 1, "higher", 12,
         "How strongly the decoder listens: summed RMS gradient.",
-        "higher",
-        12,
     ),
-    Column("mean_std", "mean σ", 3, "Mean posterior standard deviation over dimensions; 1 is the prior's.", "", 13),
+    Column("mean_std", "mean σ", 3, "", 13, "Mean posterior standard deviation over dimensions; 1 is the prior's."),
     Column(
-        "near_prior",
-        "σ > 0.9",
-        1,
+        "near_prior", "σ > 0.9", 1, "lower", 15,
         "Dimensions whose σ averages above 0.9: what the paper counts as collapsed on images (Section 6.2).",
-        "lower",
-        15,
     ),
-    Column("mean_exponent", "mean λ", 2, "Mean noise exponent; 1 is the plain VAE.", "", 14),
+    Column("mean_exponent", "mean λ", 2, "", 14, "Mean noise exponent; 1 is the plain VAE."),
     Column(
-        "linear_probe_accuracy",
-        "linear probe %",
-        1,
-        "Accuracy of a linear classifier on μ, per cent.",
-        "higher",
-        7,
-        100.0,
-        narrow="linear\nprobe %",
+        "linear_probe_accuracy", "linear probe %", 1, "higher", 7,
+        "Accuracy of a linear classifier on μ, per cent.", scale=100.0, narrow="linear\nprobe %",
     ),
     Column(
-        "knn_accuracy", "kNN %", 1, "Accuracy of a nearest-neighbour classifier on μ, per cent.", "higher", 8, 100.0
+        "knn_accuracy", "kNN %", 1, "higher", 8,
+        "Accuracy of a nearest-neighbour classifier on μ, per cent.", scale=100.0,
     ),
-    Column("seconds", "seconds", 0, "Wall-clock time of one run.", "lower", 15),
+    Column("seconds", "seconds", 0, "lower", 15, "Wall-clock time of one run."),
     Column(
-        "step_cost",
-        "step's cost",
-        2,
+        "step_cost", "step's cost", 2, "lower", 19,
         "Time per training step, of the plain VAE's, both timed side by side when the runs were done.",
-        "lower",
-        19,
     ),
-    Column("paper:active_units", "paper: AU", 0, "The paper's Table 1.", "", 16),
+    Column("paper:active_units", "paper: AU", 0, "", 16, "The paper's Table 1."),
     Column(
-        "paper:surrogate_nll",
-        'paper: "NLL" (surrogate)',
-        2,
+        "paper:surrogate_nll", 'paper: "NLL" (surrogate)', 2, "", 17,
         "The paper's Table 1; compare with the surrogate only.",
-        "",
-        17,
     ),
     Column(
-        "paper:surrogate_bpd",
-        'paper: "BPD" (surrogate)',
-        3,
+        "paper:surrogate_bpd", 'paper: "BPD" (surrogate)', 3, "", 17,
         "The paper's Tables 2 and 3; compare with the surrogate only.",
-        "",
-        17,
     ),
-    Column("paper:decoder_capacity", "paper: decoder capacity", 1, "The paper's Tables 2 and 3.", "", 20),
-    Column("paper:mean_exponent", "paper: mean λ", 2, "The paper's Tables 2 and 3.", "", 21),
-    Column("paper:snr_capacity", "paper: capacity", 1, "The paper's Table 1.", "", 18),
-)
+    Column("paper:decoder_capacity", "paper: decoder capacity", 1, "", 20, "The paper's Tables 2 and 3."),
+    Column("paper:mean_exponent", "paper: mean λ", 2, "", 21, "The paper's Tables 2 and 3."),
+    Column("paper:snr_capacity", "paper: capacity", 1, "", 18, "The paper's Table 1."),
+)  # fmt: skip
+"""Every column, in the order of the table."""

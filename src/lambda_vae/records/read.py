@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lambda_vae.equalization import NEAR_PRIOR_STD
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json
-from lambda_vae.records.checks import check_dimensions, check_history, check_row, damaged
+from lambda_vae.records.run_row import RunRow, damaged
 
-__all__ = ["ComparisonRecord", "Row", "RunRecord", "load_comparison", "load_record", "load_run", "scalars"]
-
-Row = Mapping[str, Any]
-"""One run's scalars, as they stand in a line of table.json."""
+__all__ = [
+    "ComparisonRecord",
+    "RunRecord",
+    "check_dimensions",
+    "check_history",
+    "load_comparison",
+    "load_record",
+    "load_run",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +30,7 @@ class RunRecord:
 
     Args:
         path: The run's folder.
-        row: The scalar metrics; `label`, `method`, `run` and `status` are always there.
+        row: The scalar metrics.
         dimensions: Per-dimension lists of length `latent_dim`; empty for a failed run.
         history: The series of history.json; empty if there is none.
         images: The uint8 arrays of images.npz; empty for data that are not images.
@@ -35,7 +39,7 @@ class RunRecord:
     """
 
     path: Path
-    row: Row
+    row: RunRow
     dimensions: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     history: Mapping[str, Any] = field(default_factory=dict)
     images: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -45,12 +49,12 @@ class RunRecord:
     @property
     def label(self) -> str:
         """The method's name as people read it; runs that differ only in their seed share it."""
-        return str(self.row["label"])
+        return self.row.label
 
     @property
     def failed(self) -> bool:
         """Whether the run stopped without a result."""
-        return bool(self.row["status"] != "done")
+        return not self.row.done
 
     def column(self, name: str) -> NDArray[np.float64]:
         """Return one per-dimension quantity, [D], with NaN where the record has null.
@@ -83,7 +87,7 @@ class ComparisonRecord:
     """
 
     path: Path
-    rows: tuple[Row, ...]
+    rows: tuple[RunRow, ...]
     runs: tuple[RunRecord, ...]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     config: str = ""
@@ -132,20 +136,19 @@ def load_comparison(path: Path) -> ComparisonRecord:
         InputError: table.json is missing or damaged, names a folder outside `path`, or a run in it is damaged.
     """
     source = path / "table.json"
-    rows = read_json(source)
-    if not isinstance(rows, list) or not rows:
+    lines = read_json(source)
+    if not isinstance(lines, list) or not lines:
         raise InputError(f"{source} must be a list with one row a run; write it again with the comparison")
-    runs = []
+    rows, runs = tuple(RunRow.from_record(line, source) for line in lines), []
     for row in rows:
-        check_row(row, source)
-        folder = path / str(row.get("path", f"runs/{row['run']}"))
+        folder = path / (row.path or f"runs/{row.run}")
         if not folder.resolve().is_relative_to(path.resolve()):
-            raise InputError(f"{source} points outside its folder ({row['path']!r}); a run lies under runs/")
+            raise InputError(f"{source} points outside its folder ({row.path!r}); a run lies under runs/")
         if (folder / "metrics.json").exists():
             run = load_run(folder)
             # A run goes by the name that it has under this roof.
-            runs.append(replace(run, row={**run.row, "run": row["run"], "label": row["label"]}))
-    return ComparisonRecord(path, tuple(rows), tuple(runs), _optional(path / "provenance.json"), _text(path))
+            runs.append(replace(run, row=replace(run.row, run=row.run, label=row.label)))
+    return ComparisonRecord(path, rows, tuple(runs), _optional(path / "provenance.json"), _text(path))
 
 
 def load_run(path: Path) -> RunRecord:
@@ -162,29 +165,66 @@ def load_run(path: Path) -> RunRecord:
     """
     source = path / "metrics.json"
     metrics = read_json(source)
-    check_row(metrics, source)
-    dimensions = metrics.get("dimensions") or {}
-    check_dimensions(dimensions, metrics.get("latent_dim"), source)
+    row, dimensions = RunRow.from_record(metrics, source), metrics.get("dimensions") or {}
+    check_dimensions(dimensions, row.latent_dim, source)
     history = _optional(path / "history.json")
     check_history(history, path / "history.json")
     images, made = _images(path / "images.npz"), _optional(path / "provenance.json")
-    return RunRecord(path, scalars(metrics), dimensions, history, images, made, _text(path))
+    return RunRecord(path, row.as_measured_today(dimensions), dimensions, history, images, made, _text(path))
 
 
-def scalars(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what metrics.json holds beside its dimensions, as it is measured today.
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
-    What older records do not count is counted from their dimensions; the capacity that they predict where lambda is 1,
-    so that delta implies nothing, is None.
+
+def check_dimensions(dimensions: object, latent_dim: object, source: Path) -> None:
+    """Raise unless every column has one value a dimension.
 
     Args:
-        metrics: Its content.
+        dimensions: From metrics.json.
+        latent_dim: How many values a column must have.
+        source: The file, for the message.
+
+    Raises:
+        InputError: A column has another length or holds no numbers.
     """
-    std = (metrics.get("dimensions") or {}).get("std_mean") or ()
-    whole = bool(std) and None not in std
-    counted = {"near_prior": sum(value > NEAR_PRIOR_STD for value in std)} if whole else {}
-    corrected = {"snr_capacity_predicted": None} if metrics.get("mean_exponent") == 1.0 else {}
-    return counted | {key: value for key, value in metrics.items() if key != "dimensions"} | corrected
+    if not isinstance(dimensions, dict):
+        raise damaged(source, "'dimensions' must be an object")
+    for key, values in dimensions.items():
+        if values is None:
+            continue
+        if not isinstance(values, list) or len(values) != latent_dim:
+            raise damaged(source, f"dimension column {key!r} must have {latent_dim} entries")
+        if key not in ("verdict", "cause") and not all(isinstance(v, bool) or _is_number(v) for v in values):
+            raise damaged(source, f"dimension column {key!r} must hold numbers")
+
+
+def check_history(history: Mapping[str, Any], source: Path) -> None:
+    """Raise unless every series has one value an epoch.
+
+    Args:
+        history: From history.json; may be empty.
+        source: The file, for the message.
+
+    Raises:
+        InputError: A series has another length or holds no numbers.
+    """
+    if not history:
+        return
+    epochs = history.get("epochs")
+    if not isinstance(epochs, list) or not all(_is_number(e) and e is not None for e in epochs):
+        raise damaged(source, "'epochs' must be a list of numbers")
+    series = {key: values for key, values in history.items() if key not in ("epochs", "test", "dimensions")}
+    for key, values in series.items():
+        if not isinstance(values, list) or len(values) != len(epochs) or not all(map(_is_number, values)):
+            raise damaged(source, f"series {key!r} must have one number for each of the {len(epochs)} epochs")
+    for key, grid in (history.get("dimensions") or {}).items():
+        try:
+            shape = np.array(grid, dtype=np.float64).shape
+        except (TypeError, ValueError):
+            shape = ()
+        if epochs and (len(shape) != 2 or shape[0] != len(epochs)):
+            raise damaged(source, f"series {key!r} must have one list of equal length for each epoch")
 
 
 def _optional(path: Path) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """Tables, figures and the HTML page, made from records on disk and never from models."""
 
-from lambda_vae.reports.console import print_comparison, verdict_lines
+from lambda_vae.reports.conclusions import verdict_lines
+from lambda_vae.reports.console import print_comparison
 from lambda_vae.reports.figures import (
     equalization_figure,
     exponent_figure,

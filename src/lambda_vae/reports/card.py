@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from math import prod
+from pathlib import Path
 from typing import Any
 
+from lambda_vae.records.run_row import RunRow
 from lambda_vae.reports.markdown import code_block, escape_markdown, markdown_table
 from lambda_vae.reports.measured import examples_word
 from lambda_vae.reports.provenance import provenance_lines
@@ -25,18 +27,21 @@ def model_card(record: Mapping[str, Any]) -> str:
     Args:
         record: What config.json says of the model: config, shape, diagnosis, provenance, sha256.
     """
-    config, found = record["config"], record["diagnosis"]
-    title = f"{found['label']} on {_data_name(record)}"
+    config, row = record["config"], RunRow.from_record(record["diagnosis"], Path("config.json"))
+    title = f"{row.label} on {_data_name(record)}"
     head = "\n".join(["---", "library_name: lambda-vae", "tags:", *(f"- {tag}" for tag in _TAGS), "---"])
     parts = [
         f"{head}\n\n# {escape_markdown(title)}",
-        f"A variational autoencoder with {int(found['latent_dim'])} latent dimensions, trained and measured by "
-        f"lambda-vae. **{escape_markdown(str(found['verdict']))}**",
+        f"A variational autoencoder with {row.latent_dim} latent dimensions, trained and measured by "
+        f"lambda-vae. **{escape_markdown(str(row.verdict))}**",
         "## Diagnosis",
-        markdown_table(["", ""], _measures(found)),
+        markdown_table(["", ""], _measures(row)),
         _BOUND,
         "### Dimension by dimension",
-        markdown_table(["", "verdict", "cause", "KL", "S", "noise", "λ", "why"], _dimensions(found)),
+        markdown_table(
+            ["", "verdict", "cause", "KL", "S", "noise", "λ", "why"],
+            _dimensions(row, record["diagnosis"]["dimensions"]),
+        ),
         "## How to load it",
         code_block(_loading(record["shape"]), "python"),
         "Nothing in the folder is run: the weights are safetensors, the rest is JSON, and hashes are checked.",
@@ -57,25 +62,23 @@ def _number(value: object, digits: int = 2) -> str:
     return f"{value:.{digits}f}" if isinstance(value, int | float) else "not measured"
 
 
-def _measures(found: Mapping[str, Any]) -> list[list[str]]:
-    samples = f"{found.get('nll_iw_samples')} samples from {found.get('nll_iw_proposal')}"
-    rows = [
-        ["active units (AU)", f"{_number(found.get('active_units'), 0)} of {found['latent_dim']}"],
-        ["nll_bound", f"{_number(found.get('nll_bound'))} ± {_number(found.get('nll_bound_stderr'))} nats"],
-        ["nll_iw", f"{_number(found.get('nll_iw'))} ± {_number(found.get('nll_iw_stderr'))} nats, {samples}"],
-        ["excess KL, within nll_bound", f"{_number(found.get('excess_kl'))} nats"],
-        ["SNR capacity", f"{_number(found.get('snr_capacity'))} nats"],
-        ["measured on", f"{examples_word([found])} examples"],
+def _measures(row: RunRow) -> list[list[str]]:
+    samples = f"{row.nll_iw_samples} samples from {row.nll_iw_proposal}"
+    measures = [
+        ["active units (AU)", f"{_number(row.active_units, 0)} of {row.latent_dim}"],
+        ["nll_bound", f"{_number(row.nll_bound)} ± {_number(row.nll_bound_stderr)} nats"],
+        ["nll_iw", f"{_number(row.nll_iw)} ± {_number(row.nll_iw_stderr)} nats, {samples}"],
+        ["excess KL, within nll_bound", f"{_number(row.excess_kl)} nats"],
+        ["SNR capacity", f"{_number(row.snr_capacity)} nats"],
+        ["measured on", f"{examples_word([row])} examples"],
     ]
-    probes = (("linear probe", "linear_probe_accuracy"), ("nearest neighbours", "knn_accuracy"))
-    return rows + [[name, _number(found[key], 3)] for name, key in probes if found.get(key) is not None]
+    probes = (("linear probe", row.linear_probe_accuracy), ("nearest neighbours", row.knn_accuracy))
+    return measures + [[name, _number(value, 3)] for name, value in probes if value is not None]
 
 
-def _dimensions(found: Mapping[str, Any]) -> list[list[str]]:
-    columns = found["dimensions"]
-    reasons: Sequence[str] = found.get("explanations") or [""] * int(found["latent_dim"])
+def _dimensions(row: RunRow, columns: Mapping[str, Any]) -> list[list[str]]:
     rows = []
-    for i, why in enumerate(reasons):
+    for i, why in enumerate(row.explanations or [""] * (row.latent_dim or 0)):
         verdict, cause, *numbers = (columns[name][i] for name in _DIMENSIONS)
         rows.append([str(i), str(verdict), str(cause or ""), *(_number(value, 3) for value in numbers), str(why)])
     return rows

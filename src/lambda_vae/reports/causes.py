@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from lambda_vae.records.read import Row
+from lambda_vae.records.run_row import RunRow
 
 __all__ = ["CAUSES", "CAUSE_COLORS", "because", "cause_counts", "causes_of", "listed_causes"]
 
@@ -25,13 +25,13 @@ CAUSE_COLORS = {
 """Of the causes, in every picture of the page; the first is that of a collapse without a cause."""
 
 
-def cause_counts(rows: Sequence[Row]) -> dict[str, float]:
+def cause_counts(rows: Sequence[RunRow]) -> dict[str, float]:
     """Return how many dimensions collapsed for each cause, the mean over the runs that say; the most frequent first.
 
     Args:
         rows: Runs of one method.
     """
-    known = [row["cause_counts"] for row in rows if isinstance(row.get("cause_counts"), Mapping)]
+    known = [row.cause_counts for row in rows if row.cause_counts is not None]
     names = dict.fromkeys([*CAUSES, *(name for counts in known for name in counts)])
     means = {name: sum(counts.get(name) or 0 for counts in known) / len(known) for name in names} if known else {}
     return dict(sorted(((name, mean) for name, mean in means.items() if mean), key=lambda item: -item[1]))

@@ -5,22 +5,10 @@ from rich.markup import escape
 from rich.padding import Padding
 
 from lambda_vae.records.read import ComparisonRecord
-from lambda_vae.reports.advice import advice
+from lambda_vae.reports.conclusions import advice, verdict_lines
 from lambda_vae.reports.tables import comparison_table
-from lambda_vae.reports.verdict import comparison_verdict, run_verdict
 
-__all__ = ["print_comparison", "verdict_lines"]
-
-
-def verdict_lines(record: ComparisonRecord) -> tuple[str, ...]:
-    """Return the verdict as plain sentences, for a run or a comparison.
-
-    Args:
-        record: From `load_record`.
-    """
-    if len(record.rows) == 1:
-        return (run_verdict(record.rows[0]),)
-    return comparison_verdict(record.rows)
+__all__ = ["print_comparison"]
 
 
 def print_comparison(record: ComparisonRecord, console: Console | None = None) -> None:

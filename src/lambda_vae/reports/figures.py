@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from lambda_vae.records.read import Row, RunRecord
+from lambda_vae.records.read import RunRecord
+from lambda_vae.records.run_row import RunRow
 from lambda_vae.reports.images import grid, paired
 from lambda_vae.reports.measured import examples_word
 from lambda_vae.reports.page_data import BIN_EDGES, exponent_curve
@@ -104,7 +105,7 @@ def _std_panel(axis: Axes, side: Axes, run: RunRecord) -> None:
 def _exponent_panel(axis: Axes, runs: Sequence[RunRecord]) -> None:
     for index, run in enumerate(runs):
         exponent = run.track("exponent")
-        if not exponent.size or run.row.get("delta") is None:
+        if not exponent.size or run.row.delta is None:
             continue
         epochs, mean, spread = run.history["epochs"], exponent.mean(1), exponent.std(1)
         axis.plot(epochs, mean, color=_colour(index), linestyle=_dash(index), label=_short(run.label))
@@ -116,7 +117,7 @@ def _exponent_panel(axis: Axes, runs: Sequence[RunRecord]) -> None:
         axis.text(0.5, 0.5, "λ = 1 throughout", transform=axis.transAxes, ha="center", color="#555555")
 
 
-def frontier_figure(rows: Iterable[Row]) -> Figure:
+def frontier_figure(rows: Iterable[RunRow]) -> Figure:
     """Return likelihoods against active units and probe accuracy: means and spreads over seeds, with the frontiers.
 
     Points are numbered, and the numbers explained below, so that twenty methods can be told apart.
@@ -203,7 +204,7 @@ def exponent_figure(runs: Iterable[RunRecord]) -> Figure:
             )  # fmt: skip
         for run in {run.label: run for run in known}.values():
             index = colours[run.label]
-            axis.plot(*exponent_curve(run.row.get("delta")), color=_colour(index), linestyle=_dash(index), lw=1)
+            axis.plot(*exponent_curve(run.row.delta), color=_colour(index), linestyle=_dash(index), lw=1)
         axis.set(xlabel="mean σ of a dimension", ylabel="λ", xlim=(0, 1.03), ylim=(0, None))
         axis.set_title("markers: dimensions; lines: Eq. 16", color="#555555")
         _legend(figure, colours, marks=True)

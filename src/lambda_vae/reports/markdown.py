@@ -1,5 +1,7 @@
 """Text from outside, made harmless before it stands in a Markdown page."""
 
+from collections.abc import Sequence
+
 __all__ = ["code_block", "escape_markdown", "markdown_table"]
 
 
@@ -31,12 +33,14 @@ def code_block(text: str, language: str = "") -> str:
     return f"{fence}{language}\n{text}\n{fence}"
 
 
-def markdown_table(head: list[str], rows: list[list[str]]) -> str:
-    """Return a table, its cells escaped.
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: bool = False) -> str:
+    """Return a table, the cells of its rows escaped.
 
     Args:
         head: One a column; empty ones for a table without headings.
         rows: As many cells each.
+        numbers: Whether all columns but the first are numbers, which stand at the right.
     """
-    lines = [head, ["---"] * len(head), *([escape_markdown(cell) for cell in row] for row in rows)]
+    rule = ["---", *["---:" if numbers else "---"] * (len(head) - 1)]
+    lines = [head, rule, *([escape_markdown(cell) for cell in row] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -2,26 +2,29 @@
 
 from collections.abc import Iterable
 
-from lambda_vae.records.read import Row
+from lambda_vae.records.run_row import RunRow
 
 __all__ = ["examples_word", "measured_note", "measured_on"]
 
 
-def measured_on(rows: Iterable[Row]) -> str:
+def measured_on(rows: Iterable[RunRow]) -> str:
     """Return "test", "validation", or "mixed" where runs of both kinds stand together.
 
     Args:
         rows: One a run; records older than validation splits were measured on the test set.
 
     Example:
-        >>> measured_on([{}, {"measured_on": "test"}]), measured_on([{}, {"measured_on": "validation"}])
-        ('test', 'mixed')
+        >>> row = RunRow(run="a", label="VAE", method="vae", status="done")
+        >>> measured_on([row, row.updated(measured_on="test")])
+        'test'
+        >>> measured_on([row, row.updated(measured_on="validation")])
+        'mixed'
     """
-    kinds = {str(row.get("measured_on") or "test") for row in rows}
+    kinds = {row.measured_on or "test" for row in rows}
     return kinds.pop() if len(kinds) == 1 else "mixed" if kinds else "test"
 
 
-def examples_word(rows: Iterable[Row]) -> str:
+def examples_word(rows: Iterable[RunRow]) -> str:
     """Return how a sentence speaks of the examples: "test", "validation", "test or validation".
 
     Args:
@@ -31,8 +34,8 @@ def examples_word(rows: Iterable[Row]) -> str:
     return "test or validation" if kind == "mixed" else kind
 
 
-def measured_note(rows: Iterable[Row]) -> str:
-    """Return the sentence that must stand beside numbers of a validation split; empty for those of the test set.
+def measured_note(rows: Iterable[RunRow]) -> str:
+    """Return the sentence that must stand with numbers of a validation split; empty for those of the test set.
 
     Args:
         rows: One a run.

@@ -12,9 +12,9 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from lambda_vae.files import write_atomic
-from lambda_vae.records.read import ComparisonRecord, RunRecord, load_record, scalars
-from lambda_vae.reports.advice import advice
-from lambda_vae.reports.console import verdict_lines
+from lambda_vae.records.read import ComparisonRecord, RunRecord, load_record
+from lambda_vae.records.run_row import RunRow
+from lambda_vae.reports.conclusions import advice, verdict_lines
 from lambda_vae.reports.glossary import GLOSSARY
 from lambda_vae.reports.images import grid, paired, png_data_uri
 from lambda_vae.reports.measured import examples_word, measured_note
@@ -51,7 +51,7 @@ def write_page(measured: Mapping[str, Any], path: Path) -> Path:
         measured: The content of metrics.json; `caveats` are shown under the verdict.
         path: Where the page goes.
     """
-    row = scalars(measured)
+    row = RunRow.from_record(measured, path).as_measured_today(measured["dimensions"])
     run = RunRecord(path.parent, row, measured["dimensions"])
     write_atomic(path, render(ComparisonRecord(path.parent, (row,), (run,))))
     return path
@@ -124,23 +124,26 @@ def _fingerprint(script: str) -> str:
 
 
 def _title(record: ComparisonRecord) -> str:
-    return str(record.rows[0]["label"]) if len(record.rows) == 1 else record.name
+    return record.rows[0].label if len(record.rows) == 1 else record.name
 
 
 def _caveats(record: ComparisonRecord) -> tuple[str, ...]:
-    return tuple(str(text) for text in record.rows[0].get("caveats") or ()) if len(record.rows) == 1 else ()
+    return tuple(map(str, record.rows[0].caveats or ())) if len(record.rows) == 1 else ()
 
 
 def _facts(record: ComparisonRecord) -> list[tuple[str, str]]:
     row = record.rows[0]
-    if "epochs" not in row and "examples" in row:
-        return [("latent dimensions", str(row["latent_dim"])), ("examples", str(row["examples"]))]
-    methods = len({r["label"] for r in record.rows})
-    seeds = len({r.get("seed") for r in record.rows})
-    facts = [("data", record.data or "not recorded"), ("latent dimensions", str(row.get("latent_dim", "?")))]
-    facts += [("epochs", str(row.get("epochs", "?"))), ("methods", str(methods)), ("seeds", str(seeds))]
+    if row.epochs is None and row.examples is not None:
+        return [("latent dimensions", str(row.latent_dim)), ("examples", str(row.examples))]
+    methods, seeds = (len({getattr(row, name) for row in record.rows}) for name in ("label", "seed"))
+    facts = [("data", record.data or "not recorded"), ("latent dimensions", _told(row.latent_dim))]
+    facts += [("epochs", _told(row.epochs)), ("methods", str(methods)), ("seeds", str(seeds))]
     facts += [("measured on", f"{examples_word(record.rows)} split")] if measured_note(record.rows) else []
     return facts
+
+
+def _told(count: int | None) -> str:
+    return "?" if count is None else str(count)
 
 
 def _galleries(record: ComparisonRecord) -> list[dict[str, Any]]:
@@ -149,7 +152,7 @@ def _galleries(record: ComparisonRecord) -> list[dict[str, Any]]:
     for run in record.runs:
         if run.images:
             shown.setdefault(run.label, run)
-    return [{"label": run.label, "seed": run.row.get("seed"), "pictures": _pictures(run)} for run in shown.values()]
+    return [{"label": run.label, "seed": run.row.seed, "pictures": _pictures(run)} for run in shown.values()]
 
 
 def _pictures(run: RunRecord) -> list[dict[str, str]]:

@@ -97,7 +97,7 @@ def page_data(record: ComparisonRecord, table: Table) -> dict[str, Any]:
 
 
 def _latent(run: RunRecord) -> int:
-    return int(run.row.get("latent_dim") or 0)
+    return run.row.latent_dim or 0
 
 
 def _panel(panel: Panel) -> dict[str, Any]:
@@ -126,12 +126,12 @@ def _run(run: RunRecord, index: int, most: int) -> dict[str, Any]:
     epochs: Sequence[float] = run.history.get("epochs") or []
     kept = thin(len(epochs), most)
     std, exponent = run.track("std_mean"), run.track("exponent")
-    curve_std, curve_exponent = exponent_curve(run.row.get("delta"))
+    curve_std, curve_exponent = exponent_curve(run.row.delta)
     return {
         "label": run.label,
         "index": index,
-        "seed": run.row.get("seed"),
-        "name": run.row["run"],
+        "seed": run.row.seed,
+        "name": run.row.run,
         "epochs": [epochs[i] for i in kept],
         "histograms": [_histogram(std[i]) for i in kept] if std.size else [],
         "bands": {"std_mean": _band(std, kept), "exponent": _band(exponent, kept)},
@@ -139,9 +139,9 @@ def _run(run: RunRecord, index: int, most: int) -> dict[str, Any]:
         "dims": {key: _numbers(run.column(key), 5) for key, *_ in DIMENSION_COLUMNS if run.column(key).size},
         "verdict": list(run.dimensions.get("verdict") or []),
         "cause": list(run.dimensions.get("cause") or []),
-        "explanations": [str(text) for text in run.row.get("explanations") or []],
+        "explanations": [str(text) for text in run.row.explanations or []],
         "curve": {"std": _numbers(curve_std, 4), "exponent": _numbers(curve_exponent, 4)},
-        "delta": run.row.get("delta"),
+        "delta": run.row.delta,
         "series": _series(run),
     }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from lambda_vae.records.columns import COLUMNS, Column
 from lambda_vae.reports.tables import Cell, Table
 
-__all__ = ["Panel", "Point", "frontier_panels", "known", "pareto_front"]
+__all__ = ["Panel", "Point", "frontier_panels", "pareto_front"]
 
 _ACROSS, _UPRIGHT = ("active_units", "linear_probe_accuracy"), ("nll_bound", "nll_iw")
 
@@ -30,7 +30,7 @@ class Point:
     @property
     def place(self) -> tuple[float, float]:
         """The two means."""
-        return float(self.x.mean or 0.0), float(self.y.mean or 0.0)
+        return self.x.value, self.y.value
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,6 @@ _AXIS = {
 }
 
 
-def known(cell: Cell) -> bool:
-    """Return whether a cell holds a finite mean.
-
-    Args:
-        cell: Of a table.
-    """
-    return cell.mean is not None and math.isfinite(cell.mean)
-
-
 def frontier_panels(table: Table) -> tuple[tuple[Panel, ...], ...]:
     """Return the panels that have points, row by row: a likelihood a row, across active units and probe accuracy.
 
@@ -92,10 +83,9 @@ def frontier_panels(table: Table) -> tuple[tuple[Panel, ...], ...]:
 
 def _panel(table: Table, x: Column, y: Column) -> Panel:
     points = [Point(index, line.cell(x.key), line.cell(y.key)) for index, line in enumerate(table.lines)]
-    points = [point for point in points if known(point.x) and known(point.y)]
+    points = [point for point in points if point.x.known and point.y.known]
     # Of all methods, not of those with this x: the panels of a row share their axis.
-    cells = [line.cell(y.key) for line in table.lines]
-    ceiling = _ceiling(float(cell.mean or 0.0) for cell in cells if known(cell))
+    ceiling = _ceiling(cell.value for line in table.lines if (cell := line.cell(y.key)).known)
     above = [point for point in points if point.place[1] > ceiling]
     points = [point for point in points if point.place[1] <= ceiling]
     places = [point.place for point in points]

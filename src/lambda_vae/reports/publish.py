@@ -3,15 +3,17 @@
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lambda_vae.errors import InputError
 from lambda_vae.files import write_atomic
 from lambda_vae.records.columns import SURROGATE
-from lambda_vae.records.read import ComparisonRecord, Row, RunRecord, load_record
-from lambda_vae.reports.advice import advice
-from lambda_vae.reports.archive import archive
+from lambda_vae.records.export import archive
+from lambda_vae.records.read import ComparisonRecord, RunRecord, load_record
+from lambda_vae.records.run_row import RunRow
+from lambda_vae.reports.conclusions import advice, comparison_verdict, run_verdict
 from lambda_vae.reports.differences import UNSTATED, differences
 from lambda_vae.reports.figures import (
     equalization_figure,
@@ -23,7 +25,6 @@ from lambda_vae.reports.figures import (
 from lambda_vae.reports.provenance import provenance_lines
 from lambda_vae.reports.style import save_figure
 from lambda_vae.reports.tables import Table, comparison_table
-from lambda_vae.reports.verdict import comparison_verdict, run_verdict
 
 __all__ = ["write_figures", "write_results"]
 
@@ -82,15 +83,15 @@ def write_results(folder: Path, out: Path, reading_epochs: Sequence[int] = ()) -
     return out
 
 
-def _blocks(record: ComparisonRecord) -> dict[str, list[Row]]:
+def _blocks(record: ComparisonRecord) -> dict[str, list[RunRow]]:
     """The rows by the block of the table that they belong to; one without a name where there are no blocks.
 
     Within a block, which all share, a method goes by its plain title.
     """
-    blocks: dict[str, list[Row]] = {}
+    blocks: dict[str, list[RunRow]] = {}
     for row in record.rows:
-        title = {"label": row["title"]} if row.get("block") and row.get("title") else {}
-        blocks.setdefault(str(row.get("block") or ""), []).append({**row, **title})
+        named = replace(row, label=row.title) if row.block and row.title else row
+        blocks.setdefault(row.block or "", []).append(named)
     return blocks
 
 
@@ -99,14 +100,14 @@ def _notes(record: ComparisonRecord) -> list[str]:
     return ["\n".join(f"> {note}" for note in notes)] if notes else []
 
 
-def _block(name: str, rows: Sequence[Row], data: str, out: Path) -> list[str]:
+def _block(name: str, rows: Sequence[RunRow], data: str, out: Path) -> list[str]:
     """One part of the table, as sections of the page."""
     table = comparison_table(rows, data)
     ending = f"-{name.replace(' ', '-')}" if name else ""
     frontier = save_figure(frontier_figure(rows), out.with_name(f"{out.stem}-frontier{ending}.svg"))
-    said = list(dict.fromkeys(f"- {row['title']}: {row['note']}" for row in rows if row.get("note")))
+    said = list(dict.fromkeys(f"- {row.title}: {row.note}" for row in rows if row.note))
     apart = differences(rows, data)
-    beside_paper = any(line.cell("paper:surrogate_nll").mean is not None for line in table.lines if line.runs)
+    with_paper = any(line.published("surrogate_nll") is not None for line in table.lines if line.runs)
     return [
         f"## {name or 'At the end of training'}",
         "\n".join(comparison_verdict(rows) if len(rows) > 1 else (run_verdict(rows[0]),)),
@@ -114,8 +115,8 @@ def _block(name: str, rows: Sequence[Row], data: str, out: Path) -> list[str]:
         *(["\n".join(said)] if said else []),
         f"![NLL bound and importance-weighted NLL against active units and probe accuracy]({frontier.name})",
         "\n".join(["## What to take", "", *(f"- {sentence}" for sentence in advice(rows))]),
-        *(["### Beside published figures", "\n".join(f"- {text}" for text in apart)] if apart else []),
-        *([UNSTATED] if apart and beside_paper else []),
+        *(["### Compared with published figures", "\n".join(f"- {text}" for text in apart)] if apart else []),
+        *([UNSTATED] if apart and with_paper else []),
     ]
 
 
@@ -130,8 +131,8 @@ def _joined_csv(tables: Mapping[str, Table]) -> str:
 
 
 def _repeat(record: ComparisonRecord) -> str:
-    done = sum(row["status"] == "done" for row in record.rows)
-    hours = sum(float(row.get("seconds") or 0.0) for row in record.rows) / 3600
+    done = sum(row.done for row in record.rows)
+    hours = sum(row.seconds or 0.0 for row in record.rows) / 3600
     lines = [("runs", f"{done} of {len(record.rows)} finished"), ("training", f"{hours:.1f} core-hours")]
     facts = [*lines, *((label, text) for label, text in _provenance(record) if label != "command")]
     rows = "\n".join(f"| {label} | {text.replace('|', '/')} |" for label, text in facts)

@@ -1,13 +1,13 @@
-"""The paper's own figures, to stand beside ours."""
+"""The paper's own figures, to stand next to ours."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from lambda_vae.errors import InputError
-from lambda_vae.records.read import Row
+from lambda_vae.records.run_row import RunRow
 
 __all__ = ["published_figures", "published_line", "published_source"]
 
@@ -46,11 +46,11 @@ def published_line(name: str) -> Mapping[str, Mapping[str, Any]]:
     return found
 
 
-def published_figures(row: Row, data: str) -> Mapping[str, float | None]:
+def published_figures(row: RunRow, data: str) -> Mapping[str, float | None]:
     """Return the paper's figures for the method of `row`, or nothing where the paper has none.
 
     Args:
-        row: A run's scalars; the line named by its `paper`, None for no line; without such a key, method, delta, beta,
+        row: A run; the line named by its `paper`, None for no line; in a record without that name, method, delta, beta,
             latent_dim and release_epochs decide, and runs of fewer than 100 epochs, or measured on a validation split,
             have none.
         data: Name of the data set.
@@ -63,21 +63,23 @@ def published_figures(row: Row, data: str) -> Mapping[str, float | None]:
         Paper, Tables 1 to 3; shared notes on what its "NLL" is.
 
     Example:
-        >>> published_figures({"method": "lambda-vae", "delta": 1.01, "latent_dim": 30}, "mnist")["active_units"]
+        >>> row = RunRow(run="a", label="λ-VAE", method="lambda-vae", status="done", delta=1.01, latent_dim=30)
+        >>> published_figures(row, "mnist")["active_units"]
         29
-        >>> published_figures({"method": "lambda-vae", "delta": 1.02, "latent_dim": 30}, "mnist")
+        >>> published_figures(row.updated(delta=1.02), "mnist")
         {}
     """
-    if row.get("release_epochs") or row.get("latent_dim") != _published()["latent_dim"].get(data):
+    if row.release_epochs or row.latent_dim != _published()["latent_dim"].get(data):
         return {}
-    if "paper" in row:
-        named = published_line(row["paper"]).get(data) if row["paper"] is not None else None
-        return {key: named[key] for key in _FIGURES if key in named} if named else {}
-    if row.get("epochs", _LEAST_EPOCHS) < _LEAST_EPOCHS or row.get("measured_on") == "validation":
+    lines: Sequence[Mapping[str, Any]] = _published()["data"].get(data, ())
+    if row.paper is not None or "paper" in row.order:
+        named = published_line(row.paper).get(data, {}) if row.paper is not None else {}
+        return _figures(named)
+    if (row.epochs or _LEAST_EPOCHS) < _LEAST_EPOCHS or row.measured_on == "validation":
         return {}
-    for line in _published()["data"].get(data, ()):
-        same_delta = row.get("delta") == line.get("delta")
-        same_beta = "beta" not in line or row.get("beta") == line["beta"]
-        if row["method"] == line.get("method") and same_delta and same_beta:
-            return {key: line[key] for key in _FIGURES if key in line}
-    return {}
+    same = (line for line in lines if row.method == line.get("method") and row.delta == line.get("delta"))
+    return _figures(next((line for line in same if "beta" not in line or row.beta == line["beta"]), {}))
+
+
+def _figures(line: Mapping[str, Any]) -> Mapping[str, float | None]:
+    return {key: line[key] for key in _FIGURES if key in line}

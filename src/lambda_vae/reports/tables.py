@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich import box
@@ -12,17 +12,14 @@ from rich.markup import escape as escape_markup
 from rich.table import Table as RichTable
 
 from lambda_vae.records.columns import COLUMNS, Column
-from lambda_vae.records.read import Row
-from lambda_vae.reports.markdown import escape_markdown
+from lambda_vae.records.run_row import RunRow
+from lambda_vae.reports.markdown import escape_markdown, markdown_table
 from lambda_vae.reports.measured import examples_word, measured_note
 from lambda_vae.reports.published import published_figures, published_source
 
-__all__ = ["WAITING", "Cell", "Line", "Table", "comparison_table"]
+__all__ = ["Cell", "Line", "Table", "comparison_table"]
 
 _WIDEST_LABEL = 26
-
-#: Status of a run of an unfinished comparison that has left nothing yet.
-WAITING = "waiting"
 _SURROGATE_NOTE = (
     'The surrogate is the paper\'s "NLL". It is not a bound on -log p(x): the excess KL is missing from it. '
     "Where z is drawn from q itself (no λ, no clamped or fixed noise) it equals the NLL bound."
@@ -43,6 +40,26 @@ class Cell:
     spread: float | None = None
     note: str = ""
 
+    @property
+    def value(self) -> float:
+        """The mean; NaN where there is none."""
+        return math.nan if self.mean is None else self.mean
+
+    @property
+    def known(self) -> bool:
+        """Whether the mean is a finite number."""
+        return math.isfinite(self.value)
+
+
+class _Mean:
+    """The cell of the column of the same name."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, line: "Line", owner: type | None = None) -> Cell:
+        return line.cell(self.name)
+
 
 @dataclass(frozen=True)
 class Line:
@@ -50,19 +67,45 @@ class Line:
 
     Args:
         label: The method's name.
-        row: The first run's scalars, for method, delta, beta.
-        runs: How many runs gave a result.
-        cells: One for each column.
+        row: Its first run, for method, delta, beta.
+        done: The runs that gave a result.
+        cells: One for each column, by its key.
         failures: One sentence for each run that failed.
         waiting: How many runs are still to come.
     """
 
     label: str
-    row: Row
-    runs: int
-    cells: tuple[Cell, ...]
+    row: RunRow
+    done: tuple[RunRow, ...]
+    cells: Mapping[str, Cell]
     failures: tuple[str, ...] = ()
     waiting: int = 0
+
+    active_units = _Mean()
+    active_directions = _Mean()
+    nll_bound = _Mean()
+    nll_iw = _Mean()
+    surrogate_nll = _Mean()
+    excess_kl = _Mean()
+    snr_capacity = _Mean()
+    linear_probe_accuracy = _Mean()
+    step_cost = _Mean()
+
+    @property
+    def runs(self) -> int:
+        """How many runs gave a result."""
+        return len(self.done)
+
+    @property
+    def name(self) -> str:
+        """How a sentence speaks of the method: "the plain VAE", or its label."""
+        return "the plain VAE" if self.row.method == "vae" else self.label
+
+    @property
+    def dimensions_used(self) -> float | None:
+        """How many dimensions the code really has: active units, or directions where there are fewer."""
+        counts = (self.active_units.mean, self.active_directions.mean)
+        return min((count for count in counts if count is not None), default=None)
 
     def cell(self, key: str) -> Cell:
         """Return the cell of one column.
@@ -70,7 +113,15 @@ class Line:
         Args:
             key: The column's key; every column of `COLUMNS` is there.
         """
-        return self.cells[[column.key for column in COLUMNS].index(key)]
+        return self.cells[key]
+
+    def published(self, key: str) -> float | None:
+        """Return the paper's figure for a quantity, where it has one.
+
+        Args:
+            key: Of the quantity.
+        """
+        return self.cells[f"paper:{key}"].mean
 
 
 @dataclass(frozen=True)
@@ -86,12 +137,11 @@ class Table:
     @property
     def columns(self) -> tuple[Column, ...]:
         """The columns that hold at least one number, or one for every line with runs where they must."""
-        lines, held = [line for line in self.lines if line.runs], []
-        for i, column in enumerate(COLUMNS):
-            among, enough = (lines, all) if column.everywhere else (self.lines, any)
-            if among and enough(line.cells[i].mean is not None for line in among):
-                held.append(column)
-        return tuple(held)
+        return tuple(column for column in COLUMNS if self._holds(column))
+
+    def _holds(self, column: Column) -> bool:
+        there = [line.cell(column.key).mean is not None for line in self.lines if line.runs or not column.everywhere]
+        return bool(there) and (all(there) if column.everywhere else any(there))
 
     def text(self, line: Line, column: Column) -> str:
         """Return one cell as people read it, such as "123.78 ± 0.21".
@@ -143,41 +193,39 @@ class Table:
             shown.append(column)
         return tuple(column for column in COLUMNS if column in shown)
 
+    @property
+    def _texts(self) -> list[list[str]]:
+        """Every cell as text, the headings first."""
+        head = ["method", "runs", *(f"{c.heading} {c.arrow}".strip() for c in self.columns)]
+        return [head] + [
+            [line.label, str(line.runs), *(self.text(line, c) for c in self.columns)] for line in self.lines
+        ]
+
     def to_markdown(self) -> str:
         """Return the whole table in Markdown, notes and failures below."""
-        head = ["method", "runs", *(f"{c.heading} {c.arrow}".strip() for c in self.columns)]
-        body = [[line.label, str(line.runs), *(self.text(line, c) for c in self.columns)] for line in self.lines]
-        rule = ["---", *["---:"] * (len(head) - 1)]
-        rows = [head, rule, *([escape_markdown(text) for text in row] for row in body)]
-        table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-        notes = [*self.notes(), *self.failures]
-        return (
-            "\n\n".join([table, *([] if not notes else ["\n".join(f"- {escape_markdown(note)}" for note in notes)])])
-            + "\n"
-        )
+        head, *body = self._texts
+        notes = "\n".join(f"- {escape_markdown(note)}" for note in (*self.notes(), *self.failures))
+        return "\n\n".join(filter(None, [markdown_table(head, body, numbers=True), notes])) + "\n"
 
     def to_csv(self) -> str:
         """Return the whole table as CSV: plain numbers, mean and spread in columns of their own."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        names = [(c.key.replace(":", "_"), c) for c in COLUMNS]
-        pairs = [part for name, _ in names for part in (f"{name}_mean", f"{name}_spread")]
+        pairs = [f"{column.key.replace(':', '_')}_{part}" for column in COLUMNS for part in ("mean", "spread")]
         writer.writerow(["label", "method", "delta", "beta", "release_epochs", "runs", "nll_iw_proposal", *pairs])
         for line in self.lines:
-            given = [line.row.get(key) for key in ("method", "delta", "beta", "release_epochs")]
-            values = [part for _, c in names for part in (line.cell(c.key).mean, line.cell(c.key).spread)]
-            writer.writerow([line.label, *given, line.runs, line.cell("nll_iw").note, *values])
+            row, cells = line.row, [line.cell(column.key) for column in COLUMNS]
+            given = [line.label, row.method, row.delta, row.beta, row.release_epochs, line.runs, line.nll_iw.note]
+            writer.writerow([*given, *(part for cell in cells for part in (cell.mean, cell.spread))])
         return out.getvalue()
 
     def to_latex(self) -> str:
         """Return the whole table as a booktabs tabular, notes as comments above it."""
-        head = ["method", "runs", *(f"{c.heading} {c.arrow}".strip() for c in self.columns)]
-        body = [[line.label, str(line.runs), *(self.text(line, c) for c in self.columns)] for line in self.lines]
         comments = [f"% {' '.join(note.split())}" for note in (*self.notes(), *self.failures)]
-        rows = [" & ".join(map(_latex, row)) + r" \\" for row in body]
-        begin = rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}"
-        top = [begin, r"\toprule", " & ".join(map(_latex, head)) + r" \\", r"\midrule"]
-        return "\n".join([*comments, *top, *rows, r"\bottomrule", r"\end{tabular}"]) + "\n"
+        head, *rows = [" & ".join(map(_latex, row)) + r" \\" for row in self._texts]
+        begin = rf"\begin{{tabular}}{{l{'r' * (len(self.columns) + 1)}}}"
+        lines = [*comments, begin, r"\toprule", head, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
+        return "\n".join(lines) + "\n"
 
     def notes(self, columns: Sequence[Column] | None = None) -> tuple[str, ...]:
         """Return the sentences that must stand under the table, so that nobody misreads it.
@@ -189,10 +237,10 @@ class Table:
         waiting = sum(line.waiting for line in self.lines)
         notes = [f"{waiting} of {waiting + self.ended} runs are still to come."] if waiting else []
         rows = [line.row for line in self.lines]
-        notes += [measured_note(rows)] if measured_note(rows) else []
-        word = examples_word(rows)
-        notes += [f"Likelihoods are in nats per {word} example; ± is the sample standard deviation over seeds."]
-        samples = sorted({int(line.row["nll_iw_samples"]) for line in self.lines if line.row.get("nll_iw_samples")})
+        notes += filter(None, [measured_note(rows)])
+        likelihoods = f"Likelihoods are in nats per {examples_word(rows)} example"
+        notes.append(f"{likelihoods}; ± is the sample standard deviation over seeds.")
+        samples = sorted({row.nll_iw_samples for row in rows if row.nll_iw_samples})
         if samples and "nll_iw" in keys:
             named = " or ".join(map(str, samples))
             notes.append(f"Importance-weighted: {named} samples a point; the proposal stands in brackets.")
@@ -218,64 +266,53 @@ class Table:
         return tuple(failure for line in self.lines for failure in line.failures)
 
 
-def comparison_table(rows: Iterable[Row], data: str = "") -> Table:
+def comparison_table(rows: Iterable[RunRow], data: str = "") -> Table:
     """Return the runs gathered by method label: mean and sample standard deviation over seeds.
 
     Args:
-        rows: One a run, as in table.json; failed runs are counted and explained, not averaged.
-        data: Name of the data set; the paper's figures stand beside ours where it has any.
+        rows: One a run; failed runs are counted and explained, not averaged.
+        data: Name of the data set; the paper's figures stand next to ours where it has any.
 
     Returns:
         The table, with the notes that say what its numbers are.
 
     Example:
-        >>> row = {"label": "VAE", "method": "vae", "run": "a", "status": "done", "active_units": 7}
-        >>> table = comparison_table([row, row | {"active_units": 8}])
+        >>> rows = [RunRow(run="a", label="VAE", method="vae", status="done", active_units=n) for n in (7, 8)]
+        >>> table = comparison_table(rows)
         >>> table.text(table.lines[0], table.columns[0])
         '7.5 ± 0.7'
     """
-    groups: dict[str, list[Row]] = {}
+    groups: dict[str, list[RunRow]] = {}
     for row in rows:
-        groups.setdefault(str(row["label"]), []).append(row)
-    lines = tuple(_line(label, group, data) for label, group in groups.items())
-    return Table(lines)
+        groups.setdefault(row.label, []).append(row)
+    return Table(tuple(_line(label, group, data) for label, group in groups.items()))
 
 
-def _line(label: str, group: Sequence[Row], data: str) -> Line:
-    done = [row for row in group if row["status"] == "done"]
+def _line(label: str, group: Sequence[RunRow], data: str) -> Line:
+    done = tuple(row for row in group if row.done)
+    cells = {column.key: _cell(done, column) for column in COLUMNS if not column.key.startswith("paper:")}
     published = published_figures(group[0], data)
-    cells = []
-    for column in COLUMNS:
-        if column.key.startswith("paper:"):
-            cells.append(Cell(published.get(column.key.removeprefix("paper:"))))
-        else:
-            cells.append(_cell(done, column))
-    failures = tuple(
-        f"{row['run']} failed: {row.get('failure') or 'no reason was recorded'}"
-        for row in group
-        if row["status"] not in ("done", WAITING)
-    )
-    waiting = sum(row["status"] == WAITING for row in group)
-    return Line(label, group[0], len(done), tuple(cells), failures, waiting)
+    paper = {c.key: Cell(published.get(c.key.removeprefix("paper:"))) for c in COLUMNS if c.key not in cells}
+    failures = tuple(f"{row.run} failed: {row.failure or 'no reason was recorded'}" for row in group if row.failed)
+    return Line(label, group[0], done, cells | paper, failures, sum(row.waiting for row in group))
 
 
-def _cell(done: Sequence[Row], column: Column) -> Cell:
+def _cell(done: Sequence[RunRow], column: Column) -> Cell:
     key = column.key
-    values = [float(row[key]) for row in done if row.get(key) is not None and math.isfinite(row[key])]
-    if not values or (column.everywhere and len(values) < len(done)):
+    given = [value for row in done if (value := getattr(row, key)) is not None and math.isfinite(value)]
+    if not given or (column.everywhere and len(given) < len(done)):
         return Cell()
-    note = ""
-    if key == "nll_iw":
-        note = ", ".join(sorted({_proposal(row) for row in done if row.get("nll_iw_proposal")}))
+    values = [float(value) for value in given]
+    proposals = {_proposal(row) for row in done if row.nll_iw_proposal} if key == "nll_iw" else ()
     # A step is timed once for all seeds: a spread of nought would look like a measurement.
-    spread = len(values) > 1 and key != "step_cost"
-    return Cell(statistics.fmean(values), statistics.stdev(values) if spread else None, note)
+    spread = statistics.stdev(values) if len(values) > 1 and key != "step_cost" else None
+    return Cell(statistics.fmean(values), spread, ", ".join(sorted(proposals)))
 
 
-def _proposal(row: Row) -> str:
-    if row.get("mean_exponent") == 1 and len(row.get("nll_iw_by_proposal") or ()) < 2:
+def _proposal(row: RunRow) -> str:
+    if row.mean_exponent == 1 and len(row.nll_iw_by_proposal or ()) < 2:
         return "q"
-    return {"q": "q₁", "q_sampled": "q_λ"}.get(str(row["nll_iw_proposal"]), str(row["nll_iw_proposal"]))
+    return {"q": "q₁", "q_sampled": "q_λ"}.get(str(row.nll_iw_proposal), str(row.nll_iw_proposal))
 
 
 def _terminal_heading(column: Column) -> str:

@@ -10,7 +10,7 @@ from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json
 from lambda_vae.model import VAE
-from lambda_vae.records.checks import check_history
+from lambda_vae.records.read import check_history
 from lambda_vae.reports.page import write_page
 from lambda_vae.runs.build import build_vae, likelihood_of, load_data
 from lambda_vae.runs.compose import method_named

@@ -14,7 +14,8 @@ from lambda_vae.data.hub import HUB, HubName
 from lambda_vae.data.named import NAMED
 from lambda_vae.distributions import LIKELIHOODS
 from lambda_vae.errors import InputError
-from lambda_vae.records.checks import check_dimensions, check_row
+from lambda_vae.records.read import check_dimensions
+from lambda_vae.records.run_row import RunRow
 from lambda_vae.runs.config import RunConfig, checked_config
 
 __all__ = [
@@ -146,12 +147,10 @@ def _checked(values: Mapping[str, Any], source: Path) -> ModelRecord:
     if not whole or len(shape) not in (1, 2, 3):
         raise _damaged(source, f"'shape' is {shape!r}; it must be [F], [H, W] or [H, W, 3]")
     config = _config(values["config"], source)
-    check_row(found, source)
+    row = RunRow.from_record(found, source)
     check_dimensions(found.get("dimensions"), config.latent_dim, source)
-    if found.get("latent_dim") != config.latent_dim:
-        raise _damaged(
-            source, f"its diagnosis has {found.get('latent_dim')!r} dimensions and its config {config.latent_dim}"
-        )
+    if row.latent_dim != config.latent_dim:
+        raise _damaged(source, f"its diagnosis has {row.latent_dim} dimensions and its config {config.latent_dim}")
     _check_hashes(values["sha256"], source)
     return ModelRecord(config, tuple(shape), found, values["provenance"], values["sha256"])
 

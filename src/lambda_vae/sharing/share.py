@@ -13,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json, replacing, write_atomic, write_json
 from lambda_vae.model import VAE
-from lambda_vae.records.checks import check_dimensions, check_row
+from lambda_vae.records.read import check_dimensions
+from lambda_vae.records.run_row import RunRow
 from lambda_vae.reports.card import model_card
 from lambda_vae.runs.build import build_vae, likelihood_of
 from lambda_vae.runs.config import RunConfig
@@ -93,10 +94,10 @@ def share_run(run: Path | str, out: Path | str) -> Path:
 def _record_of(run: Path) -> ModelRecord:
     loaded, folder = load_run(run), RunFolder(run)
     metrics, provenance = read_json(folder.metrics), read_json(folder.provenance)
-    check_row(metrics, folder.metrics)
+    row = RunRow.from_record(metrics, folder.metrics)
     check_dimensions(metrics.get("dimensions"), loaded.config.latent_dim, folder.metrics)
-    if metrics["status"] != "done":
-        raise InputError(f"{run} holds a run that failed ({metrics.get('failure')}); share one that came through")
+    if not row.done:
+        raise InputError(f"{run} holds a run that failed ({row.failure}); share one that came through")
     files = [name for name in (WEIGHTS, HISTORY) if (run / name).is_file()]
     return ModelRecord(
         portable_config(loaded.config, likelihood_of(loaded.config, loaded.dataset)),

@@ -1,4 +1,4 @@
-"""The records of a comparison as one small file that is kept beside its results page, to be taken up again later."""
+"""The records of a comparison as one small file that is kept with its results page, to be imported again later."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ def archive(record: ComparisonRecord) -> str:
     Args:
         record: A comparison.
     """
-    rows = [{key: value for key, value in row.items() if key not in _LEFT_OUT} for row in record.rows]
+    rows = [{k: v for k, v in row.to_record().items() if k not in _LEFT_OUT} for row in record.rows]
     runs = [_run(run) for run in record.runs if not run.failed]
     lines = [
         '{\n"rows": [\n' + ",\n".join(map(_compact, rows)) + "\n],",
@@ -33,7 +33,7 @@ def archive(record: ComparisonRecord) -> str:
 
 def _run(run: RunRecord) -> dict[str, Any]:
     return {
-        "run": run.row["run"],
+        "run": run.row.run,
         "config": yaml.safe_load(run.config) if run.config else {},
         "dimensions": _rounded(dict(run.dimensions)),
         "test": list(run.history.get("test") or ()),
