@@ -10,7 +10,7 @@ import torch
 from packaging.requirements import Requirement
 from torch import nn
 
-from lambda_vae.cli.commands import COMMANDS
+from lambda_vae.cli.commands import COMMANDS, command
 from lambda_vae.data import load
 from lambda_vae.integrations.tested import HOSTS
 
@@ -46,7 +46,7 @@ def parser_of(words):
     """The command's own parser, and the words behind its name."""
     name = " ".join(words[:2]) if words[0] == "data" else words[0]
     assert name in COMMANDS, f"there is no command {name!r}"
-    return COMMANDS[name][0](), list(words[len(name.split()) :])
+    return command(name)[1], list(words[len(name.split()) :])
 
 
 def options_of(parser):
@@ -105,7 +105,7 @@ def test_versions_of_the_hosts_are_the_tested_ones_and_their_extras_take_them():
 
 
 def test_commands_and_options_in_running_text_are_known():
-    known = set().union(*(options_of(make()) for make, _ in COMMANDS.values())) | _OF_OTHERS
+    known = set().union(*(options_of(command(name)[1]) for name in COMMANDS)) | _OF_OTHERS
     wrong = []
     for name, page in PAGES.items():
         for text in _INLINE.findall(_FENCED.sub("", page)):

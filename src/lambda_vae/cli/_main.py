@@ -1,6 +1,5 @@
 """The command line: finds the command, parses, and turns what goes wrong into a sentence and an exit code."""
 
-import difflib
 import errno
 import os
 import re
@@ -10,15 +9,15 @@ from importlib.metadata import version
 
 from rich.console import Console
 
-from lambda_vae.cli.commands import COMMANDS
-from lambda_vae.cli.options import PROGRAM, fail, process_number
+from lambda_vae.checked import nearest
+from lambda_vae.cli.commands import COMMANDS, command
+from lambda_vae.cli.ending import PROGRAM, fail, process_number
 from lambda_vae.errors import InputError
 
 __all__ = ["main"]
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _NO_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
-
 
 _HELP = """lambda-vae: why a VAE's latent dimensions collapse, and what stops it
 
@@ -43,7 +42,9 @@ commands
   predict      before training: how many latent dimensions a loss can keep alive on some data
   theory       what a δ implies: critical std, sampling noise, capacity, λ(σ)
   list         the methods
-  data         list, prepare or verify data sets
+  data list    the named data sets
+  data prepare fetch, check and prepare data sets
+  data verify  check the files of data sets against their hashes
 
 `lambda-vae COMMAND --help` gives the options of each."""
 
@@ -75,9 +76,7 @@ def _main(words: Sequence[str] | None) -> None:
         return
     name = " ".join(arguments[:2]) if arguments[0] == "data" else arguments[0]
     if name not in COMMANDS:
-        near = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        fail(f"unknown command {name!r}{hint}; the commands are {', '.join(COMMANDS)}")
+        fail(f"unknown command {name!r}{nearest(name, COMMANDS)}; the commands are {', '.join(COMMANDS)}")
     try:
         _run_command(name, arguments[len(name.split()) :])
     except KeyboardInterrupt:
@@ -85,23 +84,28 @@ def _main(words: Sequence[str] | None) -> None:
 
 
 def _run_command(name: str, words: list[str]) -> None:
-    make_parser, run = COMMANDS[name]
-    parser = make_parser()
-    parser.prog = f"{PROGRAM} {name}"
+    function, parser = command(name)
     options = parser.parse_words(words)
 
     from safetensors import SafetensorError
 
+    from lambda_vae.cli.complaints import as_options
+    from lambda_vae.cli.parser import call
     from lambda_vae.training import Diverged, Interrupted
 
+    console = Console(quiet=process_number() > 0)
     try:
-        run(options, Console(quiet=process_number() > 0))
+        for shown in call(function, options, console):
+            if isinstance(shown, str):  # names from outside are never markup, and paths are not broken
+                console.print(shown, markup=False, highlight=False, soft_wrap=True)
+            else:
+                console.print(shown)
     except InputError as error:
-        fail(str(error))
+        fail(as_options(str(error), parser.flags))
     except Diverged as error:
-        fail(str(error), code=1)
+        fail(as_options(str(error), parser.flags), code=1)
     except Interrupted as error:
-        fail(str(error), code=130)
+        fail(as_options(str(error), parser.flags), code=130)
     except OSError as error:
         _fail_unless_defect(error, error.errno, f"{error.filename or ''}: {error.strerror}")
     except SafetensorError as error:

@@ -6,8 +6,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from lambda_vae.checked import kind, nearest
 
-__all__ = ["plain_complaint", "with_yaml_numbers"]
-
+__all__ = ["as_options", "plain_complaint", "with_yaml_numbers"]
 
 _UNION = r'Parser key "(\w+)".*Given value: ?(.*)'
 _VALUE = r'Parser key "(\w+)".*Got value: ?(.*)'
@@ -63,3 +62,23 @@ def with_yaml_numbers(words: Sequence[str], numeric: Collection[str]) -> list[st
         number = re.fullmatch(r"(?i)([+-]?)(inf|nan)", value) if takes_numbers else None
         result.append(f"{name}{equals}{number[1]}.{number[2].lower()}" if number else word)
     return result
+
+
+def as_options(message: str, flags: Mapping[str, bool]) -> str:
+    """Return a sentence that names parameters of Python, as in `out` or `epochs=3`, with the command's options instead.
+
+    Args:
+        message: Ours.
+        flags: The parameters that are options of the command; whether each is a flag, which takes no value.
+
+    Example:
+        >>> as_options("add `resume=True`, or choose another `out`", {"out": False, "resume": True})
+        'add --resume, or choose another --out'
+    """
+
+    def option(found: re.Match[str]) -> str:
+        if found[1] not in flags:
+            return found[0]
+        return f"--{found[1]}" if flags[found[1]] or found[2] is None else f"--{found[1]} {found[2]}"
+
+    return re.sub(r"`(\w+)(?:=([^`]*))?`", option, message)

@@ -20,7 +20,7 @@ __all__ = ["draw_reconstructions", "draw_samples"]
 
 
 @torch.no_grad()
-def draw_samples(run: Path, n: int, seed: int = 0, out: Path | None = None, sampler: str = "prior") -> Path:
+def draw_samples(run: Path, n: int = 64, seed: int = 0, out: Path | None = None, sampler: str = "prior") -> Path:
     """Decode draws from the prior, or from a law fitted to the training codes, and return where they were written.
 
     Args:
@@ -28,8 +28,8 @@ def draw_samples(run: Path, n: int, seed: int = 0, out: Path | None = None, samp
         n: How many.
         seed: Of the draws, and of the fit.
         out: .png for a grid of images, .npy for E[x|z] (an autoregressive decoder's draws) as float32;
-            RUN/figures/samples.png if None (.npy for vectors).
-        sampler: As for `sampler_of`.
+            RUN/figures/samples.png if not given (.npy for vectors).
+        sampler: prior, gaussian, mixture, flow, or a .safetensors file of a fit that `measure_generation` saved.
 
     Raises:
         InputError: n below 1, no finished run, an ending that does not fit, or as `sampler_of`.
@@ -42,14 +42,14 @@ def draw_samples(run: Path, n: int, seed: int = 0, out: Path | None = None, samp
 
 
 @torch.no_grad()
-def draw_reconstructions(run: Path, n: int, data: str | None = None, out: Path | None = None) -> Path:
+def draw_reconstructions(run: Path, n: int = 24, data: str | None = None, out: Path | None = None) -> Path:
     """Decode the mean codes of the first test examples and return where originals and reconstructions were written.
 
     Args:
         run: Folder of a finished run.
         n: How many.
         data: Other data than the run's own.
-        out: As for `draw_samples`; originals first.
+        out: .png or .npy, originals first; RUN/figures/reconstructions.png if not given (.npy for vectors).
 
     Raises:
         InputError: As for `draw_samples`.

@@ -50,9 +50,9 @@ class GenerationConfig:
     """What is measured.
 
     Args:
-        samplers: Names in `SAMPLERS`.
+        samplers: Of z: prior, gaussian, mixture, flow.
         n: Samples of each, and measured examples; fewer where there are fewer of the latter.
-        features: A name in `FEATURES`.
+        features: Space of the distances: pixels, pca or codes.
         judge: Folder of another finished run on the same data that scores too.
         seed: Of fits and draws.
 

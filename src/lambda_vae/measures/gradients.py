@@ -104,8 +104,8 @@ def measure_gradients(path: Path, *, reference_std: float = REFERENCE_STD, seed:
 
     Args:
         path: Folder of a run or a comparison.
-        reference_std: sigma_0 of the attenuation.
-        seed: Of the bootstrap.
+        reference_std: Noise that the attenuation c is measured against.
+        seed: Of the bootstrap behind the errors of ρ_crit.
 
     Raises:
         InputError: There is neither, or no run left a history to go by.

@@ -82,7 +82,7 @@ def measure_information(path: Path, *, examples: int | None = None, draws: int =
 
     Args:
         path: Its folder.
-        examples: The first so many of the test set; all if None.
+        examples: The first so many of the test set; all if not given.
         draws: Of each example.
         seed: Of the draws.
 

@@ -50,7 +50,7 @@ class Reproduction:
     Args:
         table: A name in `paper_tables.PUBLISHED`.
         data: A named data set or a path; what the table is about if empty.
-        scale: A name among the table's scales.
+        scale: How much of it: smoke, quick or paper; of tables and figures of images smoke, steps, cpu or paper.
         only: Names of rows; all that are not optional where none is given.
         optional: Whether all optional rows are asked for too.
         seeds: Of each row at most so many now; all that its recipe names if not given.

@@ -13,7 +13,7 @@ __all__ = ["check_places", "how_made", "write_results"]
 Record = Mapping[str, Any]
 
 
-def check_places(runs: Sequence[str], out: str | None, page: Path | None) -> None:
+def check_places(runs: Sequence[Path], out: Path | None, page: Path | None) -> None:
     """Raise unless what is measured can be written where it shall go; asked before anything is measured.
 
     Args:

@@ -96,7 +96,7 @@ def export_run(run: Path | str, out: Path | str, format: ExportFormat = "onnx") 
     Args:
         run: Folder of a finished run, or of a shared model.
         out: As for `export_model`.
-        format: As for `export_model`.
+        format: onnx, or torch for torch.export's.
 
     Raises:
         InputError: As `load_run`, `from_pretrained` and `export_model`.
