@@ -26,7 +26,7 @@ FLOORS = (
     {"distributions", "data"},
     {"posteriors", "priors", "networks"},
     {"model"},
-    {"estimation", "exact"},
+    {"estimation"},
     {"diagnostics", "objectives", "records", "equalizing", "likelihoods"},
     {"reports", "training", "generation"},
     {"methods", "any_vae"},

@@ -1,10 +1,10 @@
 """The exact linear VAE with orthogonal columns in W, and encoders that are wrong on purpose."""
 
 import torch
+from exact_models import LinearGaussian
 from torch import Tensor
 
 from lambda_vae.equalization import Equalization
-from lambda_vae.exact import LinearGaussian
 from lambda_vae.model import VAE
 
 NOISE_VAR = 0.5

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from exact_models import LinearGaussian
 from test_other_laws import data, exact_nll, trained
 from torch import Tensor, nn
 
@@ -14,7 +15,6 @@ from lambda_vae.estimation.annealed import Annealing, anneal_down, anneal_up, si
 from lambda_vae.estimation.annealed_reading import annealed_columns, read_annealed, read_gap
 from lambda_vae.estimation.hamiltonian import Tempered, transition
 from lambda_vae.estimation.importance import importance_weights
-from lambda_vae.exact import LinearGaussian
 from lambda_vae.model import VAE
 
 SIZES = [(4, 1), (10, 3), (30, 8)]

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
+from exact_models import GaussianChannel
 
 from lambda_vae.errors import InputError
 from lambda_vae.estimation._mutual_information import mutual_information
 from lambda_vae.estimation.contrastive import contrastive_information, info_nce
-from lambda_vae.exact import GaussianChannel
 
 TRUTH = GaussianChannel(torch.diag(torch.tensor([2.0, 0.5])), torch.tensor([0.5, 0.7]))
 

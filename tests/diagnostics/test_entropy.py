@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
+from exact_models import GaussianChannel, mixture_entropy
 
 from lambda_vae.distributions import GaussianMixture
 from lambda_vae.equalization.theory import information_gain, sampling_logvar
 from lambda_vae.estimation._mutual_information import mutual_information
 from lambda_vae.estimation.entropy import aggregate_entropy, measured_information_gain
-from lambda_vae.exact import GaussianChannel, mixture_entropy
 
 
 def channel(std: float) -> GaussianChannel:

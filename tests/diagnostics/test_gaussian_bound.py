@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
+from exact_models import GaussianChannel, mixture_entropy, mixture_information
 
 from lambda_vae.distributions import GaussianMixture
 from lambda_vae.estimation.gaussian_bound import gaussian_entropy, gaussian_information
-from lambda_vae.exact import GaussianChannel, mixture_entropy, mixture_information
 
 
 @pytest.mark.parametrize("examples", [300, 3000])

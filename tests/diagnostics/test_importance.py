@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from exact_models import LinearGaussian
 from torch import Tensor
 
 from lambda_vae.distributions import DiagGaussian, Draw, GaussianMixture
@@ -12,7 +13,6 @@ from lambda_vae.equalization import Equalization
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.importance import importance_weights, read_weighed
 from lambda_vae.estimation.proposals import PROPOSALS, Blend, Proposal, proposal_laws, widened
-from lambda_vae.exact import LinearGaussian
 from lambda_vae.model import VAE
 
 SIZES = [(4, 1), (8, 3), (20, 6)]

@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
+from exact_models import GaussianChannel, mixture_entropy, mixture_information, noisy
 
 from lambda_vae.distributions import GaussianMixture
 from lambda_vae.errors import InputError
 from lambda_vae.estimation._mutual_information import information_bounds, marginal_information, mutual_information
-from lambda_vae.exact import GaussianChannel, mixture_entropy, mixture_information, noisy
 
 
 def channel(signal: list[float], std: float) -> GaussianChannel:

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 import torch
+from exact_models import LinearGaussian
 from small import EPOCHS, LATENT, STEPS, data_and_noise, differing, equalizer, everything, trainer, vae
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from lambda_vae.distributions import DiagGaussian
 from lambda_vae.errors import InputError
-from lambda_vae.exact import LinearGaussian
 from lambda_vae.posteriors import FlowPosterior
 from lambda_vae.runs.compose import method_named
 from lambda_vae.training import SemiAmortized, Trainer

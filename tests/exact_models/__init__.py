@@ -1,8 +1,8 @@
 """Exact ground: models of which every number is known in closed form, for estimators to be held against."""
 
-from lambda_vae.exact.gaussian_channel import GaussianChannel
-from lambda_vae.exact.linear import LinearGaussian, optimal_linear_gaussian, surviving
-from lambda_vae.exact.mixtures import (
+from exact_models.gaussian_channel import GaussianChannel
+from exact_models.linear import LinearGaussian, optimal_linear_gaussian, surviving
+from exact_models.mixtures import (
     mixture_entropy,
     mixture_information,
     mixture_mismatch,

@@ -6,9 +6,9 @@ import pytest
 import torch
 from scipy import stats
 
+from exact_models import GaussianChannel
 from lambda_vae.equalization.theory import predicted_capacity
 from lambda_vae.errors import InputError
-from lambda_vae.exact import GaussianChannel
 
 CHANNEL = GaussianChannel(
     torch.tensor([[1.0, 0.5, 0.0], [0.5, 2.0, -0.3], [0.0, -0.3, 0.1]], dtype=torch.float64),

@@ -6,9 +6,7 @@ import pytest
 import torch
 from scipy import integrate, stats
 
-from lambda_vae.distributions import GaussianMixture
-from lambda_vae.errors import InputError
-from lambda_vae.exact import (
+from exact_models import (
     GaussianChannel,
     mixture_entropy,
     mixture_information,
@@ -16,6 +14,8 @@ from lambda_vae.exact import (
     mixture_total_correlation,
     noisy,
 )
+from lambda_vae.distributions import GaussianMixture
+from lambda_vae.errors import InputError
 
 
 def mixture(means: list, stds: list) -> GaussianMixture:

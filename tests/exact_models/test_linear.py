@@ -9,9 +9,9 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 from torch.distributions import MultivariateNormal, kl_divergence
 
+from exact_models import LinearGaussian, optimal_linear_gaussian, surviving
 from lambda_vae.distributions import DiagGaussian
 from lambda_vae.errors import InputError
-from lambda_vae.exact import LinearGaussian, optimal_linear_gaussian, surviving
 
 SIZES = [(1, 1), (5, 2), (20, 8), (4, 6)]
 
