@@ -1,9 +1,8 @@
 """What `log_likelihood` answers, checked for what any batch may get wrong: one sentence with the line to change."""
 
-import torch
 from torch import Tensor
 
-from lambda_vae.any_vae.tensors import described, shape_of
+from lambda_vae.any_vae.tensors import described, require_finite, shape_of
 from lambda_vae.errors import InputError
 
 __all__ = ["finite_densities", "log_densities"]
@@ -34,9 +33,4 @@ def log_densities(answer: object, x: Tensor) -> Tensor:
 
 def finite_densities(log_p: Tensor) -> None:
     """Raise unless log p(x|z) is finite."""
-    bad = ~torch.isfinite(log_p)
-    if bool(bad.any()):
-        raise InputError(
-            f"log_likelihood is {float(log_p[bad][0])} in {int(bad.sum())} of {log_p.numel()} places; look for a log "
-            "of 0 (clamp probabilities, or use logits)"
-        )
+    require_finite("log_likelihood", log_p, "a log of 0 (clamp probabilities, or use logits)")

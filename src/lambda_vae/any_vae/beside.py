@@ -22,14 +22,7 @@ def settled(
     device: torch.device,
     floats: torch.dtype,
 ) -> object:
-    """Return a condition on the model's device, as `Examples` has it.
-
-    Args:
-        name: Of the condition, for what is said of it.
-        condition: As the data give it; a number, a text or None is shared by all examples.
-        count: Examples of the batch.
-        device: Where the model is.
-        floats: The precision of conditions that are floats.
+    """Return a condition on the model's device, as `Examples` has it; a number, a text or None is shared by all.
 
     Raises:
         InputError: It has not one entry an example.

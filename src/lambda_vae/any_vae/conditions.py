@@ -102,12 +102,6 @@ def asked(what: str, function: Callable[..., Any], before: tuple[str, ...], cond
     A tuple's go to the required parameters behind x, in their order, and what is left over is ignored, as labels are; a
     dict's go to the parameters of their names, required or not.
 
-    Args:
-        what: Its name.
-        function: The user's.
-        before: What comes before the conditions: x, or x and z.
-        conditions: Of the first batch: a tuple, or a dict.
-
     Raises:
         InputError: It wants more than there is.
     """

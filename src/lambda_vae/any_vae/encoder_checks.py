@@ -22,12 +22,8 @@ def checked_posterior(
 ) -> GaussianAnswer:
     """Return q(z|x) of the first batch, after every check that needs no likelihood.
 
-    Args:
-        encode: x -> mu and a second tensor, or a Gaussian.
-        x: The first batch.
-        takes: What the second tensor is; None is "logvar", and looked at more closely.
-        entire: Whether encode answers this batch as a whole alone.
-        standard: Whether the prior is N(0, I), which no posterior is wider than.
+    `takes` is looked at more closely if it is None; `entire` says that encode answers this batch as a whole alone, and
+    `standard` that the prior is N(0, I), which no posterior is wider than.
 
     Raises:
         InputError: A mistake was found.

@@ -45,11 +45,6 @@ def slope_of(log_p: Callable[[Tensor, Tensor], Tensor], x: Tensor, z: Tensor) ->
     """Return None where torch knows the gradient of log p(x|z) in z, 0 where z changes nothing, else NaN.
 
     A gradient that is not the value's, as of a decoder of which a part is cut off from z, counts as none.
-
-    Args:
-        log_p: (x, z) -> log p(x|z), [B], the same for the same z.
-        x: Some examples.
-        z: Their codes.
     """
     gradient = _gradient(log_p, x, z)
     spread = z.float().std().clamp(min=0.1).to(z.dtype) if z.numel() > 1 else torch.ones_like(z).mean()

@@ -32,13 +32,7 @@ def known_likelihood(
 ) -> Recovered | None:
     """Return the decoder and the law behind a log-likelihood, or None where nothing is known of it.
 
-    Args:
-        log_likelihood: What the user gave.
-        log_p: The same, checked for its shape.
-        x: Examples.
-        z: Their codes, as the callable takes them.
-        latents: Rows to codes, and back.
-        conditions: Of these examples; the decoder of what comes back then takes such behind its rows.
+    Where conditions of these examples are given, the decoder takes such behind its rows.
 
     Raises:
         InputError: Its numbers show a mistake that would make the report wrong.

@@ -10,7 +10,8 @@ from lambda_vae.errors import InputError
 
 __all__ = ["Axis", "Latents"]
 
-#: What a dimension is: "channel" (the usual axis for a shape), "site" (every single number), or an axis of the latents.
+#: What a dimension is: "channel" (the usual axis for a shape), "site" (every single number), or an axis counted with
+#: the batch, such as 1 for [B, C, L].
 Axis = str | int
 
 
@@ -33,10 +34,6 @@ class Latents:
     @classmethod
     def of(cls, shape: tuple[int, ...], dim: Axis) -> "Latents":
         """Return the reading of a shape: of [D] and [T, D] the last axis is the channel, of larger ones the first.
-
-        Args:
-            shape: Of one example's latent.
-            dim: "channel", "site", or an axis of the latents counted with the batch, such as 1 for [B, C, L].
 
         Raises:
             InputError: There is no such axis.

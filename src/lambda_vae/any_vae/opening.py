@@ -51,10 +51,6 @@ class _Stacked:
 def opened(data: Any, batch_size: int) -> Iterable[object]:  # noqa: ANN401 - what it is, is looked at
     """Return the batches of a data set.
 
-    Args:
-        data: In one piece, examples along the first axis; a torch dataset; or batches.
-        batch_size: Where the data are no batches yet.
-
     Raises:
         InputError: The data can be gone through only once, or are no such thing.
     """

@@ -8,7 +8,7 @@ from torch.distributions import Distribution
 
 from lambda_vae.any_vae.latents import Latents
 from lambda_vae.any_vae.parametrisations import logvar_from
-from lambda_vae.any_vae.tensors import shape_of, two_tensors
+from lambda_vae.any_vae.tensors import require_finite, shape_of, two_tensors
 from lambda_vae.any_vae.torch_gaussians import gaussian_of
 from lambda_vae.distributions import DiagGaussian, FullGaussian
 from lambda_vae.distributions.likelihood import at_least_float32
@@ -41,11 +41,6 @@ class GaussianAnswer:
 
 def posterior(answer: object, x: Tensor, takes: str | None = None) -> GaussianAnswer:
     """Return the Gaussian that `encode` answered with.
-
-    Args:
-        answer: mu and a second tensor, or a Gaussian of torch.distributions.
-        x: What it was asked.
-        takes: What the second tensor is, a name of `TAKES`; None is "logvar".
 
     Raises:
         InputError: Something else.
@@ -110,10 +105,4 @@ def as_rows(factor: Tensor, latents: Latents) -> Tensor:
 def finite_posterior(answer: GaussianAnswer) -> None:
     """Raise unless q is finite."""
     for name, values in (("mu", answer.mu), ("logvar", answer.logvar)):
-        values = values.detach()
-        bad = ~torch.isfinite(values)
-        if bool(bad.any()):
-            raise InputError(
-                f"{name} of encode is {float(values[bad][0])} in {int(bad.sum())} of {values.numel()} places; look for "
-                "a logvar without bounds, a log of 0, or NaN in the data"
-            )
+        require_finite(f"{name} of encode", values, "a logvar without bounds, a log of 0, or NaN in the data")

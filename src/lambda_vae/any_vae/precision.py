@@ -54,12 +54,7 @@ def _floats(conditions: Any, kind: torch.dtype | None) -> Any:  # noqa: ANN401 -
 
 
 def precisions(x: Tensor, *models: torch.dtype | None) -> list[Precision]:
-    """Return in which precisions a model may want its data, the likeliest first.
-
-    Args:
-        x: Some data as they were given.
-        models: Of the modules behind the callables; None for those without.
-    """
+    """Return in which precisions a model may want its data, the likeliest first."""
     known = [one for one in models if one is not None]
     half = next((one for one in (*known, x.dtype) if one in _HALF), None)
     single = torch.float32

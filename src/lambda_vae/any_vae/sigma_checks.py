@@ -34,13 +34,6 @@ LogDensity = Callable[[Tensor, Tensor], Tensor]
 def check_sigma(log_p: LogDensity, x: Tensor, q: GaussianAnswer, second: Tensor, takes: str | None) -> tuple[str, ...]:
     """Return what a reader must know of sigma; empty where nothing speaks against it.
 
-    Args:
-        log_p: (x, z) -> log p(x|z), [B]; differentiable in z or not.
-        x: Some examples.
-        q: Their posterior.
-        second: The tensor that its sigma was made from.
-        takes: What the second tensor was taken for.
-
     Raises:
         InputError: It is none of the kind.
     """

@@ -8,7 +8,7 @@ from torch.distributions import Distribution
 
 from lambda_vae.errors import InputError
 
-__all__ = ["described", "shape_of", "two_tensors"]
+__all__ = ["described", "require_finite", "shape_of", "two_tensors"]
 
 _MEANS = ("mu", "mean", "loc", "embedding", "z_mean", "z_mu", "mu_z", "mean_z", "qz_m", "means")
 _SPREADS = {
@@ -120,3 +120,13 @@ def described(answer: object) -> str:
     if isinstance(answer, tuple | list):
         return f"{len(answer)} things ({', '.join(type(part).__name__ for part in answer)})"
     return f"a {type(answer).__name__}"
+
+
+def require_finite(name: str, values: Tensor, remedy: str) -> None:
+    """Raise where a number is NaN or infinite, and say how many are."""
+    values = values.detach()
+    bad = ~torch.isfinite(values)
+    if bool(bad.any()):
+        raise InputError(
+            f"{name} is {float(values[bad][0])} in {int(bad.sum())} of {values.numel()} places; look for {remedy}"
+        )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,15 +37,11 @@ def default_cache() -> Path:
     return Path(pooch.os_cache("lambda-vae"))
 
 
-def _write_header(file: IO[bytes], dtype: str, shape: tuple[int, ...]) -> None:
-    np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": shape})
-
-
 def _write_array(path: Path, dtype: str, shape: tuple[int, ...], chunks: Iterator[NDArray[Any]]) -> dict[str, Any]:
     """Write `chunks` as one .npy file; plain writes, so that the peak of memory is one chunk."""
     digest, rows = sha256(), 0
     with path.open("wb") as file:
-        _write_header(file, dtype, shape)
+        np.lib.format.write_array_header_1_0(file, {"descr": dtype, "fortran_order": False, "shape": shape})
         for chunk in chunks:
             rows += len(chunk)
             data = np.ascontiguousarray(chunk, dtype=dtype).data

@@ -37,14 +37,7 @@ class _Order:
 def axes(
     name: str, x: Tensor, rows: Float[Tensor, "B F"], mean: Float[Tensor, "B F"], answer: tuple[int, ...]
 ) -> tuple[str, ...]:
-    """Return a note where another order is likely.
-
-    Args:
-        name: Whose means they are.
-        x: The data.
-        rows: The same as rows.
-        mean: E[x|z] as rows.
-        answer: The shape of the decoder's answer for one example.
+    """Return a note where a decoder's means E[x|z] are likely to have their axes in another order than x.
 
     Raises:
         InputError: Another order is certain.

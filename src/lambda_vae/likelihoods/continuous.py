@@ -77,10 +77,6 @@ gaussian, laplace = Gaussian, Laplace
 def positive(name: str, value: float | Tensor) -> Float[Tensor, " n"]:
     """Return a scale as rows, detached.
 
-    Args:
-        name: What it is, for the sentence.
-        value: One number, or several.
-
     Raises:
         InputError: One is not greater than 0.
     """
@@ -93,12 +89,7 @@ def positive(name: str, value: float | Tensor) -> Float[Tensor, " n"]:
 
 
 def spread_over(name: str, scale: Float[Tensor, " n"], theta: Float[Tensor, "B F"]) -> Float[Tensor, " F"]:
-    """Return one number for each feature, on theta's device.
-
-    Args:
-        name: What they are, for the sentence.
-        scale: One number, or one a feature.
-        theta: Parameters of as many features.
+    """Return one number for each feature of theta, on its device.
 
     Raises:
         InputError: As many as neither.

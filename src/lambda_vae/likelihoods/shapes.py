@@ -32,10 +32,6 @@ def tensor_of(answer: object) -> Tensor:
 def flat_as(answer: object, x: Tensor) -> Float[Tensor, "B F"]:
     """Return the decoder's answer as rows, one number for each of x's and in their order.
 
-    Args:
-        answer: A tensor of x's shape, or of that shape with some axes or all of them flattened.
-        x: The data.
-
     Raises:
         InputError: No tensor, another size, or axes in another order.
     """
@@ -71,13 +67,7 @@ def _merges(fine: tuple[int, ...], coarse: tuple[int, ...]) -> bool:
 
 
 def turned(what: str, given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
-    """Return the call that brings a tensor [B, *given] into [B, *wanted].
-
-    Args:
-        what: The tensor's name.
-        given: Its shape without the batch.
-        wanted: A reordering of it.
-    """
+    """Return the call that brings a tensor [B, *given] into [B, *wanted]."""
     free, order = list(range(len(given))), []
     for size in wanted:
         axis = next(axis for axis in free if given[axis] == size)
@@ -87,12 +77,7 @@ def turned(what: str, given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
 
 
 def orders(shape: tuple[int, ...], *, kept: bool) -> list[tuple[int, ...]]:
-    """Return every other order of the axes longer than 1.
-
-    Args:
-        shape: Without the batch.
-        kept: Only those that leave the shape what it is, such as the transposition of a square.
-    """
+    """Return every other order of the axes longer than 1; if `kept`, those alone that leave the shape what it is."""
     if len(shape) > _AXES or sum(size > 1 for size in shape) < 2:
         return []
     found: dict[tuple[int, ...], tuple[int, ...]] = {}

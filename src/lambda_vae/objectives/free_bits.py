@@ -51,12 +51,7 @@ class FreeBits:
             )
 
     def __call__(self, trace: Trace, kl_weight: float | Tensor = 1.0) -> Terms:
-        """Return the terms in nats.
-
-        Args:
-            trace: One pass of a VAE whose posterior and prior are diagonal Gaussians.
-            kl_weight: The schedule's factor on the whole KL term, floors included.
-        """
+        """Return the terms in nats; posterior and prior are diagonal Gaussians, and `kl_weight` scales floors too."""
         q, p = trace.q, trace.p_z
         if not (isinstance(q, DiagGaussian) and isinstance(p, DiagGaussian)):
             raise InputError(

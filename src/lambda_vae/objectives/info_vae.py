@@ -50,12 +50,7 @@ class InfoVAE:
             )
 
     def __call__(self, trace: Trace, kl_weight: float | Tensor = 1.0) -> Terms:
-        """Return the terms in nats.
-
-        Args:
-            trace: One pass of a VAE, with noise for the prior.
-            kl_weight: The schedule's factor on all that pulls towards the prior.
-        """
+        """Return the terms in nats; `kl_weight` scales all that pulls towards the prior, whose noise it brings."""
         reconstruction = -trace.p_x.log_prob(trace.x)
         kl = rate_q(trace)
         mmd = mmd_from_prior(trace, self.kernel)

@@ -49,12 +49,7 @@ class TargetRate:
                 raise InputError(f"{name} is {value}; it must be a finite number, 0 or greater")
 
     def __call__(self, trace: Trace, kl_weight: float | Tensor = 1.0) -> Terms:
-        """Return the terms in nats.
-
-        Args:
-            trace: One pass of a VAE.
-            kl_weight: What part of the target is asked for.
-        """
+        """Return the terms in nats; `kl_weight` is what part of the target is asked for."""
         reconstruction = -trace.p_x.log_prob(trace.x)
         kl = rate_q(trace)
         distance = kl - kl_weight * self.target_rate

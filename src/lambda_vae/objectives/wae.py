@@ -49,12 +49,7 @@ class WAE:
             raise InputError(f"wae_weight is {self.weight}; it must be a finite number, 0 or greater")
 
     def __call__(self, trace: Trace, kl_weight: float | Tensor = 1.0) -> Terms:
-        """Return the terms in nats.
-
-        Args:
-            trace: One pass of a VAE, with noise for the prior.
-            kl_weight: The schedule's factor on the penalty.
-        """
+        """Return the terms in nats; `kl_weight` scales the penalty, for which the trace has noise."""
         reconstruction = -trace.p_x.log_prob(trace.x)
         mmd = mmd_from_prior(trace, self.kernel)
         with torch.no_grad():

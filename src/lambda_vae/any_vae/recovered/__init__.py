@@ -36,14 +36,7 @@ def recovered_law(
     z: Tensor,
     as_latent: Callable[[Tensor], Tensor],
 ) -> Recovered | None:
-    """Return the law behind a log-likelihood, or None where it is none of these, or not differentiable in x.
-
-    Args:
-        log_likelihood: (x, z) -> log p(x|z), [B].
-        x: Examples; at least two that differ.
-        z: Their codes, as the callable takes them.
-        as_latent: Rows [N, D] to codes, for the decoder of the result.
-    """
+    """Return the law behind a log-likelihood, or None where it is none of these, or not differentiable in x."""
     if not x.is_floating_point() or len(x) < 2:
         return None
     try:

@@ -142,16 +142,7 @@ def read(
     notes: tuple[str, ...] = (),
     bend: Callable[[Tensor], Tensor] | None = None,
 ) -> Recovered:
-    """Return a law whose parameters are the slope.
-
-    Args:
-        probe: What the callable answers.
-        family: Of the law.
-        likelihood: Parameters -> p(x|z).
-        count: What the value was divided by.
-        notes: What it leaves out.
-        bend: What at some x the slope lacks to be the parameters.
-    """
+    """Return a law whose parameters are the slope, and what `bend` of x adds to it."""
 
     def decoder(rows: Tensor) -> Tensor:
         at, slope = probe.slopes_at(rows)
