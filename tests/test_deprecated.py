@@ -9,6 +9,7 @@ from diagnostics.linear_gaussian import draw, equalized, linear_vae, loadings
 import lambda_vae
 from lambda_vae.diagnostics import quick_reading
 from lambda_vae.generation import Judge, aggregate_codes
+from lambda_vae.priors import StandardNormalPrior
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,25 @@ def test_a_name_of_the_last_release_says_where_it_lives_now(package, name, home)
     with pytest.warns(DeprecationWarning, match=rf"{package}\.{name} is called lambda_vae\.{home}\.{name} now"):
         found = getattr(module, name)
     assert found is getattr(import_module(f"lambda_vae.{home}"), name)
+
+
+@pytest.mark.parametrize(("package", "old", "new"), [("distributions", "Flowed", "TransformedDistribution")])
+def test_a_renamed_name_of_the_last_release_is_found_in_its_package(package, old, new):
+    module = import_module(f"lambda_vae.{package}")
+    with pytest.warns(DeprecationWarning, match=rf"{package}\.{old} is called lambda_vae\.{package}\.{new} now"):
+        found = getattr(module, old)
+    assert found is getattr(module, new)
+
+
+def test_a_prior_that_meets_its_data_is_still_asked():
+    class Old(StandardNormalPrior):
+        def meet(self, x):
+            self.seen = len(x)
+
+    prior = Old(2)
+    with pytest.warns(DeprecationWarning, match="Old.meet is called init_from_data now"):
+        prior.init_from_data(torch.zeros(3, 4))
+    assert prior.seen == 3
 
 
 def test_an_integration_is_the_same_module_under_its_old_name():

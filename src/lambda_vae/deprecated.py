@@ -24,6 +24,7 @@ _PACKAGES = {
 
 #: Public names of the last release that changed within their package or class.
 _NAMES = {
+    "distributions": {"Flowed": "TransformedDistribution", "Reversed": "Inverse"},
     "training": {"Joint": "JointUpdate"},
     "training.Trainer": {
         **{name: f"draws.{name}" for name in ("x", "view", "rows", "examples", "joint_batch", "generator", "noise")},

@@ -8,7 +8,7 @@ from torch import distributions as td
 from torch import nn
 
 from lambda_vae.any_vae import diagnose
-from lambda_vae.any_vae.first_look import looked_at
+from lambda_vae.any_vae.validation import validated
 from lambda_vae.errors import InputError
 from lambda_vae.likelihoods import bernoulli, categorical, gaussian, laplace, mixed, multinomial, poisson
 
@@ -35,7 +35,7 @@ def said(log_likelihood, x, codes=CODES):
         return codes[index], torch.full((len(batch), codes.shape[1]), -3.0)
 
     try:
-        vae = looked_at(encode, log_likelihood, x[:64], "channel")
+        vae = validated(encode, log_likelihood, x[:64], "channel")
     except InputError as error:
         return str(error)
     return "NOTES " + " ".join(note for note in vae.notes if not note.startswith("Sigma"))  # of the encoder

@@ -124,5 +124,5 @@ def test_state_comes_back(name: str, prior: nn.Module) -> None:
 
 
 def test_prior_may_look_at_the_data(prior: nn.Module) -> None:
-    prior.meet(drawn(20, F))
+    prior.init_from_data(drawn(20, F))
     assert prior(encoder()).log_prob(drawn(K, B, D)).isfinite().all()

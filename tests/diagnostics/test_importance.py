@@ -12,7 +12,7 @@ from lambda_vae.distributions import DiagGaussian, Draw, GaussianMixture
 from lambda_vae.equalization import Equalization
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.importance import importance_weights, read_weighed
-from lambda_vae.estimation.proposals import PROPOSALS, Blend, Proposal, proposal_laws, widened
+from lambda_vae.estimation.proposals import PROPOSALS, Mixture, Proposal, proposal_laws, widened
 from lambda_vae.model import VAE
 
 SIZES = [(4, 1), (8, 3), (20, 6)]
@@ -67,7 +67,7 @@ def test_a_blend_of_any_number_of_draws_is_unbiased(samples: int) -> None:
     wide = x[:1].expand(repeats, -1)  # one example over and over
     with torch.no_grad():
         q = vae.encode(wide)
-    law = Blend((q, widened(q, 1.5)))
+    law = Mixture((q, widened(q, 1.5)))
     weight = (model.nll(wide) - importance_weights(vae, wide, law, samples, generator).weights.nll).exp()
     assert abs(float(weight.mean()) - 1.0) < 4 * float(weight.std()) / math.sqrt(repeats)
 
@@ -75,7 +75,7 @@ def test_a_blend_of_any_number_of_draws_is_unbiased(samples: int) -> None:
 def test_a_blend_is_the_mixture_in_the_proportions_drawn() -> None:
     q = DiagGaussian(torch.zeros(2, 1), torch.zeros(2, 1))
     wide = widened(q, 3.0)
-    drawn = Blend((q, wide)).draw(torch.ones(3, 2, 1))
+    drawn = Mixture((q, wide)).draw(torch.ones(3, 2, 1))
     assert drawn.z[:, 0, 0].tolist() == [1.0, 1.0, 3.0]
     expected = (2 * q.log_prob(drawn.z).exp() + wide.log_prob(drawn.z).exp()) / 3
     torch.testing.assert_close(drawn.log_prob(), expected.log())

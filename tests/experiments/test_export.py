@@ -122,7 +122,7 @@ def test_a_programme_runs_without_this_package(tmp_path):
     assert float(done.stdout) == pytest.approx(float(ours), rel=1e-6, abs=1e-6)
 
 
-@pytest.mark.parametrize(("method", "law"), [("iaf", "Flowed"), ("avb", "GaussianMixture")])
+@pytest.mark.parametrize(("method", "law"), [("iaf", "TransformedDistribution"), ("avb", "GaussianMixture")])
 def test_a_posterior_without_mu_and_logvar_is_refused(method, law, tmp_path):
     config = RunConfig(data="a", method=method, likelihood="bernoulli", **SMALL)
     hand_made(tmp_path / "model", config, SHAPE)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lambda_vae.distributions import DiagGaussian, Flowed
+from lambda_vae.distributions import DiagGaussian, TransformedDistribution
 from lambda_vae.errors import InputError
 from lambda_vae.posteriors import FlowPosterior, GaussianPosterior
 
@@ -17,7 +17,7 @@ def test_before_training_it_is_the_plain_posterior_bit_for_bit(kind: str) -> Non
     flow.base.load_state_dict(plain.state_dict())
     h, eps = torch.randn(B, H), torch.randn(2, B, D)
     q, p = flow(h), plain(h)
-    assert isinstance(q, Flowed)
+    assert isinstance(q, TransformedDistribution)
     assert torch.equal(q.rsample(eps), p.rsample(eps))
     assert torch.equal(q.draw(eps).log_prob(), p.draw(eps).log_prob())
     assert torch.equal(q.mu, p.mu)

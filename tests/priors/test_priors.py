@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from lambda_vae.distributions import AffineFlow, DiagGaussian, Flowed, GaussianMixture, closed_form_kl, standard_normal
+from lambda_vae.distributions import (
+    AffineFlow,
+    DiagGaussian,
+    GaussianMixture,
+    TransformedDistribution,
+    closed_form_kl,
+    standard_normal,
+)
 from lambda_vae.errors import InputError
 from lambda_vae.posteriors import GaussianPosterior
 from lambda_vae.priors import AutoregressivePrior, FlowPrior, VampPrior
@@ -36,7 +43,7 @@ def test_vamp_prior_is_the_mixture_of_the_pseudo_inputs_posteriors() -> None:
 
 def test_pseudo_inputs_begin_near_the_mean_of_the_data_and_stay_in_its_range() -> None:
     prior, x = VampPrior(F, 200), torch.rand(500, F) * torch.linspace(0.2, 3.0, F) - 1.0
-    prior.meet(x)
+    prior.init_from_data(x)
     assert ((prior.pseudo.mean(0) - x.mean(0)).abs() < 0.05).all()
     seen: list[Tensor] = []
     with torch.no_grad():
@@ -50,7 +57,7 @@ def test_every_pseudo_input_begins_where_it_has_a_gradient() -> None:
     """Pixels that are always off: their mean lies on the edge of the range."""
     prior, x = VampPrior(F, 20), torch.zeros(50, F)
     x[:, 0] = 1.0
-    prior.meet(x)
+    prior.init_from_data(x)
     prior(GaussianPosterior(F, D)).log_prob(torch.randn(K, B, D)).sum().backward()
     assert prior.pseudo.grad is not None
     assert (prior.pseudo.grad != 0).all()
@@ -58,8 +65,10 @@ def test_every_pseudo_input_begins_where_it_has_a_gradient() -> None:
 
 def test_vamp_prior_of_flows_is_refused_with_the_remedy() -> None:
     flow = AffineFlow(D, 0, 1, (4,), D)
-    with pytest.raises(InputError, match="mixes Gaussian posteriors, and these are Flowed; use flow-prior"):
-        VampPrior(F, 7)(lambda u: Flowed(nobody(u), flow()))
+    with pytest.raises(
+        InputError, match="mixes Gaussian posteriors, and these are TransformedDistribution; use flow-prior"
+    ):
+        VampPrior(F, 7)(lambda u: TransformedDistribution(nobody(u), flow()))
 
 
 def test_no_pseudo_inputs_are_refused() -> None:

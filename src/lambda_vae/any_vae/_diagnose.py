@@ -12,16 +12,16 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
-from lambda_vae.any_vae.batches import ForeignBatches
+from lambda_vae.any_vae.batches import ExternalBatches
 from lambda_vae.any_vae.behind import device_of
 from lambda_vae.any_vae.conditions import first_parameter
-from lambda_vae.any_vae.failures import told
-from lambda_vae.any_vae.first_look import looked_at
-from lambda_vae.any_vae.foreign import Encode, ForeignVAE, LogLikelihood
+from lambda_vae.any_vae.external import Encode, ExternalVAE, LogLikelihood
+from lambda_vae.any_vae.failures import explained
 from lambda_vae.any_vae.host import Host, brought_together
 from lambda_vae.any_vae.latents import Axis, Latents
 from lambda_vae.any_vae.monitor import CollapseMonitor
 from lambda_vae.any_vae.priors import Prior, UnderPrior, check_prior
+from lambda_vae.any_vae.validation import validated
 from lambda_vae.deprecated import old_lambda
 from lambda_vae.diagnostics import CollapseReport, Thresholds, examine
 from lambda_vae.diagnostics import diagnose as diagnose_own
@@ -114,11 +114,11 @@ def diagnose(*given: Any, **options: Any) -> CollapseReport:
     if "log_likelihood" not in options and len(given) < 2 and "data" in options:
         options["log_likelihood"] = None
     try:
-        signature(_diagnose_foreign).bind(*given, **options)
+        signature(_diagnose_external).bind(*given, **options)
     except TypeError as error:
         ways = "diagnose(vae, test_x) or diagnose(encode, log_likelihood, data)"
         raise TypeError(f"diagnose() {error}; it takes {ways}") from None
-    return replace(_diagnose_foreign(*given, **options), write_page=_write_page)
+    return replace(_diagnose_external(*given, **options), write_page=_write_page)
 
 
 def _write_page(measured: Mapping[str, Any], path: Path) -> Path:
@@ -128,7 +128,7 @@ def _write_page(measured: Mapping[str, Any], path: Path) -> Path:
     return write_page(measured, path)
 
 
-def _diagnose_foreign(
+def _diagnose_external(
     encode: Any,  # noqa: ANN401 - what it is, is looked at
     log_likelihood: Any,  # noqa: ANN401
     data: object,
@@ -151,7 +151,7 @@ def _diagnose_foreign(
 ) -> CollapseReport:
     _check_given(encode, log_likelihood, data, draws, prior)
     names = (x_key,) if x_key is not None else (first_parameter(encode) or "x", "x", "data")
-    batches = ForeignBatches(data, batch_size, device_of(*filter(None, (encode, log_likelihood))), names)
+    batches = ExternalBatches(data, batch_size, device_of(*filter(None, (encode, log_likelihood))), names)
     with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
         conditional = None if isinstance(prior, Distribution) else prior
         host = brought_together(encode, log_likelihood or _absent, batches, conditional)
@@ -173,13 +173,13 @@ def _diagnose_foreign(
             differentiated=vae.differentiated,
         )
         if train_data is not None and given is not None:
-            seen = ForeignBatches(train_data, batch_size, vae.device, names)
+            seen = ExternalBatches(train_data, batch_size, vae.device, names)
             trained_on = brought_together(encode, log_likelihood, seen, conditional).batches
             report = report.beside_training(bound_on(measured, trained_on))
     return _noted(report, (*host.notes, *_notes(vae, measured, report, equalizer)), vae)
 
 
-def _noted(report: CollapseReport, notes: tuple[str, ...], vae: ForeignVAE) -> CollapseReport:
+def _noted(report: CollapseReport, notes: tuple[str, ...], vae: ExternalVAE) -> CollapseReport:
     directions = None if vae.correlated else report.directions  # they are told from noise that does not vary together
     return replace(report, directions=directions, notes=(*report.notes, *notes))
 
@@ -190,19 +190,19 @@ def _first_look(
     dim: Axis,
     *,
     plain: bool,
-    **options: Any,  # noqa: ANN401 - of looked_at
-) -> ForeignVAE:
+    **options: Any,  # noqa: ANN401 - of validated
+) -> ExternalVAE:
     first = next(iter(host.batches))
-    with told(host.encode, host.batches):
-        vae = looked_at(host.encode, log_likelihood, first, dim, single=host.batches.single, **options)
+    with explained(host.encode, host.batches):
+        vae = validated(host.encode, log_likelihood, first, dim, single=host.batches.single, **options)
     if plain:
         _require_plain(vae, first)
     return vae
 
 
 def _under(
-    vae: ForeignVAE, prior: Prior | None, thresholds: Thresholds | None
-) -> tuple[ForeignVAE | UnderPrior, Thresholds | None]:
+    vae: ExternalVAE, prior: Prior | None, thresholds: Thresholds | None
+) -> tuple[ExternalVAE | UnderPrior, Thresholds | None]:
     """The model in units of its prior; what over-sharp means is derived for Gaussian ones alone."""
     if prior is None:
         return vae, thresholds
@@ -227,10 +227,10 @@ def _absent(x: Tensor, z: Tensor) -> None:
     """Stands where there is no likelihood."""
 
 
-def _require_plain(vae: ForeignVAE, batch: Tensor | Examples) -> None:
+def _require_plain(vae: ExternalVAE, batch: Tensor | Examples) -> None:
     """An EqualizedNormal is read as its sigma, so a report on it must be told what it is drawn with."""
     model, x = conditioned(vae, batch)
-    assert isinstance(model, ForeignVAE)
+    assert isinstance(model, ExternalVAE)
     with torch.no_grad():
         q: Any = model.encoder(x, *model.conditions)
     while isinstance(q, Independent):
@@ -250,7 +250,7 @@ def _exponent_of(equalizer: VarianceEqualizer, latents: Latents) -> Tensor:
     return latents.rows(equalizer.exponent_for(like).expand_as(like))[0]
 
 
-def _over_sites(exponent: Tensor | Sequence[float] | None, vae: ForeignVAE) -> Tensor | None:
+def _over_sites(exponent: Tensor | Sequence[float] | None, vae: ExternalVAE) -> Tensor | None:
     if exponent is None:
         return None
     exponent = torch.as_tensor(exponent)
@@ -267,7 +267,7 @@ def _over_sites(exponent: Tensor | Sequence[float] | None, vae: ForeignVAE) -> T
 
 
 def _notes(
-    vae: ForeignVAE, measured: ForeignVAE | UnderPrior, report: CollapseReport, equalizer: VarianceEqualizer | None
+    vae: ExternalVAE, measured: ExternalVAE | UnderPrior, report: CollapseReport, equalizer: VarianceEqualizer | None
 ) -> tuple[str, ...]:
     notes = [*(equalizer.notes() if equalizer is not None else ())]
     notes += [*([measured.note] if isinstance(measured, UnderPrior) else []), *vae.notes]

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.any_vae.batches import ForeignBatches
+from lambda_vae.any_vae.batches import ExternalBatches
 from lambda_vae.diagnostics.prediction import ROUNDING, Prediction, learned_noise_var
 from lambda_vae.diagnostics.spectrum import StreamedSpectrum, fit_noise
 from lambda_vae.errors import InputError
@@ -179,7 +179,7 @@ def _batches(data: object, batch_size: int) -> tuple[Iterable[Tensor | Examples]
 
     dataset = load(data) if isinstance(data, str | Path) else data
     if not isinstance(dataset, Dataset):
-        return ForeignBatches(data, batch_size, torch.device("cpu")), ()
+        return ExternalBatches(data, batch_size, torch.device("cpu")), ()
     of = f"the {len(dataset.train)} training examples of {dataset.name}"
     return _Part(dataset, batch_size), (f"Measured on {of}{', pixels in [0, 1]' if dataset.kind == 'image' else ''}.",)
 

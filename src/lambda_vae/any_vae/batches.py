@@ -9,20 +9,20 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from lambda_vae.any_vae.beside import Beside, settled
 from lambda_vae.any_vae.containers import dense, is_named
+from lambda_vae.any_vae.extras import Extras, as_conditions
 from lambda_vae.any_vae.opening import Cut, opened
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.examples import Examples, x_of
 
-__all__ = ["ForeignBatches"]
+__all__ = ["ExternalBatches"]
 
 #: Numbers that are not held at once.
 _LARGE = 2**26
 
 
 @dataclass(frozen=True, eq=False)
-class ForeignBatches:
+class ExternalBatches:
     """The x of each batch, on the model's device, in the shape that the data give it.
 
     Args:
@@ -52,14 +52,14 @@ class ForeignBatches:
         if self.parts == ():
             object.__setattr__(self, "parts", opened(self.data, self.batch_size))
 
-    def with_conditions(self, wanted: Iterable[int | str]) -> "ForeignBatches":
-        """Return the same data with what comes beside x."""
+    def with_conditions(self, wanted: Iterable[int | str]) -> "ExternalBatches":
+        """Return the same data with what it holds besides x."""
         return replace(self, wanted=frozenset(wanted))
 
-    def first(self) -> tuple[Tensor, Beside] | None:
-        """Return the first batch that is not empty: x, and what comes beside it as the data give it."""
+    def first(self) -> tuple[Tensor, Extras] | None:
+        """Return the first batch that is not empty: x, and what it holds besides as the data give it."""
         cut = ((part, *self._cut(part)) for part in self.parts)
-        known = ((self._x(part, given), beside) for part, given, beside in cut)
+        known = ((self._x(part, given), extras) for part, given, extras in cut)
         return next((pair for pair in known if len(pair[0])), None)
 
     def entire(self) -> Tensor | None:
@@ -83,7 +83,7 @@ class ForeignBatches:
     def __iter__(self) -> Iterator[Tensor | Examples]:
         axes = None
         for part in self.parts:
-            given, beside = self._cut(part)
+            given, extras = self._cut(part)
             x = self._x(part, given)
             axes = x.dim() if axes is None else axes
             if x.dim() != axes:
@@ -92,9 +92,9 @@ class ForeignBatches:
                     "labels, give TensorDataset(*data) or [data]"
                 )
             if len(x):
-                yield Examples(x, self._conditions(beside, x)) if self.wanted else x
+                yield Examples(x, self._conditions(extras, x)) if self.wanted else x
 
-    def _cut(self, part: Any) -> tuple[object, Beside]:  # noqa: ANN401 - any batch
+    def _cut(self, part: Any) -> tuple[object, Extras]:  # noqa: ANN401 - any batch
         """A batch as x and the rest."""
         if is_named(part):
             names = list(part.keys())
@@ -125,10 +125,10 @@ class ForeignBatches:
             )
         return x.to(self.device, self.dtype or x.dtype)
 
-    def _conditions(self, beside: Beside, x: Tensor) -> object:
-        if isinstance(beside, dict):
-            own: object = {name: part for name, part in beside.items() if name in self.wanted}
+    def _conditions(self, extras: Extras, x: Tensor) -> object:
+        if isinstance(extras, dict):
+            own: object = {name: part for name, part in extras.items() if name in self.wanted}
         else:
-            own = tuple(part if place in self.wanted else None for place, part in enumerate(beside))
+            own = tuple(part if place in self.wanted else None for place, part in enumerate(extras))
         floats = x.dtype if x.is_floating_point() else torch.float32
-        return settled("a condition", own, len(x), self.device, floats)
+        return as_conditions("a condition", own, len(x), self.device, floats)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from lambda_vae.any_vae.parametrisations import check_takes
-from lambda_vae.any_vae.posteriors import GaussianAnswer, finite_posterior, posterior
+from lambda_vae.any_vae.posteriors import GaussianOutput, finite_posterior, posterior
 from lambda_vae.any_vae.tensors import two_tensors
 from lambda_vae.errors import InputError
 
@@ -19,7 +19,7 @@ _COPY = 0.5
 
 def checked_posterior(
     encode: Callable[[Tensor], object], x: Tensor, takes: str | None, *, entire: bool = False, standard: bool = True
-) -> GaussianAnswer:
+) -> GaussianOutput:
     """Return q(z|x) of the first batch, after every check that needs no likelihood.
 
     `takes` is looked at more closely if it is None; `entire` says that encode answers this batch as a whole alone, and
@@ -50,7 +50,7 @@ def checked_posterior(
     return q
 
 
-def _parts(q: GaussianAnswer) -> list[Tensor]:
+def _parts(q: GaussianOutput) -> list[Tensor]:
     return [q.mu.float(), q.logvar.float(), *([] if q.factor is None else [q.factor.float().square().sum(-2)])]
 
 

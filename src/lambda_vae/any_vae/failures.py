@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lambda_vae.any_vae.batches import ForeignBatches
+from lambda_vae.any_vae.batches import ExternalBatches
 from lambda_vae.any_vae.modes import evaluated
 from lambda_vae.errors import InputError
 
-__all__ = ["runs", "told"]
+__all__ = ["explained", "runs"]
 
 
 @contextmanager
-def told(encode: Callable[..., Any], batches: ForeignBatches) -> Iterator[None]:
+def explained(encode: Callable[..., Any], batches: ExternalBatches) -> Iterator[None]:
     """Say what to change where a callable of the user's raises for want of a condition, or of the whole data.
 
     Raises:
@@ -33,7 +33,7 @@ def told(encode: Callable[..., Any], batches: ForeignBatches) -> Iterator[None]:
         raise InputError(sentence) from error
 
 
-def _cause(error: Exception, encode: Callable[..., Any], batches: ForeignBatches) -> str | None:
+def _cause(error: Exception, encode: Callable[..., Any], batches: ExternalBatches) -> str | None:
     if isinstance(error, TypeError) and "missing" in str(error) and "required positional argument" in str(error):
         return (
             f"{error}; what stands beside x in a batch is handed to callables that take it: "

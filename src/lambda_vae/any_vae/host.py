@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from lambda_vae.any_vae.batches import ForeignBatches
+from lambda_vae.any_vae.batches import ExternalBatches
 from lambda_vae.any_vae.behind import dtype_of
-from lambda_vae.any_vae.beside import Beside
 from lambda_vae.any_vae.conditions import Asked, asked
+from lambda_vae.any_vae.extras import Extras
 from lambda_vae.any_vae.failures import runs
 from lambda_vae.any_vae.modes import evaluated
 from lambda_vae.any_vae.precision import Cast, Precision, precisions
@@ -35,7 +35,7 @@ class Host:
 
     encode: Callable[..., Any]
     log_likelihood: Callable[..., Any]
-    batches: ForeignBatches
+    batches: ExternalBatches
     notes: tuple[str, ...] = ()
     prior: Callable[..., Any] | None = None
 
@@ -64,7 +64,7 @@ class Host:
 def brought_together(
     encode: Callable[..., Any],
     log_likelihood: Callable[..., Any],
-    batches: ForeignBatches,
+    batches: ExternalBatches,
     prior: Callable[..., Any] | None = None,
 ) -> Host:
     """Return the callables and batches as the estimators need them; unchanged where nothing but x is wanted.
@@ -80,13 +80,13 @@ def brought_together(
             raise InputError(
                 "data gave no batch; if it is an iterator that was used before, give the DataLoader itself"
             )
-        x, beside = first
+        x, extras = first
         kinds = precisions(x, dtype_of(encode), dtype_of(log_likelihood))
-        law = None if prior is None else asked("prior", prior, ("x",), beside)
+        law = None if prior is None else asked("prior", prior, ("x",), extras)
         hosts = [
             _host(one, other, batches, law)
-            for one in _readings("encode", encode, ("x",), beside)
-            for other in _readings("log_likelihood", log_likelihood, ("x", "z"), beside)
+            for one in _readings("encode", encode, ("x",), extras)
+            for other in _readings("log_likelihood", log_likelihood, ("x", "z"), extras)
         ]
         candidates = [host.in_precision(kind) for kind in kinds for host in hosts]
         if len(candidates) == 1:
@@ -94,12 +94,12 @@ def brought_together(
         return next((one for one in candidates if one.runs()), candidates[0])
 
 
-def _readings(what: str, function: Callable[..., Any], before: tuple[str, ...], beside: Beside) -> list[Asked]:
-    own = asked(what, function, before, beside)
-    return [own, own.with_all(beside)] if own.gathers and beside else [own]
+def _readings(what: str, function: Callable[..., Any], before: tuple[str, ...], extras: Extras) -> list[Asked]:
+    own = asked(what, function, before, extras)
+    return [own, own.with_all(extras)] if own.gathers and extras else [own]
 
 
-def _host(encode: Asked, log_likelihood: Asked, batches: ForeignBatches, prior: Asked | None) -> Host:
+def _host(encode: Asked, log_likelihood: Asked, batches: ExternalBatches, prior: Asked | None) -> Host:
     notes = tuple(
         f"{what}'s optional {one.left_out!r} was not given what batches hold besides x; if it should be, give them as "
         f"{{'x': x, {one.left_out!r}: ...}}."
@@ -112,6 +112,6 @@ def _host(encode: Asked, log_likelihood: Asked, batches: ForeignBatches, prior: 
     return Host(encode, log_likelihood, batches.with_conditions(keys), notes, prior)
 
 
-def _arguments(batches: ForeignBatches, *code: Tensor) -> tuple[object, ...]:
+def _arguments(batches: ExternalBatches, *code: Tensor) -> tuple[object, ...]:
     first = next(iter(batches))
     return (first.x, *code, first.conditions) if isinstance(first, Examples) else (first, *code)

@@ -14,11 +14,11 @@ from lambda_vae.distributions import DiagGaussian, FullGaussian
 from lambda_vae.distributions.likelihood import at_least_float32
 from lambda_vae.errors import InputError
 
-__all__ = ["GaussianAnswer", "as_rows", "finite_posterior", "posterior", "whole_factor"]
+__all__ = ["GaussianOutput", "as_rows", "finite_posterior", "posterior", "whole_factor"]
 
 
 @dataclass(frozen=True, eq=False)
-class GaussianAnswer:
+class GaussianOutput:
     """q(z|x) of a batch.
 
     Args:
@@ -39,7 +39,7 @@ class GaussianAnswer:
         return FullGaussian(mu, as_rows(self.factor, latents))
 
 
-def posterior(answer: object, x: Tensor, takes: str | None = None) -> GaussianAnswer:
+def posterior(answer: object, x: Tensor, takes: str | None = None) -> GaussianOutput:
     """Return the Gaussian that `encode` answered with.
 
     Raises:
@@ -57,13 +57,13 @@ def posterior(answer: object, x: Tensor, takes: str | None = None) -> GaussianAn
     return found
 
 
-def _pair(answer: object, x: Tensor, takes: str | None) -> GaussianAnswer:
+def _pair(answer: object, x: Tensor, takes: str | None) -> GaussianOutput:
     # Tensors made in inference mode cannot be differentiated through; a copy can.
     mu, second = (part.clone() if part.is_inference() else part for part in two_tensors(answer, x))
-    return GaussianAnswer(mu, logvar_from(second, takes))
+    return GaussianOutput(mu, logvar_from(second, takes))
 
 
-def _distribution(law: Distribution, x: Tensor) -> GaussianAnswer:
+def _distribution(law: Distribution, x: Tensor) -> GaussianOutput:
     found = gaussian_of(law)
     if found is None:
         inner = law
@@ -80,7 +80,7 @@ def _distribution(law: Distribution, x: Tensor) -> GaussianAnswer:
     )
     assert mu is not None
     assert std is not None
-    return GaussianAnswer(mu, 2.0 * at_least_float32(std).log(), factor)
+    return GaussianOutput(mu, 2.0 * at_least_float32(std).log(), factor)
 
 
 def whole_factor(factor: Tensor, examples: int) -> Tensor:
@@ -102,7 +102,7 @@ def as_rows(factor: Tensor, latents: Latents) -> Tensor:
     return again.to(whole.dtype)
 
 
-def finite_posterior(answer: GaussianAnswer) -> None:
+def finite_posterior(answer: GaussianOutput) -> None:
     """Raise unless q is finite."""
     for name, values in (("mu", answer.mu), ("logvar", answer.logvar)):
         require_finite(f"{name} of encode", values, "a logvar without bounds, a log of 0, or NaN in the data")

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Distribution
 
-from lambda_vae.any_vae.foreign import ForeignVAE
+from lambda_vae.any_vae.external import ExternalVAE
 from lambda_vae.any_vae.latents import Latents
 from lambda_vae.any_vae.posteriors import as_rows
 from lambda_vae.any_vae.torch_gaussians import TorchGaussian, gaussian_of
@@ -53,7 +53,7 @@ def check_prior(prior: object) -> None:
 
 @dataclass(frozen=True, eq=False)
 class UnderPrior:
-    """A foreign model with a prior of its own, in that prior's units.
+    """An external model with a prior of its own, in that prior's units.
 
     Args:
         base: The model.
@@ -63,7 +63,7 @@ class UnderPrior:
         InputError: The model has a lambda.
     """
 
-    base: ForeignVAE
+    base: ExternalVAE
     prior: Prior
 
     def __post_init__(self) -> None:

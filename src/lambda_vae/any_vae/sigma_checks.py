@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lambda_vae.any_vae.parametrisations import TAKES, logvar_from
-from lambda_vae.any_vae.posteriors import GaussianAnswer
+from lambda_vae.any_vae.posteriors import GaussianOutput
 from lambda_vae.diagnostics.activity import ACTIVE_THRESHOLD
 from lambda_vae.errors import InputError
 
@@ -31,7 +31,7 @@ _OFF, _FITS = 0.7, 0.35
 LogDensity = Callable[[Tensor, Tensor], Tensor]
 
 
-def check_sigma(log_p: LogDensity, x: Tensor, q: GaussianAnswer, second: Tensor, takes: str | None) -> tuple[str, ...]:
+def check_sigma(log_p: LogDensity, x: Tensor, q: GaussianOutput, second: Tensor, takes: str | None) -> tuple[str, ...]:
     """Return what a reader must know of sigma; empty where nothing speaks against it.
 
     Raises:

@@ -1,5 +1,9 @@
 """Distributions: one a file; rooms return them, so that objectives read like their equations."""
 
+import sys
+from typing import Any
+
+from lambda_vae.deprecated import renamed
 from lambda_vae.distributions.autoregressive import AutoregressiveGaussian
 from lambda_vae.distributions.bernoulli import Bernoulli, BernoulliLikelihood
 from lambda_vae.distributions.bijections import AffineFlow, PlanarFlow, SplineFlow
@@ -12,7 +16,6 @@ from lambda_vae.distributions.counts import (
     multinomial_coefficient,
 )
 from lambda_vae.distributions.draw import Draw
-from lambda_vae.distributions.flowed import Bijection, Flowed, Reversed
 from lambda_vae.distributions.full_gaussian import FullGaussian
 from lambda_vae.distributions.full_mixture import FullGaussianMixture
 from lambda_vae.distributions.gaussian import DiagGaussian, GaussianLikelihood, standard_normal
@@ -29,6 +32,7 @@ from lambda_vae.distributions.logistic_mixture import (
 )
 from lambda_vae.distributions.mixture import GaussianMixture
 from lambda_vae.distributions.torch_density import TorchDensity
+from lambda_vae.distributions.transformed import Bijection, Inverse, TransformedDistribution
 
 __all__ = [
     "LIKELIHOODS",
@@ -44,12 +48,12 @@ __all__ = [
     "Density",
     "DiagGaussian",
     "Draw",
-    "Flowed",
     "FullGaussian",
     "FullGaussianMixture",
     "GaussianLikelihood",
     "GaussianMixture",
     "Independent",
+    "Inverse",
     "Laplace",
     "Law",
     "Likelihood",
@@ -61,9 +65,9 @@ __all__ = [
     "Observation",
     "PlanarFlow",
     "PoissonCounts",
-    "Reversed",
     "SplineFlow",
     "TorchDensity",
+    "TransformedDistribution",
     "closed_form_kl",
     "kl_or_ratio",
     "mixture_log_prob",
@@ -79,3 +83,7 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
     "logistic-mixture": LogisticMixtureLikelihood,
     "logistic-mixture-channels": ChannelLogisticMixtureLikelihood,
 }
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any name of the last release
+    return renamed(sys.modules[__name__], __name__, name)

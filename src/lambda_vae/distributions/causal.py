@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lambda_vae.distributions.likelihood import Drawable, Likelihood, Observation, PixelLaw, at_least_float32
+from lambda_vae.distributions.likelihood import Drawable, Likelihood, Observation, PixelDistribution, at_least_float32
 from lambda_vae.errors import InputError
 
 __all__ = ["Causal", "CausalLikelihood", "Decode", "Pick", "Progress", "sample_x"]
@@ -79,7 +79,7 @@ class Causal:
         """
         return self._decode(lambda pixel: pixel.sample(generator), progress)
 
-    def _decode(self, choose: Callable[[PixelLaw], Tensor], progress: Progress | None) -> Tensor:
+    def _decode(self, choose: Callable[[PixelDistribution], Tensor], progress: Progress | None) -> Tensor:
         likelihood = self.likelihood
 
         def pick(theta: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["Drawable", "Independent", "Likelihood", "Observation", "PixelLaw", "at_least_float32"]
+__all__ = ["Drawable", "Independent", "Likelihood", "Observation", "PixelDistribution", "at_least_float32"]
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class Drawable(Observation, Protocol):
 
 
 @runtime_checkable
-class PixelLaw(Drawable, Protocol):
+class PixelDistribution(Drawable, Protocol):
     """What can give the pixels of an autoregressive decoder one at a time."""
 
     @property

@@ -13,7 +13,7 @@ from lambda_vae.distributions import Draw, GaussianMixture, Law
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.protocol import Measurable
 
-__all__ = ["PROPOSALS", "Blend", "Proposal", "check_proposals", "own_laws", "proposal_laws", "widened"]
+__all__ = ["PROPOSALS", "Mixture", "Proposal", "check_proposals", "own_laws", "proposal_laws", "widened"]
 
 #: By name: q_1, q_lambda, q_1 with a greater sigma, and half q_1, half the widened one.
 PROPOSALS = ("q", "q_sampled", "wide", "defensive")
@@ -32,7 +32,7 @@ class Proposal(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Blend:
+class Mixture:
     """Equal parts of some laws, drawn in turn: of K draws every law gives K / n, the first ones more of a remainder.
 
     The density of a draw is the mixture's, in the proportions really drawn. Whatever K is, the mean weight is then
@@ -140,6 +140,6 @@ def proposal_laws(
     """
     check_proposals(names, factor)
     own, wide = own_laws(vae, q), widened(q, factor)
-    laws: dict[str, Proposal] = {"q_sampled": q, **own, "wide": wide, "defensive": Blend((q, wide))}
+    laws: dict[str, Proposal] = {"q_sampled": q, **own, "wide": wide, "defensive": Mixture((q, wide))}
     same = "q_sampled" not in own and "q" in names
     return {name: laws[name] for name in PROPOSALS if name in names and not (same and name == "q_sampled")}

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.distributions import DiagGaussian, Flowed, Reversed, SplineFlow, standard_normal
+from lambda_vae.distributions import DiagGaussian, Inverse, SplineFlow, TransformedDistribution, standard_normal
 
 __all__ = ["ScaledFlow", "fit_scaled_flow", "new_flow"]
 
@@ -51,8 +51,8 @@ class ScaledFlow:
         return len(self.mean)
 
     @property
-    def _y(self) -> Flowed:
-        return Flowed(standard_normal(self.noise_dim), Reversed(self.flow()))
+    def _y(self) -> TransformedDistribution:
+        return TransformedDistribution(standard_normal(self.noise_dim), Inverse(self.flow()))
 
     def rsample(self, eps: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample D"]:
         """Return draws made of standard normal noise.

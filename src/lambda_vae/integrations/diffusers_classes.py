@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lambda_vae.any_vae.batches import ForeignBatches
+from lambda_vae.any_vae.batches import ExternalBatches
 from lambda_vae.errors import InputError
 
 __all__ = ["OWN_GAUSSIANS", "Asked", "asked"]
@@ -47,7 +47,7 @@ class Asked:
             InputError: They are bytes, say.
         """
         with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
-            x = next(iter(ForeignBatches(images, batch_size, torch.device("cpu"))), None)
+            x = next(iter(ExternalBatches(images, batch_size, torch.device("cpu"))), None)
         if isinstance(x, Tensor) and not x.is_floating_point():
             raise InputError(f"images are {x.dtype}; give floats as the model sees them, usually x / 127.5 - 1")
 
@@ -213,7 +213,7 @@ class _Mel(Asked):
     """It encodes sound and decodes its mel spectrogram, so that the spectrogram is what its likelihood is of."""
 
     def data(self, images: object, batch_size: int) -> object:
-        return _Mapped(ForeignBatches(images, batch_size, self.model.device), self._mel)
+        return _Mapped(ExternalBatches(images, batch_size, self.model.device), self._mel)
 
     def _mel(self, sound: Tensor) -> Tensor:
         if sound.dim() != 2:
@@ -237,7 +237,7 @@ class _Mel(Asked):
 class _Mapped:
     """Batches, each changed before anybody sees it."""
 
-    batches: ForeignBatches
+    batches: ExternalBatches
     change: Callable[[Tensor], Tensor]
 
     def __iter__(self) -> Iterator[Tensor]:

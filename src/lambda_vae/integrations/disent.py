@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lambda_vae.any_vae._diagnose import diagnose
-from lambda_vae.any_vae.foreign import LogLikelihood
+from lambda_vae.any_vae.external import LogLikelihood
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.errors import InputError
 from lambda_vae.integrations.tested import needed

@@ -5,7 +5,7 @@ from typing import Any
 from torch import nn
 
 from lambda_vae.any_vae._diagnose import diagnose
-from lambda_vae.any_vae.foreign import Encode, LogLikelihood
+from lambda_vae.any_vae.external import Encode, LogLikelihood
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.errors import InputError
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from lambda_vae.any_vae._diagnose import diagnose
-from lambda_vae.any_vae.batches import ForeignBatches
+from lambda_vae.any_vae.batches import ExternalBatches
 from lambda_vae.any_vae.behind import device_of
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalizing._equalize import HostEqualizer, equalize
@@ -66,7 +66,7 @@ def diagnose_monai(
     if isinstance(images, Tensor) and len(images):
         options.setdefault("batch_size", max(1, min(500, _NUMBERS // images[0].numel())))
     names = (options["x_key"],) if options.get("x_key") else ("image", "x", "data")
-    first = ForeignBatches(images, 1, device_of(encode), names).first()
+    first = ExternalBatches(images, 1, device_of(encode), names).first()
     voxels = 1 if first is None else first[0][0].numel()
     if first is not None:
         _require_shape(model, list(first[0].shape[1:]))

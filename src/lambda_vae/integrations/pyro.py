@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from lambda_vae.any_vae._diagnose import diagnose
-from lambda_vae.any_vae.batches import ForeignBatches
+from lambda_vae.any_vae.batches import ExternalBatches
 from lambda_vae.any_vae.behind import device_of
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.distributions.likelihood import at_least_float32
@@ -320,7 +320,7 @@ def diagnose_pyro(
 
 def _first(data: object, options: dict[str, Any], device: torch.device) -> Tensor:
     with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
-        x = next(iter(ForeignBatches(data, options.get("batch_size", 500), device)))
+        x = next(iter(ExternalBatches(data, options.get("batch_size", 500), device)))
     assert isinstance(x, Tensor)
     return x
 

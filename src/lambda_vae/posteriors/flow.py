@@ -5,7 +5,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.distributions import AffineFlow, DiagGaussian, Flowed, PlanarFlow
+from lambda_vae.distributions import AffineFlow, DiagGaussian, PlanarFlow, TransformedDistribution
 from lambda_vae.errors import InputError
 from lambda_vae.posteriors.gaussian import GaussianPosterior
 from lambda_vae.posteriors.posterior import Posterior
@@ -51,7 +51,9 @@ class FlowPosterior(Posterior):
             passes = 2 if kind == "coupling" else latent_dim
             self.flow = AffineFlow(latent_dim, features, layers, hidden, passes)
 
-    def forward(self, h: Float[Tensor, "B H"], xi: Float[Tensor, "B X"] | None = None) -> DiagGaussian | Flowed:
+    def forward(
+        self, h: Float[Tensor, "B H"], xi: Float[Tensor, "B X"] | None = None
+    ) -> DiagGaussian | TransformedDistribution:
         """Return q(z|x); it has no use for xi."""
         base = self.base(h)
-        return base if self.flow is None else Flowed(base, self.flow(h))
+        return base if self.flow is None else TransformedDistribution(base, self.flow(h))

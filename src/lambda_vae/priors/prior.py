@@ -6,6 +6,7 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from lambda_vae.deprecated import old_name
 from lambda_vae.distributions import Density, Law
 
 __all__ = ["Prior"]
@@ -14,12 +15,15 @@ __all__ = ["Prior"]
 class Prior(nn.Module):
     """A law of z whose parameters may be learned."""
 
-    def meet(self, x: Float[Tensor, "N F"]) -> None:
+    def init_from_data(self, x: Float[Tensor, "N F"]) -> None:
         """Look at some data before training; most priors have no use for it.
 
         Args:
             x: As the model sees it.
         """
+        if (meet := getattr(self, "meet", None)) is not None:
+            old_name(f"{type(self).__name__}.meet", "init_from_data")
+            meet(x)
 
     @abstractmethod
     def forward(self, encode: Callable[[Tensor], Law]) -> Density:

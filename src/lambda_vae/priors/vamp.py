@@ -24,8 +24,8 @@ class VampPrior(Prior):
         InputError: M is less than 1; when called, posteriors that are no Gaussians.
 
     Source:
-        Tomczak and Welling 2018, arXiv:1705.07120, Eq. 9. Deviations: u begins at the mean of the data (`meet`), 0.01
-        away from the ends of its range at the least, for a value outside gets no gradient through the clamp.
+        Tomczak and Welling 2018, arXiv:1705.07120, Eq. 9. Deviations: u begins at the mean of the data, 0.01 away
+        from the ends of its range at the least, for a value outside gets no gradient through the clamp.
     """
 
     low: Tensor
@@ -40,7 +40,7 @@ class VampPrior(Prior):
         self.register_buffer("high", torch.ones(()))
 
     @torch.no_grad()
-    def meet(self, x: Float[Tensor, "N F"]) -> None:
+    def init_from_data(self, x: Float[Tensor, "N F"]) -> None:
         """Take the range and the mean of the data.
 
         Args:

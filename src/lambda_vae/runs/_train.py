@@ -61,7 +61,7 @@ def make_trainer(
     """
     method = method_named(config.method)
     vae = build_vae(config, dataset.shape, likelihood_of(config, dataset))
-    vae.prior.meet(probing_view(config, dataset).head(1000))
+    vae.prior.init_from_data(probing_view(config, dataset).head(1000))
     return Trainer(
         vae,
         method.objective(config) if method.objective else ELBO(),

@@ -12,11 +12,11 @@ from lambda_vae.distributions import (
     AffineFlow,
     Density,
     DiagGaussian,
-    Flowed,
+    Inverse,
     Law,
     PlanarFlow,
-    Reversed,
     SplineFlow,
+    TransformedDistribution,
     standard_normal,
 )
 from lambda_vae.errors import InputError
@@ -113,9 +113,9 @@ def test_autoregressive_flow_really_is(float64: None) -> None:
     assert (jacobian.tril(-1).count_nonzero()) == 6
 
 
-def law(kind: str, dim: int, batch: int = B) -> Flowed:
+def law(kind: str, dim: int, batch: int = B) -> TransformedDistribution:
     base = DiagGaussian(drawn(batch, dim, seed=3), 0.5 * drawn(batch, dim, seed=4) - 1.0)
-    return Flowed(base, moved(FLOWS[kind](dim), by=0.3)(drawn(batch, H, seed=1)))
+    return TransformedDistribution(base, moved(FLOWS[kind](dim), by=0.3)(drawn(batch, H, seed=1)))
 
 
 def test_is_a_law(kind: str) -> None:
@@ -154,12 +154,12 @@ class _Exp:
 
 def test_exponential_of_a_gaussian_is_torchs_log_normal() -> None:
     base = DiagGaussian(drawn(B, 3, seed=1), drawn(B, 3, seed=2))
-    q, outside = Flowed(base, _Exp()), Independent(LogNormal(base.mu, base.std), 1)
+    q, outside = TransformedDistribution(base, _Exp()), Independent(LogNormal(base.mu, base.std), 1)
     z = drawn(K, B, 3, seed=3).exp()
     torch.testing.assert_close(q.log_prob(z), outside.log_prob(z), rtol=1e-12, atol=1e-12)
     eps = drawn(K, B, 3, seed=4)
     torch.testing.assert_close(q.draw(eps).log_prob(), outside.log_prob(q.rsample(eps)), rtol=1e-12, atol=1e-12)
-    back = Flowed(base, Reversed(Reversed(_Exp())))
+    back = TransformedDistribution(base, Inverse(Inverse(_Exp())))
     assert torch.equal(back.log_prob(z), q.log_prob(z))
 
 
@@ -177,7 +177,7 @@ def test_marginals_of_an_affine_map_are_exact(dim: int) -> None:
             raise NotImplementedError
 
     map_, base = Affine(), DiagGaussian(drawn(B, dim, seed=3), drawn(B, dim, seed=4))
-    marginals = Flowed(base, map_).marginals()
+    marginals = TransformedDistribution(base, map_).marginals()
     for row in range(B):
         covariance = map_.matrix @ base.var[row].diag() @ map_.matrix.T
         outside = MultivariateNormal(map_.matrix @ base.mu[row] + map_.offset, covariance)
@@ -198,7 +198,9 @@ def test_marginals_are_near_the_moments_of_many_draws(kind: str) -> None:
 
 def test_marginals_of_equal_laws_are_equal_so_that_a_collapsed_dimension_shows_no_spread(kind: str) -> None:
     flow = moved(FLOWS[kind](3))
-    same = Flowed(DiagGaussian(*drawn(2, 1, 3, seed=1).expand(2, B, 3)), flow(drawn(1, H, seed=1).expand(B, H)))
+    same = TransformedDistribution(
+        DiagGaussian(*drawn(2, 1, 3, seed=1).expand(2, B, 3)), flow(drawn(1, H, seed=1).expand(B, H))
+    )
     with torch.no_grad():
         marginals = same.marginals()
     # What is left is the order of sums.
@@ -208,7 +210,7 @@ def test_marginals_of_equal_laws_are_equal_so_that_a_collapsed_dimension_shows_n
 
 def test_identity_flow_has_the_bases_marginals() -> None:
     base = DiagGaussian(drawn(B, 30, seed=1), drawn(B, 30, seed=2))
-    marginals = Flowed(base, AffineFlow(30, 0, 2, (8,), 30).double()()).marginals()
+    marginals = TransformedDistribution(base, AffineFlow(30, 0, 2, (8,), 30).double()()).marginals()
     torch.testing.assert_close(marginals.mu, base.mu, rtol=1e-9, atol=1e-12)
     torch.testing.assert_close(marginals.logvar, base.logvar, rtol=1e-9, atol=1e-9)
 
@@ -225,7 +227,7 @@ def test_lambda_acts_on_the_noise_of_the_base() -> None:
 
 def test_law_without_a_batch_serves_as_a_prior() -> None:
     flow = moved(AffineFlow(3, 0, 2, (8,), 3))
-    p = Flowed(DiagGaussian(*torch.zeros(2, 3, dtype=torch.float64)), Reversed(flow()))
+    p = TransformedDistribution(DiagGaussian(*torch.zeros(2, 3, dtype=torch.float64)), Inverse(flow()))
     z = p.rsample(drawn(K, B, 3, seed=1))
     assert z.shape == (K, B, 3)
     assert p.log_prob(z).shape == (K, B)
@@ -270,7 +272,7 @@ def test_sizes_out_of_range_are_refused(make: Callable[[], nn.Module], message: 
 
 
 def test_standard_normal_through_nothing_is_standard_normal() -> None:
-    p = Flowed(standard_normal(3), AffineFlow(3, 0, 2, (8,), 3)())
+    p = TransformedDistribution(standard_normal(3), AffineFlow(3, 0, 2, (8,), 3)())
     z = drawn(B, 3, seed=1).float()
     assert torch.equal(p.log_prob(z), standard_normal(3).log_prob(z))
 

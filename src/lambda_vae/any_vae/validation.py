@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from lambda_vae.any_vae.answers import finite_densities, log_densities
 from lambda_vae.any_vae.conditions import Leading
 from lambda_vae.any_vae.encoder_checks import checked_posterior, independent_of_company
+from lambda_vae.any_vae.external import Encode, ExternalVAE, LogLikelihood
 from lambda_vae.any_vae.failures import runs
-from lambda_vae.any_vae.foreign import Encode, ForeignVAE, LogLikelihood
 from lambda_vae.any_vae.gradients_in_z import slope_of
 from lambda_vae.any_vae.known import helper_of, known_likelihood
 from lambda_vae.any_vae.latents import Axis, Latents
 from lambda_vae.any_vae.modes import require_eval
-from lambda_vae.any_vae.posteriors import GaussianAnswer
+from lambda_vae.any_vae.outputs import finite_densities, log_densities
+from lambda_vae.any_vae.posteriors import GaussianOutput
 from lambda_vae.any_vae.prior_fit import codes_off_prior
 from lambda_vae.any_vae.recovered import Recovered, recovered_law
 from lambda_vae.any_vae.sigma_checks import check_sigma
@@ -25,7 +25,7 @@ from lambda_vae.any_vae.tensors import two_tensors
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.examples import Examples
 
-__all__ = ["looked_at"]
+__all__ = ["validated"]
 
 WITHOUT_LIKELIHOOD = (
     "No log_likelihood was given: KL, sigma, signal and capacity are measured; there are no bounds and no gradients, "
@@ -54,7 +54,7 @@ _UNCHECKED = (
 )
 
 
-def looked_at(
+def validated(
     encode: Encode,
     log_likelihood: LogLikelihood | None,
     batch: Tensor | Examples,
@@ -64,7 +64,7 @@ def looked_at(
     draws: int = 1,
     prior: bool = True,
     single: bool = False,
-) -> ForeignVAE:
+) -> ExternalVAE:
     """Return the model as the estimators need it, after every check that one batch allows.
 
     torch's global generator is left as it was, whatever the callables draw from it.
@@ -91,7 +91,7 @@ def looked_at(
         mu = q.mu
         latents = Latents.of(tuple(mu.shape[1:]), dim)
 
-        plain = ForeignVAE(
+        plain = ExternalVAE(
             encode,
             None,
             latents,
@@ -112,8 +112,8 @@ def looked_at(
 
 
 def _with_likelihood(
-    vae: ForeignVAE, log_likelihood: LogLikelihood, batch: Tensor | Examples, q: GaussianAnswer, draws: int
-) -> ForeignVAE:
+    vae: ExternalVAE, log_likelihood: LogLikelihood, batch: Tensor | Examples, q: GaussianOutput, draws: int
+) -> ExternalVAE:
     """The model with what is known of its likelihood, which the batch is used to check."""
     kind = q.mu.dtype
 
@@ -145,7 +145,7 @@ def _with_likelihood(
     )
 
 
-def _notes_on_prior(q: GaussianAnswer, latents: Latents, *, standard: bool) -> list[str]:
+def _notes_on_prior(q: GaussianOutput, latents: Latents, *, standard: bool) -> list[str]:
     off = codes_off_prior(q.over_rows(latents).marginals(), latents.sites) if standard else None
     return [] if off is None else [off]
 
@@ -175,13 +175,13 @@ def _leading(function: Callable[..., Any], batch: Tensor | Examples) -> tuple[Te
 
 
 def _notes_on_sigma(
-    vae: ForeignVAE, batch: Tensor | Examples, encode: Callable[..., Any], q: GaussianAnswer, takes: str | None
+    vae: ExternalVAE, batch: Tensor | Examples, encode: Callable[..., Any], q: GaussianOutput, takes: str | None
 ) -> tuple[str, ...]:
     raw = encode(batch if isinstance(batch, Tensor) else batch.x)
     if isinstance(raw, Distribution) or vae.log_likelihood is None:
         return ()
     x, log_p = _leading(vae.log_likelihood, batch[:_FEW])
-    few = GaussianAnswer(q.mu[:_FEW], q.logvar[:_FEW])
+    few = GaussianOutput(q.mu[:_FEW], q.logvar[:_FEW])
     return check_sigma(log_p, x, few, two_tensors(raw, q.mu)[1][:_FEW], takes)
 
 

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.any_vae.answers import finite_densities
 from lambda_vae.any_vae.gradients_in_z import stated
 from lambda_vae.any_vae.latents import Latents
+from lambda_vae.any_vae.outputs import finite_densities
 from lambda_vae.any_vae.posteriors import finite_posterior, posterior
 from lambda_vae.any_vae.tensors import shape_of
 from lambda_vae.distributions import DiagGaussian, FullGaussian, standard_normal
@@ -19,7 +19,7 @@ from lambda_vae.equalization import Equalization
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.examples import taken
 
-__all__ = ["Encode", "ForeignVAE", "LogLikelihood"]
+__all__ = ["Encode", "ExternalVAE", "LogLikelihood"]
 
 #: x -> mu and a second tensor, each [B, *latent], or a Gaussian of torch.distributions of that shape; conditions come
 #: behind x.
@@ -74,7 +74,7 @@ class _Absent:
 
 
 @dataclass(frozen=True, eq=False)
-class ForeignVAE:
+class ExternalVAE:
     """A model that this project has never seen; the prior is N(0, I).
 
     Args:
@@ -104,7 +104,7 @@ class ForeignVAE:
     notes: tuple[str, ...] = ()
     conditions: tuple[object, ...] = ()
 
-    def given(self, conditions: object) -> "ForeignVAE":
+    def given(self, conditions: object) -> "ExternalVAE":
         """Return p(x, z|c) of the examples with these conditions, in their order."""
         return replace(self, conditions=(conditions,), decoder=partial(self._decoder_given, conditions))
 

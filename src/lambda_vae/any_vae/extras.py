@@ -1,4 +1,4 @@
-"""What stands beside x in a batch, made ready to be handed on as conditions."""
+"""What a batch holds besides x, made ready to be handed on as conditions."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from torch import Tensor
 from lambda_vae.any_vae.containers import dense, is_named
 from lambda_vae.errors import InputError
 
-__all__ = ["Beside", "settled"]
+__all__ = ["Extras", "as_conditions"]
 
 #: In its order, or by name.
-Beside = tuple[object, ...] | dict[str, object]
+Extras = tuple[object, ...] | dict[str, object]
 
 
-def settled(
+def as_conditions(
     name: str,
     condition: Any,  # noqa: ANN401 - anything
     count: int,
@@ -31,10 +31,10 @@ def settled(
         return condition
     if is_named(condition):
         names = list(condition.keys())
-        return {key: settled(f"the condition {key!r}", condition[key], count, device, floats) for key in names}
+        return {key: as_conditions(f"the condition {key!r}", condition[key], count, device, floats) for key in names}
     if isinstance(condition, tuple | list):
         if len(condition) != count or all(_along(part, count) for part in condition):
-            return tuple(settled(name, part, count, device, floats) for part in condition)
+            return tuple(as_conditions(name, part, count, device, floats) for part in condition)
         return list(condition)
     values = _numbers(name, condition)
     if isinstance(values, Tensor):

@@ -11,7 +11,7 @@ from torch import Tensor
 from lambda_vae.distributions.draw import Draw
 from lambda_vae.distributions.gaussian import DiagGaussian
 
-__all__ = ["Bijection", "Flowed", "Reversed"]
+__all__ = ["Bijection", "Inverse", "TransformedDistribution"]
 
 #: Least pairs of points behind the marginals.
 _PAIRS = 32
@@ -29,7 +29,7 @@ class Bijection(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Reversed:
+class Inverse:
     """A bijection the other way round.
 
     Args:
@@ -48,7 +48,7 @@ class Reversed:
 
 
 @dataclass(frozen=True, eq=False)
-class Flowed:
+class TransformedDistribution:
     """The law of y = f(z), z from a diagonal Gaussian.
 
     `mu`, `logvar` and `std` are those of the base, and so is the noise that lambda acts on.
@@ -81,9 +81,9 @@ class Flowed:
         """D: one number a dimension."""
         return self.base.noise_dim
 
-    def with_logvar(self, logvar: Float[Tensor, "*batch D"]) -> "Flowed":
+    def with_logvar(self, logvar: Float[Tensor, "*batch D"]) -> "TransformedDistribution":
         """Return the image of N(mu, exp(logvar)) under the same map."""
-        return self if logvar is self.logvar else Flowed(self.base.with_logvar(logvar), self.bijection)
+        return self if logvar is self.logvar else TransformedDistribution(self.base.with_logvar(logvar), self.bijection)
 
     def rsample(self, eps: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample D"]:
         """Return f(mu + sigma * eps)."""
