@@ -26,7 +26,7 @@ class HostEqualizer(VarianceEqualizer):
         settings: Of `VarianceEqualizer`.
     """
 
-    def __init__(self, latent_dim: int, delta: float, **settings: Any) -> None:  # noqa: ANN401 - VarianceEqualizer's
+    def __init__(self, latent_dim: int, delta: float, **settings: Any) -> None:
         super().__init__(latent_dim, delta, **settings)
         self.asked: dict[str, Any] = {}
         self.sites: list[DrawSite] = []  # the places where the host draws z, each with what was found there
@@ -34,7 +34,7 @@ class HostEqualizer(VarianceEqualizer):
         self._replaced: list[tuple[object, str, Any]] = []
         self._holder: tuple[nn.Module, str] | None = None
 
-    def hold(self, place: Any, model: nn.Module, name: str | None) -> None:  # noqa: ANN401 - a place
+    def hold(self, place: Any, model: nn.Module, name: str | None) -> None:
         """Take note of a place.
 
         Args:
@@ -125,7 +125,7 @@ def equalize(
     mask: str | Callable[[], Tensor] | None = None,
     draw: int | None = None,
     attach: bool = True,
-    **settings: Any,  # noqa: ANN401 - VarianceEqualizer's
+    **settings: Any,
 ) -> HostEqualizer:
     """Return the equalizer that from now on narrows the noise of `model`'s own draw of z while it trains.
 
@@ -229,7 +229,7 @@ def take_hold(
         site.foresee(place.owner.forward)
 
 
-def _ended(host: Callable[..., Any], equalizer: HostEqualizer, *given: Any, **named: Any) -> Any:  # noqa: ANN401
+def _ended(host: Callable[..., Any], equalizer: HostEqualizer, *given: Any, **named: Any) -> Any:
     returned = host(*given, **named)
     equalizer.end_epoch()
     return returned

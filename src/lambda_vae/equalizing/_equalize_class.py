@@ -28,7 +28,7 @@ def equalize_class(
     takes: str | None = None,
     mask: str | Callable[[], Tensor] | None = None,
     draw: int | None = None,
-    **settings: Any,  # noqa: ANN401 - VarianceEqualizer's
+    **settings: Any,
 ) -> Iterator[HostEqualizer]:
     """Equalize the first instance of a class that is made within the `with` block and trains; then give it back.
 
@@ -126,7 +126,7 @@ class _Made:
         into, gives = (next((one for one in self.parts[::-1] if type(one) is of), None) for of in wanted)
         return None if into is None or gives is None else Named(into, into, "made within fit", None, gives)
 
-    def chooses(self, place: Any, model: nn.Module) -> bool:  # noqa: ANN401 - a place
+    def chooses(self, place: Any, model: nn.Module) -> bool:
         """Return whether this is the instance to equalize, asked at its first draw in training.
 
         Args:
@@ -201,7 +201,7 @@ def instances_made(kind: type[nn.Module], take: Callable[[nn.Module], None]) -> 
     init: Callable[..., None] = kind.__init__
 
     @functools.wraps(init)  # packages look up what a class takes
-    def made(self: nn.Module, *args: Any, **named: Any) -> None:  # noqa: ANN401 - the host's own
+    def made(self: nn.Module, *args: Any, **named: Any) -> None:
         init(self, *args, **named)
         if type(self) is kind:
             take(self)

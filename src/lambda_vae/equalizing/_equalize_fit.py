@@ -23,7 +23,7 @@ def equalize_fit(
     delta: float,
     *,
     fit: str = "fit",
-    **settings: Any,  # noqa: ANN401 - of equalize_class
+    **settings: Any,
 ) -> Iterator[HostEqualizer]:
     """As `equalize_class`, with the number of batches counted when `fit` is called within the block.
 
@@ -45,7 +45,7 @@ def equalize_fit(
     with equalize_class(kind, latent_dim, delta, **settings) as equalizer:
 
         @wraps(given)
-        def counting(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
+        def counting(*args: Any, **named: Any) -> Any:
             nonlocal fitted
             if fitted or equalizer.sites:  # lambda is planned for one training, and has one network's sigma
                 raise InputError(

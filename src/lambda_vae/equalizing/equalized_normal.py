@@ -79,7 +79,7 @@ class EqualizedNormal(Normal):
         """The law that samples are drawn from, for a valid bound or importance weights."""
         return Normal(self.loc, self.sampling_std, validate_args=False)
 
-    def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: ANN401, B008 - as torch has it
+    def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008 - as torch has it
         """Return loc + scale^exponent * eps, differentiable.
 
         Args:
@@ -87,7 +87,7 @@ class EqualizedNormal(Normal):
         """
         return self.sampled.rsample(sample_shape)
 
-    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: ANN401, B008 - as torch has it
+    def sample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008 - as torch has it
         """Return draws without a gradient.
 
         Args:
@@ -96,7 +96,7 @@ class EqualizedNormal(Normal):
         drawn: Tensor = self.sampled.sample(sample_shape)  # type: ignore[no-untyped-call]
         return drawn
 
-    def expand(self, batch_shape: Any, _instance: Any = None) -> "EqualizedNormal":  # noqa: ANN401 - as torch has it
+    def expand(self, batch_shape: Any, _instance: Any = None) -> "EqualizedNormal":
         """Return the same law with a larger batch shape.
 
         Args:

@@ -63,7 +63,7 @@ class Named:
         """Return the sites that this place is under already."""
         return self.kind.held(self.owner, self.method)
 
-    def take(self, site: DrawSite) -> Any:  # noqa: ANN401 - a place
+    def take(self, site: DrawSite) -> Any:
         """Put the place under a site.
 
         Args:
@@ -168,7 +168,7 @@ def _usual(model: nn.Module) -> Named:
     return places[0] if places else Named(model, model, "rsample")
 
 
-def _of_a_posterior(method: Any) -> bool:  # noqa: ANN401 - a method, or a part
+def _of_a_posterior(method: Any) -> bool:
     """Whether a `sample` draws from a posterior; one that draws from the prior is called with a number."""
     try:
         words = list(inspect.signature(method.forward if isinstance(method, nn.Module) else method).parameters)

@@ -1,11 +1,70 @@
-"""Policies of action chunks (ACT): what their loss stands for, and how they act on a z of ours."""
+"""Policies of action chunks (ACT), of lerobot and torchrl: their report, and how they act on a z of ours."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-__all__ = ["given_code", "note_on_chunks"]
+from lambda_vae.any_vae.modes import evaluated
+from lambda_vae.diagnostics import CollapseReport
+from lambda_vae.errors import InputError
+from lambda_vae.integrations.host import report_on
+from lambda_vae.likelihoods.continuous import Laplace
+
+__all__ = ["diagnose_chunks", "given_code", "note_on_chunks"]
+
+
+def diagnose_chunks(
+    model: Any,
+    encode: Callable[[Tensor, Any], tuple[Tensor, Tensor]],
+    act: Callable[[Any], Tensor],
+    chunks: object,
+    options: dict[str, Any],
+    *,
+    entrance: nn.Module,
+    kl_weight: float,
+    numbers: float,
+    likelihood: type[Laplace] = Laplace,
+) -> CollapseReport:
+    """Return the report on a policy, in eval mode, with the Laplace scale that its loss stands for.
+
+    Args:
+        model: The network.
+        encode: (chunk, observation) -> (mu, logvar); it may draw a z besides, which does not count.
+        act: observation -> chunk, by a z of 0.
+        chunks: Batches of (chunk, observation).
+        options: Of `diagnose`.
+        entrance: The layer that z goes into.
+        kl_weight: Of the loss.
+        numbers: Of a chunk: T A, or as many of them as are not padding.
+        likelihood: Of a chunk.
+
+    Raises:
+        InputError: A kl_weight of 0, or as `diagnose`.
+    """
+    if not kl_weight > 0.0:
+        raise InputError(f"kl_weight is {kl_weight:g}: without a KL no Laplace scale belongs to the loss")
+
+    def code(chunk: Tensor, observation: Any) -> tuple[Tensor, Tensor]:
+        with torch.random.fork_rng([] if chunk.device.type == "cpu" else [chunk.device]):
+            return encode(chunk, observation)
+
+    def decode(z: Tensor, observation: Any) -> Tensor:
+        with given_code(entrance, z):
+            return act(observation)
+
+    with evaluated(model):
+        return report_on(
+            code,
+            likelihood(decode, kl_weight * numbers),
+            chunks,
+            options,
+            equalizer=getattr(model, "equalizer", None),
+            kl_weight=1.0,
+            notes=[note_on_chunks(kl_weight, numbers)],
+        )
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
@@ -11,7 +10,6 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
-from lambda_vae.any_vae._diagnose import diagnose
 from lambda_vae.any_vae.modes import evaluated
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalizing._equalize import HostEqualizer
@@ -19,6 +17,7 @@ from lambda_vae.equalizing._equalize_class import alone, instances_made
 from lambda_vae.equalizing._equalize_fit import equalize_fit
 from lambda_vae.errors import InputError
 from lambda_vae.integrations.cornac_bilateral import Bilateral
+from lambda_vae.integrations.host import Batches, report_on
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import DecoderLikelihood, bernoulli, gaussian, multinomial, poisson
 
@@ -33,7 +32,7 @@ _LIKELIHOODS: dict[str, Callable[[Any], DecoderLikelihood]] = {
 }
 
 
-def diagnose_cornac(model: Any, data: Any, *, side: str | None = None, **options: Any) -> CollapseReport:  # noqa: ANN401
+def diagnose_cornac(model: Any, data: Any, *, side: str | None = None, **options: Any) -> CollapseReport:
     """Return every measure of a VAECF or BiVAECF on some users' rows, and a verdict on each latent dimension.
 
     Whatever is stored in the matrix counts as 1, as in cornac's `fit`; users without anything are left out. log p(x|z)
@@ -46,7 +45,7 @@ def diagnose_cornac(model: Any, data: Any, *, side: str | None = None, **options
         model: Fitted.
         data: A cornac Dataset whose items are the model's, such as `split.train_set`, or a matrix [users, items].
         side: Of a BiVAECF: "users" or "items".
-        options: Of `lambda_vae.any_vae._diagnose`, such as iw_samples.
+        options: Of `lambda_vae.diagnose`, such as iw_samples.
 
     Raises:
         InputError: Another model, one that is not fitted, or other items than the model's; what `diagnose` refuses.
@@ -62,20 +61,19 @@ def diagnose_cornac(model: Any, data: Any, *, side: str | None = None, **options
         raise InputError("the BiVAECF has cap_priors, a prior that hangs on features; use diagnose(..., prior=)")
     matrix = _matrix(model, data, side or "users")
     encode, decode = _coders(vae, side)
-    options.setdefault("kl_weight", float(model.beta_kl if bilateral else model.beta))
-    options.setdefault("takes", "std" if bilateral else "logvar")
-    rows = _Rows(matrix, int(options.get("batch_size", 500)))
+    likelihood, size = _LIKELIHOODS[model.likelihood](decode), int(options.get("batch_size", 500))
+    rows = Batches(
+        range(0, matrix.shape[0], size), lambda at: torch.from_numpy(matrix[at : at + size].toarray()).float()
+    )
+    known: dict[str, Any] = {"kl_weight": float(model.beta), "takes": "logvar"}
+    if bilateral:
+        known = {"kl_weight": float(model.beta_kl), "takes": "std"}
     with evaluated(vae):
-        report = diagnose(encode, _LIKELIHOODS[model.likelihood](decode), rows, **options)
-    return replace(report, notes=(*report.notes, *_notes(model, side, matrix)))
+        return report_on(encode, likelihood, rows, known | options, notes=_notes(model, side, matrix))
 
 
 @contextmanager
-def equalize_cornac(
-    model: Any,  # noqa: ANN401 - of cornac
-    delta: float,
-    **settings: Any,  # noqa: ANN401 - VarianceEqualizer's
-) -> Iterator[tuple[HostEqualizer, ...]]:
+def equalize_cornac(model: Any, delta: float, **settings: Any) -> Iterator[tuple[HostEqualizer, ...]]:
     """Equalize the network that `model.fit` makes and trains within the block; then give it back.
 
     The class, the latent dimensions, the batches in an epoch and the epochs are the model's own. A BiVAECF gets two
@@ -101,7 +99,7 @@ def equalize_cornac(
     settings = {"total_epochs": int(model.n_epochs)} | settings
     if not bilateral:
 
-        def steps(train_set: Any, *_: Any, **__: Any) -> int:  # noqa: ANN401 - what fit is given
+        def steps(train_set: Any, *_: Any, **__: Any) -> int:
             return ceil(int(train_set.num_users) / int(model.batch_size))
 
         with equalize_fit(model, steps, kind, int(model.k), delta, **settings) as equalizer:
@@ -110,7 +108,7 @@ def equalize_cornac(
     sides = {side: HostEqualizer(int(model.k), delta, **settings) for side in ("users", "items")}
     made: list[Bilateral] = []
 
-    def take(vae: Any) -> None:  # noqa: ANN401 - of cornac
+    def take(vae: Any) -> None:
         if made:
             raise InputError(
                 "another BiVAECF was fitted within this block before, and lambda is planned for one training; give "
@@ -129,19 +127,7 @@ def equalize_cornac(
         raise InputError(f"this BiVAECF was not fitted within its block, {others}; call its `fit` in the block")
 
 
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """Rows of a sparse matrix as dense batches of zeros and ones."""
-
-    matrix: Any
-    size: int
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for start in range(0, self.matrix.shape[0], self.size):
-            yield torch.from_numpy(self.matrix[start : start + self.size].toarray()).float()
-
-
-def _kinds(model: Any, wanted: str) -> tuple[type[nn.Module], bool]:  # noqa: ANN401 - of cornac
+def _kinds(model: Any, wanted: str) -> tuple[type[nn.Module], bool]:
     """The class of a model's network, and whether its items have latents too."""
     names = "VAECF", "BiVAECF", "vaecf.vaecf.VAE", "bivaecf.bivae.BiVAE"
     vaecf, bivaecf, vae, bivae = needed("cornac", *(f"cornac.models.{name}" for name in names))
@@ -153,7 +139,7 @@ def _kinds(model: Any, wanted: str) -> tuple[type[nn.Module], bool]:  # noqa: AN
     )
 
 
-def _network(model: Any) -> tuple[Any, bool]:  # noqa: ANN401 - of cornac
+def _network(model: Any) -> tuple[Any, bool]:
     kind, bilateral = _kinds(model, "diagnosed")
     vae = getattr(model, "bivae" if bilateral else "vae", None)
     if type(vae) is not kind:
@@ -162,7 +148,7 @@ def _network(model: Any) -> tuple[Any, bool]:  # noqa: ANN401 - of cornac
     return vae, bilateral
 
 
-def _coders(vae: Any, side: str | None) -> tuple[Callable[[Tensor], Any], Callable[[Tensor], Tensor]]:  # noqa: ANN401
+def _coders(vae: Any, side: str | None) -> tuple[Callable[[Tensor], Any], Callable[[Tensor], Tensor]]:
     if side == "users":
         return vae.encode_user, lambda theta: vae.decode_user(theta, vae.mu_beta)
     if side == "items":
@@ -170,7 +156,7 @@ def _coders(vae: Any, side: str | None) -> tuple[Callable[[Tensor], Any], Callab
     return vae.encode, vae.decode
 
 
-def _matrix(model: Any, data: Any, side: str) -> Any:  # noqa: ANN401 - of cornac
+def _matrix(model: Any, data: Any, side: str) -> Any:
     """The users' rows of zeros and ones, or the items' columns as rows, without those that hold nothing."""
     for what in ("items",) if side == "users" else ("items", "users"):
         own, ids = (getattr(one, "iid_map" if what == "items" else "uid_map", None) or {} for one in (model, data))
@@ -210,7 +196,7 @@ def _matrix(model: Any, data: Any, side: str) -> Any:  # noqa: ANN401 - of corna
     return rows
 
 
-def _notes(model: Any, side: str | None, rows: Any) -> tuple[str, ...]:  # noqa: ANN401 - of cornac
+def _notes(model: Any, side: str | None, rows: Any) -> tuple[str, ...]:
     notes = []
     if model.likelihood == "mult":
         nats = float(torch.lgamma(torch.from_numpy(np.diff(rows.indptr)) + 1.0).mean())

@@ -23,7 +23,7 @@ class Bilateral:
         batch_size: Of either.
     """
 
-    def __init__(self, vae: Any, sides: Mapping[str, HostEqualizer], batch_size: int) -> None:  # noqa: ANN401 - cornac's
+    def __init__(self, vae: Any, sides: Mapping[str, HostEqualizer], batch_size: int) -> None:
         self.vae, self.sides, self.turn = vae, sides, ""
         layers = {"users": (vae.user_std, vae.item_encoder), "items": (vae.item_std, vae.user_encoder)}
         self.handles = [layer.register_forward_hook(self._turning(side)) for side, (layer, _) in layers.items()]

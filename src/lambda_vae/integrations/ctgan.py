@@ -4,18 +4,17 @@ import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lambda_vae.any_vae._diagnose import diagnose
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalizing._equalize import HostEqualizer
 from lambda_vae.equalizing._equalize_class import instances_made
 from lambda_vae.equalizing._equalize_fit import equalize_fit
 from lambda_vae.errors import InputError
+from lambda_vae.integrations.host import report_on
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import DecoderLikelihood, categorical, gaussian, mixed
 
@@ -26,11 +25,7 @@ _ROWS = 499
 
 
 @contextmanager
-def equalize_ctgan(
-    model: Any,  # noqa: ANN401 - ctgan and SDV have no types
-    delta: float,
-    **settings: Any,  # noqa: ANN401 - VarianceEqualizer's
-) -> Iterator[HostEqualizer]:
+def equalize_ctgan(model: Any, delta: float, **settings: Any) -> Iterator[HostEqualizer]:
     """Narrow the noise of the TVAE that trains within the block, and keep its encoder on the model.
 
     `with equalize_ctgan(model, 1.1): model.fit(table, categories)`. TVAE makes both networks within `fit`, draws z
@@ -56,7 +51,7 @@ def equalize_ctgan(
     encoders: list[Any] = []
     decoders: list[Any] = []
 
-    def batches(*given: Any, **named: Any) -> int:  # noqa: ANN401 - TVAE.fit's
+    def batches(*given: Any, **named: Any) -> int:
         rows = len(named["train_data"] if "train_data" in named else given[int(host is tvae)])
         return -(-rows // int(model.batch_size))
 
@@ -80,7 +75,7 @@ def equalize_ctgan(
     fitted.encoder = kept
 
 
-def diagnose_ctgan(model: Any, table: Any, **options: Any) -> CollapseReport:  # noqa: ANN401
+def diagnose_ctgan(model: Any, table: Any, **options: Any) -> CollapseReport:
     """Return every measure of a fitted TVAE on a table, and a verdict on each latent dimension with its cause.
 
     x is a row as TVAE's own transformer gives it: of a number its value within one of the components that were found
@@ -93,7 +88,7 @@ def diagnose_ctgan(model: Any, table: Any, **options: Any) -> CollapseReport:  #
     Args:
         model: TVAE or TVAESynthesizer, fitted within `equalize_ctgan`, which keeps the encoder.
         table: As for its `fit`: a DataFrame or an array; of a synthesizer {name: DataFrame}, or the DataFrame.
-        options: Of `lambda_vae.any_vae._diagnose`. The noise that the model was trained with at the end is measured;
+        options: Of `lambda_vae.diagnose`. The noise that the model was trained with at the end is measured;
             exponent=None measures sigma.
 
     Raises:
@@ -116,20 +111,18 @@ def diagnose_ctgan(model: Any, table: Any, **options: Any) -> CollapseReport:  #
     encoder, decoder = copy.deepcopy(held), copy.deepcopy(fitted.decoder).cpu().eval()
     if "equalizer" not in options and bool((exponent != 1.0).any()):
         options = {"exponent": exponent, "delta": delta, **options}
-    if options.get("history") is None:
-        options.setdefault("kl_weight", 1.0 / float(fitted.loss_factor))
 
     def encode(x: Tensor) -> tuple[Tensor, Tensor]:
         mu, _, logvar = encoder(x)
         return mu, logvar
 
     x = _transformed(fitted.transformer, table if fitted is model else _processed(model, table))
-    report = diagnose(encode, _likelihood(fitted.transformer, decoder), x, **options)
-    return replace(report, notes=(*report.notes, *_notes(fitted)))
+    likelihood, weight = _likelihood(fitted.transformer, decoder), 1.0 / float(fitted.loss_factor)
+    return report_on(encode, likelihood, x, options, kl_weight=weight, notes=_notes(fitted))
 
 
 @contextmanager
-def drawn_categories(model: Any) -> Iterator[None]:  # noqa: ANN401
+def drawn_categories(model: Any) -> Iterator[None]:
     """Have `sample` draw categories from the decoder's probabilities within the block, in the place of the largest.
 
     TVAE's own `sample` draws numbers with the decoder's sigma, and takes the most probable level of every category and
@@ -163,7 +156,7 @@ def drawn_categories(model: Any) -> Iterator[None]:  # noqa: ANN401
         hook.remove()
 
 
-def _is_synthesizer(model: object, tvae: Any) -> bool:  # noqa: ANN401 - ctgan's class
+def _is_synthesizer(model: object, tvae: Any) -> bool:
     """Whether it is SDV's; that is not imported, as ctgan does without it."""
     if isinstance(model, tvae) and type(model).fit is tvae.fit:
         return False
@@ -176,7 +169,7 @@ def _is_synthesizer(model: object, tvae: Any) -> bool:  # noqa: ANN401 - ctgan's
     )
 
 
-def _fitted(model: Any) -> Any:  # noqa: ANN401
+def _fitted(model: Any) -> Any:
     """The TVAE that a model is, or has made."""
     tvae = needed("ctgan", "ctgan.synthesizers.tvae.TVAE")[0]
     fitted = getattr(model, "_model", None) if _is_synthesizer(model, tvae) else model
@@ -185,7 +178,7 @@ def _fitted(model: Any) -> Any:  # noqa: ANN401
     return fitted
 
 
-def _processed(synthesizer: Any, table: Any) -> Any:  # noqa: ANN401
+def _processed(synthesizer: Any, table: Any) -> Any:
     """A table as the synthesizer hands it to its TVAE, without its being fitted anew."""
     if isinstance(table, Mapping):
         if len(table) != 1:
@@ -196,7 +189,7 @@ def _processed(synthesizer: Any, table: Any) -> Any:  # noqa: ANN401
         return synthesizer._data_processor.transform(table)
 
 
-def _transformed(transformer: Any, table: Any) -> Tensor:  # noqa: ANN401
+def _transformed(transformer: Any, table: Any) -> Tensor:
     """Rows of a table as TVAE's encoder takes them, the same at every call."""
     import numpy as np
 
@@ -229,7 +222,7 @@ def _transformed(transformer: Any, table: Any) -> Tensor:  # noqa: ANN401
     return x
 
 
-def _require_numbers(transformer: Any, table: Any) -> None:  # noqa: ANN401
+def _require_numbers(transformer: Any, table: Any) -> None:
     """Refuse gaps, which `fit` refuses too, while its transformer puts a number of its own there."""
     for at, info in enumerate(transformer._column_transform_info_list):
         if info.column_type != "discrete":
@@ -250,7 +243,7 @@ def _one_sentence() -> Iterator[None]:
         raise InputError(f"the table cannot be read as the one in `fit` was: {str(error).splitlines()[0]}") from error
 
 
-def _levels(transformer: Any) -> Iterator[tuple[str, int, int]]:  # noqa: ANN401
+def _levels(transformer: Any) -> Iterator[tuple[str, int, int]]:
     """Name, first place and width of each discrete column."""
     at = 0
     for info in transformer._column_transform_info_list:
@@ -259,7 +252,7 @@ def _levels(transformer: Any) -> Iterator[tuple[str, int, int]]:  # noqa: ANN401
         at += info.output_dimensions
 
 
-def _spans(transformer: Any) -> Iterator[tuple[slice, bool]]:  # noqa: ANN401
+def _spans(transformer: Any) -> Iterator[tuple[slice, bool]]:
     """Where each number or category stands in a row, and whether it is a number."""
     at = 0
     for span in (span for column in transformer.output_info_list for span in column):
@@ -267,7 +260,7 @@ def _spans(transformer: Any) -> Iterator[tuple[slice, bool]]:  # noqa: ANN401
         at += int(span.dim)  # numpy's, of a column that chose its components
 
 
-def _likelihood(transformer: Any, decoder: Any) -> DecoderLikelihood:  # noqa: ANN401
+def _likelihood(transformer: Any, decoder: Any) -> DecoderLikelihood:
     numbers = [place.start for place, number in _spans(transformer) if number]
     parts: dict[str, tuple[Any, DecoderLikelihood]] = {
         f"category at {place.start}": (place, categorical(_cut(place), logits=True))
@@ -284,7 +277,7 @@ def _cut(place: slice) -> Callable[[Tensor], Tensor]:
     return lambda scores: scores[:, place]
 
 
-def _notes(fitted: Any) -> tuple[str, ...]:  # noqa: ANN401
+def _notes(fitted: Any) -> tuple[str, ...]:
     factor = float(fitted.loss_factor)
     return (
         f"TVAE's loss counts the reconstruction {factor:g} times (loss_factor): a KL weight of {1 / factor:g}.",

@@ -1,7 +1,5 @@
 """contextualized-topic-models: CombinedTM and ZeroShotTM diagnosed under their learned prior, and equalized."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -10,10 +8,10 @@ from torch import Tensor
 from torch.distributions import Normal
 from torch.utils.data import DataLoader
 
-from lambda_vae.any_vae._diagnose import diagnose
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalizing._equalize import HostEqualizer, equalize
 from lambda_vae.errors import InputError
+from lambda_vae.integrations.host import Batches, report_on
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import multinomial
 
@@ -26,7 +24,7 @@ _NORMALISED = (
 )
 
 
-def diagnose_ctm(model: Any, dataset: Any, **options: Any) -> CollapseReport:  # noqa: ANN401 - the package's; diagnose's
+def diagnose_ctm(model: Any, dataset: Any, **options: Any) -> CollapseReport:
     """Return every measure of a contextualized topic model on some documents, and a verdict on each latent dimension.
 
     log p(x|z) is the model's own: the words of a document, drawn from softmax(BatchNorm(softmax(z) beta)), or for
@@ -37,7 +35,7 @@ def diagnose_ctm(model: Any, dataset: Any, **options: Any) -> CollapseReport:  #
     Args:
         model: CombinedTM or ZeroShotTM, fitted, without labels.
         dataset: Documents as the package takes them, a CTMDataset.
-        options: Of `lambda_vae.any_vae._diagnose`, such as iw_samples or train_data.
+        options: Of `lambda_vae.diagnose`, such as iw_samples or train_data.
 
     Raises:
         InputError: Another model or dataset, or what `diagnose` refuses.
@@ -48,7 +46,6 @@ def diagnose_ctm(model: Any, dataset: Any, **options: Any) -> CollapseReport:  #
     network = _network(model, "diagnosed").eval()  # as the package's own get_thetas does, and leaves it
     if options.get("kl_weight") is None:  # by a history: where BatchNorm fixes sigma, its gradients balance at none
         options.setdefault("history", {"kl_weight": [float(model.weights["beta"])]})
-    options.setdefault("equalizer", getattr(network, "equalizer", None))
     if options.get("train_data") is not None:
         options["train_data"] = _documents(model, options["train_data"])
 
@@ -58,16 +55,17 @@ def diagnose_ctm(model: Any, dataset: Any, **options: Any) -> CollapseReport:  #
             return theta @ torch.softmax(network.beta_batchnorm(network.beta), 1)
         return torch.softmax(network.beta_batchnorm(theta @ network.beta), 1)
 
-    def encode(x: Tensor, embedding: Tensor) -> Any:  # noqa: ANN401 - (mu, ln sigma^2)
+    def encode(x: Tensor, embedding: Tensor) -> Any:
         return network.inf_net(x, embedding)
 
     prior = Normal(network.prior_mean.detach(), _prior_std(network))
     likelihood = multinomial(words, coefficient=False)
-    report = diagnose(encode, likelihood, _documents(model, dataset), prior=prior, **options)
-    return replace(report, notes=(*report.notes, _NORMALISED))
+    held = getattr(network, "equalizer", None)
+    documents = _documents(model, dataset)
+    return report_on(encode, likelihood, documents, options, prior=prior, equalizer=held, notes=[_NORMALISED])
 
 
-def equalize_ctm(model: Any, delta: float, **settings: Any) -> HostEqualizer:  # noqa: ANN401 - the package's
+def equalize_ctm(model: Any, delta: float, **settings: Any) -> HostEqualizer:
     """Return the equalizer that from now on narrows the noise of a contextualized topic model while it trains.
 
     lambda is refreshed after each epoch of `fit`; nothing else is to be called. sigma is taken in units of the prior's
@@ -95,18 +93,7 @@ def equalize_ctm(model: Any, delta: float, **settings: Any) -> HostEqualizer:  #
     return equalizer
 
 
-@dataclass(eq=False)
-class _Documents:
-    """A CTMDataset as batches of (bag of words, embedding)."""
-
-    loader: DataLoader[Any]
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for batch in self.loader:
-            yield batch["X_bow"].flatten(1), batch["X_contextual"]
-
-
-def _network(model: Any, wanted: str) -> Any:  # noqa: ANN401 - the package's
+def _network(model: Any, wanted: str) -> Any:
     module = "contextualized_topic_models.models.ctm"
     kinds = needed("ctm", f"{module}.CombinedTM", f"{module}.ZeroShotTM")
     if type(model) not in kinds:
@@ -122,7 +109,7 @@ def _network(model: Any, wanted: str) -> Any:  # noqa: ANN401 - the package's
     return model.model
 
 
-def _documents(model: Any, dataset: Any) -> _Documents:  # noqa: ANN401 - the package's
+def _documents(model: Any, dataset: Any) -> Batches:
     (kind,) = needed("ctm", "contextualized_topic_models.datasets.dataset.CTMDataset")
     if not isinstance(dataset, kind):
         raise InputError(f"data is a {type(dataset).__name__}; give CTMDataset(X_contextual, X_bow, idx2token)")
@@ -132,10 +119,12 @@ def _documents(model: Any, dataset: Any) -> _Documents:  # noqa: ANN401 - the pa
             f"the documents have {found[0]} words and embeddings of {found[1]}, and the model takes {model.bow_size} "
             f"and {model.contextual_size}; make them with the TopicModelDataPreparation of the training"
         )
-    return _Documents(DataLoader(dataset, model.batch_size))
+    return Batches(
+        DataLoader(dataset, model.batch_size), lambda batch: (batch["X_bow"].flatten(1), batch["X_contextual"])
+    )
 
 
-def _prior_std(network: Any) -> Tensor:  # noqa: ANN401 - the package's
+def _prior_std(network: Any) -> Tensor:
     variance: Tensor = network.prior_variance.detach()
     if not bool((variance > 0).all()):
         raise InputError(

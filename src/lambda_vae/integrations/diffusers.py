@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from lambda_vae.any_vae._diagnose import diagnose
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalizing._equalize import HostEqualizer, equalize
 from lambda_vae.errors import InputError
 from lambda_vae.integrations.diffusers_classes import OWN_GAUSSIANS, asked
+from lambda_vae.integrations.host import image_batch_size, report_on
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import gaussian
 from lambda_vae.likelihoods import std_of_kl_weight as usual_std
@@ -27,17 +27,8 @@ _CHANNELS = (
     "latent_channels", "z_channels", "z_dim", "codebook_dim", "decoder_input_channels", "vocoder_input_dim"
 )  # fmt: skip
 
-#: Numbers of a tensor of images that are measured at once: networks for large images need room in proportion.
-_NUMBERS = 2**20
 
-
-def diagnose_diffusers(
-    model: nn.Module,
-    images: object,
-    *,
-    std: float,
-    **options: Any,  # noqa: ANN401 - diagnose's
-) -> CollapseReport:
+def diagnose_diffusers(model: nn.Module, images: object, *, std: float, **options: Any) -> CollapseReport:
     """Return every measure of a diffusers autoencoder on some images, and a verdict on each latent channel.
 
     p(x|z) is a Gaussian of the given std around the decoder's answer, the prior N(0, I). Where the codes fit that prior
@@ -48,7 +39,7 @@ def diagnose_diffusers(
         images: As the model sees them, usually in [-1, 1]: a tensor [N, C, H, W], or batches that can be gone through
             again.
         std: Of the observation; what the loss amounts to, see `std_of_kl_weight`.
-        options: Of `lambda_vae.any_vae._diagnose`; a decoder that draws, as that of ConsistencyDecoderVAE, wants
+        options: Of `lambda_vae.diagnose`; a decoder that draws, as that of ConsistencyDecoderVAE, wants
             draws=. dim="site" makes every number of the latents a dimension. The model's own
             equalizer is taken into account unless equalizer=None.
 
@@ -57,15 +48,12 @@ def diagnose_diffusers(
     """
     _require_posterior(model)
     host = asked(model, options.get("draws", 1))
-    if "exponent" not in options:
-        options.setdefault("equalizer", getattr(model, "equalizer", None))
-    if isinstance(images, Tensor) and len(images):
-        options.setdefault("batch_size", max(1, min(500, _NUMBERS // images[0].numel())))
+    size = options.setdefault("batch_size", image_batch_size(images))
     if options.get("dim", "channel") == "channel":
         options["dim"] = 1  # of sound as well, [B, C, L]
-    host.look_at(images, options.get("batch_size", 500))
-    data = host.data(images, options.get("batch_size", 500))
-    report = diagnose(host.encode, gaussian(host.decode, std=std), data, **options)
+    host.look_at(images, size)
+    likelihood, held = gaussian(host.decode, std=std), getattr(model, "equalizer", None)
+    report = report_on(host.encode, likelihood, host.data(images, size), options, equalizer=held)
     return replace(report, notes=(*report.notes, *host.notes(), *_prior_notes(report)))
 
 
@@ -108,11 +96,7 @@ def std_of_kl_weight(kl_weight: float, averaged_over: int = 1, *, latent: Sequen
 
 
 def equalize_diffusers(
-    model: nn.Module,
-    delta: float,
-    *,
-    latent_channels: int | None = None,
-    **settings: Any,  # noqa: ANN401 - VarianceEqualizer's
+    model: nn.Module, delta: float, *, latent_channels: int | None = None, **settings: Any
 ) -> HostEqualizer:
     """Return the equalizer that from now on narrows what `encode(x).latent_dist.sample()` draws in train mode.
 

@@ -4,7 +4,7 @@ Source:
     diffusers 0.42.1, models/autoencoders; what each class does is what its own `forward` does.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lambda_vae.any_vae.batches import ExternalBatches
 from lambda_vae.errors import InputError
+from lambda_vae.integrations.host import Batches
 
 __all__ = ["OWN_GAUSSIANS", "Asked", "asked"]
 
@@ -29,19 +30,14 @@ class Asked:
 
     Args:
         model: In eval mode.
+        shape: Of an example, from when one was encoded.
     """
 
     model: Any
-
-    def __post_init__(self) -> None:
-        self.shape: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()
 
     def look_at(self, images: object, batch_size: int) -> None:
         """Raise where the data are no floats, before they are made ones.
-
-        Args:
-            images: As the class takes them.
-            batch_size: Of a tensor.
 
         Raises:
             InputError: They are bytes, say.
@@ -52,19 +48,11 @@ class Asked:
             raise InputError(f"images are {x.dtype}; give floats as the model sees them, usually x / 127.5 - 1")
 
     def data(self, images: object, batch_size: int) -> object:
-        """Return the data as x of p(x|z).
-
-        Args:
-            images: As the class takes them.
-            batch_size: Of a tensor.
-        """
+        """Return the data as x of p(x|z)."""
         return images
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mu and logvar, asked for in the model's own precision.
-
-        Args:
-            x: Images, [B, ...].
 
         Raises:
             InputError: They are none that the class takes.
@@ -85,9 +73,6 @@ class Asked:
     def decode(self, z: Tensor) -> Tensor:
         """Return the reconstruction, of the shape of the images that were encoded.
 
-        Args:
-            z: Codes, [B, ...].
-
         Raises:
             InputError: It has another shape.
         """
@@ -99,20 +84,12 @@ class Asked:
             )
         return decoded
 
-    def posterior(self, x: Tensor) -> Any:  # noqa: ANN401 - diffusers'
-        """Return the host's q(z|x).
-
-        Args:
-            x: Images.
-        """
+    def posterior(self, x: Tensor) -> Any:
+        """Return the host's q(z|x)."""
         return self.model.encode(x).latent_dist
 
     def reconstruction(self, z: Tensor) -> Tensor:
-        """Return the host's reconstruction.
-
-        Args:
-            z: Codes.
-        """
+        """Return the host's reconstruction."""
         decoded: Tensor = self.model.decode(z).sample
         return decoded
 
@@ -132,7 +109,7 @@ class Asked:
 class _OneByOne(Asked):
     """A class that stops when it is given more than one example at once."""
 
-    def posterior(self, x: Tensor) -> Any:  # noqa: ANN401 - diffusers'
+    def posterior(self, x: Tensor) -> Any:
         return _one(self.model.encode(part).latent_dist for part in torch.split(x, 1))
 
     def reconstruction(self, z: Tensor) -> Tensor:
@@ -160,7 +137,7 @@ class _Allegro(_OneByOne):
 class _VidTok(Asked):
     """Its `forward` pads the frames before it encodes, and `decode` gives a tensor."""
 
-    def posterior(self, x: Tensor) -> Any:  # noqa: ANN401 - diffusers'
+    def posterior(self, x: Tensor) -> Any:
         model = self.model
         step, first = (
             (model.temporal_compression_ratio, 1) if model.is_causal else (model.num_sample_frames_batch_size, 0)
@@ -178,7 +155,7 @@ class _VidTok(Asked):
 class _TemporalDecoder(Asked):
     """Its batch is frames: a clip [C, T, H, W] is an example, and so is an image, as a clip of one frame."""
 
-    def posterior(self, x: Tensor) -> Any:  # noqa: ANN401 - diffusers'
+    def posterior(self, x: Tensor) -> Any:
         if x.dim() == 4:
             return self.model.encode(x).latent_dist
         law = self.model.encode(x.transpose(1, 2).flatten(0, 1)).latent_dist
@@ -213,7 +190,7 @@ class _Mel(Asked):
     """It encodes sound and decodes its mel spectrogram, so that the spectrogram is what its likelihood is of."""
 
     def data(self, images: object, batch_size: int) -> object:
-        return _Mapped(ExternalBatches(images, batch_size, self.model.device), self._mel)
+        return Batches(ExternalBatches(images, batch_size, self.model.device), self._mel)
 
     def _mel(self, sound: Tensor) -> Tensor:
         if sound.dim() != 2:
@@ -222,7 +199,7 @@ class _Mel(Asked):
             mel: Tensor = self.model.mel_converter(sound)
         return mel
 
-    def posterior(self, x: Tensor) -> Any:  # noqa: ANN401 - diffusers'
+    def posterior(self, x: Tensor) -> Any:
         from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
         return DiagonalGaussianDistribution(self.model.vae.encode(x))
@@ -233,20 +210,7 @@ class _Mel(Asked):
         )
 
 
-@dataclass(frozen=True, eq=False)
-class _Mapped:
-    """Batches, each changed before anybody sees it."""
-
-    batches: ExternalBatches
-    change: Callable[[Tensor], Tensor]
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for x in self.batches:
-            assert isinstance(x, Tensor)
-            yield self.change(x)
-
-
-def _one(posteriors: Iterable[Any]) -> Any:  # noqa: ANN401 - diffusers'
+def _one(posteriors: Iterable[Any]) -> Any:
     """The posteriors of single examples as one."""
     every = list(posteriors)
     return type(every[0])(torch.cat([one.parameters for one in every]))
@@ -264,7 +228,7 @@ _WAYS: dict[str, type[Asked]] = {
 }
 
 
-def asked(model: Any, draws: int = 1) -> Asked:  # noqa: ANN401 - an autoencoder of diffusers
+def asked(model: Any, draws: int = 1) -> Asked:
     """Return a model that knows how its class wants to be asked.
 
     Args:
@@ -279,7 +243,7 @@ def asked(model: Any, draws: int = 1) -> Asked:  # noqa: ANN401 - an autoencoder
     return next(ways, Asked)(model)
 
 
-def _refuse(model: Any, draws: int) -> None:  # noqa: ANN401 - an autoencoder of diffusers
+def _refuse(model: Any, draws: int) -> None:
     name, config = type(model).__name__, model.config
     injects = any(getattr(config, "decoder_inject_noise", ()) or ())
     if (name == "ConsistencyDecoderVAE" or injects) and draws < 2:
@@ -305,7 +269,7 @@ def _precision(model: nn.Module) -> torch.dtype:
     return next((one.dtype for one in model.parameters() if one.is_floating_point()), torch.float32)
 
 
-def _channels(model: Any) -> tuple[str, int | None]:  # noqa: ANN401 - an autoencoder of diffusers
+def _channels(model: Any) -> tuple[str, int | None]:
     """The config's name of the number of channels of x, and that number."""
     config = model.config
     if type(model).__name__ == "AutoencoderKLMochi":  # its encoder's own Fourier features are counted in in_channels

@@ -1,17 +1,16 @@
 """disent: its VAEs diagnosed, and equalized while Lightning trains them."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lambda_vae.any_vae._diagnose import diagnose
 from lambda_vae.any_vae.external import LogLikelihood
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.errors import InputError
+from lambda_vae.integrations.host import Batches, report_on
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import bernoulli, gaussian, laplace, std_of_kl_weight
 
@@ -37,7 +36,7 @@ _NO_LAMBDA = {
 }
 
 
-def diagnose_disent(framework: Any, data: object, **options: Any) -> CollapseReport:  # noqa: ANN401
+def diagnose_disent(framework: Any, data: object, **options: Any) -> CollapseReport:
     """Return every measure of a VAE of disent on some data, and a verdict on each latent dimension with its cause.
 
     log p(x|z) is what the framework's own loss stands for. With `loss_reduction="mean"`, disent's default, the loss is
@@ -49,7 +48,7 @@ def diagnose_disent(framework: Any, data: object, **options: Any) -> CollapseRep
     Args:
         framework: Vae, BetaVae, InfoVae, DipVae, BetaTcVae or AdaVae, in eval mode.
         data: A DisentDataset, a subset or a loader of one, or x as the model takes it [N, C, H, W].
-        options: Of `lambda_vae.any_vae._diagnose`, such as equalizer=callback.equalizer.
+        options: Of `lambda_vae.diagnose`, such as equalizer=callback.equalizer.
 
     Raises:
         InputError: Another model, posterior, KL or reconstruction loss; images that are not tensors; as `diagnose`.
@@ -64,15 +63,19 @@ def diagnose_disent(framework: Any, data: object, **options: Any) -> CollapseRep
     def encode(x: Tensor, seen: Tensor | None = None) -> object:
         return framework.encode_dists(x if seen is None else seen)[0]
 
-    if options.get("history") is None:
-        options.setdefault("kl_weight", judged_by if weight else 0.0)
     if isinstance(data, Dataset):
         data = DataLoader(data, batch_size=options.get("batch_size", 128))
-    report = diagnose(encode, log_likelihood, _Observed(data) if isinstance(data, DataLoader) else data, **options)
-    return replace(report, notes=(*report.notes, *_notes(framework, weight)))
+    return report_on(
+        encode,
+        log_likelihood,
+        Batches(data, _observed) if isinstance(data, DataLoader) else data,
+        options,
+        kl_weight=judged_by if weight else 0.0,
+        notes=_notes(framework, weight),
+    )
 
 
-def equalize_disent(framework: Any, delta: float, **settings: Any) -> "EqualizeCallback":  # noqa: ANN401
+def equalize_disent(framework: Any, delta: float, **settings: Any) -> "EqualizeCallback":
     """Return the callback for Lightning's Trainer that narrows the noise of a framework while it trains.
 
     `Trainer(callbacks=[equalize_disent(framework, 1.1)])` is all: z is drawn by disent and narrowed afterwards, the KL
@@ -98,43 +101,33 @@ def equalize_disent(framework: Any, delta: float, **settings: Any) -> "EqualizeC
     return EqualizeCallback(framework._model.z_size, delta, at="rsample", kl_weight=_share, **settings)
 
 
-@dataclass(eq=False)
-class _Observed:
-    """What disent's batches hold: the targets, and what was seen of them where they were augmented."""
-
-    loader: DataLoader[Any]
-
-    def __iter__(self) -> Iterator[object]:
-        for batch in self.loader:
-            if not isinstance(batch, Mapping) or "x_targ" not in batch:
-                raise InputError(
-                    f"the batches are {type(batch).__name__}, without the x_targ of disent's; give a DisentDataset, a "
-                    "loader of one, or x itself as one tensor"
-                )
-            targets = torch.cat(tuple(batch["x_targ"]))
-            if not targets.is_floating_point():
-                raise InputError(
-                    f"the images are {str(targets.dtype).removeprefix('torch.')}, as disent's data are without a "
-                    "transform; give DisentDataset(data, transform=ToImgTensorF32())"
-                )
-            yield {"x": targets, "seen": torch.cat(tuple(batch["x"]))} if "x" in batch else targets
+def _observed(batch: Any) -> object:
+    """The targets of a batch, and what was seen of them where they were augmented."""
+    if not isinstance(batch, Mapping) or "x_targ" not in batch:
+        raise InputError(
+            f"the batches are {type(batch).__name__}, without the x_targ of disent's; give a DisentDataset, a loader "
+            "of one, or x itself as one tensor"
+        )
+    targets = torch.cat(tuple(batch["x_targ"]))
+    if not targets.is_floating_point():
+        raise InputError(
+            f"the images are {str(targets.dtype).removeprefix('torch.')}, as disent's data are without a transform; "
+            "give DisentDataset(data, transform=ToImgTensorF32())"
+        )
+    return {"x": targets, "seen": torch.cat(tuple(batch["x"]))} if "x" in batch else targets
 
 
-def _check(framework: Any, wanted: str) -> None:  # noqa: ANN401 - disent's
+def _check(framework: Any, wanted: str) -> None:
     name, kinds = type(framework).__name__, needed("disent", *(f"disent.frameworks.vae.{one}" for one in _BESIDE))
     if type(framework) not in kinds:
         raise InputError(
             f"{name} cannot be {wanted}: what it changes of the draw and the loss is not known; use one of disent's "
-            f"{', '.join(_BESIDE)}, or lambda_vae.any_vae._diagnose and equalize themselves"
+            f"{', '.join(_BESIDE)}, or lambda_vae.diagnose and lambda_vae.equalize themselves"
         )
     cfg = framework.cfg
     if cfg.latent_distribution != "normal":
         raise InputError(f"latent_distribution is {cfg.latent_distribution!r}; use latent_distribution='normal'")
-    modes = (
-        ("direct", "direct_reverse")
-        if wanted == "equalized"
-        else ("direct", "direct_reverse", "approx", "approx_reverse")
-    )
+    modes = ("direct", "direct_reverse", *(("approx", "approx_reverse") if wanted == "diagnosed" else ()))
     if cfg.kl_loss_mode not in modes:
         raise InputError(
             f"kl_loss_mode is {cfg.kl_loss_mode!r}, which is not the KL to the prior in closed form; use "
@@ -144,7 +137,7 @@ def _check(framework: Any, wanted: str) -> None:  # noqa: ANN401 - disent's
         raise InputError(f"{name} cannot be equalized: {_NO_LAMBDA[name]}")
 
 
-def _kl_weight(framework: Any) -> float:  # noqa: ANN401
+def _kl_weight(framework: Any) -> float:
     """What the framework multiplies its own reduction of the KL by."""
     cfg, model = framework.cfg, framework._model
     if cfg.disable_reg_loss:
@@ -155,13 +148,13 @@ def _kl_weight(framework: Any) -> float:  # noqa: ANN401
     return float(getattr(cfg, "beta", 1.0))
 
 
-def _share(framework: Any) -> float:  # noqa: ANN401
+def _share(framework: Any) -> float:
     """What the loss multiplies the KL of an example by, summed over the latents."""
     weight = _kl_weight(framework)
     return weight / framework._model.z_size if framework.cfg.loss_reduction == "mean" else weight
 
 
-def _likelihood(framework: Any, weight: float) -> tuple[LogLikelihood, float]:  # noqa: ANN401
+def _likelihood(framework: Any, weight: float) -> tuple[LogLikelihood, float]:
     """The log-likelihood, and the weight that the KL has beside it."""
     cfg, model = framework.cfg, framework._model
     mean = cfg.loss_reduction == "mean"
@@ -178,7 +171,7 @@ def _likelihood(framework: Any, weight: float) -> tuple[LogLikelihood, float]:  
     raise InputError(f"recon_loss is {kind!r}, which is no likelihood of x; use recon_loss='mse' or 'bce'")
 
 
-def _notes(framework: Any, weight: float) -> tuple[str, ...]:  # noqa: ANN401
+def _notes(framework: Any, weight: float) -> tuple[str, ...]:
     notes = [_BESIDE[type(framework).__name__]]
     if not weight:
         notes.append(

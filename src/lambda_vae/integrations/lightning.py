@@ -168,11 +168,6 @@ class EqualizeCallback(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take hold of the place where the module draws z.
 
-        Args:
-            trainer: Lightning's.
-            pl_module: The module to train.
-            stage: Only "fit" is of interest.
-
         Raises:
             InputError: The module does not fit.
         """
@@ -187,10 +182,6 @@ class EqualizeCallback(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take hold of a module that made its parts in `configure_model`.
-
-        Args:
-            trainer: Lightning's.
-            pl_module: The module to train.
 
         Raises:
             InputError: The module does not fit.
@@ -221,10 +212,6 @@ class EqualizeCallback(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Plan the release over the epochs of this Trainer, and begin to watch.
 
-        Args:
-            trainer: Lightning's.
-            pl_module: The module.
-
         Raises:
             InputError: A release is asked for, and the length of the training is not known, or too short.
         """
@@ -244,13 +231,8 @@ class EqualizeCallback(Callback):
             return z
         return self._monitor(mu, 2 * at_least_float32(std.detach()).log().expand_as(z), z, exponent)
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:  # noqa: ANN401
-        """Tell the monitor what Lightning multiplies the loss by; run the first step as it is written, to measure it.
-
-        Args:
-            trainer: Lightning's.
-            pl_module: The module.
-        """
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Tell the monitor what Lightning multiplies the loss by; run the first step uncompiled, to measure it."""
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         accumulated = trainer.accumulate_grad_batches if pl_module.automatic_optimization else 1
         self.monitor.loss_scale = (1.0 if scaler is None else scaler.get_scale()) / accumulated
@@ -260,19 +242,13 @@ class EqualizeCallback(Callback):
             self._step.callback(torch.compiler.set_stance, "default")
         self._before = lam.state_dict() if lam.steps_per_epoch else {"_extra_state": lam.get_extra_state()}
 
-    def on_train_batch_end(self, *_: Any) -> None:  # noqa: ANN401 - Lightning's, of no interest
+    def on_train_batch_end(self, *_: Any) -> None:
         """Keep what was observed in a batch that went through."""
         self._before = None
         self._step.close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Take back what was observed of a batch that failed: a checkpoint that is written now begins with it again.
-
-        Args:
-            trainer: Lightning's.
-            pl_module: The module.
-            exception: Of no interest.
-        """
+        """Take back what was observed of a batch that failed: a checkpoint that is written now begins with it again."""
         if self._before is not None and self._equalizer is not None:
             self._equalizer.load_state_dict(self._equalizer.state_dict() | self._before)
         self._before, self._failed = None, True
@@ -281,10 +257,6 @@ class EqualizeCallback(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refresh lambda, log the metrics, warn of what is collapsing.
-
-        Args:
-            trainer: Lightning's.
-            pl_module: The module.
 
         Raises:
             InputError: The module drew no z in its training steps.
@@ -315,24 +287,13 @@ class EqualizeCallback(Callback):
         return flat
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say so if the training ended before the release was over.
-
-        Args:
-            trainer: Lightning's.
-            pl_module: The module.
-        """
+        """Say so if the training ended before the release was over."""
         text = unreached(trainer, self.equalizer, self._ended or 0)
         if text is not None and trainer.is_global_zero:
             warnings.warn(text, stacklevel=1)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Let go of the module, which stays equalized.
-
-        Args:
-            trainer: Lightning's.
-            pl_module: The module.
-            stage: Only "fit" is of interest.
-        """
+        """Let go of the module, which stays equalized."""
         if stage == "fit" and self._equalizer is not None:
             self._watch.close()
             told = {name: getattr(self._equalizer, name) for name in ("latent_dim", "delta", *sorted(_SETTINGS))}
@@ -360,13 +321,7 @@ class EqualizeCallback(Callback):
         return state | {"ended": self._ended}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Say so if a training goes on from a checkpoint that knows nothing of lambda.
-
-        Args:
-            trainer: Lightning's.
-            pl_module: The module.
-            checkpoint: All of it.
-        """
+        """Say so if a training goes on from a checkpoint that knows nothing of lambda."""
         if self._stage == "fit" and self.state_key not in checkpoint.get("callbacks", {}):
             warnings.warn(
                 f"the checkpoint has no state of {self.state_key}; lambda and what is watched begin anew in epoch "
@@ -375,11 +330,7 @@ class EqualizeCallback(Callback):
             )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint.
-
-        Args:
-            state_dict: From `state_dict`.
-        """
+        """Go on from a checkpoint."""
         if self._stage == "fit" and state_dict:
             self._state = state_dict
             if self.module is not None:

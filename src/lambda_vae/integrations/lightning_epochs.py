@@ -9,7 +9,7 @@ from lambda_vae.errors import InputError
 __all__ = ["epochs_of", "plan", "unreached"]
 
 
-def plan(trainer: Any, equalizer: VarianceEqualizer, ended: int, total: int | None, *, automatic: bool) -> None:  # noqa: ANN401
+def plan(trainer: Any, equalizer: VarianceEqualizer, ended: int, total: int | None, *, automatic: bool) -> None:
     """Plan a release, if one is asked for, over what is left of a Trainer's epochs.
 
     Args:
@@ -36,7 +36,7 @@ def plan(trainer: Any, equalizer: VarianceEqualizer, ended: int, total: int | No
     equalizer.plan_release(int(equalizer.epoch) + max(epochs - _over(trainer, steps, ended), 0))
 
 
-def epochs_of(trainer: Any, steps_per_epoch: int | None = None, *, automatic: bool) -> int:  # noqa: ANN401
+def epochs_of(trainer: Any, steps_per_epoch: int | None = None, *, automatic: bool) -> int:
     """Return the number of epochs, the last of which may be cut short, as max_epochs and max_steps give it.
 
     Args:
@@ -63,7 +63,7 @@ def epochs_of(trainer: Any, steps_per_epoch: int | None = None, *, automatic: bo
     return math.ceil(min(limits))
 
 
-def unreached(trainer: Any, equalizer: VarianceEqualizer, ended: int) -> str | None:  # noqa: ANN401
+def unreached(trainer: Any, equalizer: VarianceEqualizer, ended: int) -> str | None:
     """Return the sentence on a release that the end of the training cut off; None where it is over.
 
     Args:
@@ -84,6 +84,6 @@ def unreached(trainer: Any, equalizer: VarianceEqualizer, ended: int) -> str | N
     )
 
 
-def _over(trainer: Any, steps_per_epoch: int | None, ended: int) -> int:  # noqa: ANN401
+def _over(trainer: Any, steps_per_epoch: int | None, ended: int) -> int:
     """The epochs of this Trainer that are over; those of steps_per_epoch end when the next begins."""
     return ended if steps_per_epoch is None else max(trainer.fit_loop.total_batch_idx, 0) // steps_per_epoch

@@ -6,6 +6,7 @@ from torch import nn
 
 from lambda_vae.any_vae._diagnose import diagnose
 from lambda_vae.any_vae.external import Encode, LogLikelihood
+from lambda_vae.any_vae.modes import evaluated
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.errors import InputError
 
@@ -13,12 +14,7 @@ __all__ = ["diagnose_lightning"]
 
 
 def diagnose_lightning(
-    module: nn.Module,
-    data: object,
-    log_likelihood: LogLikelihood,
-    *,
-    encode: Encode | None = None,
-    **options: Any,  # noqa: ANN401 - of diagnose
+    module: nn.Module, data: object, log_likelihood: LogLikelihood, *, encode: Encode | None = None, **options: Any
 ) -> CollapseReport:
     """Return the report on a LightningModule, in eval mode; afterwards its modes are what they were.
 
@@ -37,16 +33,11 @@ def diagnose_lightning(
         raise InputError(
             f"{type(module).__name__} has no encode; give diagnose_lightning(..., encode=x -> (mu, logvar))"
         )
-    modes = [(one, one.training) for one in module.modules()]
-    module.eval()
-    try:
+    with evaluated(module):
         return diagnose(encode, log_likelihood, _validation(data), **options)
-    finally:
-        for one, mode in modes:
-            one.training = mode
 
 
-def _validation(data: Any) -> object:  # noqa: ANN401 - what it is, is looked at
+def _validation(data: Any) -> object:
     """The validation loader of a data module or a Trainer; other data as they are."""
     if hasattr(data, "val_dataloaders"):
         loaders = data.val_dataloaders

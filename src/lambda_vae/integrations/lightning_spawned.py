@@ -23,7 +23,7 @@ class Parcel:
         self._home, self._path = os.getpid(), Path(tempfile.gettempdir(), f"lambda-vae-{uuid.uuid4().hex}.pt")
         weakref.finalize(owner, self._path.unlink, missing_ok=True)
 
-    def leave(self, trainer: Any, state: dict[str, Any]) -> None:  # noqa: ANN401 - of lightning or pytorch_lightning
+    def leave(self, trainer: Any, state: dict[str, Any]) -> None:
         """Leave state for the process that spawned this one; nothing where none did.
 
         Args:

@@ -1,16 +1,17 @@
 """mlcolvar: its variational autoencoder of collective variables diagnosed in the units of its loss, and equalized."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lambda_vae.any_vae._diagnose import diagnose
+from lambda_vae.any_vae.modes import evaluated
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalizing.named_places import named_place
 from lambda_vae.errors import InputError
+from lambda_vae.integrations.host import report_on
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import gaussian, std_of_kl_weight
 
@@ -19,7 +20,7 @@ __all__ = ["diagnose_mlcolvar", "equalize_mlcolvar"]
 _ROWS = 500
 
 
-def diagnose_mlcolvar(model: Any, data: object, *, std: float | None = None, **options: Any) -> CollapseReport:  # noqa: ANN401
+def diagnose_mlcolvar(model: Any, data: object, *, std: float | None = None, **options: Any) -> CollapseReport:
     """Return every measure of a VariationalAutoEncoderCV on some data, and a verdict on each CV with its cause.
 
     mlcolvar's loss is the squared error averaged over the F features, in the units of the data since the decoder's
@@ -31,7 +32,7 @@ def diagnose_mlcolvar(model: Any, data: object, *, std: float | None = None, **o
         model: mlcolvar.cvs.VariationalAutoEncoderCV, trained or loaded.
         data: A DictModule, whose validation part is taken, a DictLoader, a DictDataset, or a tensor [N, F].
         std: Noise to take instead, in the units of the data.
-        options: Of `lambda_vae.any_vae._diagnose`, such as iw_samples or equalizer.
+        options: Of `lambda_vae.diagnose`, such as iw_samples or equalizer.
 
     Raises:
         InputError: Another model, loss or data; a beta of 0 without std; what `diagnose` refuses.
@@ -56,20 +57,21 @@ def diagnose_mlcolvar(model: Any, data: object, *, std: float | None = None, **o
     def of_target(data: Tensor, z: Tensor, target: Tensor) -> Tensor:
         return likelihood(target, z)
 
-    options.setdefault("equalizer", _equalizer(model))
     # at another noise than its own, the loss is this likelihood against another weight of the KL
-    options.setdefault("kl_weight", 1.0 if std is None else (_noise(model, given) / std) ** 2 if model.beta else 0.0)
-    modes = [(one, one.training) for one in model.modules()]
-    model.eval()
-    try:
-        report = diagnose(encode, of_target if given.target is not None else likelihood, given, **options)
-    finally:
-        for one, mode in modes:
-            one.training = mode
-    return replace(report, notes=(*report.notes, *_notes(model, given, noise, std is not None)))
+    weight = 1.0 if std is None else (_noise(model, given) / std) ** 2 if model.beta else 0.0
+    held = next((site.equalizer for site in named_place(model, "rsample").held()), None)
+    with evaluated(model):
+        return report_on(
+            encode,
+            likelihood if given.target is None else of_target,
+            given,
+            {"kl_weight": weight} | options,
+            equalizer=held,
+            notes=_notes(model, given, noise, std is not None),
+        )
 
 
-def equalize_mlcolvar(model: Any, delta: float, **settings: Any) -> Any:  # noqa: ANN401 - mlcolvar has no types
+def equalize_mlcolvar(model: Any, delta: float, **settings: Any) -> Any:
     """Equalize a VariationalAutoEncoderCV in whatever Trainer fits it from now on, and watch its dimensions.
 
     The Trainer gets an `EqualizeCallback` from the model, which refreshes lambda after each epoch, plans a release over
@@ -122,16 +124,10 @@ class _Given:
     target: Tensor | None = None
     weights: Tensor | None = None
     batch: int | None = None
-    which: tuple[str, ...] = field(default=())
+    which: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, model: Any, data: Any) -> "_Given":  # noqa: ANN401 - what it is, is looked at
-        """Read them.
-
-        Args:
-            model: mlcolvar's.
-            data: As for `diagnose_mlcolvar`.
-        """
+    def of(cls, model: Any, data: Any) -> "_Given":
         module, loader, dataset = needed(
             "mlcolvar", "mlcolvar.data.DictModule", "mlcolvar.data.DictLoader", "mlcolvar.data.DictDataset"
         )
@@ -169,7 +165,7 @@ class _Given:
             yield {name: part[start : start + _ROWS] for name, part in parts.items()}
 
 
-def _require_vae(model: Any) -> None:  # noqa: ANN401 - mlcolvar's
+def _require_vae(model: Any) -> None:
     kind, loss = needed("mlcolvar", "mlcolvar.cvs.VariationalAutoEncoderCV", "mlcolvar.core.loss.ELBOGaussiansLoss")
     if not isinstance(model, kind):
         raise InputError(f"the model is a {type(model).__name__}; give mlcolvar.cvs.VariationalAutoEncoderCV")
@@ -178,11 +174,11 @@ def _require_vae(model: Any) -> None:  # noqa: ANN401 - mlcolvar's
         what = changed[0] if changed else f"loss_fn, {type(model.loss_fn).__name__},"
         raise InputError(
             f"{type(model).__name__} has another {what} than mlcolvar's, and what it trains on is not known; "
-            "use lambda_vae.any_vae._diagnose and equalize"
+            "use lambda_vae.diagnose and lambda_vae.equalize"
         )
 
 
-def _noise(model: Any, given: _Given) -> float:  # noqa: ANN401 - mlcolvar's
+def _noise(model: Any, given: _Given) -> float:
     """The std that the loss stands for, in the units of the data."""
     beta, features = float(model.beta), int((given.x if given.target is None else given.target).shape[1])
     if not beta > 0.0:
@@ -197,11 +193,7 @@ def _noise(model: Any, given: _Given) -> float:  # noqa: ANN401 - mlcolvar's
     return std_of_kl_weight(beta, features, "mean")
 
 
-def _equalizer(model: Any) -> Any:  # noqa: ANN401 - mlcolvar's
-    return next((site.equalizer for site in named_place(model, "rsample").held()), None)
-
-
-def _notes(model: Any, given: _Given, std: float, told: bool) -> tuple[str, ...]:  # noqa: ANN401 - mlcolvar's
+def _notes(model: Any, given: _Given, std: float, told: bool) -> tuple[str, ...]:
     if told:
         return given.which
     features = int((given.x if given.target is None else given.target).shape[1])

@@ -2,36 +2,26 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
-from lambda_vae.any_vae._diagnose import diagnose
 from lambda_vae.any_vae.batches import ExternalBatches
 from lambda_vae.any_vae.behind import device_of
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalizing._equalize import HostEqualizer, equalize
 from lambda_vae.errors import InputError
+from lambda_vae.integrations.host import image_batch_size, report_on
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import bernoulli, gaussian, laplace, std_of_kl_weight
 
 __all__ = ["diagnose_monai", "equalize_monai"]
 
-#: Numbers of a tensor of images that are measured at once: networks for large images need room in proportion.
-_NUMBERS = 2**20
-
 _NETS = "VarAutoEncoder", "AutoencoderKL", "SPADEAutoencoderKL"
 
 
 def diagnose_monai(
-    model: Any,  # noqa: ANN401 - MONAI has no types
-    images: object,
-    *,
-    loss: str,
-    kl_weight: Any,  # noqa: ANN401 - a number, which is checked
-    reduction: str = "mean",
-    **options: Any,  # noqa: ANN401 - diagnose's
+    model: Any, images: object, *, loss: str, kl_weight: Any, reduction: str = "mean", **options: Any
 ) -> CollapseReport:
     """Return every measure of a MONAI autoencoder on some images, and a verdict on each latent with its cause.
 
@@ -47,7 +37,7 @@ def diagnose_monai(
         loss: Of the reconstruction: "bce", "l1" or "mse".
         kl_weight: Of the KL, which is summed over all latents of an image.
         reduction: Of the reconstruction over the voxels of an image: "mean", as `L1Loss()` has it, or "sum".
-        options: Of `lambda_vae.any_vae._diagnose`. The model's own equalizer is taken into account unless
+        options: Of `lambda_vae.diagnose`. The model's own equalizer is taken into account unless
             equalizer=None.
 
     Raises:
@@ -63,25 +53,28 @@ def diagnose_monai(
             f"reduction is {reduction!r} and kl_weight {kl_weight!r}; say 'mean' or 'sum', and a weight greater than 0"
         )
     encode, decode, takes = _halves(model, logits=loss == "bce")
-    if isinstance(images, Tensor) and len(images):
-        options.setdefault("batch_size", max(1, min(500, _NUMBERS // images[0].numel())))
+    options.setdefault("batch_size", image_batch_size(images))
     names = (options["x_key"],) if options.get("x_key") else ("image", "x", "data")
     first = ExternalBatches(images, 1, device_of(encode), names).first()
     voxels = 1 if first is None else first[0][0].numel()
     if first is not None:
         _require_shape(model, list(first[0].shape[1:]))
     log_likelihood, weight, noise = _likelihood(loss, decode, kl_weight * (voxels if reduction == "mean" else 1))
-    options.setdefault("equalizer", getattr(model, "equalizer", None))
-    if options.get("history") is None:
-        options.setdefault("kl_weight", weight)
     if takes == "std":
         options.setdefault("dim", 1)  # of volumes as well, [B, C, D, H, W]
-    report = diagnose(encode, log_likelihood, images, takes=takes, **options)
     stands = f"The {reduction} {loss} with a KL weight of {kl_weight:g}, {voxels} voxels an image, stands for {noise}."
-    return replace(report, notes=(*report.notes, stands, *_notes(model)))
+    return report_on(
+        encode,
+        log_likelihood,
+        images,
+        {**options, "takes": takes},
+        equalizer=getattr(model, "equalizer", None),
+        kl_weight=weight,
+        notes=(stands, *_notes(model)),
+    )
 
 
-def equalize_monai(model: Any, delta: float, **settings: Any) -> HostEqualizer:  # noqa: ANN401 - MONAI has no types
+def equalize_monai(model: Any, delta: float, **settings: Any) -> HostEqualizer:
     """Return the equalizer that from now on narrows what a MONAI autoencoder draws in train mode.
 
     Call `equalizer.end_epoch()` after each epoch of your loop, or give steps_per_epoch. There is one lambda a latent
@@ -115,8 +108,7 @@ def _likelihood(loss: str, decode: Callable[[Tensor], Tensor], weight: float) ->
 
 
 def _halves(
-    model: Any,  # noqa: ANN401
-    logits: bool = False,
+    model: Any, logits: bool = False
 ) -> tuple[Callable[[Tensor], tuple[Tensor, Tensor]], Callable[[Tensor], Tensor], str]:
     """Of a model: encode, decode, and what encode's second answer is."""
     flat, maps, spade = needed("monai", *(f"monai.networks.nets.{name}" for name in _NETS))
@@ -124,7 +116,7 @@ def _halves(
         reason = ", whose decoder wants a segmentation" if isinstance(model, spade) else ""
         raise InputError(
             f"the model is a {type(model).__name__}{reason}; give MONAI's VarAutoEncoder or AutoencoderKL, unwrapped, "
-            "or use lambda_vae.any_vae._diagnose(encode, log_likelihood, images) and equalize(model, latent_dim, delta)"
+            "or use lambda_vae.diagnose(encode, log_likelihood, images) and equalize(model, latent_dim, delta)"
         )
 
     def encode(image: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,7 +133,7 @@ def _halves(
     return encode, decode, "logvar" if isinstance(model, flat) else "std"
 
 
-def _require_shape(model: Any, image: list[int]) -> None:  # noqa: ANN401
+def _require_shape(model: Any, image: list[int]) -> None:
     """Refuse images that the model does not take."""
     if hasattr(model, "in_shape"):
         wanted: list[Any] = [int(model.in_channels), *(int(size) for size in model.in_shape)]
@@ -157,7 +149,7 @@ def _require_shape(model: Any, image: list[int]) -> None:  # noqa: ANN401
         )
 
 
-def _notes(model: Any) -> tuple[str, ...]:  # noqa: ANN401
+def _notes(model: Any) -> tuple[str, ...]:
     if getattr(model, "use_mean_at_inference", True):
         return ()
     return (

@@ -1,7 +1,6 @@
 """multivae: its VAEs of several modalities diagnosed at their joint posterior, and equalized."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -10,10 +9,10 @@ from numpy import ndarray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lambda_vae.any_vae._diagnose import diagnose
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalizing._equalize import HostEqualizer, equalize
 from lambda_vae.errors import InputError
+from lambda_vae.integrations.host import Batches, report_on
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import bernoulli, categorical, gaussian, laplace, mixed
 
@@ -37,7 +36,7 @@ _LIKELIHOODS: dict[str, Callable[[Any, Mapping[str, float]], Any]] = {
 }
 
 
-def diagnose_multivae(model: Any, data: Any, **options: Any) -> CollapseReport:  # noqa: ANN401 - multivae's; diagnose's
+def diagnose_multivae(model: Any, data: Any, **options: Any) -> CollapseReport:
     """Return every measure of a multimodal VAE at q(z | all modalities), and each latent dimension's verdict and cause.
 
     log p(x1, x2, ... | z) is the sum of the modalities' own likelihoods, `decoders_dist` with the scales of
@@ -48,7 +47,7 @@ def diagnose_multivae(model: Any, data: Any, **options: Any) -> CollapseReport: 
     Args:
         model: MVAE, JMVAE, MoPoE or MVTCAE with one latent space, in eval mode.
         data: A MultimodalBaseDataset in which no modality is missing.
-        options: Of `lambda_vae.any_vae._diagnose`, such as iw_samples or batch_size.
+        options: Of `lambda_vae.diagnose`, such as iw_samples or batch_size.
 
     Raises:
         InputError: Another model, missing modalities, or what `diagnose` refuses.
@@ -58,27 +57,37 @@ def diagnose_multivae(model: Any, data: Any, **options: Any) -> CollapseReport: 
     """
     kind, dataset = _kind(model, "diagnosed"), needed("multivae", "multivae.data.MultimodalBaseDataset")[0]
     _check(model, data, dataset, kind)
-    rows = _Rows(data, int(options.get("batch_size", 500)), tuple(model.encoders))
-    shapes = {name: one.shape[1:] for name, one in rows.first().items()}
+    loader = DataLoader(data, int(options.get("batch_size", 500)))
+
+    def rows(batch: Any) -> Tensor:
+        return torch.cat([torch.as_tensor(batch.data[name]).flatten(1).float() for name in model.encoders], 1)
+
+    with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
+        first = next(iter(loader))
+    shapes = {name: torch.as_tensor(first.data[name]).shape[1:] for name in model.encoders}
 
     def split(x: Tensor) -> dict[str, Tensor]:
         parts: tuple[Tensor, ...] = torch.split(x, [prod(shape) for shape in shapes.values()], 1)
         return {name: part.reshape(-1, *shapes[name]) for name, part in zip(shapes, parts, strict=True)}
 
     held = (one for one in model.children() if isinstance(one, HostEqualizer) and one.sites[0].order == 0)
-    options.setdefault("equalizer", next(held, None))  # that of the joint posterior
     weight = _kl_weight(model, kind)
-    if kind != "MoPoE" and options.get("history") is None:
-        options.setdefault("kl_weight", weight)
-    elif weight is not None and options.get("kl_weight") is None:  # gradients balance over all its posteriors, not here
-        options.setdefault("history", {"kl_weight": [weight]})
+    if weight is not None and kind == "MoPoE" and options.get("kl_weight") is None:
+        options.setdefault("history", {"kl_weight": [weight]})  # gradients balance over all its posteriors, not here
     log_likelihood = _likelihood(model, shapes)
-    _require_own(model, log_likelihood, next(iter(rows)), split)
-    report = diagnose(lambda x: _JOINT[kind](model, dataset(split(x))), log_likelihood, rows, **options)
-    return replace(report, notes=(*report.notes, *_notes(model, kind, shapes)))
+    _require_own(model, log_likelihood, rows(first), split)
+    return report_on(
+        lambda x: _JOINT[kind](model, dataset(split(x))),
+        log_likelihood,
+        Batches(loader, rows),
+        options,
+        equalizer=next(held, None),  # that of the joint posterior
+        kl_weight=None if kind == "MoPoE" else weight,
+        notes=_notes(model, kind, shapes),
+    )
 
 
-def equalize_multivae(model: Any, delta: float, *, draw: int = 0, **settings: Any) -> HostEqualizer:  # noqa: ANN401
+def equalize_multivae(model: Any, delta: float, *, draw: int = 0, **settings: Any) -> HostEqualizer:
     """Return the equalizer that from now on narrows the noise of a multimodal VAE's latent while it trains.
 
     The draw from the joint posterior is narrowed, the first of each step. MVAE then draws from its unimodal posteriors,
@@ -107,27 +116,7 @@ def equalize_multivae(model: Any, delta: float, *, draw: int = 0, **settings: An
     return equalizer
 
 
-@dataclass(eq=False)
-class _Rows:
-    """The modalities of a dataset's examples side by side, [B, F]."""
-
-    data: Any
-    batch_size: int
-    names: tuple[str, ...]
-
-    def batches(self) -> Iterator[dict[str, Tensor]]:
-        for batch in DataLoader(self.data, self.batch_size):
-            yield {name: torch.as_tensor(batch.data[name]) for name in self.names}
-
-    def first(self) -> dict[str, Tensor]:
-        return next(self.batches())
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for batch in self.batches():
-            yield torch.cat([one.flatten(1).float() for one in batch.values()], 1)
-
-
-def _of_output(output: Any) -> _Posterior:  # noqa: ANN401 - pythae's
+def _of_output(output: Any) -> _Posterior:
     return output.embedding, output.log_covariance
 
 
@@ -142,7 +131,7 @@ def _kind(model: object, wanted: str) -> str:
     return kinds[type(model)]
 
 
-def _check(model: Any, data: Any, dataset: Any, kind: str) -> None:  # noqa: ANN401 - multivae's
+def _check(model: Any, data: Any, dataset: Any, kind: str) -> None:
     if not isinstance(data, dataset):
         raise InputError(f"data is a {type(data).__name__}; give MultimodalBaseDataset({{'name': x, ...}})")
     first: Any = data[0]
@@ -163,14 +152,14 @@ def _check(model: Any, data: Any, dataset: Any, kind: str) -> None:  # noqa: ANN
         raise InputError(f"MoPoE's subsets {list(model.subsets)} lack that of all modalities; add it to subsets=")
 
 
-def _likelihood(model: Any, shapes: Mapping[str, torch.Size]) -> Any:  # noqa: ANN401 - multivae's; a helper
+def _likelihood(model: Any, shapes: Mapping[str, torch.Size]) -> Any:
     config, parts, at = model.model_config, {}, 0
     for name, shape in shapes.items():
         family, width = config.decoders_dist[name], prod(shape)
         if family == "categorical" and len(shape) != 1:
             raise InputError(f"modality {name!r} has categories of shape {list(shape)}; one-hot [N, K] is taken alone")
 
-        def decode(z: Tensor, decoder: Any = model.decoders[name]) -> Tensor:  # noqa: ANN401
+        def decode(z: Tensor, decoder: Any = model.decoders[name]) -> Tensor:
             reconstruction: Tensor = decoder(z).reconstruction
             return reconstruction.flatten(1)
 
@@ -179,7 +168,7 @@ def _likelihood(model: Any, shapes: Mapping[str, torch.Size]) -> Any:  # noqa: A
     return mixed(parts)
 
 
-def _require_own(model: Any, log_likelihood: Any, x: Tensor, split: Callable[[Tensor], dict[str, Tensor]]) -> None:  # noqa: ANN401
+def _require_own(model: Any, log_likelihood: Any, x: Tensor, split: Callable[[Tensor], dict[str, Tensor]]) -> None:
     """Hold the likelihood against the model's own, which `set_decoders_dist` may have changed."""
     with torch.no_grad():
         x = x[:8].to(next(model.parameters()).device)
@@ -195,7 +184,7 @@ def _require_own(model: Any, log_likelihood: Any, x: Tensor, split: Callable[[Te
             )
 
 
-def _kl_weight(model: Any, kind: str) -> float | None:  # noqa: ANN401 - multivae's
+def _kl_weight(model: Any, kind: str) -> float | None:
     """Of KL(q(z | all) | N(0, I)) against the likelihood; None where modalities are rescaled differently."""
     factors, weight = {float(factor) for factor in model.rescale_factors.values()}, float(model.model_config.beta)
     if len(factors) > 1:
@@ -205,7 +194,7 @@ def _kl_weight(model: Any, kind: str) -> float | None:  # noqa: ANN401 - multiva
     return weight / factors.pop()
 
 
-def _notes(model: Any, kind: str, shapes: Mapping[str, torch.Size]) -> Iterator[str]:  # noqa: ANN401 - multivae's
+def _notes(model: Any, kind: str, shapes: Mapping[str, torch.Size]) -> Iterator[str]:
     if kind in ("JMVAE", "MVTCAE"):
         yield (
             f"{kind} is trained on KL(q(z|all) | q(z|one)) of each modality besides, alpha {model.alpha:g}, which pays "

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lambda_vae.any_vae._diagnose import diagnose
 from lambda_vae.any_vae.modes import evaluated
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalizing._equalize import HostEqualizer, equalize
 from lambda_vae.errors import InputError
+from lambda_vae.integrations.host import report_on
 from lambda_vae.integrations.tested import needed
 
 __all__ = ["diagnose_pyg", "equalize_pyg", "graph_bound"]
@@ -21,11 +21,7 @@ __all__ = ["diagnose_pyg", "equalize_pyg", "graph_bound"]
 _DEPEND = "Nodes with an edge depend on one another; standard errors take them for independent."
 
 
-def diagnose_pyg(
-    model: Any,  # noqa: ANN401 - torch-geometric's
-    data: Any,  # noqa: ANN401
-    **options: Any,  # noqa: ANN401 - diagnose's
-) -> CollapseReport:
+def diagnose_pyg(model: Any, data: Any, **options: Any) -> CollapseReport:
     """Return KL, sigma, signal and capacity of every latent dimension of a VGAE, and a verdict on each.
 
     The examples are the nodes. An edge couples two of them, so no node has a likelihood of its own: there are no
@@ -36,7 +32,7 @@ def diagnose_pyg(
         model: VGAE, in eval mode.
         data: A graph with `x` and `edge_index`, such as the training part of `RandomLinkSplit`, or a tuple of all that
             the encoder takes, the nodes' features first.
-        options: Of `lambda_vae.any_vae._diagnose`. The model's own equalizer is taken into account unless
+        options: Of `lambda_vae.diagnose`. The model's own equalizer is taken into account unless
             equalizer=None.
 
     Raises:
@@ -53,13 +49,13 @@ def diagnose_pyg(
         mu, log_std = model.encoder(*inputs)  # of some nodes alone there is no graph
         return mu[which[:, 0]], log_std[which[:, 0]].clamp(max=largest)
 
-    if "exponent" not in options:
-        options.setdefault("equalizer", getattr(model, "equalizer", None))
-    report = diagnose(encode, torch.arange(nodes)[:, None], **{"takes": "log_std", "batch_size": nodes, **options})
-    return replace(report, notes=(*report.notes, _DEPEND, *_notes(model, inputs[1], nodes, len(report.kl))))
+    own = {"takes": "log_std", "batch_size": nodes, **options}
+    held = getattr(model, "equalizer", None)
+    report = report_on(encode, None, torch.arange(nodes)[:, None], own, equalizer=held, notes=[_DEPEND])
+    return replace(report, notes=(*report.notes, *_notes(model, inputs[1], nodes, len(report.kl))))
 
 
-def equalize_pyg(model: Any, delta: float, latent_dim: int, **settings: Any) -> HostEqualizer:  # noqa: ANN401
+def equalize_pyg(model: Any, delta: float, latent_dim: int, **settings: Any) -> HostEqualizer:
     """Return the equalizer that from now on narrows what `encode` draws in train mode.
 
     Call `equalizer.end_epoch()` after each epoch, or give steps_per_epoch: 1 where a step sees the whole graph.
@@ -82,12 +78,7 @@ def equalize_pyg(model: Any, delta: float, latent_dim: int, **settings: Any) -> 
 
 
 def graph_bound(
-    model: Any,  # noqa: ANN401
-    data: Any,  # noqa: ANN401
-    edges: Tensor | None = None,
-    *,
-    samples: int = 64,
-    generator: torch.Generator | None = None,
+    model: Any, data: Any, edges: Tensor | None = None, *, samples: int = 64, generator: torch.Generator | None = None
 ) -> tuple[float, float]:
     """Return two upper bounds on -ln p(A) of the whole graph, in nats a node: with one sample, and with many.
 
@@ -151,7 +142,7 @@ def graph_bound(
     return float(bound) / nodes, float(many) / nodes
 
 
-def _largest(model: Any) -> float:  # noqa: ANN401
+def _largest(model: Any) -> float:
     """What ln sigma is cut at."""
     kind, largest = needed("pyg", *(f"torch_geometric.nn.models.autoencoder.{name}" for name in ("VGAE", "MAX_LOGSTD")))
     if not isinstance(model, kind):
@@ -163,7 +154,7 @@ def _largest(model: Any) -> float:  # noqa: ANN401
     return float(largest)
 
 
-def _inputs(data: Any) -> tuple[Any, ...]:  # noqa: ANN401
+def _inputs(data: Any) -> tuple[Any, ...]:
     inputs = data if isinstance(data, tuple) else (getattr(data, "x", None), getattr(data, "edge_index", None))
     if len(inputs) < 2 or inputs[0] is None or inputs[1] is None:
         raise InputError(
@@ -178,7 +169,7 @@ def _indices(edges: object) -> bool:
     return isinstance(edges, Tensor) and not edges.is_floating_point() and edges.dim() == 2 and len(edges) == 2
 
 
-def _notes(model: Any, edges: Any, nodes: int, latent_dim: int) -> tuple[str, ...]:  # noqa: ANN401
+def _notes(model: Any, edges: Any, nodes: int, latent_dim: int) -> tuple[str, ...]:
     usual = (
         "recon_loss is a mean over edges plus a mean over pairs without one, and kl_loss() a mean over nodes: the "
         f"usual kl_loss() / {nodes} weighs the KL by {1 / nodes:.2g}."
@@ -214,7 +205,7 @@ def _collapsing_weight(edges: Tensor, nodes: int, latent_dim: int) -> float | No
     curvature = float((p * (1 - p) * noise[0].square().mean(1)).mean())
     shares = 2 * curvature * (degree / count + (nodes - 1 - degree) / missing)
 
-    def product(v: Any) -> Any:  # noqa: ANN401 - numpy's
+    def product(v: Any) -> Any:
         v = v.reshape(-1)
         linked = there @ v
         return nodes * (linked / count - (v.sum() - v - linked) / missing - shares * v)

@@ -3,20 +3,19 @@
 import math
 import warnings
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lambda_vae.any_vae._diagnose import diagnose
 from lambda_vae.any_vae.modes import evaluated
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalizing._equalize import HostEqualizer
 from lambda_vae.equalizing._equalize_fit import equalize_fit
 from lambda_vae.equalizing.named_places import unwrapped
 from lambda_vae.errors import InputError
+from lambda_vae.integrations.host import report_on
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import gaussian, std_of_kl_weight
 
@@ -26,7 +25,7 @@ __all__ = ["diagnose_pyod", "equalize_pyod"]
 _ON = "VAE(capacity=float('inf'), beta=...)"
 
 
-def diagnose_pyod(model: Any, x: Any, *, std: float | None = None, **options: Any) -> CollapseReport:  # noqa: ANN401
+def diagnose_pyod(model: Any, x: Any, *, std: float | None = None, **options: Any) -> CollapseReport:
     """Return every measure of a pyod VAE on some data, and a verdict on each latent dimension with its cause.
 
     pyod's loss is the squared error averaged over the F features that it has standardised, plus beta times a KL that is
@@ -38,7 +37,7 @@ def diagnose_pyod(model: Any, x: Any, *, std: float | None = None, **options: An
         model: pyod.models.vae.VAE, fitted.
         x: [N, F], in the units that `fit` was given.
         std: Noise to take instead, in units of the features' standard deviations where the model standardises.
-        options: Of `lambda_vae.any_vae._diagnose`, such as kl_weight, thresholds or iw_samples.
+        options: Of `lambda_vae.diagnose`, such as kl_weight, thresholds or iw_samples.
 
     Raises:
         InputError: Another model, one that is not fitted, data of another width, or of a feature that was constant in
@@ -63,16 +62,13 @@ def diagnose_pyod(model: Any, x: Any, *, std: float | None = None, **options: An
         own = std_of_kl_weight(float(model.beta), features, "mean") if on else _fitting(model, features)
         likelihood = gaussian(module.decode, std=own if std is None else std)
         # at another noise than its own, the loss is this likelihood against another weight of the KL
-        options.setdefault("kl_weight", 0.0 if not on else 1.0 if std is None else (own / std) ** 2)
-        report = diagnose(encode, likelihood, scaled, **options)
-    return replace(report, notes=(*report.notes, _note(model, kl, own, on, std)))
+        weight = 0.0 if not on else 1.0 if std is None else (own / std) ** 2
+        return report_on(
+            encode, likelihood, scaled, {"kl_weight": weight} | options, notes=[_note(model, kl, own, on, std)]
+        )
 
 
-def equalize_pyod(
-    model: Any,  # noqa: ANN401 - pyod has no types
-    delta: float,
-    **settings: Any,  # noqa: ANN401 - VarianceEqualizer's
-) -> AbstractContextManager[HostEqualizer]:
+def equalize_pyod(model: Any, delta: float, **settings: Any) -> AbstractContextManager[HostEqualizer]:
     """Return the context within which `model.fit(x)` narrows the noise of the VAE that it makes and trains.
 
     Steps and epochs are those of pyod's `fit`. The KL stays pyod's own, scores are drawn with the encoder's own sigma,
@@ -100,7 +96,7 @@ def equalize_pyod(
     if settings.get("release_epochs") or settings.get("settle_epochs"):
         settings.setdefault("total_epochs", int(model.epoch_num))
 
-    def steps(*given: Any, **named: Any) -> int:  # noqa: ANN401 - of fit(X, y=None)
+    def steps(*given: Any, **named: Any) -> int:
         x = named["X"] if "X" in named else given[0]
         found = len(x) // int(model.batch_size)  # a last batch that is not full is dropped
         if found == 0:
@@ -113,36 +109,33 @@ def equalize_pyod(
     return equalize_fit(model, steps, network, int(model.latent_dim), delta, **settings)
 
 
-def _capacity(model: Any) -> float:  # noqa: ANN401 - pyod's
+def _capacity(model: Any) -> float:
     """Of the model's clamp, which takes None for no upper limit."""
     return math.inf if model.capacity is None else float(model.capacity)
 
 
-def _require_vae(model: Any) -> None:  # noqa: ANN401 - pyod's
+def _require_vae(model: Any) -> None:
     (kind,) = needed("pyod", "pyod.models.vae.VAE")
     if not isinstance(model, kind):
         raise InputError(f"the model is a {type(model).__name__}; give pyod.models.vae.VAE")
-    changed = [
-        name for name in ("build_model", "training_forward") if getattr(type(model), name) != getattr(kind, name)
-    ]
+    changed = [one for one in ("build_model", "training_forward") if getattr(type(model), one) != getattr(kind, one)]
     if changed or model.criterion.__module__ != kind.__module__:
-        what = changed[0] if changed else "criterion"
         raise InputError(
-            f"{type(model).__name__} has another {what} than pyod's VAE, and what it trains on is not known; "
-            "use lambda_vae.any_vae._diagnose and equalize_class"
+            f"{type(model).__name__} has another {changed[0] if changed else 'criterion'} than pyod's VAE, and what it "
+            "trains on is not known; use lambda_vae.diagnose and lambda_vae.equalizing.equalize_class"
         )
     if not float(model.beta) >= 0.0:
         raise InputError(f"beta is {model.beta}, by which the loss rewards the KL; give VAE(beta=...) of at least 0")
 
 
-def _fitted(model: Any) -> Any:  # noqa: ANN401 - pyod's
+def _fitted(model: Any) -> Any:
     _require_vae(model)
     if not hasattr(model, "decision_scores_"):
         raise InputError("the model is not fitted; call model.fit(x) before diagnose_pyod(model, x)")
     return unwrapped(model.model)
 
 
-def _as_trained(model: Any, x: Any) -> Tensor:  # noqa: ANN401 - pyod's
+def _as_trained(model: Any, x: Any) -> Tensor:
     (dataset,) = needed("pyod", "pyod.utils.torch_utility.TorchDataset")
     x = x.detach().cpu().numpy() if isinstance(x, Tensor) else x
     shape = tuple(getattr(x, "shape", ()))
@@ -167,13 +160,13 @@ def _as_trained(model: Any, x: Any) -> Tensor:  # noqa: ANN401 - pyod's
     return scaled
 
 
-def _fitting(model: Any, features: int) -> float:  # noqa: ANN401 - pyod's
+def _fitting(model: Any, features: int) -> float:
     """Root mean square of what the decoder left of the training data, from pyod's scores of them."""
     left = float((model.decision_scores_**2).mean())
     return max(math.sqrt(left / features), 1e-6)
 
 
-def _note(model: Any, kl: float, own: float, on: bool, told: float | None) -> str:  # noqa: ANN401 - pyod's
+def _note(model: Any, kl: float, own: float, on: bool, told: float | None) -> str:
     units = "standard deviations of the features" if model.preprocessing else "units of x"
     if on:
         return (

@@ -50,7 +50,7 @@ class _NoDensity(Tensor):
         types: Iterable[type],
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401 - whatever func returns
+    ) -> Any:
         if func.__name__ not in _BOOKKEEPING:
             raise InputError(
                 "an objective used log q(z) of an EqualizedNormal at its own sample, which is not the density that z "
@@ -83,7 +83,7 @@ class EqualizedNormal(TorchEqualizedNormal, TorchDistributionMixin):  # type: ig
 
     _drawn: Tensor | None = None
 
-    def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: ANN401, B008 - as torch has it
+    def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008 - as torch has it
         """Return loc + scale^exponent * eps, and remember it.
 
         Args:
@@ -132,12 +132,7 @@ def require_mean_field(loss: object) -> None:
 
 
 def equalize_pyro(
-    svi: object,
-    latent_dim: int,
-    delta: float,
-    *,
-    site: str = "latent",
-    **settings: Any,  # noqa: ANN401 - VarianceEqualizer's
+    svi: object, latent_dim: int, delta: float, *, site: str = "latent", **settings: Any
 ) -> HostEqualizer:
     """Return the equalizer that from now on narrows the noise of a guide's site in each `svi.step`.
 
@@ -190,8 +185,8 @@ class _Site(Messenger):
         self.observed = False
         self.host, svi.loss_and_grads = svi.loss_and_grads, self
 
-    def __call__(self, model: Any, guide: Callable[..., Any], *args: Any, **named: Any) -> Any:  # type: ignore[override] # noqa: ANN401
-        def told(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - the guide's
+    def __call__(self, model: Any, guide: Callable[..., Any], *args: Any, **named: Any) -> Any:  # type: ignore[override]
+        def told(*args: Any, **named: Any) -> Any:
             self.seen = []
             try:
                 answer = guide(*args, **named)
@@ -281,12 +276,7 @@ def _normal(law: object, what: str) -> tuple[Normal, int]:
 
 
 def diagnose_pyro(
-    model: Callable[..., Any],
-    guide: Callable[..., Any],
-    data: object,
-    *,
-    site: str = "latent",
-    **options: Any,  # noqa: ANN401 - of diagnose
+    model: Callable[..., Any], guide: Callable[..., Any], data: object, *, site: str = "latent", **options: Any
 ) -> CollapseReport:
     """Return the report on a Pyro model and its guide, each called with a batch x.
 
@@ -344,7 +334,7 @@ def _traced(function: Callable[..., Any], x: Tensor) -> Trace:
     return prune_subsample_sites(poutine.trace(function).get_trace(x))
 
 
-def _site(trace: Trace, site: str, whose: str) -> Any:  # noqa: ANN401 - a node of Pyro's
+def _site(trace: Trace, site: str, whose: str) -> Any:
     names = [name for name, node in trace.nodes.items() if node["type"] == "sample"]
     if site not in names:
         raise InputError(f"the {whose} has no site {site!r}; it has {', '.join(names)}: say site=")
@@ -372,7 +362,7 @@ def _observed(trace: Trace, site: str) -> Tensor:
     return torch.stack(parts).sum(0)
 
 
-def _log_prob(node: Any) -> Tensor:  # noqa: ANN401 - a node of Pyro's
+def _log_prob(node: Any) -> Tensor:
     log_p = node["fn"].log_prob(node["value"], *node["args"], **node["kwargs"])
     masked: Tensor = scale_and_mask(log_p, mask=node["mask"])  # type: ignore[no-untyped-call]
     return masked

@@ -2,19 +2,19 @@
 
 import copy
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from lambda_vae.any_vae._diagnose import diagnose
 from lambda_vae.any_vae.monitor import CollapseMonitor
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalizing._equalize import HostEqualizer, equalize
 from lambda_vae.errors import InputError
+from lambda_vae.integrations.host import Batches, Watch, report_on
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import bernoulli, gaussian
 
@@ -40,41 +40,37 @@ _KL_WEIGHT: dict[type, Callable[[Any], float]] = {
 #: These train a Gaussian q against N(0, I) too, but on densities of q at the sample: to be measured, not narrowed.
 _SAMPLED = (models.BetaTCVAE, models.IWAE, models.MIWAE, models.CIWAE, models.PIWAE)
 
-_IMPORTANCE = "its importance weights are made of the density of q at the drawn z", "models.VAE"
-_FLOW = "a flow follows the Gaussian draw, and its KL is an estimate from samples", "models.VAE"
-_HAMILTONIAN = "Hamiltonian steps follow the Gaussian draw, and its loss is made of densities", "models.VAE"
-_POINT = "its encoder gives a point and no posterior", "models.VAE"
-
 #: Why not, and what to use instead.
 _REFUSED: dict[type, tuple[str, str]] = {
-    models.BetaTCVAE: (
-        "its loss is made of densities of q at the drawn z",
-        "models.BetaVAE or models.FactorVAE",
-    ),
+    models.BetaTCVAE: ("its loss is made of densities of q at the drawn z", "models.BetaVAE or models.FactorVAE"),
     models.VAMP: ("its KL to a learned prior is an estimate from samples", "models.VAE"),
-    models.IWAE: _IMPORTANCE,
-    models.MIWAE: _IMPORTANCE,
-    models.CIWAE: _IMPORTANCE,
-    models.PIWAE: _IMPORTANCE,
-    models.VAE_IAF: _FLOW,
-    models.VAE_LinNF: _FLOW,
-    models.HVAE: _HAMILTONIAN,
-    models.RHVAE: _HAMILTONIAN,
-    models.AE: _POINT,
-    models.RAE_GP: _POINT,
-    models.RAE_L2: _POINT,
-    models.VQVAE: _POINT,
-    models.WAE_MMD: (_POINT[0], "models.INFOVAE_MMD"),
+    models.WAE_MMD: ("its encoder gives a point and no posterior", "models.INFOVAE_MMD"),
     models.Adversarial_AE: ("it has no KL, and matches z itself to the prior", "models.INFOVAE_MMD"),
     models.SVAE: ("its posterior lies on a sphere", "models.VAE"),
     models.PoincareVAE: ("its posterior lies in a hyperbolic space", "models.VAE"),
+    **dict.fromkeys(
+        (models.IWAE, models.MIWAE, models.CIWAE, models.PIWAE),
+        ("its importance weights are made of the density of q at the drawn z", "models.VAE"),
+    ),
+    **dict.fromkeys(
+        (models.VAE_IAF, models.VAE_LinNF),
+        ("a flow follows the Gaussian draw, and its KL is an estimate from samples", "models.VAE"),
+    ),
+    **dict.fromkeys(
+        (models.HVAE, models.RHVAE),
+        ("Hamiltonian steps follow the Gaussian draw, and its loss is made of densities", "models.VAE"),
+    ),
+    **dict.fromkeys(
+        (models.AE, models.RAE_GP, models.RAE_L2, models.VQVAE),
+        ("its encoder gives a point and no posterior", "models.VAE"),
+    ),
 }
 
 #: What these are trained on is no likelihood of x.
 _NO_LIKELIHOOD = {models.MSSSIM_VAE: "a structural similarity", models.VAEGAN: "a discriminator's features"}
 
 
-def diagnose_pythae(model: Any, data: object, **options: Any) -> CollapseReport:  # noqa: ANN401 - of pythae; diagnose's
+def diagnose_pythae(model: Any, data: object, **options: Any) -> CollapseReport:
     """Return every measure of a pythae model on some data, and a verdict on each latent dimension with its cause.
 
     log p(x|z) is that of the model's own reconstruction loss: "bce", independent Bernoulli features with the decoder's
@@ -87,7 +83,7 @@ def diagnose_pythae(model: Any, data: object, **options: Any) -> CollapseReport:
     Args:
         model: In eval mode, with a Gaussian q and the prior N(0, I).
         data: x [N, ...] as the model takes it, a pythae dataset, or a loader of one.
-        options: Of `lambda_vae.any_vae._diagnose`, such as history=callback.history.
+        options: Of `lambda_vae.diagnose`, such as history=callback.history.
 
     Raises:
         InputError: The model's posterior or prior is another; what `diagnose` refuses.
@@ -107,16 +103,20 @@ def diagnose_pythae(model: Any, data: object, **options: Any) -> CollapseReport:
         return reconstruction
 
     log_likelihood = bernoulli(decode) if model.model_config.reconstruction_loss == "bce" else gaussian(decode, std=1.0)
-    options.setdefault("equalizer", getattr(model, "equalizer", None))
-    if options.get("history") is None:
-        options.setdefault("kl_weight", _judged_by(model))
     if isinstance(data, Dataset):
         data = DataLoader(data, batch_size=options.get("batch_size", 500), collate_fn=collate_dataset_output)
-    report = diagnose(encode, log_likelihood, _Loaded(data) if isinstance(data, DataLoader) else data, **options)
-    return replace(report, notes=(*report.notes, *_notes(model)))
+    return report_on(
+        encode,
+        log_likelihood,
+        Batches(data, _x_of) if isinstance(data, DataLoader) else data,
+        options,
+        equalizer=getattr(model, "equalizer", None),
+        kl_weight=_judged_by(model),
+        notes=_notes(model),
+    )
 
 
-def equalize_pythae(model: Any, delta: float, **settings: Any) -> HostEqualizer:  # noqa: ANN401
+def equalize_pythae(model: Any, delta: float, **settings: Any) -> HostEqualizer:
     """Return the equalizer that from now on narrows the noise of a pythae model while it trains.
 
     Every trainer of pythae calls the model's `update()` after each epoch's training, and there lambda is refreshed;
@@ -147,7 +147,7 @@ def equalize_pythae(model: Any, delta: float, **settings: Any) -> HostEqualizer:
     return equalizer
 
 
-class CollapseCallback(TrainingCallback):  # type: ignore[misc]  # pythae has no types
+class CollapseCallback(Watch, TrainingCallback):  # type: ignore[misc]  # pythae has no types
     """Watches a training by pythae: warns of dimensions on their way down, and adds its measures to pythae's logs.
 
     Put it before the trackers among a trainer's callbacks: what `on_log` adds ("train_latent/active_units", ...) they
@@ -158,21 +158,8 @@ class CollapseCallback(TrainingCallback):  # type: ignore[misc]  # pythae has no
         settings: Of `CollapseMonitor`, such as every, horizon or thresholds.
     """
 
-    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - CollapseMonitor's
-        self.settings = settings
-        self.monitor: CollapseMonitor | None = None
-
-    @property
-    def history(self) -> dict[str, Any]:
-        """What `diagnose_pythae(..., history=callback.history)` judges causes from."""
-        return {} if self.monitor is None else self.monitor.history
-
-    def on_train_begin(self, training_config: object, **event: Any) -> None:  # noqa: ANN401 - pythae's
+    def on_train_begin(self, training_config: object, **event: Any) -> None:
         """Begin a new monitor.
-
-        Args:
-            training_config: Not looked at.
-            event: With the model.
 
         Raises:
             InputError: The model's gradients cannot be told apart.
@@ -189,14 +176,8 @@ class CollapseCallback(TrainingCallback):  # type: ignore[misc]  # pythae has no
         self.monitor = CollapseMonitor(int(model.latent_dim), reduction="mean", device=device, **self.settings)
         model.forward = _Watched(_plain(model.forward), model, self.monitor)
 
-    def on_log(self, training_config: object, logs: dict[str, float], **event: Any) -> None:  # noqa: ANN401 - pythae's
-        """End the epoch: add the measures to `logs`, and the warnings to the trainer's logger.
-
-        Args:
-            training_config: Not looked at.
-            logs: Of this epoch.
-            event: With the model, the epoch and the logger.
-        """
+    def on_log(self, training_config: object, logs: dict[str, float], **event: Any) -> None:
+        """End the epoch: add the measures to `logs`, and the warnings to the trainer's logger."""
         assert self.monitor is not None
         found = self.monitor.end_epoch(_kl_weight(_unwrapped(event["model"]), self.monitor, event["global_step"]))
         logs.update(self.monitor.metrics("train_latent/"))
@@ -204,18 +185,13 @@ class CollapseCallback(TrainingCallback):  # type: ignore[misc]  # pythae has no
             for warning in found:
                 (event.get("logger") or logging.getLogger(__name__)).warning(str(warning))
 
-    def on_train_end(self, training_config: object, **event: Any) -> None:  # noqa: ANN401 - pythae's
-        """Give the model its own forward back.
-
-        Args:
-            training_config: Not looked at.
-            event: With the model.
-        """
+    def on_train_end(self, training_config: object, **event: Any) -> None:
+        """Give the model its own forward back."""
         model = _unwrapped(event["model"])
         model.forward = _plain(model.forward)
 
 
-def _exact(get_nll: Callable[..., float], equalizer: HostEqualizer, *given: Any, **named: Any) -> float:  # noqa: ANN401
+def _exact(get_nll: Callable[..., float], equalizer: HostEqualizer, *given: Any, **named: Any) -> float:
     """`get_nll`, which nobody calls to train: its weights are those of q, so its draws must be, in train mode too."""
     training, equalizer.training = equalizer.training, False
     try:
@@ -235,7 +211,7 @@ class _Watched:
     model: Any
     monitor: CollapseMonitor
 
-    def __call__(self, *given: Any, **named: Any) -> Any:  # noqa: ANN401 - pythae's
+    def __call__(self, *given: Any, **named: Any) -> Any:
         if not self.model.training:
             return self.host(*given, **named)
         told: list[Any] = []  # by the encoder, which FactorVAE asks once more after it has decoded
@@ -249,25 +225,18 @@ class _Watched:
             for hook in hooks:
                 hook.remove()
 
-    def _seen(self, q: Any, z: Tensor) -> Tensor:  # noqa: ANN401 - pythae's
+    def _seen(self, q: Any, z: Tensor) -> Tensor:
         equalizer = getattr(self.model, "equalizer", None)
         exponent = None if equalizer is None else equalizer.exponent
         return self.monitor(q.embedding, q.log_covariance, z, exponent)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:  # noqa: ANN401 - what the host is
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """The trainer's copy of its best model is not trained, and so not watched."""
         return copy.deepcopy(self.host, memo)
 
 
-@dataclass(eq=False)
-class _Loaded:
-    """The x of a pythae loader's batches."""
-
-    loader: DataLoader[Any]
-
-    def __iter__(self) -> Iterator[object]:
-        for batch in self.loader:
-            yield batch["data"] if isinstance(batch, Mapping) else batch
+def _x_of(batch: object) -> object:
+    return batch["data"] if isinstance(batch, Mapping) else batch
 
 
 def _refusal(model: object, wanted: str, otherwise: str) -> str:
@@ -291,7 +260,7 @@ def _notes(model: object) -> tuple[str, ...]:
     )
 
 
-def _kl_weight(model: Any, monitor: CollapseMonitor, epoch: int) -> float:  # noqa: ANN401 - pythae's
+def _kl_weight(model: Any, monitor: CollapseMonitor, epoch: int) -> float:
     """What the KL was multiplied by; 0 where |KL - C| pushes it up, judged by the epoch before."""
     weight = _KL_WEIGHT[type(model)](model)
     if type(model) is not models.DisentangledBetaVAE:
@@ -300,7 +269,7 @@ def _kl_weight(model: Any, monitor: CollapseMonitor, epoch: int) -> float:  # no
     return weight if kl > model.C * min(epoch / (model.warmup_epoch + 1), 1.0) else 0.0
 
 
-def _judged_by(model: Any) -> float | None:  # noqa: ANN401 - pythae's
+def _judged_by(model: Any) -> float | None:
     """The KL weight of the model's loss against a likelihood; None where it has no single one."""
     kind = type(model)
     if kind is models.BetaTCVAE:  # alpha, beta and gamma weigh three parts of the KL
@@ -311,9 +280,9 @@ def _judged_by(model: Any) -> float | None:  # noqa: ANN401 - pythae's
     return _KL_WEIGHT[kind](model) if kind in _KL_WEIGHT else None
 
 
-def _plain(draw: Any) -> Any:  # noqa: ANN401 - pythae's
-    return draw.host if isinstance(draw, _Watched) else draw
+def _plain(forward: Any) -> Any:
+    return forward.host if isinstance(forward, _Watched) else forward
 
 
-def _unwrapped(model: Any) -> Any:  # noqa: ANN401 - pythae's, within DistributedDataParallel or not
+def _unwrapped(model: Any) -> Any:
     return getattr(model, "module", model)

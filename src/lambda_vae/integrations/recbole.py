@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lambda_vae.any_vae._diagnose import diagnose
 from lambda_vae.any_vae.modes import evaluated
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalizing._equalize import HostEqualizer, equalize
 from lambda_vae.equalizing.draws import MethodPlace
 from lambda_vae.errors import InputError
+from lambda_vae.integrations.host import report_on
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import multinomial
 
@@ -28,7 +28,7 @@ _LINE = (
 )
 
 
-def diagnose_recbole(model: Any, data: Any = None, **options: Any) -> CollapseReport:  # noqa: ANN401 - of recbole
+def diagnose_recbole(model: Any, data: Any = None, **options: Any) -> CollapseReport:
     """Return every measure of a MultiVAE on some users' rows, and a verdict on each latent dimension with its cause.
 
     log p(x|z) is the multinomial of its softmax, with the coefficient that recbole's loss leaves out. sigma is the one
@@ -40,7 +40,7 @@ def diagnose_recbole(model: Any, data: Any = None, **options: Any) -> CollapseRe
         model: Trained.
         data: Rows [users, items] by the model's item numbers, a tensor, an array or a sparse matrix; if left out, the
             histories that it was trained on.
-        options: Of `lambda_vae.any_vae._diagnose`, such as iw_samples.
+        options: Of `lambda_vae.diagnose`, such as iw_samples.
 
     Raises:
         InputError: Another model or other items; what `diagnose` refuses.
@@ -55,17 +55,15 @@ def diagnose_recbole(model: Any, data: Any = None, **options: Any) -> CollapseRe
         mu, logvar = model.encoder(F.normalize(x)).chunk(2, dim=1)
         return mu, logvar
 
-    options.setdefault("equalizer", getattr(model, "equalizer", None))
     weight, known = _kl_weight(model)
-    if weight is not None:
-        options.setdefault("kl_weight", weight)
+    options = ({} if weight is None else {"kl_weight": weight}) | options
     with evaluated(encode):
-        report = diagnose(encode, multinomial(model.decoder, logits=True), rows, **options)
-        notes = (*_noise_note(model, encode, rows), known)
-    return replace(report, notes=(*notes, *report.notes))
+        likelihood, held = multinomial(model.decoder, logits=True), getattr(model, "equalizer", None)
+        report = report_on(encode, likelihood, rows, options, equalizer=held)
+        return replace(report, notes=(*_noise_note(model, encode, rows), known, *report.notes))
 
 
-def equalize_recbole(trainer: Any, delta: float, **settings: Any) -> HostEqualizer:  # noqa: ANN401 - of recbole
+def equalize_recbole(trainer: Any, delta: float, **settings: Any) -> HostEqualizer:
     """Return the equalizer that from now on narrows the noise of a trainer's MultiVAE while it trains.
 
     The trainer refreshes lambda after each epoch; nothing else is to be called. Its checkpoints hold nothing of ours.
@@ -137,7 +135,7 @@ class _Rows:
                 yield rows
 
 
-def _require_multivae(model: Any, wanted: str) -> None:  # noqa: ANN401 - of recbole
+def _require_multivae(model: Any, wanted: str) -> None:
     (multivae,) = needed("recbole", "recbole.model.general_recommender.MultiVAE")
     if not isinstance(model, multivae):
         raise InputError(
@@ -146,7 +144,7 @@ def _require_multivae(model: Any, wanted: str) -> None:  # noqa: ANN401 - of rec
         )
 
 
-def _noise(model: Any) -> float:  # noqa: ANN401 - of recbole
+def _noise(model: Any) -> float:
     """The std that the model draws with where sigma is 1."""
     zeros = torch.zeros(4096, int(model.lat_dim / 2), device=next(model.parameters()).device)
     draw = vars(model).get("reparameterize", model.reparameterize)
@@ -161,7 +159,7 @@ def _noise(model: Any) -> float:  # noqa: ANN401 - of recbole
         model.training = training
 
 
-def _kl_weight(model: Any) -> tuple[float | None, str]:  # noqa: ANN401 - of recbole
+def _kl_weight(model: Any) -> tuple[float | None, str]:
     cap, steps, total = float(model.anneal_cap), int(model.update), int(model.total_anneal_steps)
     if total <= 0:
         return cap, f"The KL weight is anneal_cap, {cap:g}; every bound here counts the KL in full."
@@ -178,7 +176,7 @@ def _kl_weight(model: Any) -> tuple[float | None, str]:  # noqa: ANN401 - of rec
 
 
 @torch.no_grad()
-def _noise_note(model: Any, encode: Callable[[Tensor], tuple[Tensor, Tensor]], rows: _Rows) -> tuple[str, ...]:  # noqa: ANN401
+def _noise_note(model: Any, encode: Callable[[Tensor], tuple[Tensor, Tensor]], rows: _Rows) -> tuple[str, ...]:
     """What is drawn, where it is not what is charged: its KL, and the bound under it."""
     noise = _noise(model)
     if abs(noise - 1.0) <= 0.05:

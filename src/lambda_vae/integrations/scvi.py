@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -11,12 +11,12 @@ from torch import nn
 from torch.distributions import Normal
 from torch.utils.hooks import RemovableHandle
 
-from lambda_vae.any_vae._diagnose import diagnose
 from lambda_vae.any_vae.monitor import CollapseMonitor
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalization import critical_std
 from lambda_vae.equalizing._equalize import HostEqualizer, equalize
 from lambda_vae.errors import InputError
+from lambda_vae.integrations.host import Watch, report_on
 from lambda_vae.integrations.tested import needed
 
 needed("scvi", "scvi.model.SCVI", "scvi.model.TOTALVI", "lightning.pytorch.Callback")  # says what is missing
@@ -24,14 +24,7 @@ needed("scvi", "scvi.model.SCVI", "scvi.model.TOTALVI", "lightning.pytorch.Callb
 from lightning.pytorch import Callback, LightningModule, Trainer  # noqa: E402
 from scvi import model as models  # noqa: E402
 
-from lambda_vae.integrations.scvi_cells import (  # noqa: E402
-    Cells,
-    Disentangled,
-    Peaks,
-    Rows,
-    chosen_cells,
-    columns_of,
-)
+from lambda_vae.integrations.scvi_cells import Cells, Disentangled, Peaks, chosen_cells, columns_of  # noqa: E402
 from lambda_vae.integrations.scvi_labels import Labelled  # noqa: E402
 from lambda_vae.integrations.scvi_proteins import Proteins  # noqa: E402
 
@@ -61,12 +54,12 @@ _REFUSED: dict[type, str] = {
 
 
 def diagnose_scvi(
-    model: Any,  # noqa: ANN401 - scvi has no types
-    adata: Any = None,  # noqa: ANN401
+    model: Any,
+    adata: Any = None,
     *,
     indices: Sequence[int] | str | None = None,
     batch_size: int | None = None,
-    **options: Any,  # noqa: ANN401 - diagnose's
+    **options: Any,
 ) -> CollapseReport:
     """Return every measure of an SCVI model on some cells, and a verdict on each latent dimension with its cause.
 
@@ -85,7 +78,7 @@ def diagnose_scvi(
         indices: Of the cells to look at, or "all"; if left out, `model.validation_indices` of the model's own cells,
             and all of others.
         batch_size: Of scvi's loader.
-        options: Of `lambda_vae.any_vae._diagnose`, such as history=callback.history or iw_samples.
+        options: Of `lambda_vae.diagnose`, such as history=callback.history or iw_samples.
 
     Raises:
         InputError: Another model, or one without counts; what `diagnose` refuses.
@@ -100,22 +93,27 @@ def diagnose_scvi(
         raise InputError("the model was loaded without cells; give diagnose_scvi(model, adata)")
     chosen, which = chosen_cells(model, adata, indices)
     loader = model._make_data_loader(model._validate_anndata(adata), indices=chosen, batch_size=batch_size)
-    columns = columns_of(loader)
-    cells, rows = _DIAGNOSED[_path(type(model))](module, columns), Rows(loader, columns)
+    cells = _cells_of(model)(module, columns_of(loader))
+    rows = cells.rows(loader)
     if isinstance(cells, Labelled):
         _drawing(module)
     options = cells.options(options)
     with torch.random.fork_rng():
         cells.require_the_loss(next(iter(rows)))
     weight = _last_kl_weight(model)
-    options.setdefault("equalizer", getattr(module, "equalizer", None))
-    options.setdefault("history", None if weight is None else {"kl_weight": [weight]})
-    report = diagnose(cells.encode, cells.log_likelihood, rows, **options)
     more = () if isinstance(cells, Labelled) else _notes(model, weight)
-    return replace(report, notes=(*report.notes, which, *cells.notes(rows), *more))
+    known: dict[str, Any] = {"history": None if weight is None else {"kl_weight": [weight]}}
+    return report_on(
+        cells.encode,
+        cells.log_likelihood,
+        rows,
+        known | options,
+        equalizer=getattr(module, "equalizer", None),
+        notes=(which, *cells.notes(rows), *more),
+    )
 
 
-def equalize_scvi(model: Any, delta: float, **settings: Any) -> HostEqualizer:  # noqa: ANN401
+def equalize_scvi(model: Any, delta: float, **settings: Any) -> HostEqualizer:
     """Return the equalizer that from now on narrows the noise of an SCVI model while it trains.
 
     `model.train` refreshes lambda at the end of each epoch; nothing else is to be called. The KL and its warm-up stay
@@ -152,7 +150,7 @@ def equalize_scvi(model: Any, delta: float, **settings: Any) -> HostEqualizer:  
     return equalizer
 
 
-class CollapseCallback(Callback):
+class CollapseCallback(Watch, Callback):
     """Watches a training by scvi: `model.train(callbacks=[callback])` warns of dimensions on their way down.
 
     Its measures go into `model.history` ("latent/active_units", ...), its warnings to the log. Each epoch is judged
@@ -163,29 +161,17 @@ class CollapseCallback(Callback):
         settings: Of `CollapseMonitor`, such as every, horizon or thresholds.
     """
 
-    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - CollapseMonitor's
-        self.settings = settings
-        self.monitor: CollapseMonitor | None = None
-        self._handle: RemovableHandle | None = None
-        self._batch = 1
-
-    @property
-    def history(self) -> dict[str, Any]:
-        """What `diagnose_scvi(..., history=callback.history)` judges causes from."""
-        return {} if self.monitor is None else self.monitor.history
+    _handle: RemovableHandle | None = None
+    _batch = 1
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin a new monitor.
-
-        Args:
-            trainer: scvi's.
-            pl_module: Its training plan.
 
         Raises:
             InputError: The model's latent cannot be watched.
         """
         module = _drawing(_module(getattr(trainer, "_model", None), "watched"))
-        peaks = _TAKEN[_path(type(trainer._model))] is Peaks  # type: ignore[attr-defined]
+        peaks = _cells_of(trainer._model) is Peaks  # type: ignore[attr-defined]
         self.monitor = CollapseMonitor(
             int(module.n_latent),
             reduction="sum" if peaks else "mean",
@@ -196,12 +182,7 @@ class CollapseCallback(Callback):
         self._handle = module.z_encoder.register_forward_hook(_Watched(module, self.monitor, peaks))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """End the epoch at the KL weight it was trained with.
-
-        Args:
-            trainer: Not looked at.
-            pl_module: scvi's training plan.
-        """
+        """End the epoch at the KL weight it was trained with."""
         assert self.monitor is not None
         plan: Any = pl_module
         for warning in self.monitor.end_epoch(float(plan.kl_weight) / self._batch):
@@ -209,23 +190,12 @@ class CollapseCallback(Callback):
         pl_module.log_dict(self.monitor.metrics())
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give the encoder back.
-
-        Args:
-            trainer: Not looked at.
-            pl_module: Not looked at.
-        """
+        """Give the encoder back."""
         if self._handle is not None:
             self._handle.remove()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Give the encoder back.
-
-        Args:
-            trainer: Not looked at.
-            pl_module: Not looked at.
-            exception: Not looked at.
-        """
+        """Give the encoder back."""
         self.on_fit_end(trainer, pl_module)
 
 
@@ -247,7 +217,7 @@ class _Watched:
         return *drawn[:-1], self.monitor(q.loc, 2.0 * q.scale.log(), z, exponent)
 
 
-def _refreshing(host: Callable[..., Any], equalizer: HostEqualizer, *given: Any, **named: Any) -> Any:  # noqa: ANN401
+def _refreshing(host: Callable[..., Any], equalizer: HostEqualizer, *given: Any, **named: Any) -> Any:
     """Return scvi's own runner of a training, with lambda refreshed after each epoch."""
     runner = host(*given, **named)
     end, total = int(equalizer.epoch) + int(runner.trainer.max_epochs), equalizer.total_epochs
@@ -281,7 +251,11 @@ def _path(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _module(model: Any, wanted: str) -> Any:  # noqa: ANN401 - scvi's
+def _cells_of(model: object) -> type[Cells]:
+    return _DIAGNOSED[_path(type(model))]
+
+
+def _module(model: Any, wanted: str) -> Any:
     name, taken = type(model).__name__, _DIAGNOSED if wanted == "diagnosed" else _TAKEN
     if _path(type(model)) not in taken:
         reason = _REFUSED.get(type(model), "its sampling is not known to be that of SCVI")
@@ -294,7 +268,7 @@ def _module(model: Any, wanted: str) -> Any:  # noqa: ANN401 - scvi's
     return model.module
 
 
-def _drawing(module: Any) -> Any:  # noqa: ANN401 - scvi's
+def _drawing(module: Any) -> Any:
     law = getattr(module, "latent_distribution", "normal")
     if law != "normal" or isinstance(getattr(module.z_encoder, "z_transformation", None), nn.Softmax):
         raise InputError(
@@ -304,18 +278,14 @@ def _drawing(module: Any) -> Any:  # noqa: ANN401 - scvi's
     return module
 
 
-def _batch_size(trainer: Any) -> int:  # noqa: ANN401 - scvi's
+def _batch_size(trainer: Any) -> int:
     """How many cells a step of a training had; scvi's default where that cannot be seen."""
     splitter = getattr(trainer, "datamodule", None)
-    size = getattr(splitter, "data_loader_kwargs", {}).get("batch_size") or _BATCH_SIZE
+    size = getattr(splitter, "data_loader_kwargs", {}).get("batch_size") or 128
     return max(1, min(int(size), int(getattr(splitter, "n_train", None) or size)))
 
 
-#: Of scvi's `train`.
-_BATCH_SIZE = 128
-
-
-def _last_kl_weight(model: Any) -> float | None:  # noqa: ANN401 - scvi's
+def _last_kl_weight(model: Any) -> float | None:
     """What the KL was multiplied by in the last step that scvi logged or knows; None of an untrained model.
 
     PEAKVI adds the reconstruction of the whole batch to the KL of each of its cells, which is a weight of 1 / batch.
@@ -326,16 +296,15 @@ def _last_kl_weight(model: Any) -> float | None:  # noqa: ANN401 - scvi's
         weight = float(logged["kl_weight"].iloc[-1])
     else:  # scvi logs every tenth step, and short trainings have none
         plan = getattr(trainer, "lightning_module", None)
-        known = getattr(plan, "kl_weight", None)
-        if known is None:
+        if getattr(plan, "kl_weight", None) is None:
             return None
-        weight = float(known)
-    return weight / _batch_size(trainer) if _DIAGNOSED[_path(type(model))] is Peaks else weight
+        weight = float(plan.kl_weight)
+    return weight / _batch_size(trainer) if _cells_of(model) is Peaks else weight
 
 
-def _notes(model: Any, weight: float | None) -> tuple[str, ...]:  # noqa: ANN401 - scvi's
+def _notes(model: Any, weight: float | None) -> tuple[str, ...]:
     notes, module = [], model.module
-    if _DIAGNOSED[_path(type(model))] is Peaks:
+    if _cells_of(model) is Peaks:
         batch = _batch_size(getattr(model, "trainer", None))
         notes.append(
             "PEAKVI's loss adds the reconstruction of the whole batch to the KL of each of its cells, and so weighs "
@@ -348,7 +317,7 @@ def _notes(model: Any, weight: float | None) -> tuple[str, ...]:  # noqa: ANN401
             f"scvi's training ended at a KL weight of {weight:.3g}, by which causes are judged; every likelihood here "
             "counts the KL in full, as get_elbo does."
         )
-        if weight < 1.0 and _DIAGNOSED[_path(type(model))] is not Peaks:
+        if weight < 1.0 and _cells_of(model) is not Peaks:
             notes.append(
                 "If that was a warm-up (n_epochs_kl_warmup, 400 by default), it was not over: dimensions in use now "
                 "may still collapse in a longer training."

@@ -4,7 +4,7 @@ Source:
     scvi-tools 1.4.2, module/_vae.py and module/_peakvae.py; drvi-py 0.2.8, scvi_tools_based/module/_drvi.py.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from lambda_vae.errors import InputError
+from lambda_vae.integrations.host import Batches
 
-__all__ = ["Cells", "Columns", "Disentangled", "Peaks", "Rows", "chosen_cells", "columns_of", "own_loss_differs"]
+__all__ = ["Cells", "Columns", "Disentangled", "Peaks", "chosen_cells", "columns_of", "own_loss_differs"]
 
 #: The name, width and type of everything that is registered of a cell.
 Columns = tuple[tuple[str, int, torch.dtype], ...]
@@ -26,24 +27,7 @@ Columns = tuple[tuple[str, int, torch.dtype], ...]
 _NODES = tuple(zip(*np.polynomial.hermite_e.hermegauss(5), strict=True))
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """scvi's batches as rows that carry all that the model wants to know of a cell.
-
-    Args:
-        loader: scvi's.
-        columns: Of its batches.
-    """
-
-    loader: Any
-    columns: Columns
-
-    def __iter__(self) -> Iterator[Tensor]:
-        for tensors in self.loader:
-            yield torch.cat([tensors[name].float() for name, _, _ in self.columns], 1)
-
-
-def columns_of(loader: Any) -> Columns:  # noqa: ANN401 - scvi's
+def columns_of(loader: Any) -> Columns:
     """Return what is registered of a cell.
 
     Args:
@@ -54,11 +38,7 @@ def columns_of(loader: Any) -> Columns:  # noqa: ANN401 - scvi's
     return tuple((name, tensor.shape[1], tensor.dtype) for name, tensor in tensors.items())
 
 
-def chosen_cells(
-    model: Any,  # noqa: ANN401 - scvi's
-    adata: Any,  # noqa: ANN401
-    indices: Sequence[int] | str | None,
-) -> tuple[Sequence[int] | None, str]:
+def chosen_cells(model: Any, adata: Any, indices: Sequence[int] | str | None) -> tuple[Sequence[int] | None, str]:
     """Return the cells to measure, and a sentence on which they are.
 
     Args:
@@ -82,10 +62,8 @@ def chosen_cells(
         return None, "Measured are all cells: the model has no validation_indices, so nothing here is of unseen cells."
     split = (getattr(model, f"{part}_indices", None) for part in ("train", "validation", "test"))
     if sum(len(part) for part in split if part is not None) != model.adata.n_obs:
-        return (
-            None,
-            "Measured are all cells: the model's validation_indices are of other cells than it was loaded with.",
-        )
+        why = "the model's validation_indices are of other cells than it was loaded with"
+        return None, f"Measured are all cells: {why}."
     return [int(cell) for cell in unseen], (
         f"Measured are {len(unseen)} cells that the model was not trained on (model.validation_indices); indices='all' "
         "measures every cell."
@@ -94,7 +72,7 @@ def chosen_cells(
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """The two callables, of rows, for the module of SCVI and LinearSCVI.
+    """The two callables for the module of SCVI and LinearSCVI, of rows that carry all that it wants to know of a cell.
 
     Args:
         module: scvi's.
@@ -104,25 +82,17 @@ class Cells:
     module: Any
     columns: Columns
 
-    def encode(self, rows: Tensor) -> Normal:
-        """Return q(z|x).
+    def rows(self, loader: Any) -> Batches:
+        """Return scvi's batches as rows."""
+        return Batches(loader, lambda tensors: torch.cat([tensors[name].float() for name, *_ in self.columns], 1))
 
-        Args:
-            rows: Of cells.
-        """
+    def encode(self, rows: Tensor) -> Normal:
+        """Return q(z|x)."""
         return self.posterior(self.inferred(self.tensors(rows)))
 
     def log_likelihood(self, rows: Tensor, z: Tensor) -> Tensor:
-        """Return log p(x|z); a latent library size is integrated out under its posterior, and its KL counted.
-
-        Args:
-            rows: Of cells.
-            z: Their codes, [B, D].
-        """
-        tensors = self.tensors(rows)
-        with torch.no_grad():
-            inferred = self.inferred(tensors)
-        inferred["z"] = self.module.z_encoder.z_transformation(z)
+        """Return log p(x|z); a latent library size is integrated out under its posterior, and its KL counted."""
+        tensors, inferred = self.coded(rows, z)
         if inferred["ql"] is None:
             return self._log_p(tensors, inferred)[0]
         # ln p(x|z) of a latent library size l, from below: E_q(l|x)[ln p(x|z,l)] - KL(q(l|x) || p(l))
@@ -135,9 +105,6 @@ class Cells:
 
     def require_the_loss(self, rows: Tensor) -> None:
         """Raise unless the module's own loss of these cells is -log p(x|z) and the KL to N(0, I), and nothing else.
-
-        Args:
-            rows: Of cells; drawing from q is left out, so that there is no chance in it.
 
         Raises:
             InputError: It is not.
@@ -155,19 +122,11 @@ class Cells:
         own_loss_differs(self.module, theirs, ours, "its -log p(x|z) and the KL to N(0, I)")
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Return what `diagnose` is told, beside what the caller says.
-
-        Args:
-            given: By the caller.
-        """
+        """Return what `diagnose` is told, beside what the caller says."""
         return given
 
-    def notes(self, rows: Any) -> tuple[str, ...]:  # noqa: ANN401 - batches
-        """Return what to know of the figures.
-
-        Args:
-            rows: Batches of cells.
-        """
+    def notes(self, rows: Any) -> tuple[str, ...]:
+        """Return what to know of the figures."""
         return ()
 
     def _own_loss(self, tensors: dict[str, Tensor], inferred: dict[str, Any]) -> Tensor:
@@ -175,29 +134,25 @@ class Cells:
         return _per_cell(lost.reconstruction_loss) + _per_cell(lost.kl_local)
 
     def tensors(self, rows: Tensor) -> dict[str, Tensor]:
-        """Return rows as the module takes them.
-
-        Args:
-            rows: Of cells.
-        """
+        """Return rows as the module takes them."""
         parts = torch.split(rows.detach(), [width for _, width, _ in self.columns], 1)
         return {name: part.to(dtype) for (name, _, dtype), part in zip(self.columns, parts, strict=True)}
 
     def inferred(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
-        """Return what the module infers.
-
-        Args:
-            tensors: Of cells.
-        """
+        """Return what the module infers."""
         found: dict[str, Any] = self.module.inference(**self.module._get_inference_input(tensors))
         return found
 
-    def posterior(self, inferred: dict[str, Any]) -> Normal:
-        """Return q(z|x) of what was inferred.
+    def coded(self, rows: Tensor, z: Tensor) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return rows as the module takes them, and what it infers, with z in the place of its own."""
+        tensors = self.tensors(rows)
+        with torch.no_grad():
+            inferred = self.inferred(tensors)
+        inferred["z"] = self._transformed(z)
+        return tensors, inferred
 
-        Args:
-            inferred: Of cells.
-        """
+    def posterior(self, inferred: dict[str, Any]) -> Normal:
+        """Return q(z|x) of what was inferred."""
         q: Normal = inferred["qz"]
         return q
 
@@ -218,16 +173,8 @@ class Peaks(Cells):
     """PEAKVI: a region is open with probability p(z) * d(x) * f, of the decoder, the cell and the region."""
 
     def log_likelihood(self, rows: Tensor, z: Tensor) -> Tensor:
-        """Return log p(x|z) of which regions are open.
-
-        Args:
-            rows: Of cells.
-            z: Their codes, [B, D].
-        """
-        tensors = self.tensors(rows)
-        with torch.no_grad():
-            inferred = self.inferred(tensors)
-        inferred["z"] = self._transformed(z)
+        """Return log p(x|z) of which regions are open."""
+        tensors, inferred = self.coded(rows, z)
         factors = self.module.region_factors
         region = 1.0 if factors is None else torch.sigmoid(factors)
         p = self._generated(tensors, inferred)["px"] * inferred["d"] * region
@@ -239,25 +186,13 @@ class Disentangled(Cells):
     """DRVI of drvi-py, whose module gives the mean and the variance of q."""
 
     def log_likelihood(self, rows: Tensor, z: Tensor) -> Tensor:
-        """Return log p(x|z).
-
-        Args:
-            rows: Of cells.
-            z: Their codes, [B, D].
-        """
-        tensors = self.tensors(rows)
-        with torch.no_grad():
-            inferred = self.inferred(tensors)
-        inferred["z"] = self._transformed(z)
+        """Return log p(x|z)."""
+        tensors, inferred = self.coded(rows, z)
         log_p: Tensor = self._generated(tensors, inferred)["px"].log_prob(tensors[REGISTRY_KEYS.X_KEY])
         return log_p.sum(-1)
 
     def posterior(self, inferred: dict[str, Any]) -> Normal:
-        """Return q(z|x) of what was inferred.
-
-        Args:
-            inferred: Of cells.
-        """
+        """Return q(z|x) of what was inferred."""
         return Normal(*_moments(inferred))
 
     def _own_loss(self, tensors: dict[str, Tensor], inferred: dict[str, Any]) -> Tensor:
@@ -273,7 +208,7 @@ class Disentangled(Cells):
         return z if change is None else change(z)
 
 
-def own_loss_differs(module: Any, theirs: Tensor, ours: Tensor, parts: str) -> None:  # noqa: ANN401 - scvi's
+def own_loss_differs(module: Any, theirs: Tensor, ours: Tensor, parts: str) -> None:
     """Raise where a module's own loss is not the sum of the parts that are known of it.
 
     Args:
@@ -289,18 +224,14 @@ def own_loss_differs(module: Any, theirs: Tensor, ours: Tensor, parts: str) -> N
         raise InputError(
             f"the own loss of {type(module).__name__} is {float(theirs.mean()):.2f} nats a cell where "
             f"{parts} make {float(ours.mean()):.2f}: it holds something else, and the report would leave that out; "
-            "use lambda_vae.any_vae._diagnose(encode, log_likelihood, data) with both"
+            "use lambda_vae.diagnose(encode, log_likelihood, data) with both"
         )
 
 
 def _moments(inferred: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """Mean and std; the variance's name depends on the version of scvi-tools."""
-    mean, variance = (inferred[names[0] if names[0] in inferred else names[1]] for names in _NAMES)
-    return mean, variance.sqrt()
-
-
-#: Of the mean and the variance.
-_NAMES = ("qz_m", "qzm"), ("qz_v", "qzv")
+    mean, variance = ("qz_m", "qz_v") if "qz_m" in inferred else ("qzm", "qzv")
+    return inferred[mean], inferred[variance].sqrt()
 
 
 def _per_cell(parts: Tensor | dict[str, Tensor]) -> Tensor:

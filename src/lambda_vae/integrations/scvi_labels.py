@@ -59,23 +59,14 @@ class Labelled(Cells):
 
         KL(z2) is taken at the draws, not in closed form: the mean is the same, and only so do importance weights made
         of it stay those of a bound.
-
-        Args:
-            rows: Of cells.
-            z: Their z1, [B, D].
         """
-        with (
-            torch.no_grad()
-        ):  # a report calls the gradient in z the decoder's reaction, and this is none of the decoder's
+        with torch.no_grad():  # a report takes the gradient in z for the decoder's reaction, and this is none of it
             log_p_z, excess = self._from_below(z.repeat(_INNER, 1))
             learned = (log_p_z - excess).view(_INNER, -1).mean(0) - _log_p(self.prior, z)
         return super().log_likelihood(rows, z) + learned
 
     def require_the_loss(self, rows: Tensor) -> None:
         """Raise unless the module's own loss of these cells is the one above, at the same draws of z2.
-
-        Args:
-            rows: Of cells; drawing z1 is left out.
 
         Raises:
             InputError: It is not.
@@ -98,9 +89,6 @@ class Labelled(Cells):
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Return what `diagnose` is told, beside what the caller says.
 
-        Args:
-            given: By the caller.
-
         Raises:
             InputError: A prior, which would not be the one that log_likelihood is over.
         """
@@ -111,12 +99,8 @@ class Labelled(Cells):
         # The sigma that the decoder leaves is known under a Gaussian prior alone, and the learned one may ask for less.
         return own | {"thresholds": replace(given.get("thresholds") or Thresholds(), sharpness=math.inf)}
 
-    def notes(self, rows: Any) -> tuple[str, ...]:  # noqa: ANN401 - batches
-        """Return what to know of the figures.
-
-        Args:
-            rows: Batches of cells.
-        """
+    def notes(self, rows: Any) -> tuple[str, ...]:
+        """Return what to know of the figures."""
         with torch.no_grad(), torch.random.fork_rng():
             excess = torch.cat([self._from_below(self.encode(batch).mean, closed=True)[1] for batch in rows])
         return (
@@ -158,7 +142,7 @@ class Labelled(Cells):
         return part.view(self.module.n_labels, -1, *part.shape[1:]).transpose(0, 1)
 
 
-def _log_p(law: Any, z: Tensor) -> Tensor:  # noqa: ANN401 - torch's log_prob has no types
+def _log_p(law: Any, z: Tensor) -> Tensor:
     """Log density in nats, summed over dimensions."""
     log_p: Tensor = law.log_prob(z).sum(-1)
     return log_p

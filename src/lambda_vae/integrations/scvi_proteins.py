@@ -37,20 +37,12 @@ class Proteins(Cells):
 
         Their KLs are taken at the draws, not in closed form: the mean is the same, and only so do importance weights
         made of it stay those of a bound.
-
-        Args:
-            rows: Of cells.
-            z: Their codes, [B, D].
         """
-        tensors = self.tensors(rows)
-        with torch.no_grad():
-            inferred = self.inferred(tensors)
-        inferred["z"] = self._transformed(z)
+        tensors, inferred = self.coded(rows, z)
         made = self._generated(tensors, inferred)
         q, p, b = self._background(made), inferred["back_mean_prior"], made["log_pro_back_mean"]
-        log_p: Tensor = -torch.stack(list(self.module.loss(tensors, inferred, made).reconstruction_loss.values())).sum(
-            0
-        )
+        lost = self.module.loss(tensors, inferred, made).reconstruction_loss
+        log_p: Tensor = -torch.stack(list(lost.values())).sum(0)
         log_p = log_p + (self._measured(tensors) * _log_ratio(p, q, b)).sum(1)
         if self.module.use_observed_lib_size:
             return log_p
@@ -59,9 +51,6 @@ class Proteins(Cells):
 
     def require_the_loss(self, rows: Tensor) -> None:
         """Raise unless the module's own loss of these cells is the one above, at the same draws.
-
-        Args:
-            rows: Of cells.
 
         Raises:
             InputError: It is not.
@@ -81,19 +70,11 @@ class Proteins(Cells):
         own_loss_differs(self.module, theirs, ours, "its likelihoods, its KLs and what belongs to no cell")
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Return what `diagnose` is told, beside what the caller says.
-
-        Args:
-            given: By the caller.
-        """
+        """Return what `diagnose` is told, beside what the caller says."""
         return {"draws": _DRAWS} | given
 
-    def notes(self, rows: Any) -> tuple[str, ...]:  # noqa: ANN401 - batches
-        """Return what to know of the figures.
-
-        Args:
-            rows: Batches of cells.
-        """
+    def notes(self, rows: Any) -> tuple[str, ...]:
+        """Return what to know of the figures."""
         parts = []
         with torch.no_grad(), torch.random.fork_rng():
             for batch in rows:
@@ -140,7 +121,7 @@ class Proteins(Cells):
         return Normal(F.linear(batch, means), F.linear(batch, variances).sqrt())
 
 
-def _log_ratio(p: Any, q: Any, value: Tensor) -> Tensor:  # noqa: ANN401 - torch's log_prob has no types
+def _log_ratio(p: Any, q: Any, value: Tensor) -> Tensor:
     """The log of p / q in nats, of each number."""
     ratio: Tensor = p.log_prob(value) - q.log_prob(value)
     return ratio

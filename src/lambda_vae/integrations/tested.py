@@ -76,7 +76,7 @@ def needed(host: str, *names: str) -> list[Any]:
     return [_found(name, f"{tested.package} {found}", f"{tested.package}=={tested.versions[-1]}") for name in names]
 
 
-def _found(name: str, package: str, remedy: str) -> Any:  # noqa: ANN401 - the package's own
+def _found(name: str, package: str, remedy: str) -> Any:
     module, _, attribute = name.rpartition(".")
     try:
         return getattr(import_module(module), attribute)

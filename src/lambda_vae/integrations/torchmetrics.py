@@ -53,7 +53,7 @@ class LatentActivity(Metric):
     sum_mu: Tensor
     outer: Tensor
 
-    def __init__(self, latent_dim: Any, **options: Any) -> None:  # noqa: ANN401 - looked at; of Metric
+    def __init__(self, latent_dim: Any, **options: Any) -> None:
         super().__init__(**options)
         if not isinstance(latent_dim, int) or latent_dim < 1:
             raise InputError(f"latent_dim is {latent_dim!r}; give the number of latent dimensions, LatentActivity(16)")

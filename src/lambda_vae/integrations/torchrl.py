@@ -1,25 +1,24 @@
 """torchrl's ACTModel, whose loss is ACTLoss: chunks of actions given an observation."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from lambda_vae.any_vae._diagnose import diagnose
-from lambda_vae.any_vae.modes import evaluated
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalizing._equalize import HostEqualizer, equalize
 from lambda_vae.errors import InputError
-from lambda_vae.integrations.action_chunks import given_code, note_on_chunks
+from lambda_vae.integrations.action_chunks import diagnose_chunks
 from lambda_vae.integrations.tested import needed
-from lambda_vae.likelihoods import laplace
 
 __all__ = ["diagnose_torchrl", "equalize_torchrl"]
 
+#: A TensorDict of all rows goes through the model in parts.
+_ROWS = 500
 
-def diagnose_torchrl(loss: Any, data: Any, **options: Any) -> CollapseReport:  # noqa: ANN401 - torchrl has no types
+
+def diagnose_torchrl(loss: Any, data: Any, **options: Any) -> CollapseReport:
     """Return every measure of the ACTModel in an ACTLoss on some chunks, and a verdict on each dimension.
 
     x is the chunk and log p(x|z, observation) is Laplace. ACTLoss takes the *mean* of the absolute error over the T
@@ -29,7 +28,7 @@ def diagnose_torchrl(loss: Any, data: Any, **options: Any) -> CollapseReport:  #
     Args:
         loss: The ACTLoss, which knows its kl_weight and its network.
         data: A TensorDict, or several that can be gone through again, with the keys that the loss reads.
-        options: Of `lambda_vae.any_vae._diagnose`.
+        options: Of `lambda_vae.diagnose`.
 
     Raises:
         InputError: Another loss or network, a kl_weight of 0, data without the loss's keys, or as `diagnose`.
@@ -45,31 +44,29 @@ def diagnose_torchrl(loss: Any, data: Any, **options: Any) -> CollapseReport:  #
             f"the loss is a {type(loss).__name__}; give the ACTLoss, which knows kl_weight and its network"
         )
     model = _act(loss.actor_network, network)
-    if not float(loss.kl_weight) > 0.0:
-        raise InputError(f"kl_weight is {loss.kl_weight}: without a KL no Laplace scale belongs to the loss")
 
     def encode(chunk: Tensor, observation: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.random.fork_rng(_devices(chunk)):  # it draws a z, which is not looked at
-            _, mu, logvar = model(observation, chunk)
+        _, mu, logvar = model(observation, chunk)
         return mu, logvar
 
-    def decode(z: Tensor, observation: Tensor) -> Tensor:
-        with given_code(model.latent_out_proj, z):
-            actions: Tensor = model(observation)[0]
+    def act(observation: Tensor) -> Tensor:
+        actions: Tensor = model(observation)[0]
         return actions
 
     keys = loss.tensor_keys
-    batches = [data] if isinstance(data, tensordict) else data
-    numbers = int(model.chunk_size) * int(model.action_dim)
-    options.setdefault("equalizer", getattr(model, "equalizer", None))
-    options.setdefault("kl_weight", None if options.get("history") is not None else 1.0)
-    with evaluated(model):
-        likelihood = laplace(decode, scale=float(loss.kl_weight) * numbers)
-        report = diagnose(encode, likelihood, _Rows(batches, keys.action_chunk, keys.observation), **options)
-    return replace(report, notes=(*report.notes, note_on_chunks(float(loss.kl_weight), numbers)))
+    return diagnose_chunks(
+        model,
+        encode,
+        act,
+        _Rows([data] if isinstance(data, tensordict) else data, keys.action_chunk, keys.observation),
+        options,
+        entrance=model.latent_out_proj,
+        kl_weight=float(loss.kl_weight),
+        numbers=int(model.chunk_size) * int(model.action_dim),
+    )
 
 
-def equalize_torchrl(model: Any, delta: float, **settings: Any) -> HostEqualizer:  # noqa: ANN401
+def equalize_torchrl(model: Any, delta: float, **settings: Any) -> HostEqualizer:
     """Return the equalizer that from now on narrows the noise of an ACTModel while it trains.
 
     Give steps_per_epoch, or call `equalizer.end_epoch()`: the training loop is yours. The KL stays that of ACTLoss. A
@@ -92,15 +89,11 @@ def equalize_torchrl(model: Any, delta: float, **settings: Any) -> HostEqualizer
     return equalize(model, int(model.latent_dim), delta, **settings)
 
 
-def _act(model: Any, network: Any) -> Any:  # noqa: ANN401
+def _act(model: Any, network: Any) -> Any:
     found = [one for one in model.modules() if isinstance(one, network)] if isinstance(model, nn.Module) else []
     if len(found) != 1:
         raise InputError(f"there are {len(found)} ACTModels in the {type(model).__name__}; give one with one")
     return found[0]
-
-
-def _devices(like: Tensor) -> list[torch.device]:
-    return [] if like.device.type == "cpu" else [like.device]
 
 
 @dataclass(frozen=True)
@@ -119,7 +112,3 @@ class _Rows:
                 raise InputError(f"the data have no {lacking!r}; give TensorDicts as the loss takes them")
             chunks, seen = (row.flatten(0, len(batch.batch_size) - 1) for row in rows)
             yield from zip(chunks.split(_ROWS), seen.split(_ROWS), strict=True)
-
-
-#: A TensorDict of all rows goes through the model in parts.
-_ROWS = 500

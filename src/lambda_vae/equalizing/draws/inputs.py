@@ -118,7 +118,7 @@ class InputPlace:
         """Count draws anew: the model's own call begins."""
         self.site.count = 0
 
-    def keep(self, posterior: nn.Module, args: tuple[Any, ...], out: Any) -> None:  # noqa: ANN401 - the host's own
+    def keep(self, posterior: nn.Module, args: tuple[Any, ...], out: Any) -> None:
         """Take note of mu and sigma.
 
         Args:
@@ -128,7 +128,7 @@ class InputPlace:
         """
         self.out = out if self.site.active and posterior.training else None
 
-    def __call__(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> Any:  # noqa: ANN401
+    def __call__(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """Return the part's arguments with z narrowed, None where they stay."""
         if self.out is not None and self.call is not None and self.site.order is not None and self.site.active:
             self.call.require(self.site.name, self.site.order)
@@ -161,7 +161,7 @@ class InputPlace:
             warnings.warn(self.site.unread_note, stacklevel=2)
 
     @torch.no_grad()
-    def _read(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> bool:  # noqa: ANN401
+    def _read(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> bool:
         """Look at a batch; False if it tells nothing: empty, or not finite, as one that a gradient scaler skips."""
         equalizer = self.site.equalizer
         candidates = dict(returned(out, equalizer.latent_dim, equalizer.dim))

@@ -12,7 +12,7 @@ __all__ = ["hold"]
 Drawn = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
 
-def hold(posterior: Any, drawn: Drawn) -> None:  # noqa: ANN401 - a distribution, of whatever library
+def hold(posterior: Any, drawn: Drawn) -> None:
     """Have a distribution's draws made by somebody else.
 
     Args:
@@ -29,10 +29,10 @@ class _Later:
 
     drawing: ClassVar[set[int]] = set()  # the threads that draw now
 
-    def __init__(self, drawn: Drawn, posterior: Any, name: str) -> None:  # noqa: ANN401 - of whatever library
+    def __init__(self, drawn: Drawn, posterior: Any, name: str) -> None:
         self.drawn, self.posterior, self.host = drawn, posterior, getattr(posterior, name)
 
-    def __call__(self, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
+    def __call__(self, *args: Any, **named: Any) -> Any:
         thread = 0 if torch.compiler.is_compiling() else threading.get_ident()
         if thread in _Later.drawing:  # `sample` may be made of `rsample`
             return self.host(*args, **named)
@@ -42,5 +42,5 @@ class _Later:
         finally:
             _Later.drawing.discard(thread)
 
-    def _draw(self, posterior: object, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
+    def _draw(self, posterior: object, *args: Any, **named: Any) -> Any:
         return self.host(*args, **named)

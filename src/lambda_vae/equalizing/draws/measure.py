@@ -71,7 +71,7 @@ class Measuring:
             InputError: It is no draw that lambda is for.
         """
 
-        def call() -> Any:  # noqa: ANN401 - the host's own
+        def call() -> Any:
             return host(*args, **named)
 
         if any(is_lazy(one) for one in self.owner.parameters()):

@@ -86,12 +86,8 @@ class _Constant(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(
-        self,
-        func: Any,  # noqa: ANN401 - torch's own
-        types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401 - whatever func returns
+        self, func: Any, types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         named = kwargs or {}
         for one in (*args, *named.values()):
             if isinstance(one, torch.Generator) and all(one is not known for known, _ in self.generators):

@@ -54,7 +54,7 @@ class MethodPlace:
         vars(self).update(state)
         self._of_class()
 
-    def __call__(self, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
+    def __call__(self, *args: Any, **named: Any) -> Any:
         """Return what the host's method returns, with z narrowed while it trains."""
         if self.call is not None and self.site.order is not None and self.site.active:
             self.call.require(self.site.name, self.site.order)
@@ -104,7 +104,7 @@ class _Bound:
     def __init__(self, function: Callable[..., Any], to: object) -> None:
         self.function, self.to = function, to
 
-    def __call__(self, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
+    def __call__(self, *args: Any, **named: Any) -> Any:
         return self.function(*args, **named) if self.to is None else self.function(self.to, *args, **named)
 
     @property
@@ -120,7 +120,7 @@ class _ClassDraw:
         functools.update_wrapper(self, host)
         self.host, self.name = host, name
 
-    def __call__(self, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
+    def __call__(self, *args: Any, **named: Any) -> Any:
         for call in running():
             place = call.owner
             if isinstance(place, MethodPlace) and place.raw is self.host and place.name == self.name:
@@ -163,7 +163,7 @@ class ModulePlace:
         if self.due:
             self.site.look(owner.forward, args, named)
 
-    def __call__(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> Any:  # noqa: ANN401
+    def __call__(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> Any:
         """Return the module's output with z narrowed, None where it stays."""
         return self.site.narrowed(args, named, out) if self.due else None
 

@@ -60,7 +60,7 @@ def undone(module: nn.Module) -> Iterator[None]:
             buffer.data.copy_(value)
 
 
-def _kept(value: Any, seen: set[int], *, objects: bool) -> Iterator[Undo]:  # noqa: ANN401 - a host's attribute
+def _kept(value: Any, seen: set[int], *, objects: bool) -> Iterator[Undo]:
     """Yield what puts back what is written into an attribute in place: counters, queues, meters, generators."""
     ours = type(value).__module__.startswith("lambda_vae.")  # what a measurement takes note of stays
     if id(value) in seen or ours or isinstance(value, nn.Module | type):
@@ -135,7 +135,7 @@ def _generator(restore: Callable[[Any], None], state: object) -> Undo:
     return lambda: restore(state)
 
 
-def _numpy(generator: Any, state: object) -> Undo:  # noqa: ANN401 - numpy's
+def _numpy(generator: Any, state: object) -> Undo:
     return lambda: setattr(generator, "state", state)
 
 

@@ -86,7 +86,7 @@ class RsamplePlace:
         self.call.remove()
 
 
-def _rsample(self: Normal, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: ANN401, B008 - as torch has it
+def _rsample(self: Normal, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008 - as torch has it
     z = _HOST(self, sample_shape)
     narrow = None
     for call in running():

@@ -101,7 +101,7 @@ class DrawSite:
         self.watchers.append(watcher)
         return lambda: self.watchers.remove(watcher) if watcher in self.watchers else None
 
-    def drawn(self, host: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    def drawn(self, host: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
         """Return what the host's own draw returns, with z narrowed while it trains.
 
         Args:
@@ -185,7 +185,7 @@ class DrawSite:
     def _measuring(self) -> Measuring:
         return Measuring(self.name, self.owner, self.equalizer.latent_dim, self.equalizer.dim, self.takes)
 
-    def narrowed(self, args: tuple[Any, ...], named: Mapping[str, Any], out: Any) -> Any:  # noqa: ANN401 - the host's
+    def narrowed(self, args: tuple[Any, ...], named: Mapping[str, Any], out: Any) -> Any:
         """Return what the host returned, with z narrowed; the very same where lambda is 1 and nobody watches.
 
         Args:
@@ -222,7 +222,7 @@ class DrawSite:
             setattr(self.owner, name, narrow)
         return put(out, draw.z.steps, narrow)
 
-    def _hold(self, out: Any) -> None:  # noqa: ANN401 - the host's own
+    def _hold(self, out: Any) -> None:
         """Have what is drawn later from the distributions that the host returned narrowed; their types stay."""
         if self.of_later is None:
             name = f"what {self.name} returns"

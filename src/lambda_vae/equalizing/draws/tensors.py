@@ -34,7 +34,7 @@ class Source:
     keyword: str | None = None
     steps: tuple[Step, ...] = ()
 
-    def __call__(self, args: tuple[Any, ...], named: Mapping[str, Any], out: object) -> Any:  # noqa: ANN401
+    def __call__(self, args: tuple[Any, ...], named: Mapping[str, Any], out: object) -> Any:
         """Return what is there, a tensor or a distribution.
 
         Args:
@@ -157,7 +157,7 @@ def _items(value: object) -> Iterator[tuple[str, Any, object]]:
                     continue
 
 
-def put(out: Any, steps: tuple[Step, ...], tensor: object) -> Any:  # noqa: ANN401 - the host's own
+def put(out: Any, steps: tuple[Step, ...], tensor: object) -> Any:
     """Return what a call returned with another tensor in one place; containers are of their own kind.
 
     Args:

@@ -37,7 +37,7 @@ class OwnCall:
         ]
         self.steps = [_Step(self, model, name) for name in _STEPS if callable(getattr(model, name, None))]
 
-    def enter(self, *call: Any) -> None:  # noqa: ANN401 - a hook's arguments
+    def enter(self, *call: Any) -> None:
         """Begin.
 
         Args:
@@ -48,7 +48,7 @@ class OwnCall:
         if entered is not None:
             entered()
 
-    def leave(self, *call: Any) -> None:  # noqa: ANN401 - a hook's arguments
+    def leave(self, *call: Any) -> None:
         """End; tell the owner, unless the call failed.
 
         Args:
@@ -159,7 +159,7 @@ class _Step:
         """What runs: the host's own step, or an earlier one of these."""
         return self.before or getattr(type(self.model), self.name).__get__(self.model)
 
-    def __call__(self, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - the host's own
+    def __call__(self, *args: Any, **named: Any) -> Any:
         host = self.host
         self.call.enter()
         out = None
