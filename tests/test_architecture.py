@@ -162,6 +162,70 @@ def test_a_circle_is_found(tmp_path: Path) -> None:
     assert len(circles(tmp_path)) == 1
 
 
+def loaded(nodes: list[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:
+    """The imports that run when a file is imported: those in functions and for type checkers alone do not."""
+    for node in nodes:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            skipped = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+            inner = [] if skipped else [*getattr(node, "body", []), *getattr(node, "finalbody", [])]
+            handled = [one for handler in getattr(node, "handlers", []) for one in handler.body]
+            yield from loaded([*inner, *handled, *getattr(node, "orelse", [])])
+
+
+def circle(house: Path) -> list[str]:
+    """Files that import each other in a circle when they are loaded; none if there is no circle.
+
+    A name that is imported from a package stands in the package's __init__.py, unless it is a file of it.
+    """
+    files = {}
+    for path in modules(house):
+        parts = ("lambda_vae", *path.relative_to(house).with_suffix("").parts)
+        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    graph: dict[str, set[str]] = {}
+    for name, path in files.items():
+        found = set()
+        for node in loaded(ast.parse(path.read_text(encoding="utf-8")).body):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            else:
+                whole = [f"{node.module}.{alias.name}" for alias in node.names]
+                found |= {one if one in files else str(node.module) for one in whole}
+        graph[name] = found & files.keys()
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert circle(HOUSE) == []
+
+
+@pytest.mark.parametrize(
+    ("back", "found"),
+    [
+        ("from lambda_vae.training import Trainer", True),
+        ("import lambda_vae.training.loop", True),
+        ("try:\n    from lambda_vae.training.loop import Trainer\nexcept ImportError:\n    pass", True),
+        ("class Step:\n    from lambda_vae.training.loop import Trainer", True),
+        ("from lambda_vae.training import batch", False),
+        ("def step():\n    from lambda_vae.training import Trainer", False),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from lambda_vae.training import Trainer", False),
+    ],
+)
+def test_a_circle_of_files_is_found(tmp_path: Path, back: str, found: bool) -> None:
+    folder = tmp_path / "training"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("from lambda_vae.training.loop import Trainer\n")
+    (folder / "loop.py").write_text("from lambda_vae.training.step import Step\n\nclass Trainer: ...\n")
+    (folder / "step.py").write_text(f"{back}\n")
+    (folder / "batch.py").write_text("import torch\n")
+    assert bool(circle(tmp_path)) == found
+
+
 def test_a_room_on_no_floor_is_found(tmp_path: Path) -> None:
     (tmp_path / "attic.py").write_text("import torch\n")
     with pytest.raises(AssertionError, match="'attic' stands on no floor"):

@@ -18,7 +18,7 @@ from ctgan.synthesizers.tvae import Decoder, Encoder, _loss_function
 from host_cases.ctgan import CATEGORIES, fitted, table
 
 from lambda_vae.any_vae import diagnose
-from lambda_vae.integrations import ctgan as host
+from lambda_vae.integrations import host
 from lambda_vae.integrations.ctgan import _likelihood, _transformed, diagnose_ctgan, drawn_categories, equalize_ctgan
 
 pytestmark = pytest.mark.filterwarnings("default")

@@ -13,7 +13,7 @@ from mlcolvar.data import DictDataset, DictModule
 
 from lambda_vae import InputError
 from lambda_vae.any_vae import diagnose
-from lambda_vae.integrations import mlcolvar as host
+from lambda_vae.integrations import host
 from lambda_vae.integrations.mlcolvar import diagnose_mlcolvar, equalize_mlcolvar
 
 pytestmark = pytest.mark.filterwarnings("default")

@@ -12,7 +12,7 @@ from pyod.models.vae import VAE
 
 from lambda_vae import InputError
 from lambda_vae.any_vae import diagnose
-from lambda_vae.integrations import pyod as host
+from lambda_vae.integrations import host
 from lambda_vae.integrations.pyod import diagnose_pyod, equalize_pyod
 
 pytestmark = pytest.mark.filterwarnings("default")

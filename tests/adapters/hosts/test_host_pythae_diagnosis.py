@@ -15,7 +15,7 @@ from pythae import models
 from pythae.data.datasets import DatasetOutput, collate_dataset_output
 
 from lambda_vae.any_vae import diagnose
-from lambda_vae.integrations import pythae as adapter
+from lambda_vae.integrations import host
 from lambda_vae.integrations.pythae import diagnose_pythae, equalize_pythae
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -94,7 +94,7 @@ def test_causes_are_judged_by_the_kl_weight_of_the_models_config(name, digits, m
         told.append(options.get("kl_weight"))
         return diagnose(*given, **options)
 
-    monkeypatch.setattr(adapter, "diagnose", spied)
+    monkeypatch.setattr(host, "diagnose", spied)
     diagnose_pythae(model, digits[:50], iw_samples=1)
     diagnose_pythae(model, digits[:50], iw_samples=1, kl_weight=0.7)
     diagnose_pythae(model, digits[:50], iw_samples=1, history={"kl_weight": [0.1]})

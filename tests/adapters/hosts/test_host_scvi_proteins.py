@@ -14,7 +14,7 @@ from torch.distributions import Normal, kl_divergence
 
 from lambda_vae.errors import InputError
 from lambda_vae.integrations.scvi import diagnose_scvi, equalize_scvi
-from lambda_vae.integrations.scvi_cells import Rows, columns_of
+from lambda_vae.integrations.scvi_cells import columns_of
 from lambda_vae.integrations.scvi_proteins import Proteins
 
 pytestmark = [
@@ -76,8 +76,8 @@ def test_draws_of_the_background_make_an_unbiased_density():
         spread.weight.zero_()
         spread.bias.fill_(0.7)
     loader = model._make_data_loader(model.adata, indices=[5], batch_size=1)
-    columns = columns_of(loader)
-    cells, row = Proteins(module, columns), next(iter(Rows(loader, columns)))
+    cells = Proteins(module, columns_of(loader))
+    row = next(iter(cells.rows(loader)))
     tensors, z = cells.tensors(row), torch.full((1, 4), 0.3)
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(0)

@@ -9,7 +9,7 @@ from torch.distributions import Normal
 
 from lambda_vae.equalization import VarianceEqualizer
 
-__all__ = ["narrowed"]
+__all__ = ["watch_densities"]
 
 _HOST = Normal.log_prob
 
@@ -17,7 +17,7 @@ _HOST = Normal.log_prob
 _LAST: list[Any] = []
 
 
-def narrowed(equalizer: VarianceEqualizer, name: str, mu: Tensor, z: Tensor) -> None:
+def watch_densities(equalizer: VarianceEqualizer, name: str, mu: Tensor, z: Tensor) -> None:
     """Take note of a z that was narrowed; from the first on, `Normal.log_prob` looks whether it is given one.
 
     Args:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from lambda_vae.distributions.likelihood import at_least_float32
 from lambda_vae.equalization import VarianceEqualizer, theory
 from lambda_vae.equalization.observed import in_backward
-from lambda_vae.equalizing.draws import densities
 from lambda_vae.equalizing.draws.callers import Callers
+from lambda_vae.equalizing.draws.densities import watch_densities
 from lambda_vae.equalizing.draws.found import Draw
 from lambda_vae.equalizing.draws.later import hold
 from lambda_vae.equalizing.draws.measure import Measurement, Measuring, made_up_shapes
@@ -279,7 +279,7 @@ class DrawSite:
             narrow = watcher(mu, std, narrow, equalizer.exponent)
         if not torch.compiler.is_compiling():
             if equalizer.narrows and not _transformed():
-                densities.narrowed(equalizer, self.name, mu, narrow)
+                watch_densities(equalizer, self.name, mu, narrow)
             _LAST[:] = [weakref.ref(narrow), self.name]
         return narrow
 
