@@ -58,7 +58,7 @@ def diagnose_chunks(
     with evaluated(model):
         return report_on(
             code,
-            likelihood(decode, kl_weight * numbers),
+            likelihood(decode, scale=kl_weight * numbers),
             chunks,
             options,
             equalizer=getattr(model, "equalizer", None),

@@ -295,10 +295,10 @@ def _last_kl_weight(model: Any) -> float | None:
     if logged is not None and len(logged):
         weight = float(logged["kl_weight"].iloc[-1])
     else:  # scvi logs every tenth step, and short trainings have none
-        plan = getattr(trainer, "lightning_module", None)
-        if getattr(plan, "kl_weight", None) is None:
+        known = getattr(getattr(trainer, "lightning_module", None), "kl_weight", None)
+        if known is None:
             return None
-        weight = float(plan.kl_weight)
+        weight = float(known)
     return weight / _batch_size(trainer) if _cells_of(model) is Peaks else weight
 
 
