@@ -14,7 +14,7 @@ from lambda_vae.equalizing.draws.found import WIDTHS
 from lambda_vae.equalizing.named_places import Named, named_place, unwrapped
 from lambda_vae.errors import InputError
 
-__all__ = ["HostEqualizer", "equalize", "take_hold"]
+__all__ = ["HostEqualizer", "equalize"]
 
 
 class HostEqualizer(VarianceEqualizer):
@@ -35,10 +35,10 @@ class HostEqualizer(VarianceEqualizer):
         self._holder: tuple[nn.Module, str] | None = None
 
     def hold(self, place: Any, model: nn.Module, name: str | None) -> None:
-        """Take note of a place.
+        """Take note of a place, which has a site and can be removed.
 
         Args:
-            place: With its site and a way to remove it.
+            place: It.
             model: The host.
             name: Of the equalizer among the host's parts; None where it is none.
         """
@@ -84,6 +84,25 @@ class HostEqualizer(VarianceEqualizer):
         if not self.apart:
             self.apart = self.managed = True
             self.replace(owner, name, partial(_ended, getattr(owner, name), self))
+
+    def require_same(self, what: str, asked: dict[str, Any], host: str = "model") -> None:
+        """Raise unless a place is asked for again with the settings that it has.
+
+        Args:
+            what: The place.
+            asked: The settings.
+            host: What `remove` gives back.
+
+        Raises:
+            InputError: They are others.
+        """
+        for name in sorted({*self.asked, *asked}):
+            was, now = self.asked.get(name), asked.get(name)
+            if was != now:
+                raise InputError(
+                    f"{what} is equalized already, with {name}={was}, where now {name}={now} is asked for; use the "
+                    f"first's equalizer, or give the {host} back before: equalizer.remove()"
+                )
 
     def remove(self) -> None:
         """Give the host back as it was before `equalize`, bit for bit."""
@@ -188,45 +207,20 @@ def equalize(
     for site in place.held():
         other = place.kind is RsamplePlace and site.equalizer.latent_dim != latent_dim
         if not other and (draw is None or site.order in (None, draw)):
-            return _found(site, place, asked)
+            first = site.equalizer
+            assert isinstance(first, HostEqualizer)
+            first.require_same(str(place), asked)
+            return first
     equalizer = HostEqualizer(latent_dim, delta, **settings)
     equalizer.asked = asked
     equalizer.train(model.training or not attach)
-    take_hold(
-        equalizer, model, place, takes=takes, mask=mask, draw=draw, name=_free_name(model, place) if attach else None
-    )
-    return equalizer
-
-
-def take_hold(
-    equalizer: HostEqualizer,
-    model: nn.Module,
-    place: Named,
-    *,
-    takes: str | None,
-    mask: str | Callable[[], Tensor] | None,
-    draw: int | None,
-    name: str | None = None,
-) -> None:
-    """Put a place of a host under an equalizer.
-
-    Args:
-        equalizer: It.
-        model: The host.
-        place: Where z is drawn.
-        takes: As for `equalize`.
-        mask: Likewise.
-        draw: Likewise.
-        name: Of the equalizer among the host's parts; None keeps it out.
-    """
-    equalizer.to(_device(model))
+    equalizer.to(next((parameter.device for parameter in model.parameters()), torch.device("cpu")))
     site = DrawSite(equalizer, place.owner, str(place), takes=takes, mask=masked(model, mask), order=draw)
     held = place.take(site)
-    equalizer.hold(held, model, name)
-    if isinstance(held, MethodPlace):
-        site.foresee(held.host)
-    elif isinstance(held, ModulePlace):
-        site.foresee(place.owner.forward)
+    equalizer.hold(held, model, _free_name(model, place) if attach else None)
+    if isinstance(held, MethodPlace | ModulePlace):
+        site.foresee(held.host if isinstance(held, MethodPlace) else place.owner.forward)
+    return equalizer
 
 
 def _ended(host: Callable[..., Any], equalizer: HostEqualizer, *given: Any, **named: Any) -> Any:
@@ -235,27 +229,7 @@ def _ended(host: Callable[..., Any], equalizer: HostEqualizer, *given: Any, **na
     return returned
 
 
-def _found(site: DrawSite, place: Named, asked: dict[str, Any]) -> HostEqualizer:
-    first = site.equalizer
-    known = getattr(first, "asked", {})
-    other = {
-        name: (known.get(name), asked.get(name)) for name in {*known, *asked} if known.get(name) != asked.get(name)
-    }
-    if other:
-        name, (was, now) = next(iter(sorted(other.items())))
-        raise InputError(
-            f"{place} is equalized already, with {name}={was}, where now {name}={now} is asked for; use the first's "
-            "equalizer, or give the model back before: equalizer.remove()"
-        )
-    assert isinstance(first, HostEqualizer)
-    return first
-
-
 def _free_name(model: nn.Module, place: Named) -> str:
     own = f"equalizer_{place.path.replace('.', '_')}"
     names = itertools.chain(("equalizer", own), (f"{own}_{number}" for number in itertools.count(2)))
     return next(name for name in names if not hasattr(model, name))
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))

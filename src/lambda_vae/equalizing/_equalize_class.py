@@ -4,6 +4,7 @@ import functools
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
@@ -89,28 +90,21 @@ def equalize_class(
         )
 
 
+@dataclass(eq=False)
 class _Made:
     """The instances that are made, each under a site, of which the first that trains is chosen."""
 
-    def __init__(
-        self,
-        equalizer: HostEqualizer,
-        kind: type[nn.Module],
-        posterior: type[nn.Module] | None,
-        name: str | None,
-        site: Callable[[Named], "_Candidate"],
-    ) -> None:
-        self.equalizer, self.kind, self.posterior, self.name, self.site = equalizer, kind, posterior, name, site
-        self.parts: list[nn.Module] = []
-        self.others: list[Any] = []
-        self.chosen: Any = None
+    equalizer: HostEqualizer
+    kind: type[nn.Module]
+    posterior: type[nn.Module] | None
+    name: str | None
+    site: Callable[[Named], "_Candidate"]
+    parts: list[nn.Module] = field(default_factory=list)
+    others: list[Any] = field(default_factory=list)
+    chosen: Any = None
 
     def take(self, instance: nn.Module) -> None:
-        """Put an instance under a site.
-
-        Args:
-            instance: Just made.
-        """
+        """Put an instance that was just made under a site."""
         self.parts.append(instance)
         named = self._named(instance)
         if named is not None:
@@ -127,12 +121,7 @@ class _Made:
         return None if into is None or gives is None else Named(into, into, "made within fit", None, gives)
 
     def chooses(self, place: Any, model: nn.Module) -> bool:
-        """Return whether this is the instance to equalize, asked at its first draw in training.
-
-        Args:
-            place: Of the draw.
-            model: The instance.
-        """
+        """Return whether this is the instance to equalize, asked at its first draw in training."""
         place.site.asks = None
         if self.chosen is not None:
             place.site.left = True

@@ -162,7 +162,8 @@ def equalize_pyro(
     asked = {"latent_dim": latent_dim, "delta": delta, **settings}
     for held in _sites(svi):
         if held.name == site:
-            return held.equalizer_for(asked)
+            held.equalizer.require_same(f"the site {site!r}", asked, host="SVI")
+            return held.equalizer
     equalizer = HostEqualizer(latent_dim, delta, **settings).to(device_of(svi.guide))
     equalizer.asked = asked
     equalizer.hold(_Site(svi, equalizer, site), equalizer, None)
@@ -222,18 +223,6 @@ class _Site(Messenger):
         fn = copy.copy(msg["fn"])
         fn.log_prob = partial(_scored, fn.log_prob, z.detach())
         msg["value"], msg["fn"] = z, fn
-
-    def equalizer_for(self, asked: dict[str, Any]) -> HostEqualizer:
-        """Return the equalizer, if these are its settings."""
-        first = self.equalizer.asked
-        for name in {**first, **asked}:
-            was, now = first.get(name), asked.get(name)
-            if was != now:
-                raise InputError(
-                    f"the site {self.name!r} is equalized already, with {name}={was}, where now {name}={now} is asked "
-                    "for; use the first's equalizer, or give the SVI back before: equalizer.remove()"
-                )
-        return self.equalizer
 
     def remove(self) -> None:
         """Take it out from between the SVI and its objective."""

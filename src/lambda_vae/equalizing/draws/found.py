@@ -1,16 +1,15 @@
 """What a draw is made of: which tensor is mu, which function of which tensor is sigma, and which output is z."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from lambda_vae.distributions.likelihood import at_least_float32
-from lambda_vae.equalizing.draws.tensors import Source
+from lambda_vae.equalizing.draws.tensors import Call, Source
 
 __all__ = ["WIDTHS", "Draw", "Probes", "consistent", "refusal"]
 
@@ -59,37 +58,19 @@ class Draw:
     width: Source
     takes: str
 
-    def mu(self, args: tuple[Any, ...], named: Mapping[str, Any], out: object) -> Tensor:
-        """Return mu of a call.
-
-        Args:
-            args: Of the call.
-            named: Likewise, by name.
-            out: What it returned.
-        """
-        mu: Tensor = self.mean(args, named, out)
+    def mu(self, call: Call) -> Tensor:
+        """Return mu of a call."""
+        mu: Tensor = self.mean(call)
         return mu
 
-    def std(self, args: tuple[Any, ...], named: Mapping[str, Any], out: object) -> Tensor:
-        """Return sigma of a call, in float32 at least.
+    def std(self, call: Call) -> Tensor:
+        """Return sigma of a call, in float32 at least."""
+        return WIDTHS[self.takes](at_least_float32(self.width(call)))
 
-        Args:
-            args: Of the call.
-            named: Likewise, by name.
-            out: What it returned.
-        """
-        return WIDTHS[self.takes](at_least_float32(self.width(args, named, out)))
-
-    def log_std(self, args: tuple[Any, ...], named: Mapping[str, Any], out: object) -> Tensor | None:
-        """Return ln sigma of a call where that is at hand, in float32 at least; else None.
-
-        Args:
-            args: Of the call.
-            named: Likewise, by name.
-            out: What it returned.
-        """
+    def log_std(self, call: Call) -> Tensor | None:
+        """Return ln sigma of a call where that is at hand, in float32 at least; else None."""
         log_width = _LOG_WIDTHS.get(self.takes)
-        return None if log_width is None else log_width(at_least_float32(self.width(args, named, out)))
+        return None if log_width is None else log_width(at_least_float32(self.width(call)))
 
     @property
     def formula(self) -> str:

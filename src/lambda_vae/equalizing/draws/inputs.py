@@ -8,13 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from lambda_vae.distributions.likelihood import at_least_float32
 from lambda_vae.equalizing.draws.found import WIDTHS, Draw
+from lambda_vae.equalizing.draws.places import Place
 from lambda_vae.equalizing.draws.site import DrawSite
-from lambda_vae.equalizing.draws.tensors import Source, given, put, returned
-from lambda_vae.equalizing.draws.within import OwnCall
+from lambda_vae.equalizing.draws.tensors import Call, Source, given, put, returned
 from lambda_vae.errors import InputError
 
 __all__ = ["InputPlace"]
@@ -87,7 +86,7 @@ class _Standard:
         return (self.sums[1] / self.count) ** 0.5 if self.count else math.nan
 
 
-class InputPlace:
+class InputPlace(Place):
     """What goes into a part of a host, under a site; mu and sigma are in what another part returned before.
 
     The draw in between cannot be repeated, so what mu and sigma are is read from the draws of the first training steps:
@@ -101,12 +100,11 @@ class InputPlace:
     """
 
     def __init__(self, site: DrawSite, owner: nn.Module, posterior: nn.Module, model: nn.Module) -> None:
-        self.site, self.owner = site, owner
-        self.call = None if site.order is None else OwnCall(model, self)
+        super().__init__(site, model, counted=site.order is not None)
         self.out: Any = None
         self.readings: dict[Draw, _Standard] = {}
         self.sure = self.alike = False
-        self.handles: list[RemovableHandle] = [
+        self.handles = [
             posterior.register_forward_hook(self.keep),
             owner.register_forward_pre_hook(self, with_kwargs=True, prepend=True),
         ]
@@ -114,58 +112,45 @@ class InputPlace:
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "out": None}  # of a step of the first's
 
-    def entered(self) -> None:
-        """Count draws anew: the model's own call begins."""
-        self.site.count = 0
-
     def keep(self, posterior: nn.Module, args: tuple[Any, ...], out: Any) -> None:
-        """Take note of mu and sigma.
-
-        Args:
-            posterior: The part that returned them.
-            args: Not looked at.
-            out: What it returned.
-        """
+        """Take note of mu and sigma."""
         self.out = out if self.site.active and posterior.training else None
 
     def __call__(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """Return the part's arguments with z narrowed, None where they stay."""
-        if self.out is not None and self.call is not None and self.site.order is not None and self.site.active:
-            self.call.require(self.site.name, self.site.order)
-        if self.out is None or not self.site.due:
-            return None
         site, out = self.site, self.out
+        if out is not None:
+            self.require_own_call()
+        if out is None or not site.due:
+            return None
         self.out = None  # a second call in the same step, such as of codes from the prior, draws from something else
+        call = Call(args, named, out)
         if torch.compiler.is_compiling():
             if not site.settled:  # without fullgraph=True the graph ends here, and the step is read as it runs
                 raise InputError(f"{site.name} is not read yet; train some steps before torch.compile(fullgraph=True)")
-        elif not self.sure and not self._read(owner, args, named, out):
+        elif not self.sure and not self._read(owner, call):
             return None
         draw = site.draws[0]
         if not self.alike:  # the likeliest of several readings, each of another sigma: good enough to observe
-            site.observe(draw.std((), {}, out), draw.mu((), {}, out))
-            self._wait()
+            site.observe(draw.std(call), draw.mu(call))
+            site.unread += site.equalizer.narrows
+            if site.unread == _PATIENCE:
+                warnings.warn(site.unread_note, stacklevel=2)
             return None
-        z = draw.z(args, named, None)
-        narrow = site.seen(draw.mu((), {}, out), draw.std((), {}, out), z)
+        z = draw.z(call)
+        narrow = site.seen(draw.mu(call), draw.std(call), z)
         if narrow is z:
             return None
         if draw.z.position is not None and draw.z.position < len(args):
             return put(args, (("item", draw.z.position), *draw.z.steps), narrow), named
         return args, put(dict(named), (("item", draw.z.keyword), *draw.z.steps), narrow)
 
-    def _wait(self) -> None:
-        """Take note of a draw that lambda should have narrowed, and was not read yet."""
-        self.site.unread += self.site.equalizer.narrows
-        if self.site.unread == _PATIENCE:
-            warnings.warn(self.site.unread_note, stacklevel=2)
-
     @torch.no_grad()
-    def _read(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> bool:
+    def _read(self, owner: nn.Module, call: Call) -> bool:
         """Look at a batch; False if it tells nothing: empty, or not finite, as one that a gradient scaler skips."""
         equalizer = self.site.equalizer
-        candidates = dict(returned(out, equalizer.latent_dim, equalizer.dim))
-        zs = dict(given(owner.forward, args, named, 0, equalizer.dim))
+        candidates = dict(returned(call.out, equalizer.latent_dim, equalizer.dim))
+        zs = dict(given(owner.forward, call, 0, equalizer.dim))
         if not all(one.numel() and bool(one.isfinite().all()) for one in (*candidates.values(), *zs.values())):
             return False
         if not self.readings:
@@ -177,7 +162,7 @@ class InputPlace:
             mean, z = candidates[draw.mean], zs[draw.z]
             sigma = WIDTHS[draw.takes](at_least_float32(candidates[draw.width])).expand_as(mean)
             seen.add(((at_least_float32(z) - at_least_float32(mean)) / sigma).double(), sigma.double().log())
-        left = {draw: sigma for draw, sigma in self._left(candidates)}
+        left = dict(self._left(candidates))
         if not left:
             raise InputError(
                 f"{self.site.name} {self._nearest(known)}; draw z with the equalizer itself, z = equalizer(mu, std)"
@@ -211,20 +196,8 @@ class InputPlace:
 
     @staticmethod
     def held(owner: nn.Module, method: str | None) -> list[DrawSite]:
-        """Return the sites that a part's input is under.
-
-        Args:
-            owner: The part.
-            method: Not looked at.
-        """
+        """Return the sites that a part's input is under."""
         return [one.site for one in owner._forward_pre_hooks.values() if isinstance(one, InputPlace)]
-
-    def remove(self) -> None:
-        """Let go of both parts."""
-        for handle in self.handles:
-            handle.remove()
-        if self.call is not None:
-            self.call.remove()
 
 
 def _all_readings(zs: dict[Source, Tensor], candidates: dict[Source, Tensor], told: str | None) -> Iterator[Draw]:

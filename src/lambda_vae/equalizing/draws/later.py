@@ -6,10 +6,12 @@ from typing import Any, ClassVar
 
 import torch
 
+from lambda_vae.equalizing.draws.tensors import Call
+
 __all__ = ["hold"]
 
-#: (host, args, named) -> what the host's draw returns, narrowed.
-Drawn = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+#: (host, call) -> what the host's draw returns, narrowed.
+Drawn = Callable[[Callable[..., Any], Call], Any]
 
 
 def hold(posterior: Any, drawn: Drawn) -> None:
@@ -38,7 +40,7 @@ class _Later:
             return self.host(*args, **named)
         _Later.drawing.add(thread)
         try:
-            return self.drawn(self._draw, (self.posterior, *args), named)
+            return self.drawn(self._draw, Call((self.posterior, *args), named))
         finally:
             _Later.drawing.discard(thread)
 

@@ -26,13 +26,7 @@ class ForwardArgument:
         self.handle = model.register_forward_pre_hook(self.see, with_kwargs=True, prepend=True)
 
     def see(self, model: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
-        """Take note of it.
-
-        Args:
-            model: Not looked at.
-            args: Of the call.
-            named: Likewise, by name.
-        """
+        """Take note of it."""
         self.seen = args[self.position] if self.position < len(args) else named.get(self.name)
 
     def __call__(self) -> Tensor | None:

@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 from lambda_vae.equalizing.draws.found import WIDTHS, Draw, Named, Probes, consistent, refusal
 from lambda_vae.equalizing.draws.noise import Repeated, repeated
 from lambda_vae.equalizing.draws.standard import standard
-from lambda_vae.equalizing.draws.tensors import Source, drawables, given, returned
+from lambda_vae.equalizing.draws.tensors import Call, Source, drawables, given, returned
 from lambda_vae.errors import InputError
 
 __all__ = ["Measurement", "Measuring", "made_up_shapes"]
@@ -56,23 +56,18 @@ class Measuring:
     takes: str | None
 
     @torch.no_grad()
-    def __call__(self, host: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]) -> Measurement | None:
+    def __call__(self, host: Callable[..., Any], step: Call) -> Measurement | None:
         """Return what a draw is made of; the generators, and the owner's buffers and attributes, are put back.
 
         None where a call tells nothing: it is empty, has no values (on the meta device), is not finite (as in a step
         that a gradient scaler skips), or is the one in which lazy layers are made.
-
-        Args:
-            host: Draws.
-            args: Of the call.
-            named: Likewise, by name.
 
         Raises:
             InputError: It is no draw that lambda is for.
         """
 
         def call() -> Any:
-            return host(*args, **named)
+            return host(*step.args, **step.named)
 
         if any(is_lazy(one) for one in self.owner.parameters()):
             return None
@@ -87,14 +82,14 @@ class Measuring:
             return None
         probes = [Probes(source, mean, outs[1][source], outs[2][source]) for source, mean in outs[0].items()]
         moved = [one for one in probes if one.moved]
-        candidates = [*given(host, args, named, width, axis)]
+        candidates = [*given(host, step, width, axis)]
         moving = {one.source for one in moved}
         candidates += [(source, t) for source, t in returned(runs[0].out, width, axis) if source not in moving]
         found = [draw for one in moved for draw in consistent(one, candidates)]
         self._require_unused(moved, {draw.z for draw in found})
         if found:
             run = repeated(call, self.owner, None)
-            return self._claimed(self._standard(run, args, named, found), candidates, run.shifted)
+            return self._claimed(self._standard(run, step, found), candidates, run.shifted)
         if not all(bool(one.mean.isfinite().all()) for one in moved):
             return None
         moves = bool(self._chancy(call))
@@ -112,13 +107,11 @@ class Measuring:
         within = [one for one in chancy if any(one.steps[: len(q.steps)] == q.steps for q in later)]
         return bool(chancy) and not within
 
-    def _standard(
-        self, run: Repeated, args: tuple[Any, ...], named: Mapping[str, Any], found: list[Draw]
-    ) -> list[Draw]:
+    def _standard(self, run: Repeated, step: Call, found: list[Draw]) -> list[Draw]:
         """Return the readings for which (z - mu) / sigma is the noise that was drawn."""
         seen = []
         for draw in found:
-            z, mu, std = (part(args, named, run.out) for part in (draw.z, draw.mu, draw.std))
+            z, mu, std = (part(step._replace(out=run.out)) for part in (draw.z, draw.mu, draw.std))
             seen.append((draw, *standard(z, mu, std, self.axis, run.noises)))
         kept = sorted((one for one in seen if one[1]), key=lambda one: round(abs(one[2] - 1.0), 3))
         if not kept:
@@ -176,13 +169,7 @@ class Measuring:
 
 
 def made_up_shapes(host: Callable[..., Any], width: int, axis: int) -> list[tuple[int, ...]]:
-    """Return the shapes of mu and sigma, or of both in one tensor, that a sampler of so many arguments may take.
-
-    Args:
-        host: The sampler.
-        width: D.
-        axis: The latent one.
-    """
+    """Return the shapes of mu and sigma, or of both in one tensor, that a sampler of so many arguments may take."""
     try:
         every = inspect.signature(host).parameters.values()
     except (TypeError, ValueError):

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lambda_vae.equalizing.draws.put_back import undone
 
-__all__ = ["Repeated", "probing", "repeated", "undone"]
+__all__ = ["Repeated", "probing", "repeated"]
 
 #: The threads that repeat a draw now; another thread goes on training meanwhile.
 _REPEATING: list[int] = []

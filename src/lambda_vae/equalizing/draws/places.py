@@ -9,12 +9,48 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from lambda_vae.equalizing.draws.site import DrawSite
+from lambda_vae.equalizing.draws.tensors import Call
 from lambda_vae.equalizing.draws.within import OwnCall, running
 
-__all__ = ["MethodPlace", "ModulePlace"]
+__all__ = ["MethodPlace", "ModulePlace", "Place"]
 
 
-class MethodPlace:
+class Place:
+    """Where a host draws z, under a site, until `remove`.
+
+    Args:
+        site: Narrows.
+        model: The host.
+        counted: Whether draws are counted within the host's own call.
+    """
+
+    def __init__(self, site: DrawSite, model: nn.Module, *, counted: bool) -> None:
+        self.site = site
+        self.call = OwnCall(model, self) if counted else None
+        self.handles: list[RemovableHandle] = []
+
+    def entered(self) -> None:
+        """Count draws anew: the host's own call begins."""
+        self.site.count = 0
+
+    def require_own_call(self) -> None:
+        """Raise where draws are counted, and the host's own call does not run.
+
+        Raises:
+            InputError: The draw is made outside of it.
+        """
+        if self.call is not None and self.site.order is not None and self.site.active:
+            self.call.require(self.site.name, self.site.order)
+
+    def remove(self) -> None:
+        """Let go of the host."""
+        for handle in self.handles:
+            handle.remove()
+        if self.call is not None:
+            self.call.remove()
+
+
+class MethodPlace(Place):
     """A method of a host under a site; an object, so that a copy or a pickle of the host has its own.
 
     Args:
@@ -25,11 +61,9 @@ class MethodPlace:
     """
 
     def __init__(self, site: DrawSite, owner: nn.Module, name: str, model: nn.Module) -> None:
-        self.site, self.owner, self.name = site, owner, name
-        self.before = vars(owner).get(name)
+        self.owner, self.name, self.before = owner, name, vars(owner).get(name)
         self._of_class()
-        counted = self.bound_to is None or site.order is not None
-        self.call = OwnCall(model, self) if counted else None
+        super().__init__(site, model, counted=self.bound_to is None or site.order is not None)
         setattr(owner, name, self)
 
     def _of_class(self) -> None:
@@ -56,13 +90,8 @@ class MethodPlace:
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         """Return what the host's method returns, with z narrowed while it trains."""
-        if self.call is not None and self.site.order is not None and self.site.active:
-            self.call.require(self.site.name, self.site.order)
-        return self.site.drawn(self.host, args, named)
-
-    def entered(self) -> None:
-        """Count draws anew: the model's own call begins."""
-        self.site.count = 0
+        self.require_own_call()
+        return self.site.drawn(self.host, Call(args, named))
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -70,12 +99,7 @@ class MethodPlace:
 
     @staticmethod
     def held(owner: nn.Module, method: str | None) -> list[DrawSite]:
-        """Return the sites that a method is under, the last first.
-
-        Args:
-            owner: Its module.
-            method: Its name.
-        """
+        """Return the sites that a method is under, the last first."""
         sites, place = [], vars(owner).get(method or "")
         while isinstance(place, MethodPlace):
             sites.append(place.site)
@@ -84,8 +108,7 @@ class MethodPlace:
 
     def remove(self) -> None:
         """Give the host its own method back."""
-        if self.call is not None:
-            self.call.remove()
+        super().remove()
         place = vars(self.owner).get(self.name)
         if place is self:
             delattr(self.owner, self.name)
@@ -128,7 +151,7 @@ class _ClassDraw:
         return self.host(*args, **named)
 
 
-class ModulePlace:
+class ModulePlace(Place):
     """The output of a module of a host under a site.
 
     Args:
@@ -138,48 +161,25 @@ class ModulePlace:
     """
 
     def __init__(self, site: DrawSite, owner: nn.Module, model: nn.Module) -> None:
-        self.site, self.due = site, False
-        self.call = None if site.order is None else OwnCall(model, self)
-        self.handles: list[RemovableHandle] = [
+        super().__init__(site, model, counted=site.order is not None)
+        self.due = False
+        self.handles = [
             owner.register_forward_pre_hook(self.look, with_kwargs=True),
             owner.register_forward_hook(self, prepend=True, with_kwargs=True),
         ]
 
-    def entered(self) -> None:
-        """Count draws anew: the model's own call begins."""
-        self.site.count = 0
-
     def look(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
-        """Measure before the module's own call, which is the one that counts.
-
-        Args:
-            owner: The module.
-            args: Of the call.
-            named: Likewise, by name.
-        """
-        if self.call is not None and self.site.order is not None and self.site.active:
-            self.call.require(self.site.name, self.site.order)
+        """Measure before the module's own call, which is the one that counts."""
+        self.require_own_call()
         self.due = self.site.due
         if self.due:
-            self.site.look(owner.forward, args, named)
+            self.site.look(owner.forward, Call(args, named))
 
     def __call__(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> Any:
         """Return the module's output with z narrowed, None where it stays."""
-        return self.site.narrowed(args, named, out) if self.due else None
+        return self.site.narrowed(Call(args, named, out)) if self.due else None
 
     @staticmethod
     def held(owner: nn.Module, method: str | None) -> list[DrawSite]:
-        """Return the sites that a module's output is under.
-
-        Args:
-            owner: The module.
-            method: Not looked at.
-        """
+        """Return the sites that a module's output is under."""
         return [one.site for one in owner._forward_hooks.values() if isinstance(one, ModulePlace)]
-
-    def remove(self) -> None:
-        """Let go of the module."""
-        for handle in self.handles:
-            handle.remove()
-        if self.call is not None:
-            self.call.remove()

@@ -5,6 +5,7 @@ import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -39,16 +40,16 @@ def undone(module: nn.Module) -> Iterator[None]:
     ]
     numpy = sys.modules.get("numpy")
     states = random.getstate(), None if numpy is None else numpy.random.get_state()
-    devices = [(one, one.get_rng_state()) for one in _devices()]
+    mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
     try:
-        with torch.random.fork_rng(range(torch.cuda.device_count()) if _uses_cuda() else []):
+        with torch.random.fork_rng(range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []):
             yield
     finally:
         random.setstate(states[0])
         if numpy is not None:
             numpy.random.set_state(states[1])
-        for device, state in devices:
-            device.set_rng_state(state)
+        if mps is not None:
+            torch.mps.set_rng_state(mps)
         for part, own, buffers in attributes:
             vars(part).clear()
             vars(part).update(own)
@@ -69,80 +70,48 @@ def _kept(value: Any, seen: set[int], *, objects: bool) -> Iterator[Undo]:
     inner: list[Any] = []
     if isinstance(value, Tensor):
         if value.numel() <= _LARGEST and not value.is_meta and type(value) is Tensor:
-            yield _tensor(value)
+            yield partial(_tensor, value, value.detach().clone())
     elif isinstance(value, list | deque):
         inner = list(value)
-        yield _sequence(value, inner)
+        yield partial(_sequence, value, inner)
     elif isinstance(value, dict):
         inner = list(value.values())
-        yield _mapping(value, dict(value.items()))
+        yield partial(_mapping, value, dict(value.items()))
     elif isinstance(value, set):
-        yield _set(value, set(value))
+        yield partial(_set, value, set(value))
     elif isinstance(value, tuple):
         inner = list(value)
     elif isinstance(value, random.Random):
-        yield _generator(value.setstate, value.getstate())
+        yield partial(value.setstate, value.getstate())
     elif hasattr(value, "bit_generator"):
-        yield _numpy(value.bit_generator, value.bit_generator.state)
+        yield partial(setattr, value.bit_generator, "state", value.bit_generator.state)
     elif objects and type(getattr(value, "__dict__", None)) is dict and not callable(value):
         inner, objects = list(vars(value).values()), False
-        yield _mapping(vars(value), dict(vars(value)))
+        yield partial(_mapping, vars(value), dict(vars(value)))
     for one in inner if len(inner) <= _LONGEST else []:
         yield from _kept(one, seen, objects=objects)
 
 
-def _tensor(value: Tensor) -> Undo:
-    before = value.detach().clone()
-
-    def undo() -> None:
-        if value.shape == before.shape and not torch.equal(value, before):
-            value.data.copy_(before)
-
-    return undo
+def _tensor(value: Tensor, before: Tensor) -> None:
+    if value.shape == before.shape and not torch.equal(value, before):
+        value.data.copy_(before)
 
 
-def _sequence(value: "list[Any] | deque[Any]", before: list[Any]) -> Undo:
-    def undo() -> None:
-        if len(value) != len(before) or any(a is not b for a, b in zip(value, before, strict=True)):
-            value.clear()
-            value.extend(before)
-
-    return undo
-
-
-def _mapping(value: dict[Any, Any], before: dict[Any, Any]) -> Undo:
-    kind: Any = OrderedDict if isinstance(value, OrderedDict) else dict
-
-    def undo() -> None:
-        now = dict(value.items())
-        if list(now) != list(before) or any(now[name] is not before[name] for name in now):
-            kind.clear(value)
-            for name, one in before.items():
-                kind.__setitem__(value, name, one)
-
-    return undo
-
-
-def _set(value: set[Any], before: set[Any]) -> Undo:
-    def undo() -> None:
+def _sequence(value: "list[Any] | deque[Any]", before: list[Any]) -> None:
+    if len(value) != len(before) or any(a is not b for a, b in zip(value, before, strict=True)):
         value.clear()
-        value.update(before)
-
-    return undo
+        value.extend(before)
 
 
-def _generator(restore: Callable[[Any], None], state: object) -> Undo:
-    return lambda: restore(state)
+def _mapping(value: dict[Any, Any], before: dict[Any, Any]) -> None:
+    kind: Any = OrderedDict if isinstance(value, OrderedDict) else dict
+    now = dict(value.items())
+    if list(now) != list(before) or any(now[name] is not before[name] for name in now):
+        kind.clear(value)
+        for name, one in before.items():
+            kind.__setitem__(value, name, one)
 
 
-def _numpy(generator: Any, state: object) -> Undo:
-    return lambda: setattr(generator, "state", state)
-
-
-def _uses_cuda() -> bool:
-    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
-
-
-def _devices() -> list[Any]:
-    """What has a generator of its own, besides the CPU and CUDA."""
-    return [torch.mps] if torch.backends.mps.is_available() else []
+def _set(value: set[Any], before: set[Any]) -> None:
+    value.clear()
+    value.update(before)

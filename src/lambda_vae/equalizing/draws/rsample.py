@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
+from lambda_vae.equalizing.draws.places import Place
 from lambda_vae.equalizing.draws.site import DrawSite
 from lambda_vae.equalizing.draws.within import OwnCall, running
 from lambda_vae.errors import InputError
@@ -15,7 +16,7 @@ __all__ = ["RsamplePlace"]
 _HOST = Normal.rsample
 
 
-class RsamplePlace:
+class RsamplePlace(Place):
     """The draws of D dimensions that `Normal.rsample` makes while a model's forward or training step runs.
 
     `Normal.rsample` is replaced once for all; outside of such a call, and for draws of another length, it is torch's.
@@ -26,18 +27,14 @@ class RsamplePlace:
     """
 
     def __init__(self, site: DrawSite, model: nn.Module) -> None:
-        self.site, self.drew, self.learned = site, False, False
-        self.call = OwnCall(model, self)
+        super().__init__(site, model, counted=True)
+        self.drew, self.learned = False, False
         site.reads("z is what Normal.rsample draws, mu is its loc, sigma is its scale")
         Normal.rsample = _rsample  # type: ignore[method-assign]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         Normal.rsample = _rsample  # type: ignore[method-assign]  # in the process that it was sent to as well
-
-    def entered(self) -> None:
-        """Count draws anew: the model's own call begins."""
-        self.site.count = 0
 
     def left(self) -> None:
         """Make sure that there is a draw to narrow: the model's first own call is over.
@@ -53,12 +50,7 @@ class RsamplePlace:
             )
 
     def drawn(self, distribution: Normal, z: Tensor) -> Tensor | None:
-        """Return a draw, narrowed; None if it is not this latent's.
-
-        Args:
-            distribution: Drawn from.
-            z: The draw.
-        """
+        """Return a draw, narrowed; None if it is not this latent's."""
         site = self.site
         axis, width = site.equalizer.dim, site.equalizer.latent_dim
         if distribution.loc.shape[axis:][:1] != (width,) or not site.due:
@@ -72,18 +64,9 @@ class RsamplePlace:
 
     @staticmethod
     def held(owner: nn.Module, method: str | None) -> list[DrawSite]:
-        """Return the sites that a model's rsample is under.
-
-        Args:
-            owner: The model.
-            method: Not looked at.
-        """
+        """Return the sites that a model's rsample is under."""
         calls = [getattr(hook, "__self__", None) for hook in owner._forward_pre_hooks.values()]
         return [one.owner.site for one in calls if isinstance(one, OwnCall) and isinstance(one.owner, RsamplePlace)]
-
-    def remove(self) -> None:
-        """Let go of the model."""
-        self.call.remove()
 
 
 def _rsample(self: Normal, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008 - as torch has it

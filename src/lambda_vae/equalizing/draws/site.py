@@ -3,7 +3,7 @@
 import sys
 import warnings
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,8 +17,9 @@ from lambda_vae.equalizing.draws.densities import watch_densities
 from lambda_vae.equalizing.draws.found import Draw
 from lambda_vae.equalizing.draws.later import hold
 from lambda_vae.equalizing.draws.measure import Measurement, Measuring, made_up_shapes
-from lambda_vae.equalizing.draws.noise import probing, undone
-from lambda_vae.equalizing.draws.tensors import Source, drawables, put
+from lambda_vae.equalizing.draws.noise import probing
+from lambda_vae.equalizing.draws.put_back import undone
+from lambda_vae.equalizing.draws.tensors import Call, Source, drawables, put
 from lambda_vae.errors import InputError
 
 __all__ = ["DrawSite", "Watcher"]
@@ -85,11 +86,7 @@ class DrawSite:
         return self.order is None or self.count == self.order + 1
 
     def reads(self, text: str) -> None:
-        """Take note of what is known of the draw without a measurement.
-
-        Args:
-            text: For people.
-        """
+        """Take note of what is known of the draw without a measurement."""
         self.text, self.settled = text, True
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
@@ -101,26 +98,15 @@ class DrawSite:
         self.watchers.append(watcher)
         return lambda: self.watchers.remove(watcher) if watcher in self.watchers else None
 
-    def drawn(self, host: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
-        """Return what the host's own draw returns, with z narrowed while it trains.
-
-        Args:
-            host: Draws.
-            args: Of the call.
-            named: Likewise, by name.
-        """
+    def drawn(self, host: Callable[..., Any], call: Call) -> Any:
+        """Return what the host's own draw returns, with z narrowed while it trains."""
         if not self.due:
-            return host(*args, **named)
-        self.look(host, args, named)
-        return self.narrowed(args, named, host(*args, **named))
+            return host(*call.args, **call.named)
+        self.look(host, call)
+        return self.narrowed(call._replace(out=host(*call.args, **call.named)))
 
-    def look(self, host: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any]) -> None:
+    def look(self, host: Callable[..., Any], call: Call) -> None:
         """Measure the draw where that is due: until it is clear, then after 2, 4, 8, ... calls, since values change.
-
-        Args:
-            host: Draws.
-            args: Of the call.
-            named: Likewise, by name.
 
         Raises:
             InputError: It is no draw that lambda is for, or no longer the one that it was.
@@ -146,7 +132,7 @@ class DrawSite:
         measuring: Callable[..., Measurement | None] = self._measuring
         if "torch._dynamo" in sys.modules:  # where a graph is broken here, the measurement is not to be compiled
             measuring = torch.compiler.disable(measuring)  # type: ignore[no-untyped-call]
-        seen = measuring(host, args, named)
+        seen = measuring(host, call)
         if seen is None:  # looked at again in the next step
             self._next_look = self._calls
             return
@@ -164,9 +150,6 @@ class DrawSite:
         """Measure a plain sampler on made-up numbers, for where the first training step is compiled or transformed.
 
         What it shows holds until a real step is measured; where it shows nothing, the first real step does.
-
-        Args:
-            host: Draws; called in train mode.
         """
         shapes = made_up_shapes(host, self.equalizer.latent_dim, self.equalizer.dim)
         with undone(self.owner), warnings.catch_warnings():
@@ -175,7 +158,7 @@ class DrawSite:
             device = self.equalizer.exponent.device
             made_up = tuple(0.1 + torch.rand(shape, device=device) for shape in shapes)
             try:
-                seen = self._measuring(host, made_up, {}) if made_up else None
+                seen = self._measuring(host, Call(made_up, {})) if made_up else None
                 self.draws = () if seen is None else seen.draws
             except Exception:  # numbers that the host does not take tell nothing
                 self.draws = ()
@@ -185,29 +168,23 @@ class DrawSite:
     def _measuring(self) -> Measuring:
         return Measuring(self.name, self.owner, self.equalizer.latent_dim, self.equalizer.dim, self.takes)
 
-    def narrowed(self, args: tuple[Any, ...], named: Mapping[str, Any], out: Any) -> Any:
-        """Return what the host returned, with z narrowed; the very same where lambda is 1 and nobody watches.
-
-        Args:
-            args: Of the call.
-            named: Likewise, by name.
-            out: What it returned.
-        """
+    def narrowed(self, call: Call) -> Any:
+        """Return what the host returned, with z narrowed; the very same where lambda is 1 and nobody watches."""
+        out = call.out
         if self.later:
             self._hold(out)
-            return out
-        if not self.draws:  # no step has told anything yet
+        if self.later or not self.draws:  # no step has told anything yet
             return out
         draw = self.draws[0]
         log_std = None
         try:
-            z, mu = draw.z(args, named, out), draw.mu(args, named, out)
+            z, mu = draw.z(call), draw.mu(call)
             if self.equalizer.narrows and not self.watchers:
-                log_std = draw.log_std(args, named, out)
+                log_std = draw.log_std(call)
             # where ln sigma narrows, or nothing does, no gradient goes through sigma itself
             needed = bool(self.watchers) or (self.equalizer.narrows and log_std is None)
             with torch.set_grad_enabled(needed and torch.is_grad_enabled()):
-                std = draw.std(args, named, out)
+                std = draw.std(call)
         except (AttributeError, IndexError, KeyError, TypeError):
             raise InputError(
                 f"{self.name} is called or answers in one step otherwise than in another, where {draw}; name a method "
@@ -229,15 +206,10 @@ class DrawSite:
             self.of_later = DrawSite(self.equalizer, self.owner, name, takes=self.takes, mask=self.mask)
             self.of_later.watchers = self.watchers
         for source in drawables(out):
-            hold(source((), {}, out), self.of_later.drawn)
+            hold(source(Call((), {}, out)), self.of_later.drawn)
 
     def observe(self, std: Tensor, mu: Tensor) -> None:
-        """Add sigma to the equalizer's statistics, where the mask says that it counts.
-
-        Args:
-            std: sigma of the draw.
-            mu: Of the draw.
-        """
+        """Add sigma to the equalizer's statistics, where the mask says that it counts."""
         self.equalizer.observe(std, mu, None if self.mask is None else self.mask())
 
     def seen(self, mu: Tensor, std: Tensor, z: Tensor, log_std: Tensor | None = None) -> Tensor:

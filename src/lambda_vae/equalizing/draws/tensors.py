@@ -3,12 +3,12 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-__all__ = ["Source", "drawables", "given", "put", "returned"]
+__all__ = ["Call", "Source", "drawables", "given", "put", "returned"]
 
 #: A part of a value: an item, an attribute, or the k-th part of so many channels along an axis.
 Step = tuple[str, Any]
@@ -16,6 +16,14 @@ Step = tuple[str, Any]
 _PLAIN = (Tensor, nn.Module, str, bytes, int, float, type)
 
 _PARTS = ("first", "second", "third", "fourth")
+
+
+class Call(NamedTuple):
+    """One call of a host: its arguments, by place and by name, and what it returned."""
+
+    args: tuple[Any, ...]
+    named: Mapping[str, Any]
+    out: Any = None
 
 
 @dataclass(frozen=True)
@@ -34,19 +42,13 @@ class Source:
     keyword: str | None = None
     steps: tuple[Step, ...] = ()
 
-    def __call__(self, args: tuple[Any, ...], named: Mapping[str, Any], out: object) -> Any:
-        """Return what is there, a tensor or a distribution.
-
-        Args:
-            args: Of the call.
-            named: Likewise, by name.
-            out: What it returned.
-        """
-        value: Any = out
+    def __call__(self, call: Call) -> Any:
+        """Return what is there, a tensor or a distribution."""
+        value = call.out
         if self.position is not None:
-            value = args[self.position] if self.position < len(args) else named[self.keyword or ""]
+            value = call.args[self.position] if self.position < len(call.args) else call.named[self.keyword or ""]
         elif self.keyword is not None:
-            value = named[self.keyword]
+            value = call.named[self.keyword]
         for kind, what in self.steps:
             if kind == "item":
                 value = value[what]
@@ -57,50 +59,29 @@ class Source:
                 value = value.narrow(axis, part * width, width)
         return value
 
-    @property
-    def is_argument(self) -> bool:
-        """Whether the caller gives it."""
-        return self.position is not None or self.keyword is not None
 
-
-def given(
-    host: Callable[..., Any], args: tuple[Any, ...], named: Mapping[str, Any], width: int, axis: int
-) -> Iterator[tuple[Source, Tensor]]:
-    """Yield all floating tensors among the arguments of a call, and their parts of `width` along an axis.
-
-    Args:
-        host: What is called.
-        args: Of the call.
-        named: Likewise, by name.
-        width: D.
-        axis: The latent one.
-    """
+def given(host: Callable[..., Any], call: Call, width: int, axis: int) -> Iterator[tuple[Source, Tensor]]:
+    """Yield all floating tensors among the arguments of a call, and their parts of `width` along the latent axis."""
     try:
         names = list(inspect.signature(host).parameters)
     except (TypeError, ValueError):
         names = []
-    for position, value in enumerate(args):
+    for position, value in enumerate(call.args):
         keyword = names[position] if position < len(names) else None
         source = Source(f"the argument {keyword or position}", position, keyword)
         yield from _parts(source, value, width, axis)
-    for keyword, value in named.items():
+    for keyword, value in call.named.items():
         place = names.index(keyword) if keyword in names else None
         yield from _parts(Source(f"the argument {keyword}", place, keyword), value, width, axis)
 
 
 def returned(out: object, width: int, axis: int) -> Iterator[tuple[Source, Tensor]]:
-    """Yield all floating tensors of what a call returned, and their parts of `width` along an axis.
-
-    Args:
-        out: It.
-        width: D.
-        axis: The latent one.
-    """
+    """Yield all floating tensors of what a call returned, and their parts of `width` along the latent axis."""
     yield from _parts(Source("the output"), out, width, axis)
 
 
 def _parts(source: Source, value: object, width: int, axis: int) -> Iterator[tuple[Source, Tensor]]:
-    for found, tensor in _tensors(source, value, 4):
+    for found, tensor in _leaves(source, value, lambda one: isinstance(one, Tensor) and one.is_floating_point(), 4):
         yield found, tensor
         length = tensor.shape[axis] if -tensor.ndim <= axis < tensor.ndim else 0
         if width and length % width == 0 and 2 <= length // width <= len(_PARTS):
@@ -110,36 +91,25 @@ def _parts(source: Source, value: object, width: int, axis: int) -> Iterator[tup
                 yield replace(found, name=name, steps=(*found.steps, step)), tensor.narrow(axis, part * width, width)
 
 
-def _tensors(source: Source, value: object, depth: int) -> Iterator[tuple[Source, Tensor]]:
-    if isinstance(value, Tensor):
-        if value.is_floating_point():
-            yield source, value
-        return
-    if depth == 0 or value is None or isinstance(value, _PLAIN):
-        return
-    for kind, what, part in _items(value):
-        name = f"{source.name}.{what}" if kind == "attribute" else f"{source.name}[{what!r}]"
-        yield from _tensors(replace(source, name=name, steps=(*source.steps, (kind, what))), part, depth - 1)
-
-
 def drawables(out: object) -> list[Source]:
-    """Return where a call's output holds distributions that can be drawn from later.
-
-    Args:
-        out: It.
-    """
-    return list(_drawables(Source("the output"), out, 4))
+    """Return where a call's output holds distributions that can be drawn from later."""
+    return [source for source, _ in _leaves(Source("the output"), out, _can_be_drawn_from, 3)]
 
 
-def _drawables(source: Source, value: object, depth: int) -> Iterator[Source]:
-    if depth == 0 or value is None or isinstance(value, _PLAIN):
-        return
-    if any(callable(getattr(value, name, None)) for name in ("rsample", "sample")):
-        yield source
-        return
-    for kind, what, part in _items(value):
-        name = f"{source.name}.{what}" if kind == "attribute" else f"{source.name}[{what!r}]"
-        yield from _drawables(replace(source, name=name, steps=(*source.steps, (kind, what))), part, depth - 1)
+def _can_be_drawn_from(value: object) -> bool:
+    known = value is None or isinstance(value, _PLAIN)
+    return not known and any(callable(getattr(value, name, None)) for name in ("rsample", "sample"))
+
+
+def _leaves(source: Source, value: Any, wanted: Callable[[Any], bool], depth: int) -> Iterator[tuple[Source, Any]]:
+    """What is wanted of a value and of what is inside it, so many containers deep."""
+    if wanted(value):
+        yield source, value
+    elif depth and value is not None and not isinstance(value, _PLAIN):
+        for kind, what, part in _items(value):
+            name = f"{source.name}.{what}" if kind == "attribute" else f"{source.name}[{what!r}]"
+            found = replace(source, name=name, steps=(*source.steps, (kind, what)))
+            yield from _leaves(found, part, wanted, depth - 1)
 
 
 def _items(value: object) -> Iterator[tuple[str, Any, object]]:
@@ -158,13 +128,7 @@ def _items(value: object) -> Iterator[tuple[str, Any, object]]:
 
 
 def put(out: Any, steps: tuple[Step, ...], tensor: object) -> Any:
-    """Return what a call returned with another tensor in one place; containers are of their own kind.
-
-    Args:
-        out: What was returned.
-        steps: To the place.
-        tensor: The new one.
-    """
+    """Return what a call returned with another tensor in one place; containers are of their own kind."""
     if not steps:
         return tensor
     (kind, what), *rest = steps

@@ -38,11 +38,7 @@ class OwnCall:
         self.steps = [_Step(self, model, name) for name in _STEPS if callable(getattr(model, name, None))]
 
     def enter(self, *call: Any) -> None:
-        """Begin.
-
-        Args:
-            call: Not looked at.
-        """
+        """Begin."""
         _RUNNING.append(_Run(self))
         entered = getattr(self.owner, "entered", None)
         if entered is not None:
