@@ -65,11 +65,10 @@ def diagnose_cornac(model: Any, data: Any, *, side: str | None = None, **options
     rows = Batches(
         range(0, matrix.shape[0], size), lambda at: torch.from_numpy(matrix[at : at + size].toarray()).float()
     )
-    known: dict[str, Any] = {"kl_weight": float(model.beta), "takes": "logvar"}
-    if bilateral:
-        known = {"kl_weight": float(model.beta_kl), "takes": "std"}
+    weight, takes = (model.beta_kl, "std") if bilateral else (model.beta, "logvar")
+    notes = _notes(model, side, matrix)
     with evaluated(vae):
-        return report_on(encode, likelihood, rows, known | options, notes=_notes(model, side, matrix))
+        return report_on(encode, likelihood, rows, {"kl_weight": float(weight)} | options, takes=takes, notes=notes)
 
 
 @contextmanager
