@@ -41,8 +41,9 @@ def undone(module: nn.Module) -> Iterator[None]:
     numpy = sys.modules.get("numpy")
     states = random.getstate(), None if numpy is None else numpy.random.get_state()
     mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
+    cuda = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     try:
-        with torch.random.fork_rng(range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []):
+        with torch.random.fork_rng(range(torch.cuda.device_count()) if cuda else []):
             yield
     finally:
         random.setstate(states[0])
