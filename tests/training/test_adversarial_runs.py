@@ -85,7 +85,7 @@ def test_broken_discriminator_ends_the_run_and_is_named(make: Any, step: int, tm
     message = fit_and_fail(made[0])
     assert message == (
         "the discriminator diverged in epoch 2: its loss or its weights are not finite; the last good checkpoint is "
-        "kept. Try --adversary_rate 0.001"
+        "kept. Try `adversary_rate=0.001`"
     )
     assert checkpoints.latest(tmp_path) == checkpoints.path_of(tmp_path, 1, 0)
 
@@ -135,7 +135,7 @@ def test_discriminator_that_has_won_ends_the_run(monkeypatch: pytest.MonkeyPatch
     assert re.match(
         r"the discriminator won in epoch \d+: its cross-entropy was at most [0-9.e-]+ nats at every step "
         r"\(guessing is 0\.693, 0\.01 is the limit\), so it teaches the model nothing; the last good checkpoint is "
-        r"kept\. Try --adversary_rate 0\.001 or a smaller --adversary_hidden$",
+        r"kept\. Try `adversary_rate=0\.001` or a smaller `adversary_hidden`$",
         message,
     ), message
 

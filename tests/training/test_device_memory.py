@@ -24,13 +24,13 @@ def test_an_exhausted_memory_says_what_to_try(error):
     with pytest.raises(InputError) as caught:
         trainer(view=failing(error)).fit()
     said = str(caught.value)
-    assert said.startswith("the memory of cpu does not suffice for 8 examples at a time; try --accumulate 2 ")
-    assert "--recompute true" in said
-    assert said.endswith("or --batch_size 4")
+    assert said.startswith("the memory of cpu does not suffice for 8 examples at a time; try `accumulate=2` ")
+    assert "`recompute=True`" in said
+    assert said.endswith("or `batch_size=4`")
 
 
 def test_what_was_tried_already_is_not_advised_again():
-    with pytest.raises(InputError, match=r"for 1 examples at a time; try --batch_size 4$"):
+    with pytest.raises(InputError, match=r"for 1 examples at a time; try `batch_size=4`$"):
         trainer(view=failing(MemoryError()), accumulate=8, recompute=True).fit()
 
 

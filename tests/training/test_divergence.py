@@ -13,7 +13,7 @@ from lambda_vae.model import Trace
 from lambda_vae.objectives import ELBO, Terms
 from lambda_vae.training import Diverged, Trainer, checkpoints
 
-ADVICE = r"the last good checkpoint is kept\. Try --learning_rate 0\.003, --clip_norm 1\.0, or with λ --ramp_epochs 10"
+ADVICE = r"the last good checkpoint is kept\. Try `learning_rate=0\.003`, `clip_norm=1\.0`, or with λ `ramp_epochs=10`"
 
 
 def poisoned(step: int, folder: Path | None, value: float = float("nan"), then: object = None) -> Trainer:
@@ -63,7 +63,7 @@ def test_infinite_term_is_named(tmp_path: Path) -> None:
 
 
 def test_huge_learning_rate_diverges(tmp_path: Path) -> None:
-    with pytest.raises(Diverged, match=r"(reconstruction|rate_q) is (inf|nan).*Try --learning_rate 3e\+05"):
+    with pytest.raises(Diverged, match=r"(reconstruction|rate_q) is (inf|nan).*Try `learning_rate=3e\+05`"):
         trainer(tmp_path, learning_rate=1e6).fit()
 
 

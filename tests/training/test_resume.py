@@ -253,5 +253,5 @@ def test_learning_rate_and_length_are_the_new_run_s_own(tmp_path: Path) -> None:
 
 
 def test_batch_larger_than_the_data_is_refused() -> None:
-    with pytest.raises(InputError, match=r"a batch of 51 is larger than the data .50 examples.; use --batch_size 50"):
+    with pytest.raises(InputError, match=r"a batch of 51 is larger than the data .50 examples.; use `batch_size=50`"):
         trainer(batch_size=51)

@@ -183,7 +183,7 @@ def test_a_law_that_is_no_diagonal_gaussian_is_refused() -> None:
 
 
 def test_parts_of_a_batch_are_refused() -> None:
-    with pytest.raises(InputError, match="use --accumulate 1"):
+    with pytest.raises(InputError, match="use `accumulate=1`"):
         refining(accumulate=2)
 
 

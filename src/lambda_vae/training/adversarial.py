@@ -111,7 +111,7 @@ class AdversarialBayes(Adversary):
         if not self.adaptive_contrast and any(True for _ in stepper.vae.prior.parameters()):
             raise InputError(
                 "adaptive_contrast is False and the prior is learned: draws of the prior teach it nothing; use "
-                "--adaptive_contrast true or the standard prior"
+                "`adaptive_contrast=True` or the standard prior"
             )
         vae = stepper.vae
         self.make(stepper, draws, vae.likelihood.features + vae.latent_dim)

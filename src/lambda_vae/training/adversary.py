@@ -112,7 +112,7 @@ class Adversary:
         if bool(broken[:1, 1:].isfinite().all()):
             raise Diverged(
                 f"the discriminator diverged in epoch {epoch}: its loss or its weights are not finite; the "
-                f"last good checkpoint is kept. Try --adversary_rate {self.learning_rate / 10:.1g}"
+                f"last good checkpoint is kept. Try `adversary_rate={self.learning_rate / 10:.1g}`"
             )
 
     def end_epoch(self, stepper: Stepper, draws: Draws, epoch: int) -> Mapping[str, float]:
@@ -127,8 +127,8 @@ class Adversary:
             raise Diverged(
                 f"the discriminator won in epoch {epoch}: its cross-entropy was at most {largest:.2g} nats "
                 f"at every step (guessing is 0.693, {self.won_below:g} is the limit), so it teaches the model nothing; "
-                f"the last good checkpoint is kept. Try --adversary_rate {self.learning_rate / 10:.1g} or a smaller "
-                "--adversary_hidden"
+                f"the last good checkpoint is kept. Try `adversary_rate={self.learning_rate / 10:.1g}` or a smaller "
+                "`adversary_hidden`"
             )
         self.losses.zero_()
         return {"adversary_loss": mean}

@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file each, state as JSON in its header, written beside and renamed: whole or absent."""
+"""Checkpoints: one safetensors file each, state as JSON in its header; written whole or not at all."""
 
 import json
 import re

@@ -41,7 +41,7 @@ def _remedies(options: TrainOptions) -> list[str]:
     finer = range(options.accumulate + 1, options.batch_size + 1)
     parts = next((count for count in finer if options.batch_size % count == 0), None)
     return [
-        *([f"--accumulate {parts} (the same step in smaller parts)"] if parts else []),
-        *([] if options.recompute else ["--recompute true (networks for images)"]),
-        f"--batch_size {max(1, options.batch_size // 2)}",
+        *([f"`accumulate={parts}` (the same step in smaller parts)"] if parts else []),
+        *([] if options.recompute else ["`recompute=True` (networks for images)"]),
+        f"`batch_size={max(1, options.batch_size // 2)}`",
     ]

@@ -91,6 +91,6 @@ class StepLog:
         raise Diverged(
             f"training diverged in epoch {epoch} at step {step + 1}: {what}, the largest |logvar| is "
             f"{values['largest |logvar|']:.4g}{before}; the last good checkpoint is kept. "
-            f"Try --learning_rate {learning_rate / 3:.1g}, --clip_norm 1.0, or with λ --ramp_epochs 10 or a smaller "
-            "--max_exponent"
+            f"Try `learning_rate={learning_rate / 3:.1g}`, `clip_norm=1.0`, or with λ `ramp_epochs=10` or a smaller "
+            "`max_exponent`"
         )

@@ -66,7 +66,7 @@ class Draws:
         if self.steps < 1:
             raise InputError(
                 f"a batch of {self.joint_batch} is larger than the data ({self.examples} examples); "
-                f"use --batch_size {self.examples // accelerator.num_processes or 1} or less"
+                f"use `batch_size={self.examples // accelerator.num_processes or 1}` or less"
             )
         self.x = x.to(self.device) if x.nbytes < _RESIDENT_BYTES and self.device.type != "cpu" else x
         self.generator = torch.Generator(self.device).manual_seed(options.seed)

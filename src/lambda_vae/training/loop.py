@@ -96,7 +96,7 @@ class Trainer:
         whole = type(self.strategy) is not JointUpdate or getattr(objective, "whole_batch", False)
         if whole and options.accumulate > 1:
             raise InputError(
-                f"accumulate is {options.accumulate}, and this method looks at its batch as a whole; use --accumulate 1"
+                f"accumulate is {options.accumulate}, and this method looks at its batch as a whole; use `accumulate=1`"
             )
         self.matmul_error = set_matmul(options.matmul, self.device)
         self.recorder = Recorder(vae, self.equalizer, options, self.steps, self.accelerator)

@@ -1,4 +1,4 @@
-"""Adam as the loop takes it: torch's fused kernel, and little beside."""
+"""Adam by torch's fused kernel, with little around it."""
 
 from collections.abc import Iterable
 from typing import Any
