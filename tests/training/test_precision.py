@@ -7,6 +7,7 @@ import torch
 from small import differing, everything, trainer, vae
 from torch import Tensor
 
+from lambda_vae.equalization import Equalization
 from lambda_vae.errors import InputError
 from lambda_vae.model import Trace
 from lambda_vae.objectives import ELBO, Terms
@@ -55,9 +56,9 @@ def test_float32_is_float32_throughout_in_the_same_process() -> None:
 
 
 def test_distributions_are_float32_inside_autocast() -> None:
-    model = vae()
+    model = vae().with_equalization(Equalization(torch.full((3,), 2.0)))
     with torch.autocast("cpu", torch.bfloat16):
-        trace = model(torch.ones(4, 12), torch.ones(2, 4, 3), torch.full((3,), 2.0))
+        trace = model(torch.ones(4, 12), torch.ones(2, 4, 3))
         q, p_x = trace.q_sampled, trace.p_x
         values = (trace.q.mu, trace.q.logvar, q.logvar, q.kl(trace.p_z), q.log_prob(trace.z), p_x.log_prob(trace.x))
     assert {value.dtype for value in values} == {torch.float32}

@@ -81,22 +81,35 @@ class Draws:
         """Return the indices in `x` of examples given by their numbers among those trained on, on the device of `x`."""
         return (chosen if self.rows is None else self.rows[chosen.to(self.rows.device)]).to(self.x.device)
 
-    def batch(self, rows: Tensor, kl_weight: float, step: int) -> Batch:
+    def batch(self, rows: Tensor, kl_weight: float, step: int, generator: torch.Generator | None = None) -> Batch:
         """Return this process's share of the batch of one step.
 
         Args:
             rows: Of the joint batch, from `epoch`.
             kl_weight: Of the schedule.
             step: Position in the epoch.
+            generator: Of what all methods draw; the first one if left out.
         """
-        return self._batch(rows, kl_weight, step, self.generator)
+        generator = generator or self.generator
+        latent, extra = self.vae.latent_dim, self.method_generator
+        x = self._seen(rows, generator)
+        # Further samples are drawn apart: methods with one sample and with many see the same data and the same first.
+        eps = self._normal(generator, 1, self.joint_batch, latent)
+        if self.options.samples > 1:
+            eps = torch.cat((eps, self._normal(extra, self.options.samples - 1, self.joint_batch, latent)))
+        xi = prior_eps = None
+        if self.vae.posterior.mixing_dim:
+            xi = self._share(self._normal(extra, self.joint_batch, self.vae.posterior.mixing_dim))
+        if self.draws_prior:
+            prior_eps = self._share(self._normal(extra, self.joint_batch, self.vae.p_z().noise_dim))
+        return Batch(self._share(x), self._share(eps, 1), kl_weight, xi, prior_eps, step)
 
     def extra_batch(self, batch: Batch) -> Batch:
         """Return a further batch for a strategy, of the size and KL weight of the epoch's own."""
         # With replacement: a permutation of all examples would cost more than the step.
         chosen = torch.randint(self.examples, (self.joint_batch,), generator=self.method_generator, device=self.device)
         rows = self.row_indices(chosen)
-        return self._batch(rows, batch.kl_weight, batch.step, self.method_generator)
+        return self.batch(rows, batch.kl_weight, batch.step, self.method_generator)
 
     def noise(self, batch: Batch) -> Float[Tensor, "K B D"]:
         """Return further noise of z for a batch, for a strategy; as many samples as it has."""
@@ -114,20 +127,6 @@ class Draws:
         generator = torch.Generator(self.device).manual_seed(self.options.seed)
         rows = self.row_indices(epoch_order(self.examples, seed=0, epoch=0)[:examples])
         return self._seen(rows, generator), generator
-
-    def _batch(self, rows: Tensor, kl_weight: float, step: int, generator: torch.Generator) -> Batch:
-        latent, extra = self.vae.latent_dim, self.method_generator
-        x = self._seen(rows, generator)
-        # Further samples are drawn apart: methods with one sample and with many see the same data and the same first.
-        eps = self._normal(generator, 1, self.joint_batch, latent)
-        if self.options.samples > 1:
-            eps = torch.cat((eps, self._normal(extra, self.options.samples - 1, self.joint_batch, latent)))
-        xi = prior_eps = None
-        if self.vae.posterior.mixing_dim:
-            xi = self._share(self._normal(extra, self.joint_batch, self.vae.posterior.mixing_dim))
-        if self.draws_prior:
-            prior_eps = self._share(self._normal(extra, self.joint_batch, self.vae.p_z().noise_dim))
-        return Batch(self._share(x), self._share(eps, 1), kl_weight, xi, prior_eps, step)
 
     def _seen(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         x = self.x.index_select(0, rows).to(self.device, non_blocking=True)

@@ -72,15 +72,6 @@ class FusedAdam(torch.optim.Adam):
         state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(weight), torch.zeros_like(weight)
         return state
 
-    def set_rate(self, lr: float) -> None:
-        """Take the next steps at another learning rate.
-
-        Args:
-            lr: The rate.
-        """
-        for group in self.param_groups:
-            group["lr"] = lr
-
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients.
 

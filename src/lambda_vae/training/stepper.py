@@ -56,12 +56,8 @@ class Stepper:
         self.copies = WorkingCopies(vae.encoder, vae.decoder) if copied else None
 
     def set_learning_rate(self, epoch: float) -> None:
-        """Take the next steps at the learning rate of a position in training.
-
-        Args:
-            epoch: Fractions are positions inside an epoch.
-        """
-        self.optimizer.set_rate(self.learning_rate(epoch))
+        """Take the next step at the learning rate of a position in training, in epochs and fractions of one."""
+        self.optimizer.param_groups[0]["lr"] = self.learning_rate(epoch)
 
     def step(self, batch: Batch) -> Step:
         """Take one gradient step of all weights on the mean loss of a batch.
