@@ -6,13 +6,9 @@ from scipy.integrate import quad, solve_ivp
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from lambda_vae.paper.figure_theory import (
-    attraction_path,
-    causes_record,
-    channel_information,
-    decay_ratio,
-    equalization_record,
-)
+from lambda_vae.paper import FIGURES
+from lambda_vae.paper.figure1 import channel_information, decay_ratio
+from lambda_vae.paper.figure2 import attraction_path
 
 STD = np.linspace(0.01, 0.99, 50)
 
@@ -47,7 +43,7 @@ def test_attraction_path_solves_its_equation(exponent, start):
 
 
 def test_figure_1_says_where_ratios_go():
-    record = causes_record()
+    record = FIGURES["figure1"].numbers({})
     by_alpha = {line["alpha"]: line for line in record["ratios"]}
     assert by_alpha[1.0]["at_collapse"] == pytest.approx(record["g0"] / 2, rel=1e-6)
     assert by_alpha[2.0]["at_collapse"] < 1e-8
@@ -60,7 +56,7 @@ def test_figure_1_says_where_ratios_go():
 
 
 def test_figure_2_balances_the_whole_gradient():
-    record = equalization_record()
+    record = FIGURES["figure2"].numbers({})
     for pull, std in zip(record["pulls"], record["balance"], strict=True):
         assert std == pytest.approx((1 - 2 * pull) ** -0.5)  # 2 s g + 1/s - s = 0
     assert record["rates"] == pytest.approx([1.0] * 6, abs=1e-3)

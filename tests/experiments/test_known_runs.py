@@ -9,8 +9,10 @@ import pytest
 
 from lambda_vae.comparisons.reuse import read_known, take_up
 from lambda_vae.errors import InputError
-from lambda_vae.paper._reproduce import Reproduction
-from lambda_vae.paper.recipe import SCALES, load_recipes, run_name_of, runs_of
+from lambda_vae.paper import Reproduction
+from lambda_vae.paper.figures import load_recipes
+from lambda_vae.paper.recipe import run_name_of, runs_of
+from lambda_vae.paper.tables import SCALES
 from lambda_vae.runs import RunConfig
 from lambda_vae.runs.compose import method_named
 from lambda_vae.runs.config import read_config, to_yaml

@@ -24,7 +24,7 @@ from lambda_vae.comparisons.executors import engine_named
 from lambda_vae.comparisons.ray_executor import RayEngine
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json
-from lambda_vae.paper._reproduce import Reproduction, reproduce
+from lambda_vae.paper import Reproduction, reproduce
 from lambda_vae.runs import RunConfig, train
 from lambda_vae.training import checkpoints
 

@@ -7,8 +7,10 @@ import yaml
 from lambda_vae.checked import checked
 from lambda_vae.data import Dataset, Split
 from lambda_vae.errors import InputError
-from lambda_vae.paper._reproduce import Reproduction
-from lambda_vae.paper.recipe import SCALES, TABLES, Recipe, load_recipes, named, run_name_of, runs_of
+from lambda_vae.paper import Reproduction
+from lambda_vae.paper.figures import load_recipes
+from lambda_vae.paper.recipe import Recipe, named, run_name_of, runs_of
+from lambda_vae.paper.tables import SCALES, TABLES
 from lambda_vae.runs import METHODS
 
 RECIPES = load_recipes("table1")

@@ -12,7 +12,8 @@ from cli_process import cli, colours, outcome, own_cache  # noqa: F401
 from test_compare import forked  # noqa: F401
 
 from lambda_vae.paper import _reproduce as reproduce
-from lambda_vae.paper.recipe import SCALES, Recipe
+from lambda_vae.paper.recipe import Recipe
+from lambda_vae.paper.tables import SCALES
 
 ROWS = ("vae-200", "vae", "beta-2-200", "iwae-5")
 WORDS = ("reproduce", "table1", "--data", "digits", "--scale", "smoke")

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 from cli_process import cli, colours, own_cache  # noqa: F401
 
-from lambda_vae.paper import figures
-from lambda_vae.paper.drawings import DRAWINGS
-from lambda_vae.paper.figures import FigureChoice
+from lambda_vae.paper import FIGURES, FigureChoice, _reproduce_figure
 
 SMOKE = ("--scale", "smoke")
 DATA = {"figure4": ("--data", "digits"), "figure5": ("--data", "digits")}
@@ -22,7 +20,7 @@ def pages(folder, name):
     return {ending: (folder / f"{name}{ending}").read_bytes() for ending in (".md", ".svg", ".pdf", ".json")}
 
 
-@pytest.mark.parametrize("name", DRAWINGS)
+@pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_made_resumed_drawn_anew_and_published(cli, tmp_path, colours, name):
     out, page = tmp_path / "out", tmp_path / "results" / f"{name}.md"
     data = ("--data", colours) if name in OF_TABLES else DATA.get(name, ())
@@ -100,7 +98,7 @@ def test_bad_words_are_refused_before_anything_is_written(cli, tmp_path, words, 
 @pytest.fixture(scope="module")
 def tables(own_cache, tmp_path_factory, colours):
     """Both tables of images at smoke scale, made once."""
-    from lambda_vae.paper._reproduce import Reproduction, reproduce
+    from lambda_vae.paper import Reproduction, reproduce
 
     made = {}
     for table in ("table2", "table3"):
@@ -171,10 +169,11 @@ def test_reconstructions_are_those_that_the_run_itself_drew(drawn, name):
 
 def test_a_code_is_swapped_for_anothers(tables):
     """With codes of two images exchanged, each image's error is that of the other one's reconstruction."""
-    from lambda_vae.paper.figure_reconstructions import _Codes, _mode
+    from lambda_vae.paper.decoded import Codes
+    from lambda_vae.paper.figure9 import _mode
     from lambda_vae.records.read import load_comparison
 
-    codes = _Codes.of(load_comparison(tables["table2"]).runs[0], 2)
+    codes = Codes.of(load_comparison(tables["table2"]).runs[0].path, 2)
     codes.mu.mul_(10)  # little as it has learnt, the decoder tells these apart
     mode = _mode(codes, None)
     own = codes.decoded(codes.mu)
@@ -205,13 +204,13 @@ def test_runs_of_another_network_and_of_grey_images_are_refused(cli, tables, tmp
 
 
 def test_other_data_of_the_papers_is_drawn_where_it_is_there(monkeypatch):
-    monkeypatch.setattr(figures, "_is_there", lambda _name: True)
+    monkeypatch.setattr(_reproduce_figure, "_is_there", lambda _name: True)
     assert FigureChoice("figure6").all_data == ("cifar10", "celeba64")
     assert FigureChoice("figure9").all_data == ("cifar10",)
-    monkeypatch.setattr(figures, "_is_there", lambda _name: False)
+    monkeypatch.setattr(_reproduce_figure, "_is_there", lambda _name: False)
     choice = FigureChoice("figure6")
     assert choice.all_data == ("cifar10",)
-    assert figures._notes(choice, {}) == [
+    assert _reproduce_figure._notes(choice, {}) == [
         "celeba64 is left out, for it is not here; `lambda-vae data prepare celeba64`."
     ]
     assert FigureChoice("figure6", "celeba64").all_data == ("celeba64",)

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from lambda_vae.errors import InputError
+from lambda_vae.paper import FIGURES, find_figure, write_figure
 from lambda_vae.paper.claims import AGREES, DIFFERS, IN_PART, NOT_SHOWN, Claim, claims_page
-from lambda_vae.paper.drawings import DRAWINGS, find_drawing, write_drawing
 from lambda_vae.paper.figure7 import Alignment
 
 
@@ -24,7 +24,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def test_a_figure_is_drawn_with_its_page_and_its_record(name: str, tmp_path: Path) -> None:
     before = dict(mpl.rcParams)
-    page = write_drawing(figure_record(name), tmp_path / f"{name}.md")
+    page = write_figure(figure_record(name), tmp_path / f"{name}.md")
     assert dict(mpl.rcParams) == before
     text = page.read_text()
     assert f"({name}.svg)" in text
@@ -33,15 +33,26 @@ def test_a_figure_is_drawn_with_its_page_and_its_record(name: str, tmp_path: Pat
     assert sum(word in text for word in ("**agrees", "**differs", "**not shown")) > 0
     assert (tmp_path / f"{name}.svg").read_text().startswith("<?xml")
     assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
-    found = find_drawing(tmp_path)
+    found = find_figure(tmp_path)
     assert found == json.loads(json.dumps(figure_record(name)))
 
 
 def test_a_figure_has_the_same_bytes_every_time(name: str, tmp_path: Path) -> None:
-    first = write_drawing(figure_record(name), tmp_path / "a" / f"{name}.md")
-    second = write_drawing(figure_record(name), tmp_path / "b" / f"{name}.md")
+    first = write_figure(figure_record(name), tmp_path / "a" / f"{name}.md")
+    second = write_figure(figure_record(name), tmp_path / "b" / f"{name}.md")
     for ending in (".md", ".svg", ".pdf", ".json"):
         assert first.with_suffix(ending).read_bytes() == second.with_suffix(ending).read_bytes()
+
+
+PUBLISHED = Path(__file__).parents[2] / "results" / "figures"
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_a_published_figure_is_drawn_anew_with_the_same_numbers_and_claims(figure: str, tmp_path: Path) -> None:
+    page = write_figure(json.loads((PUBLISHED / f"{figure}.json").read_text()), tmp_path / f"{figure}.md")
+    for ending in (".md", ".json"):
+        there = (PUBLISHED / f"{figure}{ending}").read_text()
+        assert page.with_suffix(ending).read_text() == there
 
 
 def in_grey(axis: Axes) -> list[tuple[object, ...]]:
@@ -57,7 +68,7 @@ def in_grey(axis: Axes) -> list[tuple[object, ...]]:
 
 def test_no_series_is_told_apart_by_colour_alone(name: str) -> None:
     seen = 0
-    for axis in DRAWINGS[name].draw(RECORDS[name]()).axes:
+    for axis in FIGURES[name].draw(RECORDS[name]()).axes:
         kinds = in_grey(axis)
         without_colour = {kind[1:] for kind in kinds}
         assert len(without_colour) >= len({kind[0] for kind in kinds}), f"{name}: {kinds}"
@@ -66,7 +77,7 @@ def test_no_series_is_told_apart_by_colour_alone(name: str) -> None:
 
 
 def test_the_check_of_colours_can_fail() -> None:
-    figure = DRAWINGS["figure2"].draw(RECORDS["figure2"]())
+    figure = FIGURES["figure2"].draw(RECORDS["figure2"]())
     axis = figure.axes[0]
     axis.plot([0, 1], [0, 1], color="#123456", linestyle="-")
     kinds = in_grey(axis)
@@ -75,7 +86,7 @@ def test_the_check_of_colours_can_fail() -> None:
 
 @pytest.mark.parametrize("name", ["figure1", "figure2"])
 def test_words_stay_within_the_picture(name: str) -> None:
-    figure = DRAWINGS[name].draw(RECORDS[name]())
+    figure = FIGURES[name].draw(RECORDS[name]())
     renderer = FigureCanvasAgg(figure).get_renderer()
     figure.draw(renderer)
     for axis in figure.axes:
@@ -86,7 +97,7 @@ def test_words_stay_within_the_picture(name: str) -> None:
 
 
 def verdicts(name: str, numbers: dict) -> list[str]:
-    return [claim.verdict for claim in DRAWINGS[name].claims(numbers)]
+    return [claim.verdict for claim in FIGURES[name].claims(numbers)]
 
 
 def test_claims_turn_with_the_numbers() -> None:
@@ -121,16 +132,16 @@ def test_an_identity_that_fails_at_one_snapshot_is_seen() -> None:
     assert verdicts("figure3", numbers)[4] == DIFFERS
     del at_one["identity"]
     assert verdicts("figure3", numbers)[4] == NOT_SHOWN
-    DRAWINGS["figure3"].draw(numbers)
+    FIGURES["figure3"].draw(numbers)
 
 
 def test_an_information_that_is_unknown_is_not_judged() -> None:
     numbers = RECORDS["figure3"]()
     numbers["panels"][1]["runs"][0]["readings"][-1] |= {"information": None, "reason": "a code is not finite"}
-    claim = DRAWINGS["figure3"].claims(numbers)[2]
+    claim = FIGURES["figure3"].claims(numbers)[2]
     assert claim.verdict == NOT_SHOWN
     assert "a code is not finite" in claim.seen
-    DRAWINGS["figure3"].draw(numbers)
+    FIGURES["figure3"].draw(numbers)
 
 
 def test_claims_on_histograms_turn_with_the_numbers() -> None:
@@ -141,7 +152,7 @@ def test_claims_on_histograms_turn_with_the_numbers() -> None:
     assert verdicts("figure4", numbers) == [DIFFERS, AGREES, DIFFERS, IN_PART]
     del numbers["runs"][1]
     assert verdicts("figure4", numbers)[1] == NOT_SHOWN
-    assert len(DRAWINGS["figure4"].draw(numbers).axes) == 5
+    assert len(FIGURES["figure4"].draw(numbers).axes) == 5
 
 
 def test_claims_on_generation_turn_with_the_numbers() -> None:
@@ -149,11 +160,11 @@ def test_claims_on_generation_turn_with_the_numbers() -> None:
     assert verdicts("figure5", numbers) == [AGREES, AGREES]
     numbers["runs"][1]["reconstruction"], numbers["runs"][1]["prior_elbo"] = 95.0, -1950.0
     assert verdicts("figure5", numbers) == [DIFFERS, IN_PART]
-    with_judge = len(DRAWINGS["figure5"].draw(numbers).axes)
+    with_judge = len(FIGURES["figure5"].draw(numbers).axes)
     for run in numbers["runs"]:
         run["prior_elbo"] = None
     assert verdicts("figure5", numbers)[1] == NOT_SHOWN
-    assert len(DRAWINGS["figure5"].draw(numbers).axes) == with_judge - 1
+    assert len(FIGURES["figure5"].draw(numbers).axes) == with_judge - 1
 
 
 def test_claims_on_capacities_turn_with_the_numbers() -> None:
@@ -167,15 +178,15 @@ def test_claims_on_capacities_turn_with_the_numbers() -> None:
     assert verdicts("figure6", numbers) == [IN_PART, IN_PART], "it does not rise in parallel"
     plain["snr_capacity"] = None
     assert verdicts("figure6", numbers)[0] == DIFFERS
-    assert "unknown nats for the VAE" in DRAWINGS["figure6"].claims(numbers)[0].seen
-    DRAWINGS["figure6"].draw(numbers)
+    assert "unknown nats for the VAE" in FIGURES["figure6"].claims(numbers)[0].seen
+    FIGURES["figure6"].draw(numbers)
 
 
 def test_claims_on_alignment_turn_with_the_numbers() -> None:
     numbers = RECORDS["figure7"]()
     assert verdicts("figure7", numbers) == [AGREES, DIFFERS, AGREES], "Eq. 16 puts lambda_max where sigma is near 1"
     plain, ours = numbers["panels"][0]["runs"]
-    assert "30 of 30 within 0.01, r = 1.0000" in DRAWINGS["figure7"].claims(numbers)[0].seen
+    assert "30 of 30 within 0.01, r = 1.0000" in FIGURES["figure7"].claims(numbers)[0].seen
     ours["std"] = [0.2] * 15 + [0.6] * 15  # the finished model is elsewhere
     assert verdicts("figure7", numbers)[0] == IN_PART
     ours["running_std"][3] += 0.2
@@ -185,18 +196,18 @@ def test_claims_on_alignment_turn_with_the_numbers() -> None:
     assert verdicts("figure7", numbers)[1:] == [AGREES, IN_PART]
     ours["running_std"] = None
     assert verdicts("figure7", numbers)[0] == NOT_SHOWN
-    DRAWINGS["figure7"].draw(numbers)
+    FIGURES["figure7"].draw(numbers)
 
 
 def test_a_correlation_with_a_constant_is_not_a_number_and_says_why() -> None:
     numbers = RECORDS["figure7"]()
     ours = numbers["panels"][0]["runs"][1]
     ours["exponent"], ours["running_std"], ours["std"] = [20.0] * 30, [0.99] * 30, [0.98] * 30
-    seen = DRAWINGS["figure7"].claims(numbers)[0].seen
+    seen = FIGURES["figure7"].claims(numbers)[0].seen
     assert "r = NaN (λ is 20 in every dimension)" in seen
     alignment = Alignment.of(ours, [0.3, *ours["std"][1:]])
     assert math.isnan(alignment.correlation)
-    DRAWINGS["figure7"].draw(numbers)
+    FIGURES["figure7"].draw(numbers)
 
 
 def test_the_curve_is_where_the_ramp_has_let_it_come() -> None:
@@ -204,7 +215,7 @@ def test_the_curve_is_where_the_ramp_has_let_it_come() -> None:
     ours = numbers["panels"][0]["runs"][1]
     ours["ramp"], ours["exponent"] = 0.5, [1 + (value - 1) / 2 for value in ours["exponent"]]
     assert Alignment.of(ours, ours["running_std"]).distance.max() < 1e-6
-    assert "The ramp has come to 50%" in DRAWINGS["figure7"].claims(numbers)[0].seen
+    assert "The ramp has come to 50%" in FIGURES["figure7"].claims(numbers)[0].seen
 
 
 def test_claims_on_reconstructions_turn_with_the_numbers() -> None:
@@ -236,16 +247,16 @@ def test_claims_on_a_pixelcnn_turn_with_the_numbers() -> None:
     assert verdicts("figure9", numbers)[:2] == [NOT_SHOWN, DIFFERS]
     plain["near_prior"], ours["near_prior"] = 251, 0
     assert verdicts("figure9", numbers)[1] == IN_PART, "no unit is freed, but σ is"
-    assert "of the VAE's dimensions 251 have σ > 0.9, of λ-VAE's 0" in DRAWINGS["figure9"].claims(numbers)[1].seen
+    assert "of the VAE's dimensions 251 have σ > 0.9, of λ-VAE's 0" in FIGURES["figure9"].claims(numbers)[1].seen
 
 
 def test_what_dimensions_share_is_counted_once_where_it_was_measured() -> None:
     numbers = RECORDS["figure6"]()
-    assert "counted once" not in DRAWINGS["figure6"].claims(numbers)[0].seen
+    assert "counted once" not in FIGURES["figure6"].claims(numbers)[0].seen
     plain, ours = numbers["panels"][0]["runs"]
     plain["snr_capacity_joint"], ours["snr_capacity_joint"] = 200.0, 500.0
     once = "counted once: 200.0 nats for the VAE and 500.0 for λ-VAE, 2.50 times as much."
-    assert DRAWINGS["figure6"].claims(numbers)[0].seen.endswith(once)
+    assert FIGURES["figure6"].claims(numbers)[0].seen.endswith(once)
 
 
 @pytest.mark.parametrize("name", ["figure6", "figure7", "figure8", "figure9"])
@@ -253,22 +264,22 @@ def test_what_dimensions_share_is_counted_once_where_it_was_measured() -> None:
 def test_a_missing_run_is_said_to_be_missing(name: str, place: int) -> None:
     numbers = RECORDS[name]()
     gone = numbers["panels"][0]["runs"].pop(place)
-    (claim,) = DRAWINGS[name].claims(numbers)
+    (claim,) = FIGURES[name].claims(numbers)
     assert claim.verdict == NOT_SHOWN
     assert f"No finished run of {gone['method']}" in claim.seen
-    DRAWINGS[name].draw(numbers)
+    FIGURES[name].draw(numbers)
     numbers["panels"][0]["runs"].clear()
     assert verdicts(name, numbers) == [NOT_SHOWN]
-    DRAWINGS[name].draw(numbers)
+    FIGURES[name].draw(numbers)
 
 
 @pytest.mark.parametrize("name", ["figure6", "figure7", "figure8", "figure9"])
 def test_each_data_set_has_a_row_and_claims_of_its_own(name: str) -> None:
     numbers = RECORDS[name]()
-    single = len(DRAWINGS[name].draw(numbers).axes), len(verdicts(name, numbers))
+    single = len(FIGURES[name].draw(numbers).axes), len(verdicts(name, numbers))
     numbers["panels"].append({**numbers["panels"][0], "data": "mine"})
-    assert len(DRAWINGS[name].draw(numbers).axes) == 2 * single[0]
-    claims = DRAWINGS[name].claims(numbers)
+    assert len(FIGURES[name].draw(numbers).axes) == 2 * single[0]
+    claims = FIGURES[name].claims(numbers)
     assert len(claims) == 2 * single[1]
     assert claims[-1].paper.startswith("CIFAR-10 (here: mine)")
 
@@ -276,7 +287,7 @@ def test_each_data_set_has_a_row_and_claims_of_its_own(name: str) -> None:
 def test_claims_on_faces_stand_beside_the_papers_on_faces() -> None:
     numbers = RECORDS["figure6"]()
     numbers["panels"][0]["data"] = "celeba64-cpu"
-    assert "CelebA-64: under optimal λ, C_SNR grows from 2198 to 3646" in DRAWINGS["figure6"].claims(numbers)[0].paper
+    assert "CelebA-64: under optimal λ, C_SNR grows from 2198 to 3646" in FIGURES["figure6"].claims(numbers)[0].paper
 
 
 def test_bars_and_line_breaks_do_not_break_the_table() -> None:
@@ -286,13 +297,13 @@ def test_bars_and_line_breaks_do_not_break_the_table() -> None:
 
 def test_other_endings_and_damaged_records_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"ends in '\.txt'; a figure's page is written as \.md"):
-        write_drawing(figure_record("figure1"), tmp_path / "x.txt")
+        write_figure(figure_record("figure1"), tmp_path / "x.txt")
     record = figure_record("figure2")
     del record["numbers"]["paths"]
     with pytest.raises(InputError, match="the record of figure2 is damaged"):
-        write_drawing(record, tmp_path / "figure2.md")
+        write_figure(record, tmp_path / "figure2.md")
     assert not list(tmp_path.iterdir())
     (tmp_path / "figure1.json").write_text('{"figure": "figure1"}')
     with pytest.raises(InputError, match="is no record of a figure"):
-        find_drawing(tmp_path)
-    assert find_drawing(tmp_path / "nowhere") is None
+        find_figure(tmp_path)
+    assert find_figure(tmp_path / "nowhere") is None

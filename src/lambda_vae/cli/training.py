@@ -16,8 +16,7 @@ from lambda_vae.comparisons._tune import tune as tuned
 from lambda_vae.comparisons.aims import aim_named
 from lambda_vae.comparisons.executors import engine_named
 from lambda_vae.errors import InputError
-from lambda_vae.paper.drawings import find_drawing, write_drawing
-from lambda_vae.paper.figures import FIGURES, FigureChoice, reproduce_figure
+from lambda_vae.paper import FIGURES, FigureChoice, find_figure, reproduce_figure, write_figure
 from lambda_vae.records import load_comparison
 from lambda_vae.reports import write_report
 from lambda_vae.reports.console import print_comparison
@@ -147,8 +146,8 @@ def report(run: Path, *, results: Path | None = None, epochs: Sequence[int] = ()
         results: write a results page (.md) with all rows, too
         epochs: epochs whose readings that page shows
     """
-    if drawn := find_drawing(run):
-        yield f"figure: {write_drawing(drawn, results or run / (drawn['figure'] + '.md'))}"
+    if drawn := find_figure(run):
+        yield f"figure: {write_figure(drawn, results or run / (drawn['figure'] + '.md'))}"
         return
     if results is not None:
         yield f"results: {write_results(run, results, epochs)}"

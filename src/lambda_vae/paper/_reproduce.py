@@ -19,8 +19,9 @@ from lambda_vae.comparisons.reuse import KnownRun, read_known, take_up
 from lambda_vae.data import Dataset
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json, replacing, write_atomic, write_json
-from lambda_vae.paper.recipe import Recipe, load_recipes, named, run_name_of, runs_of
-from lambda_vae.paper.tables import PUBLISHED, Scale
+from lambda_vae.paper.figures import PUBLISHED, load_recipes
+from lambda_vae.paper.recipe import Recipe, named, run_name_of, runs_of
+from lambda_vae.paper.tables import Scale
 from lambda_vae.records.run_row import RunRow
 from lambda_vae.runs._train import make_trainer, train
 from lambda_vae.runs.build import load_data
@@ -48,7 +49,7 @@ class Reproduction:
     """What is reproduced.
 
     Args:
-        table: A name in `paper_tables.PUBLISHED`.
+        table: A name in `figures.PUBLISHED`.
         data: A named data set or a path; what the table is about if empty.
         scale: How much of it: smoke, quick or paper; of tables and figures of images smoke, steps, cpu or paper.
         only: Names of rows; all that are not optional where none is given.

@@ -1,4 +1,4 @@
-"""What a paper's figure claims beside what we see: a short page of Markdown, its numbers from the record alone."""
+"""What the paper claims of a figure next to what we see: a short page, its numbers from the record alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,22 +39,22 @@ def verdict(holds: bool, otherwise: str = DIFFERS) -> str:
 def claims_page(
     title: str, picture: str, caption: str, claims: Sequence[Claim], provenance: Mapping[str, Any], notes: Sequence[str]
 ) -> str:
-    """Return the page that stands beside a figure.
+    """Return the page of a figure.
 
     Args:
         title: Its heading.
-        picture: Name of the picture's file beside the page.
+        picture: Name of the picture's file, in the same folder.
         caption: What is drawn, and how.
         claims: In the paper's order.
         provenance: Where the numbers come from.
         notes: What must be said before anything is believed.
     """
-    said = [f"> {note}" for note in notes]
-    rows = "\n".join(f"| {_cell(c.paper)} | {_cell(c.seen)} | **{c.verdict}** |" for c in claims)
-    table = f"| the paper | what we see | |\n| --- | --- | --- |\n{rows}"
+    rows = "".join(f"\n| {_cell(c.paper)} | {_cell(c.seen)} | **{c.verdict}** |" for c in claims)
+    table = f"| the paper | what we see | |\n| --- | --- | --- |{rows}"
     kept = ("command", "commit", "data", "seeds", "machine")
     facts = [f"{label}: {text}" for label, text in provenance_lines(provenance) if label in kept]
     made = ["Made by " + "; ".join(facts) + "."] if facts else []
+    said = [f"> {note}" for note in notes]
     return "\n\n".join([f"# {title}", f"![{title}]({picture})", caption, *said, table, *made]) + "\n"
 
 

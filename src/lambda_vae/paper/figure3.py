@@ -1,60 +1,153 @@
 """Figure 3, gradient imbalance and information gap on mixtures of Gaussians."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
+from numpy.typing import NDArray
 
+from lambda_vae.data import Dataset
+from lambda_vae.distributions import DiagGaussian
+from lambda_vae.errors import InputError
+from lambda_vae.estimation._kl_split import mismatch_identity
+from lambda_vae.estimation._mutual_information import mutual_information
+from lambda_vae.files import read_json, write_json
 from lambda_vae.paper.claims import DIFFERS, IN_PART, NOT_SHOWN, Claim, verdict
-from lambda_vae.reports.style import COLORS, DASHES, INK, MARKERS, look, name_line, name_panel, new_figure
+from lambda_vae.paper.figure import Comparisons, Numbers, PaperFigure
+from lambda_vae.paper.panels import panels_of, rounded
+from lambda_vae.paper.recipe import recipes_in
+from lambda_vae.records.read import RunRecord
+from lambda_vae.reports.style import COLORS, DASHES, INK, MARKERS, name_line, name_panel, new_figure
+from lambda_vae.runs.build import FixedView, load_data, measuring_view
+from lambda_vae.runs.config import RunConfig, read_config
+from lambda_vae.runs.folder import RunFolder
+from lambda_vae.runs.image_arrays import shown
+from lambda_vae.runs.snapshots import Snapshot, snapshots
+from lambda_vae.training import checkpoints
 
-__all__ = ["CAPTION", "mixtures_claims", "mixtures_figure"]
+__all__ = ["FIGURE"]
 
-CAPTION = (
-    "Gradient imbalance and information gap on mixtures of Gaussians with two latent dimensions. Rows: data and "
-    "method. Columns: the gradient ratio ρ of both dimensions over training; I(X;Z) of the law that z is drawn "
-    "from, by the mixture estimator over the test set, whose largest value is ln N, and the misfit of q(z) to the "
-    "prior by both sides of Eq. 8, KL(q(z)‖p) (line) and, from other draws, KL(q(z|x)‖p) - I(X;Z) (rings); draws of z "
-    "at the end of training; reconstructions at z = μ (marks) over the data (dots). Marks tell the components apart. "
-    "Means of the components, their std, the size of the data and the length of the training are ours: the paper gives "
-    "none."
-)
-
+#: Points of a scatter: as many as can be told apart in print.
+_SHOWN = 400
+#: Draws of an example for what is measured of the distribution of its z.
+_DRAWS = 4
+_TRACKS = ("gradient_ratio", "reconstruction_gradient", "std_mean", "signal_power", "exponent")
 #: A dimension whose mean sigma is beyond this, and whose codes hardly vary, tells nothing.
 _DEAD_STD, _DEAD_SIGNAL = 0.95, 0.01
-
-_RINGS: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 2.5, "markerfacecolor": "none"}
-
 #: How likely chance alone is to make Eq. 8 look wrong at one snapshot at least.
 _FALSE_ALARM = 0.01
 
+_RINGS: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 2.5, "markerfacecolor": "none"}
 
-def mixtures_figure(record: Mapping[str, Any]) -> Figure:
-    """Return Figure 3: a row for each data set and method.
 
-    Args:
-        record: Its numbers.
+def _numbers(comparisons: Comparisons) -> dict[str, Any]:
+    return panels_of(comparisons, _of_run)
 
-    Source:
-        The paper, Figure 3.
-    """
-    rows = [(panel["data"], run) for panel in record["panels"] for run in panel["runs"]]
-    with look():
-        figure = new_figure(7.2, 1.75 * max(len(rows), 1) + 0.2)
-        axes = figure.subplots(max(len(rows), 1), 4, squeeze=False)
-        for place, (line, (data, run)) in enumerate(zip(axes, rows, strict=False)):
-            _ratio_panel(line[0], run)
-            _information_panel(line[1], run)
-            _latent_panel(line[2], run)
-            _data_panel(line[3], run)
-            name_panel(line[0], "abcdefgh"[place % 8], f"{_components(data)}, {run['label']}")
-            for axis in line[:2]:
-                _epochs(axis, run["epoch"][-1], named=place == len(rows) - 1)
-        _share(axes)
+
+def _of_run(run: RunRecord) -> dict[str, Any]:
+    tracks = {name: [rounded(row) for row in run.track(name)] for name in _TRACKS}
+    return {"epoch": run.history["epochs"], **tracks, **_measured(run.path)}
+
+
+def _measured(path: Path) -> dict[str, Any]:
+    """The run over its snapshots: measured once, and kept in its folder; checkpoints that only they needed go then."""
+    place = path / "snapshots.json"
+    if place.exists():
+        known: dict[str, Any] = read_json(place)
+        return known
+    config = read_config(path / "config.yaml")
+    dataset = load_data(config, training=False)
+    view, readings, last, codes = measuring_view(config, dataset), [], None, None
+    for last in snapshots(path, config, dataset, max(recipe.snapshots for recipe in recipes_in("figure3"))):
+        codes = _codes(last, view)
+        readings.append({"epoch": last.epoch, **_information(codes)})
+    if last is None or codes is None:
+        raise InputError(f"{path} was trained without snapshots; remove the folder and train the run again")
+    record = {"readings": readings, **_scene(last, codes, config, dataset, view)}
+    write_json(place, record)
+    checkpoints.prune(RunFolder(path).checkpoints)
+    return record
+
+
+@torch.no_grad()
+def _codes(snapshot: Snapshot, view: FixedView) -> DiagGaussian:
+    """What z is really drawn from, of all test examples."""
+    laws = [snapshot.vae.sampled(snapshot.vae.encode(x)).marginals() for x in view]
+    return DiagGaussian(torch.cat([law.mu for law in laws]), torch.cat([law.logvar for law in laws]))
+
+
+def _information(codes: DiagGaussian) -> dict[str, Any]:
+    """I(X;Z), and both sides of Eq. 8; the same noise at every snapshot and for every method."""
+    found = mutual_information(codes.mu, codes.logvar, torch.Generator().manual_seed(0), draws=_DRAWS)
+    identity = mismatch_identity(codes.mu, codes.logvar, torch.Generator().manual_seed(1), draws=_DRAWS)
+    return {
+        "information": found.value,
+        "stderr": found.stderr,
+        "cap": found.cap,
+        "saturated": found.saturated,
+        "reason": found.reason,
+        "identity": asdict(identity),
+    }
+
+
+@torch.no_grad()
+def _scene(
+    snapshot: Snapshot, codes: DiagGaussian, config: RunConfig, dataset: Dataset, view: FixedView
+) -> dict[str, Any]:
+    """The latent space and the reconstructions of the test examples, with how well the components are kept apart."""
+    decoded = torch.cat([shown(snapshot.vae.decode(part)) for part in torch.split(codes.mu, view.batch_size)])
+    z = codes.rsample(torch.randn(codes.mu.shape, generator=torch.Generator().manual_seed(1)))
+    x = view.head(len(view.index))
+    labels = dataset.test.labels()
+    assert labels is not None, "mixtures are labelled"
+    component = labels[view.index].numpy()
+    return {
+        "epochs": config.epochs,
+        "noise": rounded(codes.std.mean(0)),
+        "exponent": None if snapshot.exponent is None else rounded(snapshot.exponent),
+        "rmse": rounded((decoded - x).square().mean(0).sqrt()),
+        "data_std": rounded(x.std(0)),
+        "agreement": {
+            "latent": _agreement(z.numpy(), component),
+            "reconstruction": _agreement(decoded.numpy(), component),
+        },
+        "component": component[:_SHOWN].tolist(),
+        "x": [rounded(row) for row in x[:_SHOWN]],
+        "z": [rounded(row) for row in z[:_SHOWN]],
+        "decoded": [rounded(row) for row in decoded[:_SHOWN]],
+    }
+
+
+def _agreement(points: NDArray[np.floating], component: NDArray[np.int64]) -> float:
+    """Adjusted Rand index of a k-means clustering with the components: 1 is the same, 0 is chance."""
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import adjusted_rand_score
+
+    found = KMeans(len(np.unique(component)), n_init=10, random_state=0).fit_predict(points)
+    return float(adjusted_rand_score(component, found))
+
+
+def _draw(numbers: Numbers) -> Figure:
+    """A row for each data set and method."""
+    rows = [(panel["data"], run) for panel in numbers["panels"] for run in panel["runs"]]
+    figure = new_figure(7.2, 1.75 * max(len(rows), 1) + 0.2)
+    axes = figure.subplots(max(len(rows), 1), 4, squeeze=False)
+    for place, (line, (data, run)) in enumerate(zip(axes, rows, strict=False)):
+        _ratio_panel(line[0], run)
+        _gap_panel(line[1], run)
+        _latent_panel(line[2], run)
+        _data_panel(line[3], run)
+        name_panel(line[0], "abcdefgh"[place % 8], f"{_components(data)}, {run['label']}")
+        for axis in line[:2]:
+            _epochs(axis, run["epoch"][-1], named=place == len(rows) - 1)
+    _share(axes)
     return figure
 
 
@@ -79,7 +172,7 @@ def _epochs(axis: Axes, last: int, *, named: bool) -> None:
     axis.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _ratio_panel(axis: Axes, run: Mapping[str, Any]) -> None:
+def _ratio_panel(axis: Axes, run: Numbers) -> None:
     epochs, ratio = run["epoch"], np.array(run["gradient_ratio"], dtype=np.float64)
     axis.axhline(1, color=INK, lw=0.8)
     above = np.argsort(np.argsort(ratio[-1]))  # names of lines that end at one height stand one above the other
@@ -95,7 +188,7 @@ def _ratio_panel(axis: Axes, run: Mapping[str, Any]) -> None:
     axis.set(yscale="log", ylabel="ρ")
 
 
-def _information_panel(axis: Axes, run: Mapping[str, Any]) -> None:
+def _gap_panel(axis: Axes, run: Numbers) -> None:
     readings = run["readings"]
     epochs = [reading["epoch"] for reading in readings]
     information = np.array([reading["information"] for reading in readings], dtype=np.float64)
@@ -122,14 +215,14 @@ def _scatter(axis: Axes, points: Sequence[Sequence[float]], component: Sequence[
     axis.grid(False)
 
 
-def _latent_panel(axis: Axes, run: Mapping[str, Any]) -> None:
+def _latent_panel(axis: Axes, run: Numbers) -> None:
     _scatter(axis, [point[:2] for point in run["z"]], run["component"])
     axis.set(xlim=(-3.2, 3.2), ylim=(-3.2, 3.2))
     axis.set_title("draws of z", loc="left")
     axis.set_aspect("equal")
 
 
-def _data_panel(axis: Axes, run: Mapping[str, Any]) -> None:
+def _data_panel(axis: Axes, run: Numbers) -> None:
     axis.plot(*np.array(run["x"]).T, ".", color="#bbbbbb", markersize=1.5, rasterized=True, zorder=0)
     _scatter(axis, run["decoded"], run["component"])
     axis.set_title("E[x|z=μ]", loc="left")
@@ -137,13 +230,8 @@ def _data_panel(axis: Axes, run: Mapping[str, Any]) -> None:
     axis.set_aspect("equal")
 
 
-def mixtures_claims(record: Mapping[str, Any]) -> list[Claim]:
-    """Return what the paper says of Figure 3 beside what our runs show.
-
-    Args:
-        record: Its numbers.
-    """
-    runs = {(_components(panel["data"]), run["method"]): run for panel in record["panels"] for run in panel["runs"]}
+def _claims(numbers: Numbers) -> list[Claim]:
+    runs = {(_components(panel["data"]), run["method"]): run for panel in numbers["panels"] for run in panel["runs"]}
     makers = (
         ("k = 2", "vae", _vanishing),
         ("k = 2", "lambda-vae", _kept_awake),
@@ -155,10 +243,10 @@ def mixtures_claims(record: Mapping[str, Any]) -> list[Claim]:
         if (components, method) in runs
         else Claim(f"{components}, {method}.", "This run is missing.", NOT_SHOWN)
         for components, method, make in makers
-    ] + [_identity([run for panel in record["panels"] for run in panel["runs"]])]
+    ] + [_identity([run for panel in numbers["panels"] for run in panel["runs"]])]
 
 
-def _identity(runs: Sequence[Mapping[str, Any]]) -> Claim:
+def _identity(runs: Sequence[Numbers]) -> Claim:
     """Eq. 8 at every snapshot; the bound on the largest difference holds however the snapshots hang together."""
     paper = "Eq. 8: the misfit of q(z) to the prior is KL(q(z|x)‖p) less I(X;Z), an identity."
     found = [reading.get("identity", {}).get("difference", {}) for run in runs for reading in run["readings"]]
@@ -176,7 +264,7 @@ def _identity(runs: Sequence[Mapping[str, Any]]) -> Claim:
     )
 
 
-def _unknown(paper: str, run: Mapping[str, Any]) -> Claim | None:
+def _unknown(paper: str, run: Numbers) -> Claim | None:
     """What is said where the information could not be measured."""
     last = run["readings"][-1]
     if last["information"] is not None:
@@ -184,12 +272,12 @@ def _unknown(paper: str, run: Mapping[str, Any]) -> Claim | None:
     return Claim(paper, f"I(X;Z) is unknown: {last.get('reason') or 'not a number'}.", NOT_SHOWN)
 
 
-def _dead(run: Mapping[str, Any]) -> list[int]:
+def _dead(run: Numbers) -> list[int]:
     std, signal = run["std_mean"][-1], run["signal_power"][-1]
     return [i for i in range(len(std)) if std[i] > _DEAD_STD and signal[i] < _DEAD_SIGNAL]
 
 
-def _ends(run: Mapping[str, Any]) -> str:
+def _ends(run: Numbers) -> str:
     """Sigma, signal and rho of every dimension at the end."""
     return "; ".join(
         f"dimension {i + 1} σ = {std:.3f}, signal {signal:.4f}, ρ = {ratio:.3g}"
@@ -210,7 +298,7 @@ def _since(epoch: int | None, what: str) -> str:
     return f"stays {what} from epoch {epoch} on" if epoch is not None else f"does not stay {what}"
 
 
-def _vanishing(run: Mapping[str, Any]) -> Claim:
+def _vanishing(run: Numbers) -> Claim:
     paper = (
         "k = 2, VAE: the reconstruction gradient of the low-variance dimension collapses to zero before σ → 1; "
         "complete information loss."
@@ -228,7 +316,7 @@ def _vanishing(run: Mapping[str, Any]) -> Claim:
     return Claim(paper, seen, verdict(order, IN_PART))
 
 
-def _kept_awake(run: Mapping[str, Any]) -> Claim:
+def _kept_awake(run: Numbers) -> Claim:
     lowest = np.array(run["gradient_ratio"], dtype=np.float64).min(1)[len(run["epoch"]) // 10 :].min()
     dead = _dead(run)
     awake = (
@@ -241,13 +329,13 @@ def _kept_awake(run: Mapping[str, Any]) -> Claim:
     )
 
 
-def _gap(run: Mapping[str, Any]) -> str:
+def _gap(run: Numbers) -> str:
     last = run["readings"][-1]
     capped = ", so near its cap that it is a lower bound for the law behind the data" if last["saturated"] else ""
     return f"I(X;Z) = {last['information']:.2f} ± {last['stderr']:.2f} of ln N = {last['cap']:.2f} nats{capped}"
 
 
-def _kept_apart(run: Mapping[str, Any]) -> str:
+def _kept_apart(run: Numbers) -> str:
     errors = ", ".join(f"{rmse:.3f}" for rmse in run["rmse"])
     agreement = run["agreement"]
     return (
@@ -256,7 +344,7 @@ def _kept_apart(run: Mapping[str, Any]) -> str:
     )
 
 
-def _open_gap(run: Mapping[str, Any]) -> Claim:
+def _open_gap(run: Numbers) -> Claim:
     paper = "k = 4, VAE: a fluctuating non-zero information gap; variation is lost in latent and reconstruction space."
     if (unknown := _unknown(paper, run)) is not None:
         return unknown
@@ -271,7 +359,7 @@ def _open_gap(run: Mapping[str, Any]) -> Claim:
     )
 
 
-def _closed_gap(run: Mapping[str, Any]) -> Claim:
+def _closed_gap(run: Numbers) -> Claim:
     paper = "k = 4, λ-VAE: λ* > 2 for all dimensions, the gap is driven to zero and the four clusters are recovered."
     if (unknown := _unknown(paper, run)) is not None:
         return unknown
@@ -283,3 +371,21 @@ def _closed_gap(run: Mapping[str, Any]) -> Claim:
         f"{_kept_apart(run)}.",
         verdict(above and gap < 0.1 and run["agreement"]["reconstruction"] > 0.9, IN_PART if gap < 0.5 else DIFFERS),
     )
+
+
+FIGURE = PaperFigure(
+    title="Figure 3: both causes on mixtures of Gaussians",
+    caption=(
+        "Gradient imbalance and information gap on mixtures of Gaussians with two latent dimensions. Rows: data and "
+        "method. Columns: the gradient ratio ρ of both dimensions over training; I(X;Z) of the law that z is drawn "
+        "from, by the mixture estimator over the test set, whose largest value is ln N, and the misfit of q(z) to the "
+        "prior by both sides of Eq. 8, KL(q(z)‖p) (line) and, from other draws, KL(q(z|x)‖p) - I(X;Z) (rings); draws "
+        "of z at the end of training; reconstructions at z = μ (marks) over the data (dots). Marks tell the "
+        "components apart. Means of the components, their std, the size of the data and the length of the training "
+        "are ours: the paper gives none."
+    ),
+    numbers=_numbers,
+    drawing=_draw,
+    claims=_claims,
+    data=("gaussian-mixture-2", "gaussian-mixture-4"),
+)

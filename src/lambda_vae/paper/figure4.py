@@ -1,6 +1,5 @@
 """Figure 4, variance equalization on real data: histograms of sigma over training, and the exponents."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,53 +9,53 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from lambda_vae.equalization import NEAR_PRIOR_STD, attractor_std, optimal_exponent
 from lambda_vae.paper.claims import DIFFERS, IN_PART, NOT_SHOWN, Claim, verdict
+from lambda_vae.paper.figure import Comparisons, Numbers, PaperFigure
+from lambda_vae.paper.panels import all_runs, identity_of, rounded, runs_of_figure, series
+from lambda_vae.records.read import RunRecord
 from lambda_vae.reports.page_data import BIN_EDGES
-from lambda_vae.reports.style import COLORS, DASHES, INK, look, name_panel, new_figure
+from lambda_vae.reports.style import COLORS, DASHES, INK, name_panel, new_figure
 
-__all__ = ["CAPTION", "histogram_claims", "histogram_figure"]
-
-CAPTION = (
-    "Variance equalization. Each panel shows how many dimensions have which mean σ at each epoch (dark is many), the "
-    "mean over dimensions (line) with one standard deviation on both sides (dashed), and at its right edge the "
-    "histogram after the last epoch. The last panel shows λ, mean ± one standard deviation over dimensions."
-)
+__all__ = ["FIGURE"]
 
 
-def histogram_figure(record: Mapping[str, Any]) -> Figure:
-    """Return Figure 4: a panel a run, then lambda.
+def _numbers(comparisons: Comparisons) -> dict[str, Any]:
+    """Mean sigma and lambda of each dimension at each epoch."""
+    return {"runs": [_of_run(run) for run in runs_of_figure(all_runs(comparisons))]}
 
-    Args:
-        record: Its numbers.
 
-    Source:
-        The paper, Figure 4. Deviation: histograms of all epochs, not of the last one alone.
-    """
-    runs = record["runs"]
+def _of_run(run: RunRecord) -> dict[str, Any]:
+    tracks = {"std": "std_mean", "exponent": "exponent"}
+    lines = {key: [rounded(row) for row in run.track(name)] for key, name in tracks.items()}
+    return {**identity_of(run), "epoch": run.history["epochs"], **lines}
+
+
+def _draw(numbers: Numbers) -> Figure:
+    """A panel a run, then lambda. Deviation from the paper: histograms of all epochs, not of the last one alone."""
+    runs = numbers["runs"]
     columns = 3 if len(runs) in (2, 5) else 2
-    with look():
-        rows = -(-(len(runs) + 1) // columns)
-        figure = new_figure(7.2, 2.4 * rows)
-        outer = figure.add_gridspec(rows, columns)
-        for place, run in enumerate(runs):
-            inner = outer[place // columns, place % columns].subgridspec(1, 2, width_ratios=(4, 1))
-            panel = figure.add_subplot(inner[0])
-            _std_panel(panel, figure.add_subplot(inner[1], sharey=panel), run)
-            name_panel(panel, "abcdefg"[place % 7], run["label"])
-        last = figure.add_subplot(outer[-1, len(runs) % columns :])
-        _exponent_panel(last, record)
-        name_panel(last, "abcdefg"[len(runs) % 7], "exponents")
-        layout = figure.get_layout_engine()
-        assert isinstance(layout, ConstrainedLayoutEngine)
-        layout.set(w_pad=0.02, wspace=0)
+    rows = -(-(len(runs) + 1) // columns)
+    figure = new_figure(7.2, 2.4 * rows)
+    outer = figure.add_gridspec(rows, columns)
+    for place, run in enumerate(runs):
+        inner = outer[place // columns, place % columns].subgridspec(1, 2, width_ratios=(4, 1))
+        panel = figure.add_subplot(inner[0])
+        _std_panel(panel, figure.add_subplot(inner[1], sharey=panel), run)
+        name_panel(panel, "abcdefg"[place % 7], run["label"])
+    last = figure.add_subplot(outer[-1, len(runs) % columns :])
+    _exponent_panel(last, numbers)
+    name_panel(last, "abcdefg"[len(runs) % 7], "exponents")
+    layout = figure.get_layout_engine()
+    assert isinstance(layout, ConstrainedLayoutEngine)
+    layout.set(w_pad=0.02, wspace=0)
     return figure
 
 
-def _std_panel(axis: Axes, side: Axes, run: Mapping[str, Any]) -> None:
+def _std_panel(axis: Axes, side: Axes, run: Numbers) -> None:
     std, epochs = np.array(run["std"]), np.array(run["epoch"], dtype=np.float64)
     counts = np.stack([np.histogram(np.clip(line, 0, BIN_EDGES[-1] - 1e-9), BIN_EDGES)[0] for line in std])
     edges = np.append(epochs - 0.5, epochs[-1] + 0.5)
     axis.grid(False)
-    # Whatever is there must be seen beside what is there thirty times.
+    # Whatever is there must be seen next to what is there thirty times.
     shade = np.where(counts > 0, 0.25 + 0.75 * np.sqrt(counts / counts.max()), 0)
     axis.pcolormesh(edges, BIN_EDGES, shade.T, cmap="Greys", vmin=0, vmax=1, rasterized=True)
     mean, spread = std.mean(1), std.std(1)
@@ -72,12 +71,12 @@ def _std_panel(axis: Axes, side: Axes, run: Mapping[str, Any]) -> None:
     side.set_xticks([0, int(counts[-1].max())])
 
 
-def _exponent_panel(axis: Axes, record: Mapping[str, Any]) -> None:
-    equalized = [run for run in record["runs"] if run["delta"] is not None and run["exponent"]]
+def _exponent_panel(axis: Axes, numbers: Numbers) -> None:
+    equalized = [run for run in numbers["runs"] if run["delta"] is not None and run["exponent"]]
     for index, run in enumerate(equalized):
         exponent = np.array(run["exponent"])
         mean, spread, epochs = exponent.mean(1), exponent.std(1), run["epoch"]
-        axis.plot(epochs, mean, color=COLORS[index], linestyle=DASHES[index])
+        series(axis, epochs, mean, index)
         axis.fill_between(epochs, np.maximum(mean - spread, 1), mean + spread, color=COLORS[index], alpha=0.2, lw=0)
         high = float(mean[-1] + spread[-1]) + 0.6
         axis.text(epochs[-1], high, f"δ = {run['delta']:g}", color=COLORS[index], fontsize=8, ha="right")
@@ -86,15 +85,10 @@ def _exponent_panel(axis: Axes, record: Mapping[str, Any]) -> None:
     axis.set(xlabel="epoch", ylabel="λ", ylim=(0, 21))
 
 
-def histogram_claims(record: Mapping[str, Any]) -> list[Claim]:
-    """Return what the paper says of Figure 4 beside what our runs show.
-
-    Args:
-        record: Its numbers.
-    """
-    runs = {(run["method"], run.get("beta") if run["method"] == "beta-vae" else None): run for run in record["runs"]}
+def _claims(numbers: Numbers) -> list[Claim]:
+    runs = {(run["method"], run.get("beta") if run["method"] == "beta-vae" else None): run for run in numbers["runs"]}
     plain, beta = runs.get(("vae", None)), runs.get(("beta-vae", 0.5))
-    equalized = next((run for run in record["runs"] if run["method"] == "lambda-vae"), None)
+    equalized = next((run for run in numbers["runs"] if run["method"] == "lambda-vae"), None)
     return [
         _bimodal(plain) if plain else _missing("of the standard VAE"),
         _tail(beta, plain) if beta else _missing("of β-VAE with β = 0.5"),
@@ -106,11 +100,11 @@ def _missing(panel: str) -> Claim:
     return Claim(f"The panel {panel}.", "No such run is among those drawn.", NOT_SHOWN)
 
 
-def _near_prior(run: Mapping[str, Any]) -> int:
+def _near_prior(run: Numbers) -> int:
     return int((np.array(run["std"][-1]) > NEAR_PRIOR_STD).sum())
 
 
-def _bimodal(run: Mapping[str, Any]) -> Claim:
+def _bimodal(run: Numbers) -> Claim:
     std = np.array(run["std"][-1])
     near, away = std[std > NEAR_PRIOR_STD], std[std <= NEAR_PRIOR_STD]
     between = int(((std > 0.75) & (std <= NEAR_PRIOR_STD)).sum())
@@ -123,7 +117,7 @@ def _bimodal(run: Mapping[str, Any]) -> Claim:
     )
 
 
-def _tail(run: Mapping[str, Any], plain: Mapping[str, Any] | None) -> Claim:
+def _tail(run: Numbers, plain: Numbers | None) -> Claim:
     std, beside = np.array(run["std"][-1]), ""
     if plain:
         beside = f", against {np.mean(plain['std'][-1]):.2f} and {_near_prior(plain)} for the standard VAE"
@@ -134,7 +128,7 @@ def _tail(run: Mapping[str, Any], plain: Mapping[str, Any] | None) -> Claim:
     )
 
 
-def _narrow(run: Mapping[str, Any], plain: Mapping[str, Any] | None) -> Claim:
+def _narrow(run: Numbers, plain: Numbers | None) -> Claim:
     std = np.array(run["std"][-1])
     beside = f" ({np.std(plain['std'][-1]):.3f} for the standard VAE)" if plain else ""
     return Claim(
@@ -146,7 +140,7 @@ def _narrow(run: Mapping[str, Any], plain: Mapping[str, Any] | None) -> Claim:
     )
 
 
-def _settled(run: Mapping[str, Any]) -> Claim:
+def _settled(run: Numbers) -> Claim:
     exponent = np.array(run["exponent"][-1])
     tenth = max(len(run["exponent"]) // 10, 1)
     before = float(np.mean(run["exponent"][-1 - tenth])) if len(run["exponent"]) > tenth else float("nan")
@@ -160,3 +154,18 @@ def _settled(run: Mapping[str, Any]) -> Claim:
         f"{optimal_exponent(0.4, float(run['delta'])):.2f}.",
         verdict(settled and abs(std - wanted) < 0.05, IN_PART if settled else DIFFERS),
     )
+
+
+FIGURE = PaperFigure(
+    title="Figure 4: variance equalization in training",
+    caption=(
+        "Variance equalization. Each panel shows how many dimensions have which mean σ at each epoch (dark is many), "
+        "the mean over dimensions (line) with one standard deviation on both sides (dashed), and at its right edge "
+        "the histogram after the last epoch. The last panel shows λ, mean ± one standard deviation over dimensions."
+    ),
+    numbers=_numbers,
+    drawing=_draw,
+    claims=_claims,
+    data=("mnist",),
+    other_data=True,
+)

@@ -1,7 +1,7 @@
 """Figure 7, every dimension's sigma and lambda against the curve of Eq. 16."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,26 +9,51 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lambda_vae.equalization import NEAR_PRIOR_STD, critical_std, optimal_exponent
 from lambda_vae.paper.claims import DIFFERS, IN_PART, NOT_SHOWN, Claim, verdict
-from lambda_vae.paper.pairs import Pair, Run, claims_of, name_of, place_of, told
-from lambda_vae.reports.style import COLORS, INK, MARKERS, look, name_panel, new_figure
+from lambda_vae.paper.figure import Comparisons, Numbers, PaperFigure
+from lambda_vae.paper.pairs import Pair, claims_of, name_of, place_of, told
+from lambda_vae.paper.panels import panels_of, rounded
+from lambda_vae.records.read import RunRecord
+from lambda_vae.reports.style import COLORS, INK, MARKERS, name_panel, new_figure
+from lambda_vae.runs.config import read_config
+from lambda_vae.runs.folder import RunFolder
+from lambda_vae.training import checkpoints
 
-__all__ = ["CAPTION", "Alignment", "alignment_claims", "alignment_figure"]
-
-CAPTION = (
-    "σ and λ of every dimension after the last epoch; line: Eq. 16 at the run's δ and λ_max, as far as the ramp had "
-    "let it come. Left: σ is the running mean that λ is computed from, over the training examples of the last "
-    "refreshes, so that dimensions lie on the curve by construction. Right: σ is the mean over the test set under the "
-    "finished model; the distance from the curve is what the running mean lags behind, with the difference of training "
-    "and test examples. The plain VAE's dimensions have λ = 1. r: Pearson's correlation of λ and Eq. 16(σ)."
-)
+__all__ = ["FIGURE", "Alignment"]
 
 #: Distance from the curve up to which a dimension is said to lie on it.
 _ON_CURVE = 0.01
 #: What rounds to the paper's r = 1.00.
 _FULL = 0.995
+_HOLLOW: dict[str, Any] = {"linestyle": "none", "markersize": 3.5, "markerfacecolor": "none", "markeredgewidth": 0.7}
+
+
+def _numbers(comparisons: Comparisons) -> dict[str, Any]:
+    """Sigma, running and on the test set, and lambda of each dimension at the end."""
+    return panels_of(comparisons, _of_run)
+
+
+def _of_run(run: RunRecord) -> dict[str, Any]:
+    config = read_config(run.path / "config.yaml")
+    running = _running_std(run) if run.row.delta is not None else None
+    return {
+        "std": rounded(run.column("std_mean"), 8),
+        "exponent": rounded(run.column("exponent"), 8),
+        "running_std": None if running is None else rounded(running, 8),
+        "max_exponent": config.max_exponent,
+        "refresh_every": config.refresh_every,
+        "decay": config.decay,
+        "ramp": min(1.0, config.epochs / config.ramp_epochs) if config.ramp_epochs else 1.0,
+    }
+
+
+def _running_std(run: RunRecord) -> Tensor | None:
+    """What the equalizer held after the last epoch; None where that checkpoint is gone."""
+    last = checkpoints.path_of(RunFolder(run.path).checkpoints, run.row.epochs or 0, 0)
+    return checkpoints.load(last).part("equalizer.").get("running_std") if last.is_file() else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +71,7 @@ class Alignment:
     reason: str = ""
 
     @classmethod
-    def of(cls, run: Run, std: Sequence[float]) -> "Alignment":
+    def of(cls, run: Numbers, std: Sequence[float]) -> "Alignment":
         """Return the alignment of a run at one reading of its sigma.
 
         Args:
@@ -67,67 +92,50 @@ class Alignment:
         return f"r = {self.correlation:.4f}" if not self.reason else "r = NaN"
 
 
-def _curve(run: Run, std: Sequence[float]) -> NDArray[np.float64]:
+def _curve(run: Numbers, std: Sequence[float]) -> NDArray[np.float64]:
     """Eq. 16, as far as the ramp has let it come."""
     asked = [optimal_exponent(float(value), run["delta"], run["max_exponent"]) for value in std]
     return 1 + (np.array(asked, dtype=np.float64) - 1) * float(run["ramp"])
 
 
-def alignment_figure(record: Mapping[str, Any]) -> Figure:
-    """Return Figure 7: a row for each data set, a column for each reading of sigma.
-
-    Args:
-        record: Its numbers.
-
-    Source:
-        The paper, Figure 7. Deviation: two readings of sigma, for with the one the curve is met by construction.
-    """
-    panels = record["panels"]
-    with look():
-        figure = new_figure(7.2, 2.9 * max(len(panels), 1))
-        axes = figure.subplots(max(len(panels), 1), 2, squeeze=False, sharey=True, sharex="row")
-        for place, (row, panel) in enumerate(zip(axes, panels, strict=False)):
-            for side, (axis, name) in enumerate(zip(row, ("running_std", "std"), strict=True)):
-                _alignment_panel(axis, panel["runs"], name)
-                what = "running mean of σ" if name == "running_std" else "mean σ on the test set"
-                name_panel(axis, "abcdefgh"[(2 * place + side) % 8], panel["data"])
-                axis.set_xlabel(what)
-            row[0].set_ylabel("λ")
+def _draw(numbers: Numbers) -> Figure:
+    """A row for each data set. Deviation: two readings of sigma, for the paper's meets the curve by construction."""
+    panels = numbers["panels"]
+    figure = new_figure(7.2, 2.9 * max(len(panels), 1))
+    axes = figure.subplots(max(len(panels), 1), 2, squeeze=False, sharey=True, sharex="row")
+    for place, (row, panel) in enumerate(zip(axes, panels, strict=False)):
+        for side, (axis, name) in enumerate(zip(row, ("running_std", "std"), strict=True)):
+            _alignment_panel(axis, panel["runs"], name)
+            what = "running mean of σ" if name == "running_std" else "mean σ on the test set"
+            name_panel(axis, "abcdefgh"[(2 * place + side) % 8], panel["data"])
+            axis.set_xlabel(what)
+        row[0].set_ylabel("λ")
     return figure
 
 
-def _alignment_panel(axis: Axes, runs: Sequence[Run], name: str) -> None:
+def _alignment_panel(axis: Axes, runs: Sequence[Numbers], name: str) -> None:
     for run in sorted(runs, key=lambda run: run["delta"] is None):  # the curve first
         if run["delta"] is not None:
             _equalized(axis, run, run[name], of_test=name == "std")
         elif name == "std":
-            axis.plot(
-                run["std"], run["exponent"], MARKERS[place_of(run)], linestyle="none", color=COLORS[place_of(run)],
-                markersize=3.5, markerfacecolor="none", markeredgewidth=0.7, label=name_of(run),
-            )  # fmt: skip
+            own = place_of(run)
+            axis.plot(run["std"], run["exponent"], MARKERS[own], color=COLORS[own], label=name_of(run), **_HOLLOW)
     if axis.get_legend_handles_labels()[0]:
         axis.legend(loc="upper left")
 
 
-def _equalized(axis: Axes, run: Run, std: Sequence[float] | None, *, of_test: bool) -> None:
+def _equalized(axis: Axes, run: Numbers, std: Sequence[float] | None, *, of_test: bool) -> None:
     if std is None:
         axis.text(0.5, 0.5, "no checkpoint\nholds it", transform=axis.transAxes, ha="center", color=INK)
     place = np.linspace(0.001, max(1.0, *(run["std"] or [1.0])), 600)
     axis.plot(place, _curve(run, place.tolist()), color=INK, lw=0.9, label="Eq. 16")
     if std is not None:
-        axis.plot(
-            std, run["exponent"], MARKERS[2 if of_test else 0], linestyle="none", color=COLORS[0], markersize=3.5,
-            markerfacecolor="none", markeredgewidth=0.7, label=f"{name_of(run)}, {Alignment.of(run, std).r}",
-        )  # fmt: skip
+        label = f"{name_of(run)}, {Alignment.of(run, std).r}"
+        axis.plot(std, run["exponent"], MARKERS[2 if of_test else 0], color=COLORS[0], label=label, **_HOLLOW)
 
 
-def alignment_claims(record: Mapping[str, Any]) -> list[Claim]:
-    """Return what the paper says of Figure 7 beside what our runs show.
-
-    Args:
-        record: Its numbers.
-    """
-    return claims_of(record, _on_curve, _clamped, _unserved)
+def _claims(numbers: Numbers) -> list[Claim]:
+    return claims_of(numbers, _on_curve, _clamped, _unserved)
 
 
 def _said(alignment: Alignment) -> str:
@@ -139,7 +147,7 @@ def _said(alignment: Alignment) -> str:
     )
 
 
-def _renewed(run: Run) -> str:
+def _renewed(run: Numbers) -> str:
     every = run["refresh_every"]
     return "every epoch" if every == 1 else f"every {every} epochs"
 
@@ -195,3 +203,23 @@ def _unserved(pair: Pair) -> Claim:
         f"σ from {std.min():.3g} to {std.max():.3g}; {len(dead)} of {len(std)} above {NEAR_PRIOR_STD}{would}.",
         verdict(flat and len(dead) > 0, IN_PART if flat else DIFFERS),
     )
+
+
+FIGURE = PaperFigure(
+    title="Figure 7: λ beside the optimum",
+    caption=(
+        "σ and λ of every dimension after the last epoch; line: Eq. 16 at the run's δ and λ_max, as far as the ramp "
+        "had let it come. Left: σ is the running mean that λ is computed from, over the training examples of the last "
+        "refreshes, so that dimensions lie on the curve by construction. Right: σ is the mean over the test set under "
+        "the finished model; the distance from the curve is what the running mean lags behind, with the difference of "
+        "training and test examples. The plain VAE's dimensions have λ = 1. r: Pearson's correlation of λ and Eq. "
+        "16(σ)."
+    ),
+    numbers=_numbers,
+    drawing=_draw,
+    claims=_claims,
+    data=("cifar10",),
+    other_data=True,
+    table="table2",
+    also=("celeba64",),
+)

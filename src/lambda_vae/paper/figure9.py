@@ -1,7 +1,6 @@
 """Figure 9, what a PixelCNN decoder makes of a code, pixel by pixel: does it look at z at all?"""
 
 import math
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -11,60 +10,68 @@ from matplotlib.figure import Figure
 
 from lambda_vae.equalization import NEAR_PRIOR_STD
 from lambda_vae.paper.claims import DIFFERS, IN_PART, NOT_SHOWN, Claim, verdict
-from lambda_vae.paper.pairs import NO_BITS, Pair, Run, claims_of, gain_verdict, name_of, place_of, told
-from lambda_vae.paper.strips import strip
-from lambda_vae.reports.style import COLORS, DASHES, INK, MARKERS, close_rows, look, name_panel, new_figure
+from lambda_vae.paper.decoded import Codes, decoded_panels
+from lambda_vae.paper.figure import Comparisons, Numbers, PaperFigure
+from lambda_vae.paper.pairs import NO_BITS, Pair, claims_of, gain_verdict, name_of, place_of, told
+from lambda_vae.paper.panels import series, strip
+from lambda_vae.reports.style import COLORS, INK, MARKERS, close_rows, name_panel, new_figure
 
-__all__ = ["CAPTION", "pixelcnn_claims", "pixelcnn_figure"]
+__all__ = ["FIGURE"]
 
-CAPTION = (
-    "Reconstruction with a PixelCNN decoder from z = μ, pixel by pixel and without teacher forcing: the likeliest "
-    "value of each pixel given those before it (greedy), or a draw (ancestral, the same chance for both models). "
-    "Right: mean squared error to the original, values in [0, 1], from the image's own code (filled) and from another "
-    "image's (hollow), ± one standard error. Where both are the same, z is not looked at. The errors are of more "
-    "images than are shown."
-)
-
+#: Test images that are measured; fewer are shown.
+_MEASURED = 256
+#: Ways to make an image pixel by pixel, with the seed of the draws: the same chance for every model and every code.
+_MODES = {"greedy": None, "ancestral": 0}
+#: What the names of the paper's lines begin with.
 _LINES = "PixelCNN "
-"""What the names of the paper's lines begin with."""
 
 
-def pixelcnn_figure(record: Mapping[str, Any]) -> Figure:
-    """Return Figure 9: for each mode the originals above what both models make of them, and all errors beside.
+def _numbers(comparisons: Comparisons) -> dict[str, Any]:
+    """Images made pixel by pixel, each from its own code and from the next image's."""
+    return decoded_panels(comparisons, _MEASURED, _of_codes)
 
-    Args:
-        record: Its numbers.
 
-    Source:
-        The paper, Figure 9. Deviation: the errors, which tell what pictures only suggest.
-    """
-    panels = record["panels"]
+def _of_codes(codes: Codes) -> dict[str, Any]:
+    return {"modes": {mode: _mode(codes, seed) for mode, seed in _MODES.items()}}
+
+
+def _mode(codes: Codes, seed: int | None) -> dict[str, Any]:
+    own, other = codes.decoded(codes.mu, seed), codes.decoded(codes.mu.roll(1, 0), seed)
+    return {
+        "reconstructions": codes.images(own),
+        "squared_error": codes.errors(own),
+        "squared_error_of_other_code": codes.errors(other),
+    }
+
+
+def _draw(numbers: Numbers) -> Figure:
+    """For each mode the originals above both models' images. Deviation: the errors, which images only suggest."""
+    panels = numbers["panels"]
     heights = [2 * (1 + len(panel["runs"])) for panel in panels]
-    with look():
-        figure = new_figure(7.2, 0.44 * max(sum(heights), 1) + 0.6 * len(panels))
-        close_rows(figure)
-        outer = figure.add_gridspec(max(len(panels), 1), 2, width_ratios=(2.6, 1), height_ratios=heights or [1])
-        for place, panel in enumerate(panels):
-            letters = "abcdefghi"[3 * place % 9 :]
-            inner = outer[place, 0].subgridspec(heights[place], 1)
-            axes = iter([figure.add_subplot(cell) for cell in inner])  # type: ignore[attr-defined]
-            for letter, mode in zip(letters, ("greedy", "ancestral"), strict=False):
-                first = next(axes)
-                strip(first, "test images", np.array(panel["originals"], np.uint8))
-                name_panel(first, letter, f"{panel['data']}, {mode}")
-                for run in panel["runs"]:
-                    strip(next(axes), name_of(run), np.array(run["modes"][mode]["reconstructions"], np.uint8))
-            _error_panel(figure.add_subplot(outer[place, 1]), panel["runs"], letters[2])
+    figure = new_figure(7.2, 0.44 * max(sum(heights), 1) + 0.6 * len(panels))
+    close_rows(figure)
+    outer = figure.add_gridspec(max(len(panels), 1), 2, width_ratios=(2.6, 1), height_ratios=heights or [1])
+    for place, panel in enumerate(panels):
+        letters = "abcdefghi"[3 * place % 9 :]
+        inner = outer[place, 0].subgridspec(heights[place], 1)
+        axes = iter([figure.add_subplot(cell) for cell in inner])  # type: ignore[attr-defined]
+        for letter, mode in zip(letters, _MODES, strict=False):
+            first = next(axes)
+            strip(first, "test images", panel["originals"])
+            name_panel(first, letter, f"{panel['data']}, {mode}")
+            for run in panel["runs"]:
+                strip(next(axes), name_of(run), run["modes"][mode]["reconstructions"])
+        _error_panel(figure.add_subplot(outer[place, 1]), panel["runs"], letters[2])
     return figure
 
 
-def _error_panel(axis: Axes, runs: list[Run], letter: str) -> None:
-    rows = [(mode, run) for mode in ("greedy", "ancestral") for run in runs]
+def _error_panel(axis: Axes, runs: list[Numbers], letter: str) -> None:
+    rows = [(mode, run) for mode in _MODES for run in runs]
     for height, (mode, run) in enumerate(reversed(rows)):
         place = place_of(run)
         own, other = (run["modes"][mode][name] for name in ("squared_error", "squared_error_of_other_code"))
         means = [float(np.mean(values)) for values in (own, other)]
-        axis.plot(means, [height, height], linestyle=DASHES[place], lw=1, color=COLORS[place])
+        series(axis, means, [height, height], place, lw=1)
         for values, mean, fill, size in ((own, means[0], COLORS[place], 4), (other, means[1], "none", 8)):
             axis.errorbar(
                 mean, height, xerr=_stderr(values), color=COLORS[place], marker=MARKERS[place], markersize=size,
@@ -84,15 +91,9 @@ def _stderr(values: Any) -> float:  # noqa: ANN401 - a list, or an array
     return float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
-def pixelcnn_claims(record: Mapping[str, Any]) -> list[Claim]:
-    """Return what the paper says of Figure 9 beside what our runs show.
-
-    Args:
-        record: Its numbers.
-    """
-    return claims_of(
-        record, _bits, _units, _decoder, partial(_detail, mode="greedy"), partial(_detail, mode="ancestral")
-    )
+def _claims(numbers: Numbers) -> list[Claim]:
+    details = (partial(_detail, mode=mode) for mode in _MODES)
+    return claims_of(numbers, _bits, _units, _decoder, *details)
 
 
 def _bits(pair: Pair) -> Claim:
@@ -134,7 +135,7 @@ def _decoder(pair: Pair) -> Claim:
     )
 
 
-def _lost(run: Run, mode: str) -> tuple[float, float]:
+def _lost(run: Numbers, mode: str) -> tuple[float, float]:
     """By how much another image's code makes the error larger, with its standard error over images."""
     errors = run["modes"][mode]
     worse = np.array(errors["squared_error_of_other_code"], dtype=np.float64) - np.array(errors["squared_error"])
@@ -153,3 +154,21 @@ def _detail(pair: Pair, mode: str) -> Claim:
         f"grows by {little:.4f} ± {little_off:.4f} and {much:.4f} ± {much_off:.4f}.",
         verdict(used and more and after < before and little < 0.25 * much, IN_PART if used and more else DIFFERS),
     )
+
+
+FIGURE = PaperFigure(
+    title="Figure 9: reconstructions with a PixelCNN decoder",
+    caption=(
+        "Reconstruction with a PixelCNN decoder from z = μ, pixel by pixel and without teacher forcing: the likeliest "
+        "value of each pixel given those before it (greedy), or a draw (ancestral, the same chance for both models). "
+        "Right: mean squared error to the original, values in [0, 1], from the image's own code (filled) and from "
+        "another image's (hollow), ± one standard error. Where both are the same, z is not looked at. The errors are "
+        "of more images than are shown."
+    ),
+    numbers=_numbers,
+    drawing=_draw,
+    claims=_claims,
+    data=("cifar10",),
+    other_data=True,
+    table="table3",
+)

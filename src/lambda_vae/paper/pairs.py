@@ -1,16 +1,14 @@
-"""A plain and an equalized run side by side, as Figures 6 to 9 have them, beside the paper's own pair."""
+"""A plain and an equalized run side by side, as Figures 6 to 9 have them, next to the paper's own pair."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from lambda_vae.paper.claims import DIFFERS, IN_PART, NOT_SHOWN, Claim, verdict
+from lambda_vae.paper.figure import Numbers
 from lambda_vae.reports.published import published_line
 
-__all__ = ["NO_BITS", "Pair", "Run", "claims_of", "gain_verdict", "name_of", "place_of", "told"]
-
-Run = Mapping[str, Any]
+__all__ = ["NO_BITS", "Pair", "claims_of", "gain_verdict", "name_of", "place_of", "told"]
 
 NO_BITS = "These runs have no bits per dimension: their likelihood is no law of 256 values."
 
@@ -28,12 +26,12 @@ class Pair:
     """
 
     data: str
-    plain: Run
-    ours: Run
+    plain: Numbers
+    ours: Numbers
 
     @property
     def _papers_data(self) -> str:
-        """The paper's data set that ours stands beside: CIFAR-10 for data that the paper has not."""
+        """The paper's data set that ours is compared with: CIFAR-10 for data that the paper has not."""
         return next((name for name in _TITLES if self.data.startswith(name)), "cifar10")
 
     @property
@@ -67,15 +65,15 @@ class Pair:
         return math.nan if plain is None or ours is None or plain == 0 else ours / plain
 
 
-def claims_of(record: Mapping[str, Any], *makers: Callable[[Pair], Claim]) -> list[Claim]:
+def claims_of(numbers: Numbers, *makers: Callable[[Pair], Claim]) -> list[Claim]:
     """Return the claims on each panel's pair, or that a run of it is missing.
 
     Args:
-        record: With "panels", each with its "data" and "runs".
+        numbers: With "panels", each with its "data" and "runs".
         makers: One a claim.
     """
     claims = []
-    for panel in record["panels"]:
+    for panel in numbers["panels"]:
         runs = {run["method"]: run for run in panel["runs"]}
         missing = [name for name in ("vae", "lambda-vae") if name not in runs]
         if missing:
@@ -86,8 +84,8 @@ def claims_of(record: Mapping[str, Any], *makers: Callable[[Pair], Claim]) -> li
     return claims
 
 
-def name_of(run: Run) -> str:
-    """Return what a figure writes beside a run.
+def name_of(run: Numbers) -> str:
+    """Return a run's name in a figure.
 
     Args:
         run: As in the record.
@@ -99,7 +97,7 @@ def name_of(run: Run) -> str:
     return {"vae": "VAE", "lambda-vae": "λ-VAE"}.get(run["method"], str(run["label"]))
 
 
-def place_of(run: Run) -> int:
+def place_of(run: Numbers) -> int:
     """Return which of the colours, dashes and marks a run has, the same in every figure.
 
     Args:

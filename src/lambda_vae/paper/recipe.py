@@ -9,23 +9,13 @@ from typing import Any
 
 from lambda_vae.checked import check_known, checked, fits
 from lambda_vae.errors import InputError
-from lambda_vae.paper.tables import PUBLISHED, SCALES, TABLES, Scale
+from lambda_vae.paper.tables import Scale
 from lambda_vae.reports.published import published_line
 from lambda_vae.runs.compose import method_named
 from lambda_vae.runs.config import RunConfig, checked_config, read_yaml
 from lambda_vae.runs.spec import configured
 
-__all__ = [
-    "PUBLISHED",
-    "SCALES",
-    "TABLES",
-    "Recipe",
-    "Scale",
-    "load_recipes",
-    "named",
-    "run_name_of",
-    "runs_of",
-]
+__all__ = ["Recipe", "named", "recipes_in", "run_name_of", "runs_of"]
 
 #: Fields of a run that a recipe gives itself, or the one who asks for it.
 _OWN_KEYS = ("data", "method", "epochs", "seed")
@@ -40,7 +30,7 @@ class Recipe:
         method: A method with its settings, such as "beta-vae:beta=0.5".
         epochs: Passes over the data.
         seeds: How many runs, with the seeds 0, 1, ...
-        paper: The line of the paper's own table that it stands beside, by its name in `published.json`; None if none.
+        paper: The line of the paper's table that it is compared with, by its name in `published.json`; None if none.
         elsewhere: Figures that others published for this method: mappings of data, quantity, value and source.
         note: What the reader must know of this row.
         optional: Run only where it is named, or all optional rows are asked for.
@@ -81,22 +71,20 @@ class Recipe:
 
 
 @cache
-def load_recipes(table: str) -> tuple[Recipe, ...]:
-    """Return the rows of a table or the runs of a figure, in its order.
+def recipes_in(name: str) -> tuple[Recipe, ...]:
+    """Return the recipes in a folder, in the order of their files' names; none where there is no folder.
 
     Args:
-        table: A name in `PUBLISHED`.
+        name: The folder's, below `recipes`.
 
     Raises:
-        InputError: Unknown name, or a recipe that cannot be read.
+        InputError: A recipe that cannot be read, or two of one name.
     """
-    check_known("table or figure", table, PUBLISHED, "there are")
-    folder = Path(str(files("lambda_vae.paper"))) / "recipes" / (PUBLISHED[table].recipes or table)
+    folder = Path(str(files("lambda_vae.paper"))) / "recipes" / name
     recipes = tuple(checked(Recipe, read_yaml(path), f"{path}: ") for path in sorted(folder.glob("*.yaml")))
     names = [recipe.name for recipe in recipes]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"two recipes of {table} are called {name!r}; rename one")
+    if twice := next((one for one in names if names.count(one) > 1), None):
+        raise InputError(f"two recipes of {name} are called {twice!r}; rename one")
     return recipes
 
 

@@ -1,14 +1,14 @@
 """The published tables that there are recipes for: what their runs share, and how much of them may be run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from lambda_vae.data import Dataset
 from lambda_vae.errors import InputError
 
-__all__ = ["PUBLISHED", "SCALES", "TABLES", "Scale", "Table"]
+__all__ = ["SCALES", "TABLES", "Scale", "Table"]
 
 
 @dataclass(frozen=True)
@@ -152,20 +152,4 @@ TABLES: dict[str, Table] = {
         channels=3,
     ),
     "table3": Table("Table 3", "cifar10", {**_IMAGES, "network": "pixelcnn"}, {}, _IMAGE_SCALES, channels=3),
-}
-
-
-def _figure_of(table: str, number: int) -> Table:
-    """A figure of a table's runs: the very same ones, the first seed alone, so that nothing is trained twice."""
-    own = TABLES[table]
-    scales = {name: replace(scale, seeds=1) for name, scale in own.scales.items()}
-    return replace(own, title=f"Figure {number}", scales=scales, recipes=table)
-
-
-#: Everything that `reproduce` makes anew. Runs of figures have their settings in their recipes, or those of a table.
-PUBLISHED: dict[str, Table] = {
-    **TABLES,
-    **{f"figure{number}": Table(f"Figure {number}") for number in range(1, 6)},
-    **{f"figure{number}": _figure_of("table2", number) for number in range(6, 9)},
-    "figure9": _figure_of("table3", 9),
 }
