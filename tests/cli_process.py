@@ -35,7 +35,7 @@ TINY = ["--hidden", "[16]", "--latent_dim", "3", "--batch_size", "20", "--iw_sam
 
 # Processes are forked from one that has imported everything: ten of them do not wait for ten imports.
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["lambda_vae.cli", "lambda_vae.runs", "lambda_vae.reports", "cli_process"])
+_CONTEXT.set_forkserver_preload(["lambda_vae.cli.training", "lambda_vae.runs", "lambda_vae.reports", "cli_process"])
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Who may write to a folder."""
 
+import multiprocessing
+import time
 from dataclasses import replace
 
 import pytest
@@ -41,6 +43,35 @@ def test_a_lock_keeps_the_second_out_until_the_first_has_gone(tmp_path):
         raise KeyError
     with locked(tmp_path / "run"):
         pass
+
+
+def _hold(folder, held):
+    with locked(folder):
+        held.set()
+        time.sleep(600)
+
+
+def test_a_killed_process_leaves_no_lock_behind(tmp_path):
+    context = multiprocessing.get_context("forkserver")
+    held = context.Event()
+    process = context.Process(target=_hold, args=(tmp_path, held), daemon=True)
+    process.start()
+    assert held.wait(240)
+    assert is_locked(tmp_path)
+    with pytest.raises(InputError, match="another process is training"), locked(tmp_path):
+        raise AssertionError("both were let in")
+    process.kill()
+    process.join()
+    assert not is_locked(tmp_path)
+    with locked(tmp_path):
+        assert is_locked(tmp_path)
+
+
+def test_asking_after_a_lock_makes_no_file(tmp_path):
+    assert not is_locked(tmp_path)
+    (tmp_path / "file").touch()
+    assert not is_locked(tmp_path / "file")
+    assert sorted(tree(tmp_path)) == ["file"]
 
 
 def test_a_lock_passes_on_what_is_raised_inside(tmp_path):

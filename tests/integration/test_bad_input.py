@@ -212,7 +212,7 @@ def test_an_unwritable_folder_is_refused(cli, tmp_path, bars, monkeypatch):
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return real(path, *rest, **more)
 
-    monkeypatch.setattr(folder_module.os, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     said = cli("train", "--data", bars, *TINY, "--epochs", 1, "--out", tmp_path / "out")
     assert said.code == 2
     assert "Permission denied; choose a place you may write to" in said.err

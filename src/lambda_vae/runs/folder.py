@@ -1,12 +1,12 @@
 """The folder of a run: what lies in it, and who may write to it."""
 
-import fcntl
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from lambda_vae.errors import InputError
 from lambda_vae.runs.config import RunConfig, read_config, read_yaml, write_config
@@ -88,13 +88,17 @@ def locked(folder: Path) -> Iterator[None]:
         InputError: Another process works here.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    lock = FileLock(folder / _LOCK)
     try:
-        if not _take(descriptor):
-            raise InputError(f"another process is training in {folder}; wait until it ends, or choose another --out")
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise InputError(
+            f"another process is training in {folder}; wait until it ends, or choose another --out"
+        ) from None
+    try:
         yield
     finally:
-        os.close(descriptor)
+        lock.release()
 
 
 def is_locked(folder: Path) -> bool:
@@ -103,22 +107,15 @@ def is_locked(folder: Path) -> bool:
     Args:
         folder: Need not exist.
     """
-    try:
-        descriptor = os.open(folder / _LOCK, os.O_RDWR)
-    except (FileNotFoundError, NotADirectoryError):
+    if not (folder / _LOCK).exists():
         return False
+    lock = FileLock(folder / _LOCK)
     try:
-        return not _take(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _take(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    lock.release()
+    return False
 
 
 class RunFolder:
