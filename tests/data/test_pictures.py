@@ -151,7 +151,7 @@ def test_a_folder_of_mixed_images_is_refused_by_name_or_brought_to_one_form(cach
     picture(folder / "c.png", 64, 64, "L")
     for number in range(9):
         picture(folder / f"d{number}.png", 64, 64)
-    with pytest.raises(InputError, match=r"b\.png has shape .80, 100, 3. .* use --image_size 64"):
+    with pytest.raises(InputError, match=r"b\.png has shape .80, 100, 3. .* use `image_size=64`"):
         load(folder, cache=cache)
     data = load(folder, cache=cache, images=ImageOptions(64, "rgb"))
     assert data.shape == (64, 64, 3)
@@ -209,7 +209,7 @@ def test_several_images_in_one_file_are_no_example(tmp_path, cache, suffix):
     for name in "bcd":
         frames[0].save(tmp_path / f"{name}.{suffix}")
     frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])
-    with pytest.raises(InputError, match=rf"a\.{suffix} holds 3 images, an animation or pages; .*--unfit_images skip"):
+    with pytest.raises(InputError, match=rf"a\.{suffix} holds 3 images, an animation or pages; .*`unfit_images=skip`"):
         load(tmp_path, cache=cache)
     data = load(tmp_path, cache=cache, images=ImageOptions(unfit="skip"))
     assert len(data.train) + len(data.test) == 3

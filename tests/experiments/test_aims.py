@@ -66,9 +66,9 @@ def test_points_never_repeat():
     ("words", "what"),
     [
         ({"name": "best"}, "unknown aim 'best'; it is one of bound, active, capacity"),
-        ({"name": "capacity"}, "--aim capacity needs --capacity"),
-        ({"name": "bound", "within": 1.0}, "--within belongs to --aim active, and the aim is bound"),
-        ({"name": "active", "capacity": 1.0}, "--capacity belongs to --aim capacity"),
+        ({"name": "capacity"}, "`aim=capacity` needs `capacity`"),
+        ({"name": "bound", "within": 1.0}, "`within` belongs to `aim=active`, and the aim is bound"),
+        ({"name": "active", "capacity": 1.0}, "`capacity` belongs to `aim=capacity`"),
         ({"name": "active", "within": -1.0}, "within is -1.0"),
         ({"name": "capacity", "capacity": math.nan}, "capacity is nan"),
     ],

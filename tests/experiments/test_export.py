@@ -135,7 +135,7 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_written(tmp_path,
     model = model_of("mlp", tmp_path / "model")
     with pytest.raises(InputError, match="format is 'tf'; it must be one of onnx, torch"):
         export_run(model, tmp_path / "out", "tf")
-    with pytest.raises(InputError, match="is not empty; choose another --out"):
+    with pytest.raises(InputError, match="is not empty; choose another `out`"):
         export_run(model, model, "torch")
     monkeypatch.setattr("lambda_vae.sharing.export.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"format onnx needs the package onnx; pip install 'lambda-vae\[export\]'"):

@@ -27,7 +27,7 @@ def test_a_folder_with_nothing_but_a_lock_is_empty(tmp_path):
 @pytest.mark.parametrize("path", ["file", "file/below", "file/far/below"])
 def test_a_file_is_no_folder(tmp_path, path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="file is a file; choose another --out"):
+    with pytest.raises(InputError, match="file is a file; choose another `out`"):
         is_empty(tmp_path / path)
 
 
@@ -86,9 +86,9 @@ def test_a_claimed_folder_is_the_run_s_own(tmp_path):
     assert not folder.claim(CONFIG)
     before = tree(tmp_path)
     folder.check(CONFIG, resume=True)
-    with pytest.raises(InputError, match="add --resume to go on"):
+    with pytest.raises(InputError, match="add `resume=True` to go on"):
         folder.check(CONFIG, resume=False)
-    with pytest.raises(InputError, match=r"its delta is 1.01, here it is 1.5; choose another --out"):
+    with pytest.raises(InputError, match=r"its delta is 1.01, here it is 1.5; choose another `out`"):
         folder.check(replace(CONFIG, delta=1.5), resume=True)
     assert not folder.claim(CONFIG)
     assert tree(tmp_path) == before

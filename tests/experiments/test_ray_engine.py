@@ -88,7 +88,7 @@ def test_engines_go_by_their_names():
     assert engine_named("ray", "h:1") == RayEngine("h:1")
     with pytest.raises(InputError, match=r"unknown engine 'rey' \(did you mean 'ray'\?\); the engines are local, ray"):
         engine_named("rey")
-    with pytest.raises(InputError, match="--ray_address h:1 is for --engine ray"):
+    with pytest.raises(InputError, match="`ray_address=h:1` is for `engine=ray`"):
         engine_named("local", "h:1")
 
 

@@ -265,7 +265,7 @@ def test_what_is_no_shared_model_is_refused(run, shared, tmp_path):
         from_pretrained(run)
     with pytest.raises(InputError, match="is a shared model already"):
         share_run(shared, tmp_path / "new")
-    with pytest.raises(InputError, match=r"is not empty; choose another --out"):
+    with pytest.raises(InputError, match=r"is not empty; choose another `out`"):
         share_run(run, shared)
 
 

@@ -119,5 +119,5 @@ def test_bad_scales_are_refused(name, scale):
 
 
 def test_a_single_point_is_refused():
-    with pytest.raises(InputError, match="a batch of 1 has no pairs for the MMD; use --batch_size 2 or more"):
+    with pytest.raises(InputError, match="a batch of 1 has no pairs for the MMD; use `batch_size=2` or more"):
         squared_mmd(normal(3, 1, 2), normal(1, 2), RBF())

@@ -53,7 +53,7 @@ def test_interrupted_run_continues_bit_for_bit(
     step: int, where: str, number: signal.Signals, straight: dict[str, Tensor], tmp_path: Path
 ) -> None:
     stopped = interrupt(tmp_path, step, number)
-    assert str(stopped) == f"stopped by {number.name} at {where}; go on with --resume"
+    assert str(stopped) == f"stopped by {number.name} at {where}; go on with `resume=True`"
     resumed = lambda_trainer(tmp_path)
     resumed.restore(newest(tmp_path))
     done = step + 1

@@ -93,6 +93,7 @@ def _run_command(name: str, words: list[str]) -> None:
     from lambda_vae.cli.parser import call
     from lambda_vae.training import Diverged, Interrupted
 
+    flags = {"resume": True, **parser.flags}
     console = Console(quiet=process_number() > 0)
     try:
         for shown in call(function, options, console):
@@ -101,11 +102,11 @@ def _run_command(name: str, words: list[str]) -> None:
             else:
                 console.print(shown)
     except InputError as error:
-        fail(as_options(str(error), parser.flags))
+        fail(as_options(str(error), flags))
     except Diverged as error:
-        fail(as_options(str(error), parser.flags), code=1)
+        fail(as_options(str(error), flags), code=1)
     except Interrupted as error:
-        fail(as_options(str(error), parser.flags), code=130)
+        fail(as_options(str(error), flags), code=130)
     except OSError as error:
         _fail_unless_defect(error, error.errno, f"{error.filename or ''}: {error.strerror}")
     except SafetensorError as error:

@@ -79,6 +79,7 @@ def as_options(message: str, flags: Mapping[str, bool]) -> str:
     def option(found: re.Match[str]) -> str:
         if found[1] not in flags:
             return found[0]
-        return f"--{found[1]}" if flags[found[1]] or found[2] is None else f"--{found[1]} {found[2]}"
+        value = "" if flags[found[1]] or found[2] is None else f" {found[2]}"
+        return f"--{found[1]}{value.replace(' True', ' true').replace(' False', ' false')}"
 
     return re.sub(r"`(\w+)(?:=([^`]*))?`", option, message)

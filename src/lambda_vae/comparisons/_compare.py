@@ -195,24 +195,24 @@ def _check_folder(out: Path, base: RunConfig, configs: Sequence[RunConfig], *, r
     """Refuse a folder with anything else in it, or with processes still at work; nothing is written."""
     if not is_empty(out):
         if not (out / "configs").is_dir():
-            raise InputError(f"{out} is not empty and holds no comparison; choose another --out")
+            raise InputError(f"{out} is not empty and holds no comparison; choose another `out`")
         if not resume:
-            raise InputError(f"{out} holds a comparison already; add --resume to go on, or choose another --out")
+            raise InputError(f"{out} holds a comparison already; add `resume=True` to go on, or choose another `out`")
         there = read_yaml(out / "config.yaml") if (out / "config.yaml").exists() else {}
         for name in there.keys() & (RunConfig.__dataclass_fields__.keys() - VARIED):
             new = _plain(getattr(base, name))
             if there[name] != new:
                 raise InputError(
                     f"{out} holds another comparison: its {name} is {there[name]!r}, here it is {new!r}; "
-                    "choose another --out"
+                    "choose another `out`"
                 )
     for config in configs:
         path = out / "configs" / f"{run_name(config)}.yaml"
         if path.exists() and read_config(path) != config:
-            raise InputError(f"{out} holds another comparison (its {path.name} differs); choose another --out")
+            raise InputError(f"{out} holds another comparison (its {path.name} differs); choose another `out`")
     busy = [path for path in (out, *(out / "runs" / run_name(config) for config in configs)) if is_locked(path)]
     if busy:
-        raise InputError(f"another process is training in {busy[0]}; wait until it ends, or choose another --out")
+        raise InputError(f"another process is training in {busy[0]}; wait until it ends, or choose another `out`")
     check_room(out)
 
 

@@ -210,13 +210,13 @@ def aim_named(name: str, *, within: float | None, capacity: float | None, latent
     """
     for option, value, owner in (("within", within, "active"), ("capacity", capacity, "capacity")):
         if value is not None and name != owner:
-            raise InputError(f"--{option} belongs to --aim {owner}, and the aim is {name}; leave it out")
+            raise InputError(f"`{option}` belongs to `aim={owner}`, and the aim is {name}; leave it out")
     if name == "bound":
         return LowestBound()
     if name == "active":
         return HighestActive(1.0 if within is None else within)
     if name == "capacity":
         if capacity is None:
-            raise InputError("--aim capacity needs --capacity, the nats that are wanted")
+            raise InputError("`aim=capacity` needs `capacity`, the nats that are wanted")
         return TargetCapacity(capacity, latent_dim)
     raise InputError(f"unknown aim {name!r}; it is one of bound, active, capacity")

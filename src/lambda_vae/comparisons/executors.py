@@ -12,7 +12,7 @@ __all__ = ["ENGINES", "engine_named"]
 
 def _local(ray_address: str | None) -> Engine:
     if ray_address is not None:
-        raise InputError(f"--ray_address {ray_address} is for --engine ray; add that, or leave it out")
+        raise InputError(f"`ray_address={ray_address}` is for `engine=ray`; add that, or leave it out")
     return LOCAL
 
 

@@ -76,7 +76,7 @@ def _connect(address: str) -> None:
         where = "here" if address == "auto" else f"at {address}"
         raise InputError(
             f"there is no Ray cluster {where} ({reason}); start one with `ray start --head`, name another with "
-            "--ray_address, or use this machine alone with --ray_address local"
+            "`ray_address`, or use this machine alone with `ray_address=local`"
         ) from None
 
 

@@ -46,7 +46,7 @@ def read_known(path: Path) -> tuple[KnownRun, ...]:
     """
     content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("runs"), list):
-        raise InputError(f"{path} is no archive of runs; give a .json that `lambda-vae report --results` wrote")
+        raise InputError(f"{path} is no archive of runs; give the .json next to a results page")
     rows = {row["run"]: row for row in content.get("rows", ()) if isinstance(row, dict) and "run" in row}
     return tuple(_known(record, rows, path) for record in content["runs"])
 

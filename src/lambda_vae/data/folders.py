@@ -32,7 +32,7 @@ class _Look:
         if pixels.shape != self.shape:
             raise InputError(
                 f"{path} has shape {pixels.shape} and {self.first} {self.shape}; all images must have one size and one "
-                "mode: use --image_size 64 to crop and resize them, --image_colour rgb or grey, or --unfit_images skip"
+                "mode: use `image_size=64` to crop and resize them, `image_colour=rgb` or grey, or `unfit_images=skip`"
             )
         return pixels
 

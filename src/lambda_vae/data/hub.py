@@ -104,7 +104,7 @@ class _Table:
         where = f"{self.where}, row {index},"
         entry = entry or {}
         if entry.get("bytes") is None and not entry.get("path"):
-            raise InputError(f"{where} holds no image; leave it out, or use --unfit_images skip")
+            raise InputError(f"{where} holds no image; leave it out, or use `unfit_images=skip`")
         data = Path(entry["path"]) if entry.get("bytes") is None else bytes(entry["bytes"])
         return decode(data, where, self.options)
 
@@ -130,7 +130,7 @@ class _Table:
                 elif self.options.unfit == "refuse":
                     raise InputError(
                         f"{self.where}, row {index}, has shape {pixels.shape} and the first one {shape}; use "
-                        "--image_size 64 to crop and resize them, --image_colour rgb or grey, or --unfit_images skip"
+                        "`image_size=64` to crop and resize them, `image_colour=rgb` or grey, or `unfit_images=skip`"
                     )
                 if len(held) == step:
                     yield np.stack(held)

@@ -152,7 +152,9 @@ def prepare(
     cache = default_cache() if cache is None else cache
     if isinstance(name_or_path, str) and name_or_path in NAMED:
         if images not in (None, ImageOptions()):
-            raise InputError(f"{name_or_path} is prepared in one way only: leave out --image_* and --unfit_images")
+            raise InputError(
+                f"{name_or_path} is prepared in one way only: leave out `image_size`, `image_colour` and `unfit_images`"
+            )
         return _prepare_named(NAMED[name_or_path], cache, download, mirrors)
     folder = own_folder(name_or_path, cache, images)
     if (folder / "meta.json").is_file():

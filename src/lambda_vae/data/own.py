@@ -67,7 +67,7 @@ def own_source(path: Path, images: ImageOptions | None = None) -> Source:
         return folder_source(path, images)
     if images not in (None, ImageOptions()):
         raise InputError(
-            f"{path} holds arrays, where no image can be cropped or skipped; leave out --image_size and such"
+            f"{path} holds arrays, where no image can be cropped or skipped; leave out `image_size` and such"
         )
     if is_cifar(path):
         return cifar_source(path)

@@ -97,7 +97,7 @@ def _fitted(image: Image.Image, where: str, options: ImageOptions) -> Image.Imag
     if image.format != "MPO" and (frames := getattr(image, "n_frames", 1)) > 1:
         raise InputError(
             f"{where} holds {frames} images, an animation or pages; save each as a file, or leave it out with "
-            "--unfit_images skip"
+            "`unfit_images=skip`"
         )
     image = ImageOps.exif_transpose(image)
     kept = "L" if image.mode in ("1", "L", "LA") else "RGB"

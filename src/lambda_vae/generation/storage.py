@@ -54,7 +54,7 @@ def load_sampler(path: Path) -> Sampler:
         InputError: No such file, or another content.
     """
     if not path.is_file():
-        raise InputError(f"{path} does not exist; give one of the files that generation --save_samplers wrote")
+        raise InputError(f"{path} does not exist; give the file of a sampler that was saved")
     try:
         with safe_open(path, "pt") as file:
             said, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}

@@ -198,7 +198,7 @@ def gradients_table(rows: Sequence[GradientRow]) -> Table:
     single = rows[0].runs == (rows[0].name,)
     table = Table(
         title="Runs" if single else "Pooled",
-        caption="– : the reason stands below, or in --out.",
+        caption="– : the reason stands below, or in the record.",
         box=SIMPLE_HEAD,
         padding=(0, 0, 0, 1),
     )

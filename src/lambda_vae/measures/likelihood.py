@@ -161,15 +161,15 @@ def _taken_up(path: Path, settings: dict[str, Any], *, resume: bool) -> dict[str
     if not path.exists():
         return {"columns": {"test": {}, "simulated": {}}, "provenance": {}}
     if not resume:
-        raise InputError(f"{path} is there already; add --resume to go on with it, or choose another --out")
+        raise InputError(f"{path} is there already; add `resume=True` to go on with it, or choose another `out`")
     there = read_json(path)
     if not isinstance(there, dict) or not {"settings", "columns"} <= there.keys():
-        raise InputError(f"{path} holds no likelihoods; choose another --out")
+        raise InputError(f"{path} holds no likelihoods; choose another `out`")
     for name, value in settings.items():
         if there["settings"].get(name) != value:
             old = there["settings"].get(name)
             raise InputError(
-                f"{path} was made otherwise: its {name} is {old!r}, here it is {value!r}; choose another --out"
+                f"{path} was made otherwise: its {name} is {old!r}, here it is {value!r}; choose another `out`"
             )
     return {"columns": there["columns"], "provenance": there.get("provenance", {})}
 

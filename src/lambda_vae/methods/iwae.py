@@ -27,7 +27,7 @@ class IWAE(Method):
         (
             ("equalizer", "sampling"),
             "importance weights need the density of the law really sampled, not the KL of another; leave out iwae and "
-            "draw more with --samples",
+            "draw more with `samples`",
         ),
         (
             ("iaf", "flow", "avb"),

@@ -101,7 +101,7 @@ def squared_mmd(x: Float[Tensor, "*K N D"], y: Float[Tensor, "M D"], kernel: Ker
         Gretton et al. 2012, A Kernel Two-Sample Test, Lemma 6, Eq. 3: a U-statistic.
     """
     if min(x.shape[-2], len(y)) < 2:
-        raise InputError(f"a batch of {x.shape[-2]} has no pairs for the MMD; use --batch_size 2 or more")
+        raise InputError(f"a batch of {x.shape[-2]} has no pairs for the MMD; use `batch_size=2` or more")
     across = kernel(_distance(x, y)).mean((-2, -1))
     return _mean_of_pairs(kernel(_distance(x, x))) + _mean_of_pairs(kernel(_distance(y, y))) - 2.0 * across
 

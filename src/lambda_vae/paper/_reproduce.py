@@ -231,10 +231,10 @@ def _check_folder(out: Path, choice: Reproduction, configs: Sequence[RunConfig],
     for config in configs:
         path = out / "configs" / f"{run_name_of(config)}.yaml"
         if path.exists() and read_config(path) != config:
-            raise InputError(f"the recipe of {path.stem} has changed since {out} was begun; choose another --out")
+            raise InputError(f"the recipe of {path.stem} has changed since {out} was begun; choose another `out`")
     busy = [path for path in (out, *(out / "runs" / run_name_of(config) for config in configs)) if is_locked(path)]
     if busy:
-        raise InputError(f"another process is training in {busy[0]}; wait until it ends, or choose another --out")
+        raise InputError(f"another process is training in {busy[0]}; wait until it ends, or choose another `out`")
     check_room(out)
 
 

@@ -56,11 +56,11 @@ class FigureChoice:
         Reproduction(self.name, scale=self.scale, workers=self.workers)  # refuses what it does not know
         if self.data is not None and self.data not in self.figure.data and not self.figure.other_data:
             own = f"is made on {' and '.join(self.figure.data)}" if self.figure.data else "is theory and takes no data"
-            raise InputError(f"{self.name} {own}; leave out --data {self.data}")
+            raise InputError(f"{self.name} {own}; leave out `data={self.data}`")
         if self.runs and not self.figure.other_data:
-            raise InputError(f"{self.name} is not drawn from the runs of others; leave out --runs {self._places}")
+            raise InputError(f"{self.name} is not drawn from the runs of others; leave out `runs={self._places}`")
         if len(self.runs) > 1 and not self.figure.table:
-            raise InputError(f"{self.name} is drawn from one comparison; give one of --runs {self._places}")
+            raise InputError(f"{self.name} is drawn from one comparison; give one of `runs={self._places}`")
 
     @property
     def figure(self) -> PaperFigure:
@@ -153,7 +153,7 @@ def _check_folder(out: Path, choice: FigureChoice, *, resume: bool) -> None:
     """Refuse a folder with anything else in it, or with a process still at work; nothing is written."""
     check_kept(out, choice.identity, "figure", resume=resume)
     if is_locked(out):
-        raise InputError(f"another process is at work in {out}; wait until it ends, or choose another --out")
+        raise InputError(f"another process is at work in {out}; wait until it ends, or choose another `out`")
     check_room(out)
 
 

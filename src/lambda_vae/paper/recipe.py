@@ -26,7 +26,7 @@ class Recipe:
     """One row of a table, or one run of a figure.
 
     Args:
-        name: Of the row, for `--only`.
+        name: Of the row, for `Reproduction.only`.
         method: A method with its settings, such as "beta-vae:beta=0.5".
         epochs: Passes over the data.
         seeds: How many runs, with the seeds 0, 1, ...

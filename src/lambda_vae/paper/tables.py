@@ -136,7 +136,7 @@ class Table:
         what = "grey images" if dataset.kind == "image" else "vectors"
         raise InputError(
             f"{self.title} is of RGB images and {dataset.name} holds {what} of shape {dataset.shape}; choose other "
-            "--data, such as cifar10"
+            "`data`, such as cifar10"
         )
 
 

@@ -239,7 +239,7 @@ def _choices(done: Sequence[RunRow], tolerance: float) -> list[str]:
     else:
         caution = (
             "the test set: to publish a choice between methods or settings, choose on a validation split "
-            "(--validation) and measure the choice once on test."
+            "(`validation`) and measure the choice once on test."
         )
     return [*sentences, f"These are figures of {caution}"]
 

@@ -25,7 +25,7 @@ def check_places(runs: Sequence[Path], out: Path | None, page: Path | None) -> N
         InputError: One file for several runs, another ending, or a folder.
     """
     if len(runs) > 1 and out is not None:
-        raise InputError(f"--out {out} is one file for {len(runs)} runs; leave it out")
+        raise InputError(f"`out={out}` is one file for {len(runs)} runs; leave it out")
     if page is not None:
         _check_page(page)
 

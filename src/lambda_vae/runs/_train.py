@@ -148,11 +148,11 @@ def _check_fork(fork: Path, config: RunConfig) -> None:
         old, new = getattr(parent, name), getattr(config, name)
         if old != new:
             raise InputError(
-                f"{fork} is of another run: its {name} is {old!r}, here it is {new!r}; train without --fork"
+                f"{fork} is of another run: its {name} is {old!r}, here it is {new!r}; train without `fork`"
             )
     last = min(last_shared_epoch(run) if run.release_epochs else run.epochs for run in (parent, config))
     if (position["epoch"], position["step"]) > (last, 0):
-        raise InputError(f"{fork} lies after epoch {last}, where the release parts the runs; train without --fork")
+        raise InputError(f"{fork} lies after epoch {last}, where the release parts the runs; train without `fork`")
 
 
 def _train(

@@ -40,7 +40,7 @@ _MISFITS: tuple[tuple[frozenset[str], frozenset[str], str], ...] = (
         frozenset({"iwae"}),
         frozenset({"lambda-vae", "lambda-rising", "lambda-detached", "lambda-elbo", "noise-clamp", "fixed-noise"}),
         "importance weights need the density of the law really sampled, not the KL of another; leave out iwae and "
-        "draw more with --samples",
+        "draw more with `samples`",
     ),
     (
         frozenset({"iwae"}),

@@ -31,7 +31,7 @@ def is_empty(folder: Path) -> bool:
     """
     for path in (folder, *folder.parents):
         if path.exists() and not path.is_dir():
-            raise InputError(f"{path} is a file; choose another --out")
+            raise InputError(f"{path} is a file; choose another `out`")
     return not folder.exists() or all(path.name == _LOCK for path in folder.iterdir())
 
 
@@ -47,7 +47,7 @@ def check_room(folder: Path) -> None:
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free
     if free < _LEAST_FREE_BYTES:
-        raise InputError(f"only {free / 2**20:.0f} MiB are free at {folder}; free some room or choose another --out")
+        raise InputError(f"only {free / 2**20:.0f} MiB are free at {folder}; free some room or choose another `out`")
 
 
 def check_kept(folder: Path, identity: Mapping[str, Any], what: str, *, resume: bool) -> None:
@@ -66,15 +66,15 @@ def check_kept(folder: Path, identity: Mapping[str, Any], what: str, *, resume: 
         return
     there = read_yaml(folder / "config.yaml") if (folder / "config.yaml").exists() else {}
     if next(iter(identity)) not in there:
-        raise InputError(f"{folder} is not empty and holds no {what}; choose another --out")
+        raise InputError(f"{folder} is not empty and holds no {what}; choose another `out`")
     for name in {**identity, **there}:
         if there.get(name) != identity.get(name):
             raise InputError(
                 f"{folder} holds another {what}: its {name} is {there.get(name)!r}, here it is {identity.get(name)!r}; "
-                "choose another --out"
+                "choose another `out`"
             )
     if not resume:
-        raise InputError(f"{folder} holds this {what} already; add --resume to go on, or choose another --out")
+        raise InputError(f"{folder} holds this {what} already; add `resume=True` to go on, or choose another `out`")
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def locked(folder: Path) -> Iterator[None]:
         lock.acquire(blocking=False)
     except Timeout:
         raise InputError(
-            f"another process is training in {folder}; wait until it ends, or choose another --out"
+            f"another process is training in {folder}; wait until it ends, or choose another `out`"
         ) from None
     try:
         yield
@@ -148,13 +148,13 @@ class RunFolder:
         """
         if not is_empty(self.path):
             if (self.path / "configs").is_dir():
-                raise InputError(f"{self.path} holds a comparison; choose another --out")
+                raise InputError(f"{self.path} holds a comparison; choose another `out`")
             if not self.config.exists():
-                raise InputError(f"{self.path} is not empty and holds no run; choose another --out")
+                raise InputError(f"{self.path} is not empty and holds no run; choose another `out`")
             self._check_same(config)
             if not resume:
                 raise InputError(
-                    f"{self.path} holds this very run already; add --resume to go on, or choose another --out"
+                    f"{self.path} holds this very run already; add `resume=True` to go on, or choose another `out`"
                 )
         check_room(self.path)
 
@@ -179,5 +179,5 @@ class RunFolder:
             old, new = getattr(there, name), getattr(config, name)
             if old != new:
                 raise InputError(
-                    f"{self.path} holds another run: its {name} is {old!r}, here it is {new!r}; choose another --out"
+                    f"{self.path} holds another run: its {name} is {old!r}, here it is {new!r}; choose another `out`"
                 )

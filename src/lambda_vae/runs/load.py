@@ -70,7 +70,7 @@ def load_run(path: Path, data: str | None = None) -> LoadedRun:
         raise InputError(f"{path} holds a comparison; give one of its runs, a folder in {path / 'runs'}")
     config = read_record(path).config if is_shared(path) else read_config(folder.config)
     if not folder.model.exists():
-        raise InputError(f"{path} holds a run that is not finished; go on with --resume")
+        raise InputError(f"{path} holds a run that is not finished; go on with `resume=True`")
     dataset = load_data(replace(config, data=data, validation=0) if data else config, training=False)
     vae = build_vae(config, dataset.shape, likelihood_of(config, dataset))
     load_model(folder.model, vae, dataset if data else None)

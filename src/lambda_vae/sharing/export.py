@@ -154,7 +154,7 @@ def _checked(vae: VAE, out: Path, format: str) -> tuple[_Half, _Half]:
         if find_spec(package) is None:
             raise InputError(f"format onnx needs the package {package}; pip install 'lambda-vae[export]'")
     if not is_empty(out):
-        raise InputError(f"{out} is not empty; choose another --out")
+        raise InputError(f"{out} is not empty; choose another `out`")
     chance, most = torch.Generator().manual_seed(0), max(_BATCHES)
     like = next(vae.parameters())
     x = torch.rand(most, vae.likelihood.features, generator=chance).to(like)

@@ -81,7 +81,7 @@ def share_run(run: Path | str, out: Path | str) -> Path:
     if is_shared(run):
         raise InputError(f"{run} is a shared model already; copy it, or push it")
     if not is_empty(out):
-        raise InputError(f"{out} is not empty; choose another --out")
+        raise InputError(f"{out} is not empty; choose another `out`")
     record = _record_of(run)
     for name in record.sha256:
         with replacing(out / name) as temporary:

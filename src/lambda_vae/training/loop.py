@@ -229,7 +229,7 @@ class Trainer:
             self._check_log()  # a diverged epoch must not become the newest checkpoint
         self.save()
         where = f"epoch {self.epoch + 1}, step {self.step}" if self.step else f"the end of epoch {self.epoch}"
-        raise Interrupted(f"stopped by {request.signal_name or 'another process'} at {where}; go on with --resume")
+        raise Interrupted(f"stopped by {request.signal_name or 'another process'} at {where}; go on with `resume=True`")
 
     def averaged(self) -> AbstractContextManager[object]:
         """Return a context in which the model holds the average of its weights, if one is kept."""
