@@ -110,13 +110,6 @@ def ablation(
 ) -> Reading | None:
     """Return the nats that the bound loses without each group of dimensions, [G], with standard errors.
 
-    Args:
-        vae: The model.
-        batches: The data.
-        groups: Indices of the numbers that are taken away together.
-        resting: E_x[mu].
-        generator: The source of chance.
-
     Returns:
         None where the KL is no sum over the dimensions: posterior or prior is no diagonal Gaussian.
 

@@ -1,4 +1,4 @@
-"""Which dimensions the encoder uses: signal power, sigma, KL."""
+"""Which dimensions the encoder uses: signal power, sigma, KL; read from the moments of `activity_features`."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -51,9 +51,6 @@ def activity_features(q: DiagGaussian, q_sampled: DiagGaussian, prior: Density) 
 def signal_power(moments: Moments) -> Reading:
     """Return S_i = Var_x[mu_i(x)], [D]; unit: z squared.
 
-    Args:
-        moments: Of `activity_features`.
-
     Source:
         The paper, Section 3.2 (S_i) and Section 6.1 (AU).
     """
@@ -61,30 +58,17 @@ def signal_power(moments: Moments) -> Reading:
 
 
 def active(power: Float[Tensor, " D"], threshold: float = ACTIVE_THRESHOLD) -> Bool[Tensor, " D"]:
-    """Return which dimensions are active, S_i > threshold; NaN is not.
-
-    Args:
-        power: S_i.
-        threshold: 0.01 by custom.
-    """
+    """Return which dimensions are active, S_i > threshold; NaN is not."""
     return power > threshold
 
 
 def std_mean(moments: Moments) -> Reading:
-    """Return E_x[sigma_i(x)], [D]; unit: z.
-
-    Args:
-        moments: Of `activity_features`.
-    """
+    """Return E_x[sigma_i(x)], [D]; unit: z."""
     return moments.read(lambda m: 1.0 + m["shrink"], "z")
 
 
 def std_spread(moments: Moments) -> Reading:
-    """Return the standard deviation of sigma_i(x) over x, [D]; unit: z.
-
-    Args:
-        moments: Of `activity_features`.
-    """
+    """Return the standard deviation of sigma_i(x) over x, [D]; unit: z."""
     # The floor, far below float32's own rounding, keeps the root differentiable where sigma does not depend on x.
     return moments.read(
         lambda m: ((m["shrink_sq"] - m["shrink"].square()) * moments.unbiased).clamp(min=1e-24).sqrt(), "z"
@@ -92,20 +76,12 @@ def std_spread(moments: Moments) -> Reading:
 
 
 def kl_per_dimension(moments: Moments, *, sampled: bool = False) -> Reading:
-    """Return E_x[KL(q_i(z|x) || p_i(z))], [D]; unit: nats per example.
-
-    Args:
-        moments: Of `activity_features`.
-        sampled: Of q_lambda, which z is drawn from, instead of q_1.
-    """
+    """Return E_x[KL(q_i(z|x) || p_i(z))], [D]; unit: nats per example."""
     return moments.read(lambda m: m["kl_sampled" if sampled else "kl"], "nats per example")
 
 
 def log_precision(moments: Moments) -> Reading:
     """Return E_x[-ln sigma_i(x)^2], [D]; unit: nats.
-
-    Args:
-        moments: Of `activity_features`.
 
     Source:
         The paper, Eq. 12: the information gained for each unit of (lambda - 1)/2.

@@ -30,11 +30,7 @@ class StreamedCovariance:
         self.products = torch.zeros(features, features, dtype=torch.float64, device=device)
 
     def add(self, values: Float[Tensor, "B F"]) -> None:
-        """Take in a batch.
-
-        Args:
-            values: One row an example; its own products are taken in the precision it comes in.
-        """
+        """Take in a batch."""
         if not self.count:  # about the first mean, or what a large one leaves of rounding passes for variance
             self._shift = values.mean(0)
         self.count += len(values)

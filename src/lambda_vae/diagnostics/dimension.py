@@ -99,11 +99,7 @@ class DimensionState:
     epoch: int | None = None
 
     def at_work(self, thresholds: Thresholds) -> bool:
-        """Return whether the encoder speaks and the decoder listens.
-
-        Args:
-            thresholds: For both.
-        """
+        """Return whether the encoder speaks and the decoder listens."""
         return self.signal_power > thresholds.encoder and self.demand > thresholds.decoder
 
     @property
@@ -117,11 +113,7 @@ class DimensionState:
         return max(0.0, -self.gradient) / self.sampling_std
 
     def ignored(self, thresholds: "Thresholds") -> bool:
-        """Return whether the decoder reacts to it by far less than the encoder sends.
-
-        Args:
-            thresholds: Of a decoder at work, and of what is far less.
-        """
+        """Return whether the decoder reacts to it by far less than the encoder sends."""
         few = min(thresholds.decoder, thresholds.supply * self.supply)
         return math.isfinite(self.gradient) and self.demand <= few
 
@@ -164,18 +156,10 @@ class Judgement:
     past: Sequence[DimensionState] = field(default=())
 
     def decisive(self, thresholds: Thresholds) -> DimensionState:
-        """Return the last moment at which both sides were at work, else now.
-
-        Args:
-            thresholds: For both.
-        """
+        """Return the last moment at which both sides were at work, else now."""
         moments = [*self.past, self.now]
         return next((state for state in reversed(moments) if state.at_work(thresholds)), self.now)
 
     def free(self, thresholds: Thresholds) -> bool:
-        """Whether no KL is charged, neither now nor at the decisive moment.
-
-        Args:
-            thresholds: For both sides.
-        """
+        """Whether no KL is charged, neither now nor at the decisive moment."""
         return self.now.kl_weight == 0.0 == self.decisive(thresholds).kl_weight

@@ -143,11 +143,6 @@ def _idle(now: DimensionState, limits: Thresholds) -> str:
 def summary(results: Sequence[Verdict], kl: Sequence[float] = (), limits: Thresholds | None = None) -> str:
     """Return the outcome for all dimensions in one plain sentence.
 
-    Args:
-        results: One a dimension.
-        kl: Of each dimension, nats, for collapsed ones that pay for nothing.
-        limits: The thresholds in use.
-
     Example:
         >>> summary([Verdict(Label.ACTIVE, None, ""), Verdict(Label.COLLAPSED, Cause.NO_SIGNAL, "")])
         '1 of 2 dimensions is in use; 1 collapsed (1 no signal).'

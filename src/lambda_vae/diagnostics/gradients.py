@@ -42,13 +42,7 @@ class GradientRatio:
 def scores(
     vae: Measurable, x: Shaped[Tensor, "B ..."], z: Float[Tensor, "*sample B D"]
 ) -> Float[Tensor, "*sample B D"]:
-    """Return d log p(x|z)/dz for every example and sample; unit: nats per unit of z.
-
-    Args:
-        vae: Only its decoder and likelihood are used; no parameter gets a gradient.
-        x: The data.
-        z: Where to differentiate.
-    """
+    """Return d log p(x|z)/dz for every example and sample; unit: nats per unit of z."""
     with torch.enable_grad():
         leaf = z.detach().requires_grad_()
         gradient: Tensor = torch.autograd.grad(vae.decode(leaf).log_prob(x).sum(), leaf)[0]
@@ -65,12 +59,6 @@ def gradient_features(
 
     Every eps is used with its negative as well: the part of the gradient that does not depend on eps then cancels,
     which leaves the mean as it is and takes most of its noise away.
-
-    Args:
-        vae: The model.
-        x: The data.
-        q: q_1(z|x) of the data.
-        eps: Standard normal noise.
     """
     with torch.no_grad():
         q_sampled = vae.equalization.sampled(q)
@@ -109,9 +97,6 @@ def _standardised(law: Law, z: Float[Tensor, "K B D"], eps: Float[Tensor, "K B n
 def reconstruction_gradient(moments: Moments) -> Reading:
     """Return g_i = E[d log p(x|z)/dz_i * eps_i], [D]; in nats per unit of noise; negative where noise hurts.
 
-    Args:
-        moments: Of `gradient_features`.
-
     Source:
         The paper, Eq. 3 and 19.
     """
@@ -123,9 +108,6 @@ def gradient_ratio(moments: Moments) -> GradientRatio:
 
     .. math:: \rho_i = \frac{|E[\lambda_i \sigma_i^{\lambda_i - 1} \, \partial_{z_i} \log p(x|z) \, \epsilon_i]|}
                             {|E[1/\sigma_i - \sigma_i]|}
-
-    Args:
-        moments: Of `gradient_features`.
 
     Returns:
         Ratio, standard error and noise floor. Exactly 1 at an equilibrium of the training objective; below 1 the KL
@@ -141,9 +123,6 @@ def gradient_ratio(moments: Moments) -> GradientRatio:
 
 def decoder_capacity(moments: Moments) -> Reading:
     """Return C_i^dec, the root mean square of d log p(x|z)/dz_i, [D]; unit: nats per unit of z.
-
-    Args:
-        moments: Of `gradient_features`.
 
     Source:
         The paper, Eq. 18.

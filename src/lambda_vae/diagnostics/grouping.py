@@ -42,20 +42,14 @@ class Group:
 
 
 def word_of(label: Label) -> str:
-    """Return a verdict in the field's word.
-
-    Args:
-        label: Its value stands in records.
-    """
+    """Return a verdict in the field's word."""
     return "under-dispersed" if label is Label.OVER_SHARP else str(label)
 
 
 def sentence_groups(findings: Sequence[Verdict], most: int = 24) -> list[Group]:
     """Return all dimensions in groups of which the same sentence is true but for its numbers, those in use first.
 
-    Args:
-        findings: One a dimension.
-        most: Groups at most; beyond, whatever shares verdict and cause is one group, with the sentence of most members.
+    Beyond `most` groups, all that share verdict and cause are one, with the sentence of most members.
 
     Example:
         >>> found = [Verdict(Label.ACTIVE, None, f"S = {s}.") for s in (0.5, 0.75, 0.9)]
@@ -68,21 +62,12 @@ def sentence_groups(findings: Sequence[Verdict], most: int = 24) -> list[Group]:
 
 
 def kind_groups(findings: Sequence[Verdict]) -> list[Group]:
-    """Return all dimensions in groups of one verdict and cause.
-
-    Args:
-        findings: One a dimension.
-    """
+    """Return all dimensions in groups of one verdict and cause."""
     return grouped(findings, lambda finding: (finding.label, finding.cause))
 
 
 def grouped(findings: Sequence[Verdict], key: Callable[[Verdict], Hashable]) -> list[Group]:
-    """Return the dimensions gathered by a key, by verdict and then by size.
-
-    Args:
-        findings: One a dimension.
-        key: What members of a group share.
-    """
+    """Return the dimensions gathered by a key, by verdict and then by size."""
     members: dict[Hashable, list[int]] = {}
     for i, finding in enumerate(findings):
         members.setdefault(key(finding), []).append(i)
@@ -106,11 +91,7 @@ def _common(texts: Sequence[str]) -> str:
 
 
 def spanned(texts: Sequence[str]) -> str:
-    """Return one sentence for several that differ in their numbers only: "S = 0.2 to 0.7".
-
-    Args:
-        texts: At least one.
-    """
+    """Return one sentence for several that differ in their numbers only: "S = 0.2 to 0.7"."""
     if len(set(texts)) == 1:
         return texts[0]
     columns = iter(zip(*(_NUMBER.findall(text) for text in texts), strict=True))
@@ -128,10 +109,6 @@ def spanned(texts: Sequence[str]) -> str:
 
 def listed(numbers: Iterable[int], most: int = _MOST_RANGES) -> str:
     """Return numbers with runs of neighbours drawn together.
-
-    Args:
-        numbers: In order.
-        most: Ranges written out; the rest is counted.
 
     Example:
         >>> listed([0, 3, 5, 6, 7, 8, 9])

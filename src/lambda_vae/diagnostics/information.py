@@ -1,4 +1,7 @@
-"""How much each dimension can carry to the decoder, and how much the sampling noise takes away."""
+"""How much each dimension can carry to the decoder, and how much the sampling noise takes away.
+
+Read from the moments of `activity_features`.
+"""
 
 import torch
 from torch import Tensor
@@ -33,9 +36,6 @@ def snr_capacity(moments: Moments) -> Reading:
 
     .. math:: C_i = \tfrac12 \ln\bigl(1 + S_i / E_x[\sigma_{\mathrm{eff},i}(x)^2]\bigr)
 
-    Args:
-        moments: Of `activity_features`.
-
     Source:
         The paper, Eq. 7. Deviation: the effective noise sigma^lambda, averaged over x, not sigma (with it the paper's
         own figures come out to the decimal).
@@ -45,10 +45,6 @@ def snr_capacity(moments: Moments) -> Reading:
 
 def predicted_snr_capacity(moments: Moments, delta: float) -> Reading:
     """Return the capacity that `delta` implies for the measured signal power and mean sigma, [D]; unit: nats.
-
-    Args:
-        moments: Of `activity_features`.
-        delta: The trade-off of the run, > 1; infinity predicts the plain VAE.
 
     Source:
         The paper, Eq. 7 and 30: the sampling noise at lambda* is min(sigma, sqrt(1 - 1/delta)).
@@ -64,10 +60,6 @@ def capacity_lost(moments: Moments, reference_std: float = REFERENCE_STD) -> Rea
     .. math:: \tfrac12 \ln(1 + S_i / \sigma_0^2) - \tfrac12 \ln(1 + S_i / \sigma_{\mathrm{eff},i}^2)
 
     Negative where the noise is below the reference.
-
-    Args:
-        moments: Of `activity_features`.
-        reference_std: sigma_0, > 0.
 
     Source:
         The paper, Eq. 5, read as a difference of Eq. 7 at two noises: I(X; phi) itself is infinite.

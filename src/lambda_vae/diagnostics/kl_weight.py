@@ -77,11 +77,6 @@ def kl_weight_of(
     At an equilibrium of sigma, rho_i is the KL weight for every dimension (the paper, Proposition 1). Dimensions near
     the prior do not tell: both forces vanish there.
 
-    Args:
-        readings: Of every number of the code.
-        given: What the caller says.
-        history: Of the training, which ends with its weight.
-
     Raises:
         InputError: A weight below 0.
     """

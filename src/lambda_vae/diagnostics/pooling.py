@@ -37,13 +37,7 @@ def pooled(moments: Moments, sites: int) -> Moments:
 
 
 def with_sums(typical: DimensionReadings, each: DimensionReadings, sites: int) -> DimensionReadings:
-    """Return the readings of a typical site, with KL and capacities summed over the sites.
-
-    Args:
-        typical: Of `pooled` moments, [C].
-        each: Of all sites, [C * sites].
-        sites: Of each dimension.
-    """
+    """Return the readings of a typical site, with KL and capacities summed over the sites."""
     predicted = each.snr_capacity_predicted
     return replace(
         typical,

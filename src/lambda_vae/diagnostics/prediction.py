@@ -40,11 +40,6 @@ _CAVEATS = {
 def noise_var_that_fits(eigenvalues: Float[Tensor, " m"], features: int, directions: int) -> float:
     """Return the variance of the decoder's noise under which the data are likeliest, 0 if nothing is left over.
 
-    Args:
-        eigenvalues: Of the data's covariance, from the largest to the smallest; those that are missing are zero.
-        features: F.
-        directions: K, how many the latents hold.
-
     Source:
         Tipping and Bishop 1999, Eq. 8: the mean of the F - K smallest eigenvalues.
     """

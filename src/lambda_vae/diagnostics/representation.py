@@ -38,11 +38,7 @@ class Codes:
             raise InputError(f"there are {len(self.mu)} codes and {len(self.labels)} labels; give one label an example")
 
     def subset(self, size: int) -> "Codes":
-        """Return at most `size` examples, drawn without replacement with seed 0.
-
-        Args:
-            size: Upper limit.
-        """
+        """Return at most `size` examples, drawn without replacement with seed 0."""
         if len(self.mu) <= size:
             return self
         chosen: Int[np.ndarray, " size"] = np.random.default_rng(0).permutation(len(self.mu))[:size]
@@ -67,13 +63,7 @@ class Accuracy:
 
 
 def linear_probe_accuracy(train: Codes, test: Codes, examples: int = PROBE_EXAMPLES) -> Accuracy:
-    """Return the test accuracy of a logistic regression on mu, standardised with the training codes' mean and scale.
-
-    Args:
-        train: To fit on.
-        test: To score on.
-        examples: Upper limit of training examples.
-    """
+    """Return the test accuracy of a logistic regression on mu, standardised with the training codes' mean and scale."""
     fitted = train.subset(examples)
     if not _usable(fitted, test):
         return Accuracy(float("nan"), float("nan"), len(fitted.mu))
@@ -95,12 +85,6 @@ def knn_accuracy(train: Codes, test: Codes, examples: int = PROBE_EXAMPLES, neig
     """Return the test accuracy of the majority among the nearest training codes, Euclidean distance in mu as it is.
 
     mu is not rescaled: that would blow the noise of collapsed dimensions up to the size of the signal.
-
-    Args:
-        train: To look among.
-        test: To score on.
-        examples: Upper limit of training examples.
-        neighbours: How many vote.
     """
     fitted = train.subset(examples)
     if not _usable(fitted, test):

@@ -87,12 +87,7 @@ class ResidualScores:
 
     @torch.no_grad()
     def look(self, vae: Measurable, x: Shaped[Tensor, "B ..."]) -> bool:
-        """Take the information of every feature from the first batch; return whether the likelihood can be drawn from.
-
-        Args:
-            vae: The model; its likelihood is known.
-            x: The data.
-        """
+        """Take the information of every feature from a first batch; return whether the likelihood can be drawn from."""
         z = self._codes(vae, x)[0]
         at = _observation(vae, vae.decoder(z))
         self.noise = _noise(at, x)
@@ -113,12 +108,7 @@ class ResidualScores:
 
     @torch.no_grad()
     def rows(self, vae: Measurable, x: Shaped[Tensor, "B ..."]) -> Rows:
-        """Return the scores of some examples.
-
-        Args:
-            vae: The model; its likelihood is known.
-            x: The data.
-        """
+        """Return the scores of some examples."""
         z, width = self._codes(vae, x)
         at = _observation(vae, vae.decoder(z))
         draws, whiten = self._draws(at), at.std if isinstance(at, DiagGaussian) else self.whiten

@@ -11,9 +11,6 @@ def scale_cost(state: DimensionState) -> float:
     """Return the nats of the valid bound that the best shift and scale of this one dimension would save, >= 0; exact.
 
     It is also a lower bound on KL(q_i(z) || p): how far the aggregate strays from N(0, 1).
-
-    Args:
-        state: The dimension.
     """
     variance = state.signal_power + state.sampling_std**2
     if not variance > 0.0:
@@ -23,10 +20,6 @@ def scale_cost(state: DimensionState) -> float:
 
 def widening_gain(state: DimensionState, errors: float = 0.0) -> float:
     """Return the nats of the valid bound that wider noise of this dimension would save, >= 0; NaN without a gradient.
-
-    Args:
-        state: The dimension.
-        errors: Standard errors of the gradient to give in its favour.
 
     Source:
         Ours; derived at the head of `verdict.py`.
@@ -46,10 +39,6 @@ def widening_gain(state: DimensionState, errors: float = 0.0) -> float:
 
 def sharpness_cost(state: DimensionState, errors: float = 0.0) -> float:
     """Return the nats of the valid bound that the best scale and noise of this one dimension would save, >= 0.
-
-    Args:
-        state: The dimension.
-        errors: Standard errors of the gradient to give in its favour.
 
     Example:
         >>> sharpness_cost(DimensionState(0.75, 0.5, ratio=1.0, decoder_capacity=1.7, gradient=-1.5))

@@ -16,7 +16,7 @@ from torch import Tensor
 from lambda_vae.diagnostics.covariance import StreamedCovariance
 from lambda_vae.errors import InputError
 
-__all__ = ["NoiseFit", "StreamedSpectrum", "debiased", "fit_noise", "unseen_variance"]
+__all__ = ["NoiseFit", "StreamedSpectrum", "debiased", "fit_noise"]
 
 #: Up to so many features their covariance is kept, of any number of examples; beyond, the examples themselves.
 _COVARIANCE_FEATURES = 2048
@@ -63,9 +63,6 @@ class StreamedSpectrum:
 
     def add(self, rows: Float[Tensor, "B F"]) -> None:
         """Take in a batch.
-
-        Args:
-            rows: One an example.
 
         Raises:
             InputError: More examples than `most_examples`.
@@ -172,12 +169,6 @@ def fit_noise(
 def debiased(eigenvalues: Float[Tensor, " r"], noise_var: float, features: float, examples: int) -> Float[Tensor, " r"]:
     """Return the variances of real directions whose sample eigenvalues these are.
 
-    Args:
-        eigenvalues: Above the edge of the noise.
-        noise_var: v.
-        features: F.
-        examples: n.
-
     Source:
         Baik and Silverstein 2006, Eq. 1.10, solved for the population's eigenvalue.
     """
@@ -187,17 +178,3 @@ def debiased(eigenvalues: Float[Tensor, " r"], noise_var: float, features: float
     shown = eigenvalues.double() / noise_var
     inner = ((shown + 1.0 - gamma).square() - 4.0 * shown).clamp(min=0.0)
     return 0.5 * noise_var * (shown + 1.0 - gamma + inner.sqrt())
-
-
-def unseen_variance(noise_var: float, features: float, examples: int) -> float:
-    """Return the variance of the strongest direction that may hide in the noise.
-
-    Args:
-        noise_var: v.
-        features: F.
-        examples: n.
-
-    Source:
-        Baik, Ben Arous and Peche 2005: below v (1 + sqrt(F/n)) a direction leaves no trace in the largest eigenvalue.
-    """
-    return noise_var * (1.0 + math.sqrt(features / examples))

@@ -51,13 +51,7 @@ def states_of(
 def strongest_sites(
     typical: Sequence[DimensionState], each: Sequence[DimensionState], threshold: float
 ) -> list[DimensionState]:
-    """Return the state of every dimension; that of its strongest site where few of its sites carry anything.
-
-    Args:
-        typical: Of a typical site of each dimension.
-        each: Of all sites, those of one dimension in a row.
-        threshold: Above it a site is active, z squared.
-    """
+    """Return the state of every dimension; that of its strongest site where few of its sites carry anything."""
     sites, states = len(each) // len(typical), []
     for i, state in enumerate(typical):
         own = each[i * sites : (i + 1) * sites]
@@ -71,10 +65,6 @@ def strongest_sites(
 
 def history_states(history: Mapping[str, Any] | None, latent_dim: int) -> list[list[DimensionState]] | None:
     """Return for each dimension its states over the epochs, oldest first; None where the history does not hold them.
-
-    Args:
-        history: `history.json`; null stands for a number that was not finite.
-        latent_dim: D.
 
     Raises:
         InputError: The history belongs to another number of dimensions.

@@ -28,12 +28,7 @@ def bound_on(
     batches: Iterable[Shaped[Tensor, "B ..."] | Examples],
     generator: torch.Generator | None = None,
 ) -> Reading:
-    """Return the valid bound from one draw an example, nats per example, on at most 10,000 of them.
-
-    Args:
-        vae: The model, in evaluation mode.
-        batches: The data.
-        generator: The source of chance; without one, a fresh one with seed 0.
+    """Return the valid bound from one draw an example, nats, on at most 10,000; without a generator, seed 0.
 
     Raises:
         InputError: Fewer than two examples.
@@ -53,12 +48,7 @@ def bound_on(
 
 
 def overfit_note(train: Reading, here: Reading) -> str | None:
-    """Return one sentence where the bounds differ by more than chance, else None.
-
-    Args:
-        train: On the data that the model was trained on.
-        here: On those of the report.
-    """
+    """Return one sentence where the bounds differ by more than chance, else None."""
     apart = float(here.value) - float(train.value)
     error = math.hypot(float(here.stderr), float(train.stderr))
     if not abs(apart) > max(_WORTH, 2.0 * error):

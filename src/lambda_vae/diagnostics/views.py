@@ -37,21 +37,13 @@ _COLUMNS = (
 
 
 def as_text(report: "CollapseReport") -> str:
-    """Return verdict, numbers, notes and groups of dimensions, a line each.
-
-    Args:
-        report: To be shown.
-    """
+    """Return verdict, numbers, notes and groups of dimensions, a line each."""
     groups = [f"  {group.name}: {group.text}" for group in sentence_groups(report.findings)]
     return "\n".join([report.verdict, *report.numbers, *report.caveats, *groups])
 
 
 def as_html(report: "CollapseReport") -> str:
-    """Return a fragment for a notebook: no scripts, no styles but its own, no height to scroll through.
-
-    Args:
-        report: To be shown.
-    """
+    """Return a fragment for a notebook: no scripts, no styles but its own, no height to scroll through."""
     numeric = {heading for _, heading, _ in _COLUMNS}
     heads = "".join(f"<th style='{_NUMBERS if n in numeric else _CELL}'>{escape(n)}</th>" for n in _headings())
     rows = "".join(_html_row(report, group) for group in kind_groups(report.findings))
@@ -65,11 +57,7 @@ def as_html(report: "CollapseReport") -> str:
 
 
 def as_rich(report: "CollapseReport") -> "RichGroup":
-    """Return what `rich.print` shows.
-
-    Args:
-        report: To be shown.
-    """
+    """Return what `rich.print` shows."""
     from rich import box
     from rich.console import Group as RichGroup
     from rich.table import Table
@@ -89,9 +77,6 @@ def as_rich(report: "CollapseReport") -> "RichGroup":
 
 def as_frame(report: "CollapseReport") -> Any:  # noqa: ANN401 - a DataFrame, of a package that may be missing
     """Return a pandas DataFrame, one row a dimension: every measure, the verdict, the cause and the explanation.
-
-    Args:
-        report: To be shown.
 
     Raises:
         InputError: pandas is not installed.
@@ -142,10 +127,6 @@ def _span(values: Tensor, digits: int) -> str:
 
 
 def names_of(report: "CollapseReport") -> Sequence[str]:
-    """Return the names of the per-dimension measures that a report has numbers for.
-
-    Args:
-        report: Whose.
-    """
+    """Return the names of the per-dimension measures that a report has numbers for."""
     known = report.to_record()["dimensions"]
     return [name for name, values in known.items() if values is not None and name not in ("verdict", "cause", "active")]

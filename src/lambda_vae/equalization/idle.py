@@ -13,11 +13,7 @@ PATIENCE = 10_000
 
 
 def never_ended(seen: str) -> str:
-    """Return the sentence for a training whose epochs nobody ends.
-
-    Args:
-        seen: What tells so.
-    """
+    """Return the sentence for a training whose epochs nobody ends."""
     return (
         f"{seen} and lambda is still 1, for end_epoch() was not called; call equalizer.end_epoch() after each training "
         "epoch, or say steps_per_epoch="
@@ -25,11 +21,7 @@ def never_ended(seen: str) -> str:
 
 
 def notes(equalizer: "VarianceEqualizer") -> tuple[str, ...]:
-    """Return what a report must say of lambda: that it never acted, or that it still does.
-
-    Args:
-        equalizer: After a training, or within one.
-    """
+    """Return what a report must say of lambda: that it never acted, or that it still does."""
     done, seen = int(equalizer.epoch), float(equalizer.get_extra_state()[3].max())
     if equalizer.delta == math.inf or (done == 0 and equalizer.narrows):  # somebody set it by hand
         return ()

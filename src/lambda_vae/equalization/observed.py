@@ -65,14 +65,7 @@ class Observed:
         mask: Bool[Tensor, " N"] | None,
         beside: bool,
     ) -> None:
-        """Add examples; a dimension in which one is not finite is left out, as in a step that a gradient scaler skips.
-
-        Args:
-            std: Posterior stds.
-            mu: Posterior means, where they are of use.
-            mask: Which examples count; all if left out.
-            beside: Whether there are other processes to compare with.
-        """
+        """Add examples; a dimension with one that is not finite is left out, as where a gradient scaler skips it."""
         dtype, device = self._sums.dtype, self._sums.device
         if mask is not None:
             # Chosen, not multiplied: what is masked may be infinite or no number.
@@ -98,11 +91,7 @@ class Observed:
             self.own[2] += finite * count
 
     def move(self, device: torch.device) -> None:
-        """Go to a device, in double, but for MPS, which has none.
-
-        Args:
-            device: Where the model is.
-        """
+        """Go to a device, in double, but for MPS, which has none."""
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self.sums, self.own = self.sums.to(device, dtype), self.own.to(device, dtype)
 
@@ -119,12 +108,7 @@ class Observed:
         self.sums, self.before = torch.zeros_like(self.sums), 0.0
 
     def load(self, sums: Float[Tensor, "4 D"], steps: int = 0) -> None:
-        """Go on from the sums of a checkpoint.
-
-        Args:
-            sums: Since its last refresh.
-            steps: Of its unfinished epoch.
-        """
+        """Go on from the sums of a checkpoint."""
         self.sums = sums.detach().to(self.sums, copy=True)
         # Which of them were seen in the unfinished epoch is not known: none is missed for that reason.
         self.before, self.own, self.steps = 0.0, torch.zeros_like(self.own), steps

@@ -32,13 +32,6 @@ def check(
 ) -> None:
     """Refuse what no equalizer can be set to.
 
-    Args:
-        latent_dim: D.
-        delta: The trade-off.
-        max_exponent: What a collapsed dimension gets.
-        total_epochs: Length of the training.
-        more: The other settings by their names.
-
     Raises:
         InputError: A setting is out of range.
     """
@@ -58,30 +51,17 @@ def check(
 
 
 def to_tensor(values: Mapping[str, Setting]) -> Tensor:
-    """Return settings as numbers, float64 on the CPU; -1 stands for None, since NaN is unlike itself.
-
-    Args:
-        values: By name; others than the known ones are left out, and a known one that is absent is None.
-    """
+    """Return settings as numbers, float64 on the CPU; -1 stands for None, since NaN is unlike itself."""
     return torch.tensor([_number(name, values.get(name)) for name in _NAMES], dtype=torch.float64, device="cpu")
 
 
 def from_tensor(settings: Tensor) -> dict[str, float | None]:
-    """Return the settings that a state dict holds, as numbers; those that it is too old for are left out.
-
-    Args:
-        settings: From `to_tensor`, in any floating dtype.
-    """
+    """Return the settings that a state dict holds, as numbers; those that it is too old for are left out."""
     return {name: None if one < 0 else one for name, one in zip(_NAMES, settings.tolist(), strict=False)}
 
 
 def differences(here: Mapping[str, Setting], settings: Tensor) -> str | None:
-    """Return a sentence on the settings that decide lambda and are not those of a state dict; None where none is.
-
-    Args:
-        here: Those of the equalizer that loads it.
-        settings: Those of the state dict.
-    """
+    """Return a sentence on the settings that decide lambda and are not those of a state dict; None where none is."""
     there = from_tensor(settings)
     # a model that was cast as a whole holds them in that dtype
     own = from_tensor(to_tensor(here).to(settings.dtype))

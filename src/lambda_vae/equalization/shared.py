@@ -38,11 +38,7 @@ class Group:
         return max(1, dist.get_world_size(self.group)) if self.exists else 1
 
     def share(self, sums: Tensor) -> Tensor:
-        """Return an equal share of the joint sums, so that the checkpoint of one process is right for all.
-
-        Args:
-            sums: Of this process.
-        """
+        """Return an equal share of the joint sums, so that the checkpoint of one process is right for all."""
         if self.size == 1:
             return sums
         joint = sums.clone()
@@ -58,12 +54,7 @@ class Group:
 
 
 def gathered(values: Tensor, group: Group) -> Tensor:
-    """Return what every process of the group holds, stacked along a new first axis.
-
-    Args:
-        values: Of one shape in all processes.
-        group: The processes.
-    """
+    """Return what every process of the group holds, stacked along a new first axis."""
     parts = [torch.empty_like(values) for _ in range(group.size)]
     dist.all_gather(parts, values.contiguous(), group=group.group)
     let_go()
@@ -79,11 +70,7 @@ def let_go() -> None:
 
 
 def strangers(own: Float[Tensor, "P 3 D"]) -> str | None:
-    """Return a sentence where two processes saw another sigma than chance explains; None where none did.
-
-    Args:
-        own: The sums of std and std^2 and the number of examples of each process.
-    """
+    """Return a sentence where two processes saw another sigma than chance explains; None where none did."""
     mean = own[:, 0] / own[:, 2]
     variance = (own[:, 1] / own[:, 2] - mean.square()).clamp(min=0.0)
     error = (variance / own[:, 2]).sqrt()

@@ -88,11 +88,7 @@ class EqualizerState(nn.Module):
         return self._seen.clone()
 
     def set_extra_state(self, state: Float[Tensor, "4 D"]) -> None:
-        """Continue from the statistics of a checkpoint.
-
-        Args:
-            state: What `get_extra_state` returned.
-        """
+        """Continue from the statistics of a checkpoint."""
         self._observed.load(state)
 
     @torch.inference_mode(False)

@@ -29,10 +29,6 @@ _LEAST_LOGVAR = -600.0
 def why_unusable(mu: Tensor, logvar: Tensor) -> str:
     """Return why nothing can be estimated from these posteriors; "" if something can.
 
-    Args:
-        mu: Means, [N, D].
-        logvar: ln sigma^2, [N, D].
-
     Raises:
         InputError: Other shapes.
     """
@@ -49,13 +45,7 @@ def why_unusable(mu: Tensor, logvar: Tensor) -> str:
 
 
 def log_pairs(z: Float[Tensor, "M D"], mu: Float[Tensor, "N D"], logvar: Float[Tensor, "N D"]) -> Float[Tensor, "M N"]:
-    """Return ln N(z_m; mu_n, exp(logvar_n)) of all pairs in nats, float64.
-
-    Args:
-        z: Points.
-        mu: Means.
-        logvar: ln sigma^2.
-    """
+    """Return ln N(z_m; mu_n, exp(logvar_n)) of all pairs in nats, float64."""
     weights, constant = _products(mu.double(), logvar.double())
     return torch.addmm(constant, _powers(z.double()), weights)
 
@@ -124,11 +114,7 @@ class OwnAndOthers:
 
     @classmethod
     def stack(cls, parts: Sequence["OwnAndOthers"]) -> "OwnAndOthers":
-        """Return the draws of several parts as one.
-
-        Args:
-            parts: Of the same examples.
-        """
+        """Return the draws of several parts as one."""
         return cls(torch.cat([part.own for part in parts]), torch.cat([part.others for part in parts]))
 
     @property
@@ -146,11 +132,6 @@ class OwnAndOthers:
 def noises(mu: Float[Tensor, "N D"], generator: torch.Generator | None, draws: int) -> Iterator[Float[Tensor, "N D"]]:
     """Yield the noise of one draw of every example at a time, float64.
 
-    Args:
-        mu: Means, for their shape and device.
-        generator: The source of chance.
-        draws: How many.
-
     Raises:
         InputError: Less than one.
     """
@@ -166,14 +147,7 @@ def densities(
     logvar: Float[Tensor, "N D"],
     chunk: int = PAIRS_PER_PASS,
 ) -> OwnAndOthers:
-    """Return what q(z|x) and q(z) say of one draw of every example; M is 1.
-
-    Args:
-        eps: Standard normal noise.
-        mu: Means.
-        logvar: ln sigma^2.
-        chunk: Pairs at a time.
-    """
+    """Return what q(z|x) and q(z) say of one draw of every example; M is 1."""
     eps, mu, logvar = eps.double(), mu.double(), logvar.double()
     own = -0.5 * (eps.square() + logvar + _LOG_2PI).sum(-1)
     z = mu + torch.exp(0.5 * logvar) * eps

@@ -174,11 +174,6 @@ def anneal_down(
 def simulate(vae: VAE, examples: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return data drawn from the model, [B, F], and the codes behind it, [B, D]: exact samples of each p(z|x).
 
-    Args:
-        vae: The model.
-        examples: B.
-        generator: The source of chance.
-
     Raises:
         InputError: The likelihood cannot be drawn from.
     """

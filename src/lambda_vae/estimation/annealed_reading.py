@@ -81,12 +81,7 @@ def annealed_columns(annealed: Annealed, *, down: bool = False) -> dict[str, Flo
 
 
 def read_annealed(settings: Annealing, columns: Mapping[str, Float[Tensor, " N"]]) -> AnnealedReading:
-    """Return the reading of a whole test set.
-
-    Args:
-        settings: How it was annealed.
-        columns: Of `annealed_columns`, all examples.
-    """
+    """Return the reading of a whole test set."""
     acceptance, spread = reading_of(columns["acceptance"], "probability"), reading_of(columns["spread"], "nats^2")
     return AnnealedReading(
         settings,
@@ -101,13 +96,7 @@ def read_annealed(settings: Annealing, columns: Mapping[str, Float[Tensor, " N"]
 def read_gap(
     settings: Annealing, up: Mapping[str, Float[Tensor, " N"]], down: Mapping[str, Float[Tensor, " N"]]
 ) -> Gap:
-    """Return the two sides and their gap.
-
-    Args:
-        settings: How both were annealed.
-        up: Columns of the simulated data, from the prior.
-        down: The same from the exact samples.
-    """
+    """Return the two sides and their gap."""
     gap, acceptance = reading_of(up["nll"] - down["nll"], _NATS), reading_of(down["acceptance"], "probability")
     reasons = list(_reasons(settings, float(acceptance.value), 0.0))
     if not float(gap.value) < _MOST_GAP:

@@ -23,11 +23,7 @@ Data = Tensor | Iterable[Tensor]
 
 
 def draws_per_pass(x: Tensor) -> int:
-    """Return how many draws of z for each of these examples go through the decoder at once.
-
-    Args:
-        x: Examples, [B, ...].
-    """
+    """Return how many draws of z for each of these examples go through the decoder at once."""
     return max(1, min(ROWS_PER_PASS, _NUMBERS_PER_PASS // x[0].numel()) // len(x))
 
 

@@ -73,9 +73,6 @@ def mean_over_examples(terms: Float[Tensor, "M N"]) -> tuple[float, float]:
     The draws of one example are averaged first: they share its x, and more of them do not make more examples. Where the
     terms hold a density that is itself a mean over the same examples, as ln q(z) does, this is still the error to first
     order in 1/N: the derivative of E[ln q(z)] by the density is E_q[dq/q], and a change of a density integrates to 0.
-
-    Args:
-        terms: M draws of N examples.
     """
     means = terms.double().mean(0)
     stderr = float(means.std()) / math.sqrt(len(means)) if len(means) > 1 else math.nan

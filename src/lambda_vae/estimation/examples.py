@@ -52,12 +52,7 @@ class Conditional(Protocol):
 
 
 def conditioned(vae: Measurable, batch: Tensor | Examples) -> tuple[Measurable, Tensor]:
-    """Return the model of these very examples, and their x: of a plain tensor the model itself.
-
-    Args:
-        vae: The model.
-        batch: Its data.
-    """
+    """Return the model of these very examples, and their x: of a plain tensor the model itself."""
     if isinstance(batch, Tensor):
         return vae, batch
     assert isinstance(vae, Conditional)
@@ -65,21 +60,12 @@ def conditioned(vae: Measurable, batch: Tensor | Examples) -> tuple[Measurable, 
 
 
 def x_of(batch: Tensor | Examples) -> Tensor:
-    """Return the data of a batch.
-
-    Args:
-        batch: With conditions or without.
-    """
+    """Return the data of a batch."""
     return batch if isinstance(batch, Tensor) else batch.x
 
 
 def taken(conditions: object, index: slice | Tensor) -> object:
-    """Return the conditions of some examples.
-
-    Args:
-        conditions: Of all, as `Examples` has them.
-        index: Which.
-    """
+    """Return the conditions of some examples."""
     if isinstance(conditions, Tensor) and conditions.dim():
         return conditions[index if isinstance(index, slice) else index.to(conditions.device)]
     if isinstance(conditions, np.ndarray):

@@ -36,28 +36,15 @@ class Point:
     slope_pz: Float[Tensor, "C B D"]
 
     def log_prob(self, t: float) -> Float[Tensor, "C B"]:
-        """Return ln p(z) + t ln p(x|z) in nats, float64.
-
-        Args:
-            t: Inverse temperature, 0 for the prior, 1 for the posterior.
-        """
+        """Return ln p(z) + t ln p(x|z) in nats, float64."""
         return self.log_pz.double() + t * self.log_px_z.double()
 
     def slope(self, t: float) -> Float[Tensor, "C B D"]:
-        """Return the derivative of `log_prob` in z.
-
-        Args:
-            t: Inverse temperature.
-        """
+        """Return the derivative of `log_prob` in z."""
         return torch.add(self.slope_pz, self.slope_px_z, alpha=t)
 
     def where(self, chosen: Bool[Tensor, "C B"], other: "Point") -> "Point":
-        """Return this point for the chosen chains and the other one for all else.
-
-        Args:
-            chosen: Which.
-            other: Of the same chains.
-        """
+        """Return this point for the chosen chains and the other one for all else."""
         wide = chosen[..., None]
         return Point(
             torch.where(wide, self.z, other.z),
@@ -84,9 +71,6 @@ class Tempered:
     def at(self, z: Float[Tensor, "C B D"]) -> Point:
         """Return the point z: one pass through the decoder and one back.
 
-        Args:
-            z: Where.
-
         Raises:
             InputError: The decoder has no gradient in z.
         """
@@ -99,9 +83,6 @@ class Tempered:
 
     def start(self, z: Float[Tensor, "C B D"]) -> Point:
         """Return `at(z)` after a look at whether the slopes there can be slopes at all.
-
-        Args:
-            z: Where.
 
         Raises:
             InputError: As `at`; or every slope is exactly 0 though ln p(x|z) differs from chain to chain.

@@ -100,15 +100,7 @@ def read_weighed(
     ess: Float[Tensor, " N"],
     khats: Float[Tensor, " N"],
 ) -> WeighedReading:
-    """Return the reading of a whole test set.
-
-    Args:
-        proposal: What was drawn from.
-        samples: K.
-        nll: Of every example, nats.
-        ess: Effective sample sizes.
-        khats: Pareto k-hats.
-    """
+    """Return the reading of a whole test set."""
     limit = khat_limit(samples)
     heavy = float((~(khats < limit)).double().mean())
     return WeighedReading(

@@ -110,9 +110,6 @@ def likelihood_readings(moments: Moments) -> dict[str, Reading]:
     reconstruction + KL(q_1 || p), the paper's figure, which bounds nothing under lambda and may be compared with
     nothing but that figure. `excess_kl` is their difference. `rate` belongs to q_lambda, `rate_q` to q_1.
 
-    Args:
-        moments: Of `likelihood_features`.
-
     Source:
         The paper, Eq. 10 (surrogate) and Eq. 14 (excess KL); Kingma and Welling 2014, arXiv:1312.6114 (bound).
     """
@@ -132,10 +129,6 @@ def importance_estimates(moments: Moments, samples: int) -> dict[str, Importance
 
     Each is a valid upper bound in expectation. Choosing the smaller of two by its mean over this very test set is
     legitimate, but the choice is slightly optimistic: by less than one standard error of their difference.
-
-    Args:
-        moments: Of `likelihood_features`.
-        samples: K, as given there.
 
     Source:
         Burda et al. 2015, arXiv:1509.00519, Eq. 8. The paper's footnote 2 calls the estimate biased for lambda-VAE;

@@ -31,21 +31,12 @@ class LogWeights:
 
     @classmethod
     def empty(cls, examples: int, device: torch.device | str) -> "LogWeights":
-        """Return sums of no weights.
-
-        Args:
-            examples: B.
-            device: Of the tensors.
-        """
+        """Return sums of no weights."""
         nothing = torch.full((examples,), -torch.inf, dtype=torch.float64, device=device)
         return cls(nothing, nothing, 0)
 
     def fold(self, log_weights: Float[Tensor, "K B"]) -> "LogWeights":
-        """Return the sums with these weights added.
-
-        Args:
-            log_weights: ln w.
-        """
+        """Return the sums with these weights added."""
         log_w = log_weights.double()
         return LogWeights(
             torch.logaddexp(self.log_sum, log_w.logsumexp(0)),

@@ -100,10 +100,6 @@ def moments_of(features: Mapping[str, Float[Tensor, "B D"]]) -> Moments:
 def reading_of(values: Float[Tensor, " N"], unit: str) -> Reading:
     """Return the mean over examples with its standard error, one number each; NaN for the error of a single example.
 
-    Args:
-        values: One an example.
-        unit: Of them.
-
     Example:
         >>> reading_of(torch.tensor([1.0, 3.0]), "nats")
         Reading(value=tensor(2., dtype=torch.float64), stderr=tensor(1., dtype=torch.float64), unit='nats')

@@ -54,11 +54,7 @@ class Mixture:
         return self.laws[0].noise_dim
 
     def draw(self, eps: Float[Tensor, "K B noise"]) -> Draw:
-        """Return K draws, those of the first law first.
-
-        Args:
-            eps: Standard normal noise.
-        """
+        """Return K draws, those of the first law first."""
         parts = [part for part in eps.tensor_split(len(self.laws)) if len(part)]
         used = self.laws[: len(parts)]
         z = torch.cat([law.rsample(part) for law, part in zip(used, parts, strict=True)])
@@ -73,10 +69,6 @@ class Mixture:
 
 def check_proposals(names: Sequence[str], factor: float = 1.2) -> None:
     """Raise unless every name is one of `PROPOSALS`.
-
-    Args:
-        names: As given.
-        factor: Of sigma in the widened law.
 
     Raises:
         InputError: An unknown name, none at all, or a factor that is not above 0.
@@ -94,10 +86,6 @@ def _check_factor(factor: float) -> None:
 def widened(q: Law, factor: float) -> Law:
     """Return q with its sigma multiplied: of a Gaussian, of every component of a mixture, of the base of a flow.
 
-    Args:
-        q: A posterior.
-        factor: > 0; above 1 it widens.
-
     Raises:
         InputError: The factor is not a number above 0.
     """
@@ -109,12 +97,7 @@ def widened(q: Law, factor: float) -> Law:
 
 
 def own_laws(vae: Measurable, q: Law) -> dict[str, Law]:
-    """Return "q", and "q_sampled" where the law that z is really drawn from is another one.
-
-    Args:
-        vae: The model.
-        q: q_1(z|x) of the data.
-    """
+    """Return "q", and "q_sampled" where the law that z is really drawn from is another one."""
     rule = vae.equalization
     q_sampled = (rule if rule.acts else replace(rule, exponent=None)).sampled(q)
     return {"q": q} if q_sampled is q else {"q": q, "q_sampled": q_sampled}

@@ -15,9 +15,6 @@ _LEAST_TAIL = 5
 def tail_length(samples: int) -> int:
     """Return how many of the largest weights the fit looks at: the least of a fifth of K and 3 sqrt(K).
 
-    Args:
-        samples: K.
-
     Example:
         >>> tail_length(64), tail_length(5000)
         (13, 213)
@@ -27,9 +24,6 @@ def tail_length(samples: int) -> int:
 
 def khat_limit(samples: int) -> float:
     """Return the k-hat from which a mean of so many weights is not to be believed: 0.7, less for few samples.
-
-    Args:
-        samples: K >= 1.
 
     Source:
         Vehtari et al. 2024, "Pareto smoothed importance sampling", JMLR 25(72), Eq. 13: min(1 - 1/log10(K), 0.7).

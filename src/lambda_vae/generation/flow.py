@@ -17,11 +17,7 @@ _EPOCHS, _PATIENCE, _BATCH, _LEARNING_RATE = 20, 3, 500, 3e-3
 
 
 def new_flow(dim: int) -> SplineFlow:
-    """Return the flow that is fitted, untrained; the weights are drawn from torch's global generator.
-
-    Args:
-        dim: D.
-    """
+    """Return the flow that is fitted, untrained; the weights are drawn from torch's global generator."""
     return SplineFlow(dim, _LAYERS, _HIDDEN)
 
 
@@ -55,19 +51,11 @@ class ScaledFlow:
         return TransformedDistribution(standard_normal(self.noise_dim), Inverse(self.flow()))
 
     def rsample(self, eps: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample D"]:
-        """Return draws made of standard normal noise.
-
-        Args:
-            eps: [..., D].
-        """
+        """Return draws made of standard normal noise."""
         return self.mean + self.std * self._y.rsample(eps)
 
     def log_prob(self, z: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample_batch"]:
-        """Return the log density at z in nats.
-
-        Args:
-            z: Points, [..., D].
-        """
+        """Return the log density at z in nats."""
         return self._y.log_prob((z - self.mean) / self.std) - self.std.log().sum()
 
     def marginals(self) -> DiagGaussian:
@@ -77,12 +65,7 @@ class ScaledFlow:
 
 
 def fit_scaled_flow(points: Float[Tensor, "N D"], seed: int) -> tuple[ScaledFlow, int]:
-    """Return the flow of greatest likelihood on a tenth of the points that its training never saw, and its epochs.
-
-    Args:
-        points: With spread in every dimension.
-        seed: Of the first weights, the order and the choice of the tenth.
-    """
+    """Return the flow of greatest likelihood on a tenth of the points that its training never saw, and its epochs."""
     points = points.float()
     chance = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):

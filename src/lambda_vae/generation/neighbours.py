@@ -37,12 +37,7 @@ class Shares:
 
 
 def squared_radii(points: Float[Tensor, "N P"], k: int) -> Float[Tensor, " N"]:
-    """Return the squared distance of each point to its k-th nearest neighbour among the others.
-
-    Args:
-        points: float64.
-        k: Below N.
-    """
+    """Return the squared distance of each point to its k-th nearest neighbour among the others."""
     radii, start = [], 0
     for rows in torch.split(points, _rows_per_pass(points)):
         distances = _squared(rows, points)
@@ -60,11 +55,6 @@ def neighbour_shares(real: Float[Tensor, "N P"], fake: Float[Tensor, "M P"], k: 
         \text{recall} = \tfrac1N \sum_i 1[r_i \in \cup_j B(f_j)], \quad
         \text{density} = \tfrac1{kM} \sum_{ij} 1[f_j \in B(r_i)], \quad
         \text{coverage} = \tfrac1N \sum_i 1[\exists j: f_j \in B(r_i)]
-
-    Args:
-        real: float64.
-        fake: float64.
-        k: Neighbour that the radius reaches to; below N and M.
 
     Source:
         Kynkäänniemi et al. 2019, arXiv:1904.06991, Eq. 1 and 2; Naeem et al. 2020, arXiv:2002.09797, Eq. 2 to 4.

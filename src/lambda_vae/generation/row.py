@@ -10,11 +10,7 @@ __all__ = ["SamplerRow", "plain"]
 
 
 def plain(reading: Reading | None) -> dict[str, float | None]:
-    """Return a reading as plain numbers; both None where there is none.
-
-    Args:
-        reading: Of one number.
-    """
+    """Return a reading as plain numbers; both None where there is none."""
     if reading is None:
         return {"value": None, "stderr": None}
     return {"value": float(reading.value), "stderr": float(reading.stderr)}
