@@ -7,6 +7,7 @@ import torch
 from diagnostics.linear_gaussian import draw, equalized, linear_vae, loadings
 
 import lambda_vae
+from lambda_vae import diagnostics
 from lambda_vae.diagnostics import quick_reading
 from lambda_vae.generation import Judge, aggregate_codes
 from lambda_vae.priors import StandardNormalPrior
@@ -96,3 +97,16 @@ def test_lambda_beside_its_model_is_taken_as_before_with_a_word():
     codes = [aggregate_codes(bound, [x], torch.Generator().manual_seed(0))]
     same(lambda: aggregate_codes(vae, [x], exponent, torch.Generator().manual_seed(0)), *codes)
     same(lambda: Judge("own", vae, exponent).vae.equalization.exponent, exponent)
+
+
+def test_what_diagnostics_no_longer_holds_is_found_in_estimation():
+    for name, home in (("Reading", "estimation.Reading"), ("examine", "diagnostics.compute_report")):
+        with pytest.warns(DeprecationWarning, match=rf"diagnostics\.{name} is called lambda_vae\.{home} now"):
+            found = getattr(diagnostics, name)
+        assert found is getattr(import_module(f"lambda_vae.{home.partition('.')[0]}"), home.partition(".")[2])
+    state = diagnostics.DimensionState(1.0, 0.5, ratio=1.0, decoder_capacity=1.0, gradient=-2.0)
+    with pytest.warns(DeprecationWarning, match=r"DimensionState\.supply is called .*\.encoder_snr now"):
+        assert state.supply == state.encoder_snr == 4.0
+    with pytest.warns(DeprecationWarning, match=r"DimensionState\.demand is called .*\.decoder_curvature now"):
+        assert state.demand == state.decoder_curvature == 4.0
+    assert diagnostics.Label.OVER_SHARP is diagnostics.Label.UNDER_DISPERSED

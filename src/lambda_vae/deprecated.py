@@ -24,6 +24,8 @@ _PACKAGES = {
 
 #: Public names of the last release that changed within their package or class.
 _NAMES = {
+    "diagnostics": {"examine": "compute_report"},
+    "diagnostics.DimensionState": {"supply": "encoder_snr", "demand": "decoder_curvature"},
     "distributions": {"Flowed": "TransformedDistribution", "Reversed": "Inverse"},
     "training": {"Joint": "JointUpdate"},
     "training.Trainer": {
@@ -39,6 +41,8 @@ _NAMES = {
         "trail": "recorder.log",
     },
 }
+#: Packages that other packages took all but a few public names of.
+_HEIRS = {"diagnostics": "estimation"}
 _ROOT = "lambda_vae."
 
 #: Whose frames may lie between a public function and the line that called it.
@@ -70,7 +74,10 @@ def renamed(owner: object, where: str, name: str) -> Any:  # noqa: ANN401 - any 
     Raises:
         AttributeError: Nor did it have it in the last release.
     """
-    new = _NAMES[where.removeprefix(_ROOT)].get(name)
+    new, heir = _NAMES[where.removeprefix(_ROOT)].get(name), _HEIRS.get(where.removeprefix(_ROOT))
+    if new is None and heir is not None and name in (home := import_module(_ROOT + heir)).__all__:
+        old_name(f"{where}.{name}", f"{home.__name__}.{name}", 4)
+        return getattr(home, name)
     if new is None:
         raise AttributeError(f"{where} has no attribute {name!r}")
     old_name(f"{where}.{name}", f"{where}.{new}", 4)

@@ -23,7 +23,7 @@ from lambda_vae.any_vae.monitor import CollapseMonitor
 from lambda_vae.any_vae.priors import Prior, UnderPrior, check_prior
 from lambda_vae.any_vae.validation import validated
 from lambda_vae.deprecated import old_lambda
-from lambda_vae.diagnostics import CollapseReport, Thresholds, examine
+from lambda_vae.diagnostics import CollapseReport, Thresholds, compute_report
 from lambda_vae.diagnostics import diagnose as diagnose_own
 from lambda_vae.diagnostics.unseen import bound_on
 from lambda_vae.distributions import DiagGaussian
@@ -161,7 +161,7 @@ def _diagnose_external(
             exponent, delta = _exponent_of(equalizer, vae.latents), delta or equalizer.delta
         vae = replace(vae, equalization=Equalization(_over_sites(exponent, vae), delta))
         measured, limits = _under(vae, host.prior or prior, thresholds)
-        report = examine(
+        report = compute_report(
             measured,
             host.batches,
             generator or torch.Generator(vae.device).manual_seed(0),
@@ -203,7 +203,7 @@ def _first_look(
 def _under(
     vae: ExternalVAE, prior: Prior | None, thresholds: Thresholds | None
 ) -> tuple[ExternalVAE | UnderPrior, Thresholds | None]:
-    """The model in units of its prior; what over-sharp means is derived for Gaussian ones alone."""
+    """The model in units of its prior; what under-dispersed means is derived for Gaussian ones alone."""
     if prior is None:
         return vae, thresholds
     under = UnderPrior(vae, prior)

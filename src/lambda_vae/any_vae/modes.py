@@ -14,7 +14,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from lambda_vae.any_vae.behind import modules_behind
 from lambda_vae.errors import InputError
-from lambda_vae.estimation.batching import as_found
+from lambda_vae.estimation.batching import eval_mode
 
 __all__ = ["evaluated", "require_eval"]
 
@@ -26,7 +26,7 @@ _TRANSFORMERS = (nn.TransformerEncoder, nn.TransformerEncoderLayer)
 
 def evaluated(*functions: Callable[..., Any]) -> AbstractContextManager[None]:
     """Return a context in which the modules behind the callables are in eval mode."""
-    return as_found(*(root for function in functions for root in modules_behind(function).values()))
+    return eval_mode(*(root for function in functions for root in modules_behind(function).values()))
 
 
 def require_eval(what: str, function: Callable[..., Any], call: Callable[[], object]) -> None:

@@ -41,15 +41,15 @@ from lambda_vae.diagnostics.unseen import bound_on
 from lambda_vae.diagnostics.verdict import verdicts
 from lambda_vae.equalization import Equalization
 from lambda_vae.errors import InputError
-from lambda_vae.estimation.batching import Batches, Data, as_found
+from lambda_vae.estimation.batching import Batches, Data, eval_mode
 from lambda_vae.estimation.examples import Examples, conditioned
 from lambda_vae.estimation.likelihood import importance_estimates, likelihood_features, likelihood_readings
 from lambda_vae.estimation.moments import Moments, moments_of
-from lambda_vae.estimation.protocol import Measurable
+from lambda_vae.estimation.protocol import LatentVariableModel
 from lambda_vae.model import VAE
 from lambda_vae.rng import normal
 
-__all__ = ["diagnose", "examine", "quick_reading"]
+__all__ = ["compute_report", "diagnose", "quick_reading"]
 
 #: One class a row; test and train differ in length.
 Labels = Tensor | Shaped[np.ndarray, " _"]
@@ -107,8 +107,8 @@ def diagnose(
     chance = generator or torch.Generator(device).manual_seed(0)
     probed = test_labels is not None and train_x is not None and train_labels is not None
     codes: list[Tensor] | None = [] if probed else None
-    with as_found(vae):
-        report = examine(
+    with eval_mode(vae):
+        report = compute_report(
             vae,
             Batches(test_x, batch_size, vae),
             chance,
@@ -127,8 +127,8 @@ def diagnose(
 
 
 @old_lambda()
-def examine(
-    vae: Measurable,
+def compute_report(
+    vae: LatentVariableModel,
     batches: Iterable[Tensor | Examples],
     generator: torch.Generator,
     *,
@@ -237,7 +237,7 @@ def quick_reading(
     device = next(vae.parameters()).device
     chance = generator or torch.Generator(device).manual_seed(0)
     bound, means = None, None
-    with as_found(vae), torch.no_grad():
+    with eval_mode(vae), torch.no_grad():
         for x in Batches(test_x, batch_size, vae):
             q = vae.encode(x)
             features = likelihood_features(vae, x, q, 1, chance, importance=False)
@@ -253,7 +253,7 @@ def quick_reading(
 
 
 def _measure(
-    vae: Measurable,
+    vae: LatentVariableModel,
     batches: Iterable[Tensor | Examples],
     samples: int,
     generator: torch.Generator,

@@ -19,7 +19,7 @@ from torch import Tensor
 from lambda_vae.distributions import DiagGaussian
 from lambda_vae.estimation.examples import Examples, conditioned
 from lambda_vae.estimation.moments import Moments, Reading, moments_of
-from lambda_vae.estimation.protocol import Measurable
+from lambda_vae.estimation.protocol import LatentVariableModel
 from lambda_vae.rng import normal
 
 __all__ = ["Ablation", "ablated", "ablation"]
@@ -63,7 +63,7 @@ class Ablation:
 
 
 def ablated(
-    vae: Measurable,
+    vae: LatentVariableModel,
     batches: Iterable[Shaped[Tensor, "B ..."] | Examples],
     in_use: Sequence[int],
     sites: int,
@@ -101,7 +101,7 @@ def ablated(
 
 @torch.no_grad()
 def ablation(
-    vae: Measurable,
+    vae: LatentVariableModel,
     batches: Iterable[Shaped[Tensor, "B ..."] | Examples],
     groups: Sequence[Tensor],
     resting: Float[Tensor, " D"],
@@ -136,7 +136,7 @@ def ablation(
 
 
 def _features(
-    vae: Measurable,
+    vae: LatentVariableModel,
     batch: Tensor | Examples,
     groups: Sequence[Tensor],
     resting: Tensor,

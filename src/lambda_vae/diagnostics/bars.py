@@ -8,13 +8,11 @@ import torch
 from lambda_vae.diagnostics.activity import ACTIVE_THRESHOLD
 from lambda_vae.diagnostics.dimension import Label
 from lambda_vae.diagnostics.grouping import word_of
-from lambda_vae.diagnostics.views import VERDICT_COLORS, names_of
+from lambda_vae.diagnostics.views import VERDICT_COLORS, Report, names_of
 from lambda_vae.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    from lambda_vae.diagnostics.report import CollapseReport
 
 __all__ = ["bar_figure"]
 
@@ -38,7 +36,7 @@ _LINES = {"std_mean": 1.0, "signal_power": ACTIVE_THRESHOLD, "gradient_ratio": 1
 _MOST_TICKS = 48
 
 
-def bar_figure(report: "CollapseReport", name: str) -> "Figure":
+def bar_figure(report: Report, name: str) -> "Figure":
     """Return a figure with one bar a dimension, the largest first.
 
     Args:

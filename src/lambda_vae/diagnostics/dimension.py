@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from lambda_vae.deprecated import renamed
 from lambda_vae.diagnostics.activity import ACTIVE_THRESHOLD
 from lambda_vae.diagnostics.information import REFERENCE_STD
 
@@ -16,7 +17,8 @@ class Label(StrEnum):
 
     ACTIVE = "active"
     COLLAPSED = "collapsed"
-    OVER_SHARP = "over-sharp"
+    UNDER_DISPERSED = "over-sharp"  # as records have it
+    OVER_SHARP = "over-sharp"  # the name of the last release
     NOT_MEASURED = "not measured"
 
 
@@ -36,12 +38,12 @@ class Thresholds:
 
     Args:
         active: S above it is active; z squared.
-        encoder: S above it means that the encoder speaks; z squared.
-        decoder: h above it means that the decoder listens; nats per unit of z squared.
+        encoder: S above it means that the encoder is active; z squared.
+        decoder: h, the decoder's curvature, above it means that the decoder is active; nats per unit of z squared.
         critical_ratio: rho_crit, for a KL weight of 1.
         supply: Below this share of h, S/s^2 means that noise hides the signal.
         reference_std: sigma_0 of `capacity_lost`; z.
-        sharpness: Nats of the valid bound that make a dimension over-sharp.
+        sharpness: Nats of the valid bound that make a dimension under-dispersed.
         errors: Standard errors given in a dimension's favour.
         residual_margin: How far above chance a direction of the residual must be.
         unseen: Nats that a direction of the data may be worth and go unseen among so few examples before "no signal"
@@ -99,23 +101,27 @@ class DimensionState:
     epoch: int | None = None
 
     def at_work(self, thresholds: Thresholds) -> bool:
-        """Return whether the encoder speaks and the decoder listens."""
-        return self.signal_power > thresholds.encoder and self.demand > thresholds.decoder
+        """Return whether encoder and decoder are both active."""
+        return self.signal_power > thresholds.encoder and self.decoder_curvature > thresholds.decoder
+
+    def __getattr__(self, name: str) -> float:
+        value: float = renamed(self, "lambda_vae.diagnostics.DimensionState", name)
+        return value
 
     @property
-    def supply(self) -> float:
+    def encoder_snr(self) -> float:
         """S/s^2: the signal-to-noise ratio of the dimension as a channel (Eq. 7)."""
         return self.signal_power / self.sampling_std**2
 
     @property
-    def demand(self) -> float:
+    def decoder_curvature(self) -> float:
         """H = max(0, -g)/s: the signal-to-noise ratio that the decoder's reaction would be worth."""
         return max(0.0, -self.gradient) / self.sampling_std
 
     def ignored(self, thresholds: "Thresholds") -> bool:
         """Return whether the decoder reacts to it by far less than the encoder sends."""
-        few = min(thresholds.decoder, thresholds.supply * self.supply)
-        return math.isfinite(self.gradient) and self.demand <= few
+        few = min(thresholds.decoder, thresholds.supply * self.encoder_snr)
+        return math.isfinite(self.gradient) and self.decoder_curvature <= few
 
     @property
     def measured(self) -> bool:
@@ -131,7 +137,7 @@ class Verdict:
     """What a dimension is, and why.
 
     Args:
-        label: Active, collapsed, over-sharp or not measured.
+        label: Active, collapsed, under-dispersed or not measured.
         cause: Of a collapse, else None.
         explanation: One sentence with its numbers.
         sites_in_use: Of a dimension whose typical site carries nothing, those that do.

@@ -35,7 +35,7 @@ def explain(
     if cause is not None:
         return f"Collapsed, {cause}: {_why(cause, judgement, limits, residual, claim)}{_idle(now, limits)}."
     capacity = 0.5 * math.log1p(now.signal_power / now.sampling_std**2)
-    if label is Label.OVER_SHARP:
+    if label is Label.UNDER_DISPERSED:
         cost = sharpness_cost(now, limits.errors)
         return (
             f"Under-dispersed: it carries {capacity:.2f} nats at a noise of {now.sampling_std:.3f}; its best scale "
@@ -118,8 +118,8 @@ def _lost(cause: Cause, state: DimensionState, limits: Thresholds, held: bool) -
     when = "" if state.epoch is None else f"at epoch {state.epoch}, when it last carried something, "
     if cause is Cause.GAP:
         return (
-            f"{when}sampling noise {state.sampling_std:.3f} left it a signal-to-noise ratio of {state.supply:.3f} "
-            f"(S = {state.signal_power:.4f}), where the decoder's reaction was worth {state.demand:.2f}"
+            f"{when}sampling noise {state.sampling_std:.3f} left it a signal-to-noise ratio of {state.encoder_snr:.3f} "
+            f"(S = {state.signal_power:.4f}), where the decoder's reaction was worth {state.decoder_curvature:.2f}"
         )
     ratio = state.ratio / state.kl_weight if state.kl_weight else math.inf
     numbers = f"(S = {state.signal_power:.4f}, noise {state.sampling_std:.3f})"
@@ -149,7 +149,7 @@ def summary(results: Sequence[Verdict], kl: Sequence[float] = (), limits: Thresh
     """
     count = {label: sum(result.label is label for result in results) for label in Label}
     causes = {cause: sum(result.cause is cause for result in results) for cause in Cause}
-    sharp = count[Label.OVER_SHARP]
+    sharp = count[Label.UNDER_DISPERSED]
     used = count[Label.ACTIVE] + sharp
     text = f"{used} of {len(results)} dimensions {'is' if used == 1 else 'are'} in use"
     if sharp:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lambda_vae.distributions import Density, DiagGaussian, FullGaussian, Law, TorchDensity
 from lambda_vae.estimation.moments import Moments, Reading
-from lambda_vae.estimation.protocol import Measurable
+from lambda_vae.estimation.protocol import LatentVariableModel
 
 __all__ = [
     "GradientRatio",
@@ -40,7 +40,7 @@ class GradientRatio:
 
 
 def scores(
-    vae: Measurable, x: Shaped[Tensor, "B ..."], z: Float[Tensor, "*sample B D"]
+    vae: LatentVariableModel, x: Shaped[Tensor, "B ..."], z: Float[Tensor, "*sample B D"]
 ) -> Float[Tensor, "*sample B D"]:
     """Return d log p(x|z)/dz for every example and sample; unit: nats per unit of z."""
     with torch.enable_grad():
@@ -50,7 +50,7 @@ def scores(
 
 
 def gradient_features(
-    vae: Measurable,
+    vae: LatentVariableModel,
     x: Shaped[Tensor, "B ..."],
     q: Law,
     eps: Float[Tensor, "K B noise"],

@@ -43,7 +43,7 @@ class Group:
 
 def word_of(label: Label) -> str:
     """Return a verdict in the field's word."""
-    return "under-dispersed" if label is Label.OVER_SHARP else str(label)
+    return "under-dispersed" if label is Label.UNDER_DISPERSED else str(label)
 
 
 def sentence_groups(findings: Sequence[Verdict], most: int = 24) -> list[Group]:
@@ -75,7 +75,7 @@ def grouped(findings: Sequence[Verdict], key: Callable[[Verdict], Hashable]) -> 
         Group(tuple(own), tuple(findings[i] for i in own), _common([findings[i].explanation for i in own]))
         for own in members.values()
     ]
-    order = [Label.ACTIVE, Label.OVER_SHARP, Label.COLLAPSED]
+    order = [Label.ACTIVE, Label.UNDER_DISPERSED, Label.COLLAPSED]
     places = {label: place for place, label in enumerate([*order, *(label for label in Label if label not in order)])}
     return sorted(groups, key=lambda group: (places[group.findings[0].label], -len(group.members), group.members))
 

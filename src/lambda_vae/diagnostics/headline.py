@@ -31,7 +31,7 @@ def headline(
         kl: Of each dimension, nats.
     """
     text = summary(findings, kl)
-    used = torch.tensor([finding.label in (Label.ACTIVE, Label.OVER_SHARP) for finding in findings])
+    used = torch.tensor([finding.label in (Label.ACTIVE, Label.UNDER_DISPERSED) for finding in findings])
     count = int(used.sum())
     widespread = torch.tensor([not finding.sites_in_use for finding in findings])
     faint = int((used & widespread & (std_mean.cpu() > NEAR_PRIOR_STD) & (signal_to_noise.cpu() < 1.0)).sum())

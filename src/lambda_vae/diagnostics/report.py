@@ -178,7 +178,7 @@ class CollapseReport:
 
     @property
     def active_units(self) -> int | float:
-        """Dimensions with S above the threshold, over-sharp ones included; NaN where any S is NaN."""
+        """Dimensions with S above the threshold, under-dispersed ones included; NaN where any S is NaN."""
         if bool(self.dimensions.signal_power.value.isnan().any()):
             return float("nan")
         return int(self.dimensions.active.sum())
@@ -259,7 +259,7 @@ class CollapseReport:
     @property
     def verdict_counts(self) -> dict[str, int]:
         """Dimensions by verdict; those not measured are in none."""
-        counted = (Label.ACTIVE, Label.COLLAPSED, Label.OVER_SHARP)
+        counted = (Label.ACTIVE, Label.COLLAPSED, Label.UNDER_DISPERSED)
         return {str(label): self.verdicts.count(label) for label in counted}
 
     @property

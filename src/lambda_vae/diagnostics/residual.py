@@ -32,7 +32,7 @@ from torch import Tensor
 from lambda_vae.diagnostics.residual_scores import Noise, ResidualScores
 from lambda_vae.diagnostics.spectrum import StreamedSpectrum, debiased, fit_noise
 from lambda_vae.estimation.examples import Examples, conditioned
-from lambda_vae.estimation.protocol import Measurable
+from lambda_vae.estimation.protocol import LatentVariableModel
 
 __all__ = ["ResidualSignal", "residual_signal"]
 
@@ -85,7 +85,7 @@ class ResidualSignal:
 
 
 def residual_signal(
-    vae: Measurable,
+    vae: LatentVariableModel,
     batches: Iterable[Shaped[Tensor, "B ..."] | Examples],
     carried: Bool[Tensor, " D"],
     resting: Float[Tensor, " D"],

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lambda_vae.distributions import DiagGaussian, sample_x
 from lambda_vae.distributions.likelihood import Likelihood, Observation
-from lambda_vae.estimation.protocol import Measurable
+from lambda_vae.estimation.protocol import LatentVariableModel
 
 __all__ = ["Noise", "ResidualScores", "Rows"]
 
@@ -86,7 +86,7 @@ class ResidualScores:
         return max(1, _NUMBERS // (max(1, len(self.tangents)) * self.features))
 
     @torch.no_grad()
-    def look(self, vae: Measurable, x: Shaped[Tensor, "B ..."]) -> bool:
+    def look(self, vae: LatentVariableModel, x: Shaped[Tensor, "B ..."]) -> bool:
         """Take the information of every feature from a first batch; return whether the likelihood can be drawn from."""
         z = self._codes(vae, x)[0]
         at = _observation(vae, vae.decoder(z))
@@ -107,7 +107,7 @@ class ResidualScores:
         return True
 
     @torch.no_grad()
-    def rows(self, vae: Measurable, x: Shaped[Tensor, "B ..."]) -> Rows:
+    def rows(self, vae: LatentVariableModel, x: Shaped[Tensor, "B ..."]) -> Rows:
         """Return the scores of some examples."""
         z, width = self._codes(vae, x)
         at = _observation(vae, vae.decoder(z))
@@ -121,7 +121,7 @@ class ResidualScores:
         off = [one - project(one) for one in scores]
         return Rows(off[0], tuple(off[1:]), rank / len(x))
 
-    def _codes(self, vae: Measurable, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _codes(self, vae: LatentVariableModel, x: Tensor) -> tuple[Tensor, Tensor]:
         """The posterior means, at rest where a dimension is not in use, and the widths of the secants, [B, D]."""
         q = vae.equalization.sampled(vae.encode(x)).marginals()
         return torch.where(self.carried, q.mu, self.resting.to(q.mu.dtype)), q.std.clamp(min=_NARROWEST)
@@ -147,17 +147,17 @@ def _numbers(x: Tensor) -> Float[Tensor, "B F"]:
     return rows if rows.is_floating_point() else rows.float()
 
 
-def _observation(vae: Measurable, theta: Tensor) -> Observation:
+def _observation(vae: LatentVariableModel, theta: Tensor) -> Observation:
     assert vae.likelihood is not None
     return vae.likelihood(theta)
 
 
-def _score(vae: Measurable, z: Tensor, points: Tensor) -> Float[Tensor, "B F"]:
+def _score(vae: LatentVariableModel, z: Tensor, points: Tensor) -> Float[Tensor, "B F"]:
     """The gradient of log p(points|z) by the location of each feature."""
     return _score_at(vae, vae.decoder(z), points)
 
 
-def _score_at(vae: Measurable, theta: Tensor, points: Tensor) -> Float[Tensor, "B F"]:
+def _score_at(vae: LatentVariableModel, theta: Tensor, points: Tensor) -> Float[Tensor, "B F"]:
     with torch.enable_grad():
         leaf = theta.detach().requires_grad_()
         gradient: Tensor = torch.autograd.grad(_observation(vae, leaf).log_prob(points).sum(), leaf)[0]
@@ -166,7 +166,7 @@ def _score_at(vae: Measurable, theta: Tensor, points: Tensor) -> Float[Tensor, "
     return torch.flatten(shifts, 1)
 
 
-def _observed_information(vae: Measurable, z: Tensor, x: Tensor, expected: Tensor) -> Float[Tensor, " F"]:
+def _observed_information(vae: LatentVariableModel, z: Tensor, x: Tensor, expected: Tensor) -> Float[Tensor, " F"]:
     """What the scores of the data themselves lose as the location moves towards them; `expected` where that is nothing.
 
     For a Bernoulli or a count the two are the same. A Laplace's score is a sign, whatever its scale: how far the scale
@@ -178,7 +178,7 @@ def _observed_information(vae: Measurable, z: Tensor, x: Tensor, expected: Tenso
     return torch.where(observed_information > 0.0, observed_information, expected)
 
 
-def _moved(vae: Measurable, z: Tensor, width: Tensor, points: Tensor, i: int) -> Float[Tensor, "B F"]:
+def _moved(vae: LatentVariableModel, z: Tensor, width: Tensor, points: Tensor, i: int) -> Float[Tensor, "B F"]:
     """How the scores change with dimension i."""
     step = torch.zeros_like(z)
     step[:, i] = width[:, i]

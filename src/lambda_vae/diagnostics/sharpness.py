@@ -30,8 +30,8 @@ def widening_gain(state: DimensionState, errors: float = 0.0) -> float:
         return math.inf if variance == 0.0 else math.nan
     if math.isnan(state.gradient):
         return math.nan
-    demand = max(0.0, -state.gradient + errors * state.gradient_stderr)
-    relative = noise_var / variance + state.sampling_std * demand
+    curvature = max(0.0, -state.gradient + errors * state.gradient_stderr)
+    relative = noise_var / variance + state.sampling_std * curvature
     if relative == 0.0:
         return math.inf
     return 0.5 * (relative - 1.0 - math.log(relative)) if relative < 1.0 else 0.0

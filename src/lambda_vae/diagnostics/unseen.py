@@ -11,7 +11,7 @@ from lambda_vae.errors import InputError
 from lambda_vae.estimation.examples import Examples, conditioned
 from lambda_vae.estimation.likelihood import likelihood_features, likelihood_readings
 from lambda_vae.estimation.moments import Reading, moments_of
-from lambda_vae.estimation.protocol import Measurable
+from lambda_vae.estimation.protocol import LatentVariableModel
 
 __all__ = ["bound_on", "overfit_note"]
 
@@ -24,7 +24,7 @@ _WORTH = 0.25
 
 @torch.no_grad()
 def bound_on(
-    vae: Measurable,
+    vae: LatentVariableModel,
     batches: Iterable[Shaped[Tensor, "B ..."] | Examples],
     generator: torch.Generator | None = None,
 ) -> Reading:

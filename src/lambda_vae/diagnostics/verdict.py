@@ -6,8 +6,8 @@ The rules, in the order they are applied:
 
 **Collapsed**: S_i = Var_x[mu_i] <= 0.01 (the paper, 6.1; Burda et al. 2015).
 
-**Over-sharp** (under-dispersed): not collapsed, and the valid bound could be lowered by more than 0.25 nats by widening
-this one dimension's noise:
+**Under-dispersed** (records call it over-sharp): not collapsed, and the valid bound could be lowered by more than 0.25
+nats by widening this one dimension's noise:
 
 .. math:: \tfrac12 (t - 1 - \ln t)\,[t < 1], \qquad V = S + \bar s^2, \quad t = \bar s^2 / V + \bar s\,\max(0, -g)
 
@@ -20,10 +20,10 @@ is. It is named in the explanation, and is no sharpness: a dimension of noise 1 
 
 **Active**: everything else. A dimension of many sites is active if one of its sites is.
 
-Causes of a collapse. Two numbers say whether a dimension still carries something. The encoder speaks if S_i > 0.003.
-The decoder listens if its demand h_i = max(0, -g_i)/s_i, the curvature of E[-log p(x|z)] in z_i, exceeds 0.1: a
-posterior that follows it has variance 1/(1 + h). In a linear-Gaussian model at its optimum the supply S_i/s_i^2
-equals the demand (on MNIST, active dimensions agree to about 15%). Both thresholds lie well above what the
+Causes of a collapse. Two numbers say whether a dimension still carries something. The encoder is active if S_i > 0.003.
+The decoder is active if its curvature h_i = max(0, -g_i)/s_i, that of E[-log p(x|z)] in z_i, exceeds 0.1: a posterior
+that follows it has variance 1/(1 + h). In a linear-Gaussian model at its optimum the encoder's signal-to-noise ratio
+S_i/s_i^2 equals it (on MNIST, active dimensions agree to about 15%). Both thresholds lie well above what the
 optimiser's own jitter leaves of a dead dimension (MNIST, Adam 1e-3: S = 0.001 to 0.002, h = 0.02 to 0.03, while
 C^dec, which is an RMS, is still 0.3).
 
@@ -31,7 +31,7 @@ What the data hold beyond the dimensions in use is searched by `residual_signal`
 varies by more than its own noise, each with its variance e in units of the noise variance that the likelihood assumes
 (1 = that noise). A direction lives at KL weight beta iff e > beta (linear VAE; Lucas et al. 2019, arXiv:1911.02469). A
 collapsed dimension on which both sides are still at work takes a direction first; the others claim one each, or one a
-site, the most demanded first and the strongest direction first.
+site, the largest curvature first and the strongest direction first.
 
 **No signal** (the irreducible part of the gap, Section 3.2): no direction is left for it, even where both sides are
 faintly at work, and one worth more than 0.5 nats would have been seen among so many examples.
@@ -111,7 +111,7 @@ def _label(state: DimensionState, limits: Thresholds) -> Label:
         return Label.NOT_MEASURED
     if state.signal_power <= limits.active:
         return Label.COLLAPSED
-    return Label.OVER_SHARP if widening_gain(state, limits.errors) > limits.sharpness else Label.ACTIVE
+    return Label.UNDER_DISPERSED if widening_gain(state, limits.errors) > limits.sharpness else Label.ACTIVE
 
 
 def _claims(
@@ -122,12 +122,14 @@ def _claims(
     sites: int,
 ) -> dict[int, float | None]:
     """For each collapsed dimension the variance of the strongest direction that it can claim; NaN of a doubtful one."""
-    order = sorted(
-        collapsed,
-        key=lambda i: (not judged[i].now.at_work(limits), -judged[i].now.demand, -judged[i].now.signal_power, i),
-    )
+
+    def place(i: int) -> tuple[bool, float, float, int]:
+        now = judged[i].now
+        return not now.at_work(limits), -now.decoder_curvature, -now.signal_power, i
+
+    order = sorted(collapsed, key=place)
     left = () if residual is None else (*residual.variances, *[math.nan] * residual.doubtful)
-    return {i: left[place * sites] if place * sites < len(left) else None for place, i in enumerate(order)}
+    return {i: left[at * sites] if at * sites < len(left) else None for at, i in enumerate(order)}
 
 
 def _cause(judgement: Judgement, claim: float | None, residual: ResidualSignal | None, limits: Thresholds) -> Cause:
@@ -157,4 +159,5 @@ def _lost(state: DimensionState, limits: Thresholds) -> Cause:
         return Cause.IMBALANCE
     # A comparison with an undefined ratio is false: at sigma = 1 the KL term pulls at nothing.
     outweighed = state.ratio + limits.errors * state.ratio_stderr < limits.critical_ratio * state.kl_weight
-    return Cause.GAP if not outweighed and state.supply < limits.supply * state.demand else Cause.IMBALANCE
+    hidden = state.encoder_snr < limits.supply * state.decoder_curvature
+    return Cause.GAP if hidden and not outweighed else Cause.IMBALANCE

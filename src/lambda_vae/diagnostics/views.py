@@ -3,24 +3,22 @@
 from collections.abc import Sequence
 from html import escape
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from lambda_vae.diagnostics.dimension import Label
+from lambda_vae.diagnostics.dimension import Label, Verdict
 from lambda_vae.diagnostics.grouping import Group, kind_groups, listed, sentence_groups
 from lambda_vae.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Group as RichGroup
 
-    from lambda_vae.diagnostics.report import CollapseReport
-
-__all__ = ["VERDICT_COLORS", "as_frame", "as_html", "as_rich", "as_text", "names_of"]
+__all__ = ["VERDICT_COLORS", "Report", "as_frame", "as_html", "as_rich", "as_text", "names_of"]
 
 VERDICT_COLORS = {
     Label.ACTIVE: "#0b5394",
-    Label.OVER_SHARP: "#a0408a",
+    Label.UNDER_DISPERSED: "#a0408a",
     Label.COLLAPSED: "#e08a00",
     Label.NOT_MEASURED: "#808080",
 }
@@ -36,13 +34,41 @@ _COLUMNS = (
 )
 
 
-def as_text(report: "CollapseReport") -> str:
+@runtime_checkable
+class Report(Protocol):
+    """What is shown of a `CollapseReport`."""
+
+    @property
+    def findings(self) -> Sequence[Verdict]:
+        """One a dimension."""
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in one sentence."""
+
+    @property
+    def verdicts(self) -> list[Label]:
+        """One a dimension."""
+
+    @property
+    def numbers(self) -> list[str]:
+        """Of the whole model, a line each."""
+
+    @property
+    def caveats(self) -> list[str]:
+        """What a reader must know of them."""
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the measures as plain data."""
+
+
+def as_text(report: Report) -> str:
     """Return verdict, numbers, notes and groups of dimensions, a line each."""
     groups = [f"  {group.name}: {group.text}" for group in sentence_groups(report.findings)]
     return "\n".join([report.verdict, *report.numbers, *report.caveats, *groups])
 
 
-def as_html(report: "CollapseReport") -> str:
+def as_html(report: Report) -> str:
     """Return a fragment for a notebook: no scripts, no styles but its own, no height to scroll through."""
     numeric = {heading for _, heading, _ in _COLUMNS}
     heads = "".join(f"<th style='{_NUMBERS if n in numeric else _CELL}'>{escape(n)}</th>" for n in _headings())
@@ -56,7 +82,7 @@ def as_html(report: "CollapseReport") -> str:
     )
 
 
-def as_rich(report: "CollapseReport") -> "RichGroup":
+def as_rich(report: Report) -> "RichGroup":
     """Return what `rich.print` shows."""
     from rich import box
     from rich.console import Group as RichGroup
@@ -75,7 +101,7 @@ def as_rich(report: "CollapseReport") -> "RichGroup":
     return RichGroup(Text(report.verdict, style="bold"), *lines, table, *(Text(f"* {note}") for note in report.caveats))
 
 
-def as_frame(report: "CollapseReport") -> Any:  # noqa: ANN401 - a DataFrame, of a package that may be missing
+def as_frame(report: Report) -> Any:  # noqa: ANN401 - a DataFrame, of a package that may be missing
     """Return a pandas DataFrame, one row a dimension: every measure, the verdict, the cause and the explanation.
 
     Raises:
@@ -98,7 +124,7 @@ def _headings() -> list[str]:
     return ["dimensions", "verdict", *(heading for _, heading, _ in _COLUMNS)]
 
 
-def _html_row(report: "CollapseReport", group: Group) -> str:
+def _html_row(report: Report, group: Group) -> str:
     color = VERDICT_COLORS[group.findings[0].label]
     cells = "".join(f"<td style='{_NUMBERS}'>{escape(text)}</td>" for text in _spans(report, group))
     return (
@@ -108,7 +134,7 @@ def _html_row(report: "CollapseReport", group: Group) -> str:
     )
 
 
-def _spans(report: "CollapseReport", group: Group) -> list[str]:
+def _spans(report: Report, group: Group) -> list[str]:
     """The median of each number over a group, and its range where there is one."""
     return [_span(getattr(report, name)[list(group.members)], digits) for name, _, digits in _COLUMNS]
 
@@ -126,7 +152,7 @@ def _span(values: Tensor, digits: int) -> str:
     )
 
 
-def names_of(report: "CollapseReport") -> Sequence[str]:
+def names_of(report: Report) -> Sequence[str]:
     """Return the names of the per-dimension measures that a report has numbers for."""
     known = report.to_record()["dimensions"]
     return [name for name, values in known.items() if values is not None and name not in ("verdict", "cause", "active")]

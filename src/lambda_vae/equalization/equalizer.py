@@ -358,7 +358,15 @@ class VarianceEqualizer(EqualizerState):
 
     def notes(self) -> tuple[str, ...]:
         """Return what a report must say of lambda: that it never acted or still does; nothing where all is well."""
-        return idle.notes(self)
+        done, seen = int(self.epoch), float(self.get_extra_state()[3].max())
+        if self.delta == math.inf or (done == 0 and self.narrows):  # somebody set it by hand
+            return ()
+        if done == 0 or done < self.refresh_every:
+            return (idle.never_acted(done, seen, self.refresh_every, self.steps_per_epoch),)
+        left, highest = self.release_left, float(self.exponent.max())
+        if left is not None and highest > 1:
+            return (idle.still_acts(highest, done, self.total_epochs, left),)
+        return ()
 
     def __prepare_scriptable__(self) -> nn.Module:
         """Return what stands in a scripted model; it samples in eval mode and cannot be trained."""

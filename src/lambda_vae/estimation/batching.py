@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
 
-__all__ = ["ROWS_PER_PASS", "Batches", "Data", "as_found", "draws_per_pass"]
+__all__ = ["ROWS_PER_PASS", "Batches", "Data", "draws_per_pass", "eval_mode"]
 
 #: Rows that go through the decoder at once: large enough for full speed, small enough that its output stays in the
 #: cache.
@@ -62,7 +62,7 @@ class Batches:
 
 
 @contextmanager
-def as_found(*models: nn.Module) -> Iterator[None]:
+def eval_mode(*models: nn.Module) -> Iterator[None]:
     """Measure in eval mode, then put every module's mode back.
 
     Args:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lambda_vae.estimation.protocol import Measurable
+from lambda_vae.estimation.protocol import LatentVariableModel
 
 __all__ = ["Conditional", "Examples", "conditioned", "taken", "x_of"]
 
@@ -47,11 +47,11 @@ class Examples:
 class Conditional(Protocol):
     """A model of p(x, z|c), which is a model of p(x, z) for any given c."""
 
-    def given(self, conditions: object) -> Measurable:
+    def given(self, conditions: object) -> LatentVariableModel:
         """Return the model of the examples with these conditions, in their order."""
 
 
-def conditioned(vae: Measurable, batch: Tensor | Examples) -> tuple[Measurable, Tensor]:
+def conditioned(vae: LatentVariableModel, batch: Tensor | Examples) -> tuple[LatentVariableModel, Tensor]:
     """Return the model of these very examples, and their x: of a plain tensor the model itself."""
     if isinstance(batch, Tensor):
         return vae, batch

@@ -12,7 +12,7 @@ from lambda_vae.estimation.batching import draws_per_pass
 from lambda_vae.estimation.log_weights import LogWeights
 from lambda_vae.estimation.moments import Moments, Reading
 from lambda_vae.estimation.proposals import own_laws
-from lambda_vae.estimation.protocol import Measurable
+from lambda_vae.estimation.protocol import LatentVariableModel
 from lambda_vae.rng import normal
 
 __all__ = [
@@ -43,7 +43,7 @@ class ImportanceEstimate:
 
 @torch.no_grad()
 def likelihood_features(
-    vae: Measurable,
+    vae: LatentVariableModel,
     x: Shaped[Tensor, "B ..."],
     q: Law,
     samples: int,

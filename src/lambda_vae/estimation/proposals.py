@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lambda_vae.distributions import Draw, GaussianMixture, Law
 from lambda_vae.errors import InputError
-from lambda_vae.estimation.protocol import Measurable
+from lambda_vae.estimation.protocol import LatentVariableModel
 
 __all__ = ["PROPOSALS", "Mixture", "Proposal", "check_proposals", "own_laws", "proposal_laws", "widened"]
 
@@ -96,7 +96,7 @@ def widened(q: Law, factor: float) -> Law:
     return q.with_logvar(q.logvar + more)
 
 
-def own_laws(vae: Measurable, q: Law) -> dict[str, Law]:
+def own_laws(vae: LatentVariableModel, q: Law) -> dict[str, Law]:
     """Return "q", and "q_sampled" where the law that z is really drawn from is another one."""
     rule = vae.equalization
     q_sampled = (rule if rule.acts else replace(rule, exponent=None)).sampled(q)
@@ -104,7 +104,7 @@ def own_laws(vae: Measurable, q: Law) -> dict[str, Law]:
 
 
 def proposal_laws(
-    vae: Measurable,
+    vae: LatentVariableModel,
     q: Law,
     names: Sequence[str] = PROPOSALS,
     *,

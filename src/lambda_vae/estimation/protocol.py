@@ -10,11 +10,11 @@ from lambda_vae.distributions import Density, Law
 from lambda_vae.distributions.likelihood import Observation
 from lambda_vae.equalization import Equalization
 
-__all__ = ["Measurable"]
+__all__ = ["LatentVariableModel"]
 
 
 @runtime_checkable
-class Measurable(Protocol):
+class LatentVariableModel(Protocol):
     """A model whose code is [B, D] and whose data are whatever `encode` takes, examples along the first axis."""
 
     @property

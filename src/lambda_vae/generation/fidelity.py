@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.diagnostics import Reading
 from lambda_vae.errors import InputError
+from lambda_vae.estimation import Reading
 from lambda_vae.generation.neighbours import Shares, neighbour_shares
 
 __all__ = ["FEW", "NEIGHBOURS", "Fidelity", "fidelity"]

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae.deprecated import with_old_lambda
-from lambda_vae.diagnostics import Moments, Reading, moments_of
 from lambda_vae.errors import InputError
+from lambda_vae.estimation import Moments, Reading, moments_of
 from lambda_vae.estimation.likelihood import likelihood_features, likelihood_readings
 from lambda_vae.model import VAE
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from lambda_vae.diagnostics import Reading
+from lambda_vae.estimation import Reading
 from lambda_vae.generation.fidelity import Fidelity
 
 __all__ = ["SamplerRow", "plain"]

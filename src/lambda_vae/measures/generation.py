@@ -10,8 +10,8 @@ from torch import Tensor
 
 from lambda_vae.checked import check_known
 from lambda_vae.data import epoch_order
-from lambda_vae.diagnostics import Reading
 from lambda_vae.errors import InputError
+from lambda_vae.estimation import Reading
 from lambda_vae.estimation.moments import reading_of
 from lambda_vae.files import write_json
 from lambda_vae.generation import (

@@ -16,7 +16,6 @@ from lambda_vae.diagnostics import (
     Attenuation,
     CriticalRatio,
     DecayExponent,
-    Estimate,
     Tracks,
     attenuation,
     critical_ratio,
@@ -25,6 +24,7 @@ from lambda_vae.diagnostics import (
 )
 from lambda_vae.diagnostics.information import REFERENCE_STD
 from lambda_vae.errors import InputError
+from lambda_vae.estimation import Estimate
 from lambda_vae.records import load_record
 
 __all__ = ["MOMENTS", "GradientReport", "GradientRow", "gradients_table", "measure_gradients"]

@@ -102,7 +102,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "decoder_capacity", "decoder capacity", 1, "higher", 12,
-        "How strongly the decoder listens: summed RMS gradient.",
+        "How strongly the decoder reacts: summed RMS gradient.",
     ),
     Column("mean_std", "mean σ", 3, "", 13, "Mean posterior standard deviation over dimensions; 1 is the prior's."),
     Column(
