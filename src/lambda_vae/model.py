@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lambda_vae.deprecated import old_lambda
+from lambda_vae.deprecated import old_lambda, old_name
 from lambda_vae.distributions import Density, Draw, Law, Likelihood
 from lambda_vae.distributions.likelihood import Observation
 from lambda_vae.equalization import Equalization, Equalized, Sampling
@@ -154,7 +155,7 @@ class VAE(nn.Module):
         *,
         xi: Float[Tensor, "B X"] | None = None,
         prior_eps: Float[Tensor, "B P"] | None = None,
-        improve: Callable[[Law], Law] | None = None,
+        refine: Callable[[Law], Law] | None = None,
     ) -> Trace:
         """Return the trace of one pass; the same noise gives the same trace.
 
@@ -163,12 +164,12 @@ class VAE(nn.Module):
             eps: Standard normal noise: the only door for chance.
             xi: The same for an implicit posterior, which needs more.
             prior_eps: The same for an objective that looks at draws from the prior.
-            improve: What becomes of the encoder's q before z is drawn; nothing if left out.
+            refine: What becomes of the encoder's q before z is drawn; nothing if left out.
         """
         q = self.encode(x, xi)
-        return self.onward(q if improve is None else improve(q), x, eps, prior_eps)
+        return self.from_posterior(q if refine is None else refine(q), x, eps, prior_eps)
 
-    def onward(
+    def from_posterior(
         self,
         q: Law,
         x: Float[Tensor, "B F"],
@@ -197,3 +198,8 @@ class VAE(nn.Module):
             p_x=self.decode(z),
             prior_eps=prior_eps,
         )
+
+    def onward(self, *given: Any, **named: Any) -> Trace:  # noqa: ANN401 - those of `from_posterior`
+        """Return `from_posterior`: its name in the last release."""
+        old_name("VAE.onward", "VAE.from_posterior")
+        return self.from_posterior(*given, **named)

@@ -54,6 +54,9 @@ def test_names_of_the_last_release_warn_and_work() -> None:
         DeprecationWarning, match=r"training\.Trainer\.spare is called .*Trainer\.draws\.method_generator"
     ):
         assert trained.spare is trained.draws.method_generator
+    q, x, eps = trained.vae.encode(torch.ones(2, 12)), torch.ones(2, 12), torch.zeros(1, 2, 3)
+    with pytest.warns(DeprecationWarning, match=r"VAE\.onward is called VAE\.from_posterior now"):
+        assert torch.equal(trained.vae.onward(q, x, eps).z, trained.vae.from_posterior(q, x, eps).z)
     for owner in (lambda_vae.training, trained):
         with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
             owner.nothing  # noqa: B018

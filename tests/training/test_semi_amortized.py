@@ -75,17 +75,17 @@ def test_the_decoder_learns_from_the_improved_q_and_the_encoder_from_its_own(mon
     """The gradients of one step, beside those of the two losses by hand."""
     trained = refining()
     model, objective, seen = trained.vae, trained.stepper.objective, dict[str, Any]()
-    optimizer_step, onward = trained.stepper.optimizer_step, model.onward
+    optimizer_step, from_posterior = trained.stepper.optimizer_step, model.from_posterior
 
     def passing(q: Any, x: Tensor, eps: Tensor, *more: Any) -> Any:
         seen.setdefault("first noise", eps)
-        return onward(q, x, eps, *more)
+        return from_posterior(q, x, eps, *more)
 
     def watching(trace: Any, terms: Any) -> Any:
         by_hand = objective(model(trace.x, seen["first noise"]), 1.0).loss.mean()
         encoder = torch.autograd.grad(by_hand, [*model.encoder.parameters(), *model.posterior.parameters()])
         improved = DiagGaussian(trace.q.mu.detach(), trace.q.logvar.detach())
-        by_hand = objective(onward(improved, trace.x, trace.eps), 1.0).loss.mean()
+        by_hand = objective(from_posterior(improved, trace.x, trace.eps), 1.0).loss.mean()
         decoder = torch.autograd.grad(by_hand, list(model.decoder.parameters()))
         torch.testing.assert_close(terms.loss.mean(), by_hand)
         trained.accelerator.backward(terms.loss.mean(), retain_graph=True)
@@ -96,7 +96,7 @@ def test_the_decoder_learns_from_the_improved_q_and_the_encoder_from_its_own(mon
         seen.pop("first noise")
         return optimizer_step(trace, terms)
 
-    monkeypatch.setattr(model, "onward", passing)
+    monkeypatch.setattr(model, "from_posterior", passing)
     monkeypatch.setattr(trained.stepper, "optimizer_step", watching)
     trained.fit()
     assert seen["steps"] == STEPS * EPOCHS

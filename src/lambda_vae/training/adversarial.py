@@ -19,7 +19,7 @@ from lambda_vae.training.stepper import Stepper
 
 __all__ = ["AdversarialAutoencoder", "AdversarialBayes"]
 
-#: An autoencoder's discriminator that gives every draw odds of 100 to 1 holds two laws without overlap.
+#: An autoencoder's discriminator that gives every draw odds of 100 to 1 holds two distributions without overlap.
 _WON_AGGREGATE = 0.01
 
 #: Posteriors that carry many nats are rightly told from the prior with ease; only a loss that float32 can no longer

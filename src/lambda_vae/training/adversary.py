@@ -85,7 +85,7 @@ class Adversary:
         Args:
             step: Position in the epoch.
             drawn: Draws of the model.
-            reference: Draws of the law they are told from.
+            reference: Draws that they are told from.
         """
         drawn, reference = drawn.detach().flatten(0, -2), reference.detach().flatten(0, -2)
         with self.autocast:

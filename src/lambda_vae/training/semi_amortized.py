@@ -80,12 +80,12 @@ class SemiAmortized(JointUpdate):
         """Improve q for the batch, then train the decoder on the improved q and the encoder on its own."""
         of_encoder: list[tuple[Tensor, Tensor]] = []
 
-        def improve(own: Law) -> Law:
+        def refine(own: Law) -> Law:
             q, pull, loss = self._improved(stepper, draws, batch, own)
             of_encoder.append((pull, loss))
             return q
 
-        trace = stepper.trace(batch, improve if self.steps else None)
+        trace = stepper.trace(batch, refine if self.steps else None)
         terms = stepper.objective(trace, batch.kl_weight)
         for pull, loss in of_encoder:
             self.gain += loss - terms.loss.detach().mean()
@@ -126,7 +126,7 @@ def _loss_and_gradient(stepper: Stepper, draws: Draws, batch: Batch, q: DiagGaus
     """The mean loss at q with fresh noise, and each example's gradient with respect to mu and logvar, [B, D]."""
     mu, logvar = (value.detach().requires_grad_() for value in (q.mu, q.logvar))
     noise = (draws.noise(batch), batch.prior_eps)
-    trace = stepper.vae.onward(DiagGaussian(mu, logvar), batch.x, *noise)
+    trace = stepper.vae.from_posterior(DiagGaussian(mu, logvar), batch.x, *noise)
     with torch.autocast(stepper.device.type, enabled=False):
         loss = stepper.objective(trace, batch.kl_weight).loss
     # A KL weight of 0 leaves logvar out of some losses.

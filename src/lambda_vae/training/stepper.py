@@ -72,14 +72,14 @@ class Stepper:
         terms = self.objective(trace, last.kl_weight)
         return self.optimizer_step(trace, terms)
 
-    def trace(self, batch: Batch, improve: Callable[[Law], Law] | None = None) -> Trace:
+    def trace(self, batch: Batch, refine: Callable[[Law], Law] | None = None) -> Trace:
         """Return the trace of one forward pass in the precision of the run.
 
         Args:
             batch: The data and the noise.
-            improve: What becomes of the encoder's q before z is drawn.
+            refine: What becomes of the encoder's q before z is drawn.
         """
-        given = {"xi": batch.xi, "prior_eps": batch.prior_eps, "improve": improve}
+        given = {"xi": batch.xi, "prior_eps": batch.prior_eps, "refine": refine}
         given = {name: value for name, value in given.items() if value is not None}
         with self.autocast, self.copies or nullcontext():
             trace: Trace = self.model(batch.x, batch.eps, **given)
