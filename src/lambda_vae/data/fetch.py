@@ -1,11 +1,8 @@
-"""One file from one URL: through pooch, resumed where it broke off, in place only when whole."""
+"""One file from one URL: resumed where it broke off, in place only when whole."""
 
-import logging
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-import pooch
 import requests
 
 __all__ = ["FETCH_ERRORS", "fetch"]
@@ -19,7 +16,7 @@ _BLOCK = 1 << 14  # what is lost at most when a download breaks off
 
 def _receive(url: str, part: Path) -> None:
     """Add to `part` what is missing of it; start again if the server cannot continue."""
-    have = part.stat().st_size if part.exists() else 0
+    have = _size(part)
     # identity: a transparently compressed answer could not be continued at a byte position.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:
@@ -33,25 +30,6 @@ def _receive(url: str, part: Path) -> None:
                 file.write(data)
 
 
-def _downloader(part: Path) -> Any:  # noqa: ANN401 - pooch's own protocol has no type
-    """A pooch downloader that receives into `part` and tries again as long as each try brings it further."""
-
-    def download(url: str, output_file: str, _pooch: object) -> None:
-        while True:
-            before = part.stat().st_size if part.exists() else 0
-            try:
-                _receive(url, part)
-            except OSError:
-                after = part.stat().st_size if part.exists() else 0
-                if after > before or after == 0 < before:
-                    continue
-                raise
-            part.replace(output_file)
-            return
-
-    return download
-
-
 def fetch(url: str, path: Path) -> None:
     """Download `url` to `path`. A download that broke off goes on where it stopped, also in a later call.
 
@@ -63,10 +41,18 @@ def fetch(url: str, path: Path) -> None:
     # Mirrors may compress differently, so a part belongs to its URL.
     part = path.with_name(f".{path.name}.{sha256(url.encode()).hexdigest()[:8]}.part")
     path.unlink(missing_ok=True)
-    logger = pooch.get_logger()
-    level = logger.level
-    logger.setLevel(logging.WARNING)  # pooch would advise on hashes, which are checked by content elsewhere
-    try:
-        pooch.retrieve(url, known_hash=None, fname=path.name, path=path.parent, downloader=_downloader(part))
-    finally:
-        logger.setLevel(level)
+    while True:  # as long as each try brings it further
+        before = _size(part)
+        try:
+            _receive(url, part)
+        except OSError:
+            after = _size(part)
+            if after > before or after == 0 < before:
+                continue
+            raise
+        part.replace(path)
+        return
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0

@@ -56,34 +56,15 @@ class AffineFlow(nn.Module):
     def __init__(self, latent_dim: int, context: int, layers: int, hidden: tuple[int, ...], passes: int) -> None:
         super().__init__()
         _require(layers, hidden)
-        order = torch.arange(latent_dim)
-        zuko = _zuko()
         # Bounded scales and bounded networks: far from the data both are constants, and the tails stay Gaussian. With
         # ReLU a prior of little training throws one draw in seven beyond 9, some beyond 1e6.
-        univariate = partial(zuko.transforms.MonotonicAffineTransform, slope=_LEAST_SCALE)
         network = {"hidden_features": hidden, "activation": nn.Tanh} if latent_dim > 1 or context else {}
-        self.layers = nn.ModuleList(
-            zuko.flows.MaskedAutoregressiveTransform(
-                latent_dim,
-                context,
-                order=order.flip(0) if layer % 2 else order,
-                passes=passes,
-                univariate=univariate,
-                **network,
-            )
-            for layer in range(layers)
-        )
-        for transform in self.layers:
-            # Weight and bias of the network's last layer; a single dimension without h has its two numbers and no more.
-            for parameter in list(transform.parameters())[-2:]:
-                nn.init.zeros_(parameter)
+        univariate = partial(_zuko().transforms.MonotonicAffineTransform, slope=_LEAST_SCALE)
+        # At the last, weight and bias of the network; a single dimension without h has its two numbers and no more.
+        self.layers = _identities(latent_dim, context, layers, 2, passes=passes, univariate=univariate, **network)
 
     def forward(self, h: Float[Tensor, "B H"] | None = None) -> Bijection:
-        """Return the map under h.
-
-        Args:
-            h: The encoder's output; None where there is no context.
-        """
+        """Return the map under h, the encoder's output; None where there is no context."""
         return _Layered(tuple(self.layers), None if h is None else at_least_float32(h))
 
 
@@ -109,27 +90,35 @@ class SplineFlow(nn.Module):
     def __init__(self, latent_dim: int, layers: int, hidden: tuple[int, ...], bins: int = 8) -> None:
         super().__init__()
         _require(layers, hidden)
-        order = torch.arange(latent_dim)
-        zuko = _zuko()
         network = {"hidden_features": hidden} if latent_dim > 1 else {}
-        self.layers = nn.ModuleList(
-            zuko.flows.MaskedAutoregressiveTransform(
-                latent_dim,
-                0,
-                order=order.flip(0) if layer % 2 else order,
-                univariate=zuko.transforms.MonotonicRQSTransform,
-                shapes=[(bins,), (bins,), (bins - 1,)],
-                **network,
-            )
-            for layer in range(layers)
-        )
-        for transform in self.layers:
-            for parameter in list(transform.parameters())[-2 if latent_dim > 1 else -3 :]:
-                nn.init.zeros_(parameter)
+        spline, shapes = _zuko().transforms.MonotonicRQSTransform, [(bins,), (bins,), (bins - 1,)]
+        zeroed = 2 if latent_dim > 1 else 3
+        self.layers = _identities(latent_dim, 0, layers, zeroed, univariate=spline, shapes=shapes, **network)
 
     def forward(self) -> Bijection:
         """Return the map."""
         return _Layered(tuple(self.layers), None)
+
+
+def _identities(
+    latent_dim: int,
+    context: int,
+    layers: int,
+    zeroed: int,
+    **options: Any,  # noqa: ANN401 - of zuko's
+) -> nn.ModuleList:
+    """Masked layers that read the dimensions forwards and backwards in turn, their last parameters 0."""
+    order = torch.arange(latent_dim)
+    made = nn.ModuleList(
+        _zuko().flows.MaskedAutoregressiveTransform(
+            latent_dim, context, order=order.flip(0) if layer % 2 else order, **options
+        )
+        for layer in range(layers)
+    )
+    for transform in made:
+        for parameter in list(transform.parameters())[-zeroed:]:
+            nn.init.zeros_(parameter)
+    return made
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,11 +175,7 @@ class PlanarFlow(nn.Module):
         nn.init.zeros_(self.u.bias)
 
     def forward(self, h: Float[Tensor, "B H"]) -> Bijection:
-        """Return the map under h.
-
-        Args:
-            h: The encoder's output.
-        """
+        """Return the map under h, the encoder's output."""
         layers = self.b.out_features
         with torch.autocast(h.device.type, enabled=False):
             h = at_least_float32(h)

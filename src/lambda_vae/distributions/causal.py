@@ -71,12 +71,7 @@ class Causal:
     def sample(
         self, generator: torch.Generator | None = None, progress: Progress | None = None
     ) -> Float[Tensor, "*batch F"]:
-        """Return draws: ancestral sampling.
-
-        Args:
-            generator: The source of chance.
-            progress: Called after each row of pixels.
-        """
+        """Return draws: ancestral sampling; `progress` is called after each row of pixels."""
         return self._decode(lambda pixel: pixel.sample(generator), progress)
 
     def _decode(self, choose: Callable[[PixelDistribution], Tensor], progress: Progress | None) -> Tensor:

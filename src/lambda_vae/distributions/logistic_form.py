@@ -63,12 +63,7 @@ class MixtureForm:
 
     @classmethod
     def of_maps(cls, maps: int, components: int, autoregressive: bool) -> "MixtureForm":
-        """Return the form whose parameters take so many maps.
-
-        Args:
-            maps: P.
-            components: K.
-            autoregressive: Whether a channel depends on those before it.
+        """Return the form whose parameters take so many maps, P.
 
         Raises:
             InputError: No number of channels gives this P.

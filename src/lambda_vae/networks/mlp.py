@@ -20,11 +20,7 @@ class MLP(nn.Sequential):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what the last layer gives, [..., out_features].
-
-        Args:
-            x: Input of the first layer, [..., features].
-        """
+        """Return what the last layer gives, [..., out_features], of x [..., features]."""
         for layer in self:
             x = layer(x)
         return x
