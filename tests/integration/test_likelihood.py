@@ -12,7 +12,7 @@ from cli_process import TINY, bars, cli, own_cache, tree, write_bars  # noqa: F4
 from lambda_vae.errors import InputError
 from lambda_vae.measures import likelihood as command
 from lambda_vae.measures.likelihood import LikelihoodChoice, measure_likelihood
-from lambda_vae.reports.side_by_side import write_results
+from lambda_vae.reports.side_by_side import write_measurements
 
 QUICK = ["--examples", 6, "--iw_samples", 60, "--temperatures", 4, "--chains", 3, "--leapfrog", 2, "--simulated", 3]
 CHOICE = LikelihoodChoice(6, 60, temperatures=4, chains=3, leapfrog=2, simulated=3)
@@ -98,7 +98,7 @@ def test_several_runs_stand_on_one_results_page(cli, run, tmp_path):
     assert cli("likelihood", run, *QUICK, "--resume", "--results", tmp_path / "page.txt").code == 2
     record["settings"]["examples"] = 5
     with pytest.raises(InputError, match=r"measured with examples 5, .* with 6"):
-        write_results([json.loads((run / "likelihood.json").read_text()), record], "", page)
+        write_measurements([json.loads((run / "likelihood.json").read_text()), record], "", page)
 
 
 def test_what_is_there_is_never_overwritten(cli, run, tmp_path):

@@ -19,7 +19,7 @@ from lambda_vae.measures.likelihood_record import likelihood_table
 from lambda_vae.reports.informations import informations_page
 from lambda_vae.reports.likelihoods import likelihoods_page
 from lambda_vae.reports.samples import generation_notes, generation_table
-from lambda_vae.reports.side_by_side import check_places, write_results
+from lambda_vae.reports.side_by_side import check_places, write_measurements
 from lambda_vae.sharing.hub import check_push
 
 __all__ = [
@@ -111,7 +111,7 @@ def information(
             write_json(out, report.to_record())
             yield f"numbers: {out}"
     if results is not None:
-        yield f"results: {write_results(records, informations_page(records), results)}"
+        yield f"results: {write_measurements(records, informations_page(records), results)}"
 
 
 def likelihood(
@@ -134,7 +134,7 @@ def likelihood(
         records.append(measures.measure_likelihood(run, choice, out, **settings))
         yield likelihood_table(records[-1])
     if results is not None:
-        yield f"results: {write_results(records, likelihoods_page(records), results)}"
+        yield f"results: {write_measurements(records, likelihoods_page(records), results)}"
 
 
 def gradients(

@@ -61,10 +61,6 @@ class CompareConfig:
 def plan(base: RunConfig, choice: CompareConfig) -> list[RunConfig]:
     """Return the runs, the first seed of everything first.
 
-    Args:
-        base: What all runs share.
-        choice: What tells them apart.
-
     Raises:
         InputError: Unknown method, no method, no seed, or a value out of range.
     """
@@ -230,13 +226,7 @@ def _write_configs(out: Path, base: RunConfig, choice: CompareConfig, configs: S
 
 
 def rows_of(out: Path, configs: Sequence[RunConfig], name_of: Callable[[RunConfig], str] = run_name) -> list[RunRow]:
-    """Return the rows of table.json: one a run, every scalar of its metrics.json.
-
-    Args:
-        out: Folder of the comparison.
-        configs: Its runs.
-        name_of: What a run's folder is called.
-    """
+    """Return the rows of table.json: one a run, every scalar of its metrics.json."""
     rows, costs = [], kept_costs(out)
     for config in configs:
         name = name_of(config)
@@ -252,24 +242,13 @@ def rows_of(out: Path, configs: Sequence[RunConfig], name_of: Callable[[RunConfi
 def time_finished(
     out: Path, configs: Sequence[RunConfig], dataset: Dataset, name_of: Callable[[RunConfig], str] = run_name
 ) -> None:
-    """Time a step of every setting that came to its end, so that `rows_of` can tell what it costs.
-
-    Args:
-        out: Folder of the comparison.
-        configs: Its runs.
-        dataset: Their data.
-        name_of: What a run's folder is called.
-    """
+    """Time a step of every setting that came to its end, so that `rows_of` can tell what it costs."""
     rows = rows_of(out, configs, name_of)
     time_steps(out, [config for config, row in zip(configs, rows, strict=True) if row.done], dataset)
 
 
 def progress(jobs: Sequence[Job]) -> Group:
-    """Return what is shown while runs train: those at work, and how many are done.
-
-    Args:
-        jobs: All of them.
-    """
+    """Return what is shown while runs train: those at work, and how many are done."""
     table = Table(box=None, pad_edge=False)
     for heading in ("run", "epoch", "loss", "AU", "left"):
         table.add_column(heading, justify="left" if heading == "run" else "right")

@@ -63,12 +63,6 @@ def _process_here(job: Job) -> Process:
 def run_jobs(jobs: Sequence[Job], workers: int, show: Show, launch: Launch = _process_here) -> None:
     """Run all jobs that are not done, `workers` at a time; one failing leaves the others alone.
 
-    Args:
-        jobs: In the order in which they should start.
-        workers: Processes at a time.
-        show: Called every half second.
-        launch: How a run is started.
-
     Raises:
         KeyboardInterrupt: SIGINT or SIGTERM; like any other exception it is passed on after every running job has been
             asked to save its checkpoint and has ended.

@@ -23,10 +23,6 @@ ENGINES: dict[str, Callable[[str | None], Engine]] = {"local": _local, "ray": Ra
 def engine_named(name: str, ray_address: str | None = None) -> Engine:
     """Return an engine.
 
-    Args:
-        name: A name in `ENGINES`.
-        ray_address: Of a cluster, for the engine "ray" alone.
-
     Raises:
         InputError: An unknown name, or an address that is of no use.
 

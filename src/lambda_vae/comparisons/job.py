@@ -94,11 +94,7 @@ class Job:
         return [*self.command, *fork]
 
     def start(self, launch: "Launch") -> None:
-        """Start the run.
-
-        Args:
-            launch: How.
-        """
+        """Start the run."""
         self.failure.unlink(missing_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.process = launch(self)

@@ -129,11 +129,7 @@ class _Tasks:
         self.task = ray.remote(**settings)(_carry_out)
 
     def launch(self, job: Job) -> "_Task":
-        """Return the run, handed over.
-
-        Args:
-            job: The run.
-        """
+        """Return the run, handed over."""
         import ray
 
         job.queued = True
@@ -163,12 +159,7 @@ class _Tasks:
         return {} if newest is None else pack(self.runs, [newest, newest.parent.parent / "config.yaml"])
 
     def show(self, show: Show, jobs: Sequence[Job]) -> None:
-        """Take in what was said of progress, and show the jobs.
-
-        Args:
-            show: Draws them.
-            jobs: All of them.
-        """
+        """Take in what was said of progress, and show the jobs."""
         by_name = {job.name: job for job in jobs}
         for name, progress in self._said():
             job = by_name[name]

@@ -184,21 +184,11 @@ def _results(folder: RunFolder, keep: Iterable[int]) -> list[Path]:
 
 
 def pack(runs: Path, paths: Iterable[Path]) -> Files:
-    """Return the content of files.
-
-    Args:
-        runs: The folder that they lie below.
-        paths: The files.
-    """
+    """Return the content of files."""
     return {path.relative_to(runs).as_posix(): path.read_bytes() for path in paths}
 
 
 def unpack(files: Files, runs: Path) -> None:
-    """Write files, each whole or not at all; metrics.json, which means that a run is whole, comes last.
-
-    Args:
-        files: As `pack` returned them.
-        runs: The folder to put them below.
-    """
+    """Write files, each whole or not at all; metrics.json, which means that a run is whole, comes last."""
     for name in sorted(files, key=lambda name: (name.endswith("/metrics.json"), name)):
         write_atomic(runs / name, files[name])

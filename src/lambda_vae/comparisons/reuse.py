@@ -38,9 +38,6 @@ class KnownRun:
 def read_known(path: Path) -> tuple[KnownRun, ...]:
     """Return the finished runs of an archive.
 
-    Args:
-        path: A .json file that stands beside a results page.
-
     Raises:
         InputError: It is none, or damaged.
     """
@@ -63,12 +60,6 @@ def _known(record: Any, rows: Mapping[str, Any], path: Path) -> KnownRun:  # noq
 
 def take_up(known: tuple[KnownRun, ...], configs: Mapping[str, RunConfig], out: Path, sha256: str) -> list[str]:
     """Write the records of known runs where runs with exactly their config, on the same data, are still to come.
-
-    Args:
-        known: From `read_known`.
-        configs: The runs to come, by the name of their folder.
-        out: The folder that holds runs/.
-        sha256: Hash of the data here.
 
     Returns:
         The names of the runs that were taken up.

@@ -16,11 +16,7 @@ _LEFT_OUT = ("explanations",)
 
 
 def archive(record: ComparisonRecord) -> str:
-    """Return rows, provenance and runs as JSON, one line a row or run; without histories, pictures and weights.
-
-    Args:
-        record: A comparison.
-    """
+    """Return rows, provenance and runs as JSON, one line a row or run; without histories, pictures and weights."""
     rows = [{k: v for k, v in row.to_record().items() if k not in _LEFT_OUT} for row in record.rows]
     runs = [_run(run) for run in record.runs if not run.failed]
     lines = [

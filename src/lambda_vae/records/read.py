@@ -180,11 +180,6 @@ def _is_number(value: object) -> bool:
 def check_dimensions(dimensions: object, latent_dim: object, source: Path) -> None:
     """Raise unless every column has one value a dimension.
 
-    Args:
-        dimensions: From metrics.json.
-        latent_dim: How many values a column must have.
-        source: The file, for the message.
-
     Raises:
         InputError: A column has another length or holds no numbers.
     """
@@ -201,10 +196,6 @@ def check_dimensions(dimensions: object, latent_dim: object, source: Path) -> No
 
 def check_history(history: Mapping[str, Any], source: Path) -> None:
     """Raise unless every series has one value an epoch.
-
-    Args:
-        history: From history.json; may be empty.
-        source: The file, for the message.
 
     Raises:
         InputError: A series has another length or holds no numbers.

@@ -13,12 +13,7 @@ __all__ = ["RunRow", "damaged"]
 
 
 def damaged(source: Path, what: str) -> InputError:
-    """Return the error for a damaged record.
-
-    Args:
-        source: The file.
-        what: What is wrong with it.
-    """
+    """Return the error for a damaged record."""
     return InputError(f"{source} is damaged: {what}; measure the run again or remove the file")
 
 

@@ -26,11 +26,7 @@ CAUSE_COLORS = {
 
 
 def cause_counts(rows: Sequence[RunRow]) -> dict[str, float]:
-    """Return how many dimensions collapsed for each cause, the mean over the runs that say; the most frequent first.
-
-    Args:
-        rows: Runs of one method.
-    """
+    """Return how many dimensions collapsed for each cause, the mean over the runs that say; the most frequent first."""
     known = [row.cause_counts for row in rows if row.cause_counts is not None]
     names = dict.fromkeys([*CAUSES, *(name for counts in known for name in counts)])
     means = {name: sum(counts.get(name) or 0 for counts in known) / len(known) for name in names} if known else {}
@@ -39,9 +35,6 @@ def cause_counts(rows: Sequence[RunRow]) -> dict[str, float]:
 
 def because(counts: Mapping[str, float]) -> str:
     """Return the end of a sentence on collapsed dimensions: the reason of most, and the count of every cause.
-
-    Args:
-        counts: From `cause_counts`.
 
     Example:
         >>> because({"gradient imbalance": 9, "no signal": 2})
@@ -60,11 +53,7 @@ def because(counts: Mapping[str, float]) -> str:
 
 
 def listed_causes(counts: Mapping[str, float]) -> str:
-    """Return "9 gradient imbalance, 2 no signal".
-
-    Args:
-        counts: From `cause_counts`.
-    """
+    """Return "9 gradient imbalance, 2 no signal"."""
     return ", ".join(f"{f'{number:.1f}'.removesuffix('.0')} {name}" for name, number in counts.items())
 
 

@@ -38,11 +38,7 @@ def verdict_lines(record: ComparisonRecord) -> tuple[str, ...]:
 
 
 def run_verdict(row: RunRow) -> str:
-    """Return the outcome of one run in a sentence or two.
-
-    Args:
-        row: The run.
-    """
+    """Return the outcome of one run in a sentence or two."""
     if not row.done:
         return f"The run failed: {row.failure or 'no reason was recorded'}."
     return row.verdict or " ".join(comparison_verdict([row]))
@@ -86,10 +82,6 @@ def witness(base: Line, others: Sequence[Line]) -> Line | None:
     It has more dimensions in use, and a lower valid bound by more than the error of the two: the standard deviation
     over seeds, or the standard error over examples where there is one seed. Both are measured on the same examples, so
     the error of their difference is smaller than that.
-
-    Args:
-        base: The method in question.
-        others: Those that may be the witness.
     """
     used = base.dimensions_used
     if used is None:
@@ -99,12 +91,7 @@ def witness(base: Line, others: Sequence[Line]) -> Line | None:
 
 
 def clearly_better(ours: Line, theirs: Line) -> bool:
-    """Return whether a method's valid bound is lower than another's by more than the error of the two.
-
-    Args:
-        ours: One method.
-        theirs: The other.
-    """
+    """Return whether a method's valid bound is lower than another's by more than the error of the two."""
     return theirs.nll_bound.value - ours.nll_bound.value > math.hypot(_error(ours), _error(theirs))
 
 

@@ -24,10 +24,6 @@ UNSTATED = (
 def differences(rows: Sequence[RunRow], data: str) -> tuple[str, ...]:
     """Return a sentence or more on each method that has published figures to compare with, in the order of the table.
 
-    Args:
-        rows: One a run.
-        data: Name of the data set.
-
     Returns:
         For a line of the paper: what its "NLL" may be compared with, and the reason where active units or capacity are
         far apart; for a figure published elsewhere, how far ours is from it.

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lambda_vae.reports.markdown import escape_markdown, markdown_table
-from lambda_vae.reports.side_by_side import how_made
+from lambda_vae.reports.side_by_side import how_made, with_error
 
 __all__ = ["informations_page"]
 
@@ -14,9 +14,10 @@ Record = Mapping[str, Any]
 _LIMIT = 3.0
 
 _WHAT = (
-    "The law is the one that z is really drawn from. KL = I(X;Z) + TC + the dimensions' own KLs holds exactly for the "
-    "values as they stand, which share their draws. I(X;Z) cannot exceed ln N (`cap`); where it is near, what it lacks "
-    "stands in the other parts, and the column beside it bounds it from above for the law behind the data."
+    "The distribution is the one z is really drawn from. KL = I(X;Z) + TC + the dimensions' own KLs holds exactly for "
+    "the values as they stand, which share their draws. I(X;Z) cannot exceed ln N (`cap`); where it is near, what it "
+    "lacks stands in the other parts, and the column next to it bounds it from above for the distribution behind the "
+    "data."
 )
 
 
@@ -40,30 +41,22 @@ def informations_page(records: Sequence[Record]) -> str:
 
 
 def _parts(records: Sequence[Record]) -> str:
-    head = [
-        "run",
-        "KL(q(z\\|x)‖p)",
-        "I(X;Z)",
-        "I(X;Z) at most",
-        "TC",
-        "Σ KL(q(z_i)‖p)",
-        "KL(q(z)‖p)",
-        "Eq. 8, left less right",
-    ]
+    names = ("information_at_most", "total_correlation", "dimension_wise_kl", "mismatch")
     rows = []
     for record in records:
         split, identity = record["split"], record["identity"]
-        parts = [split["rate"], split["information"]["lower"]]
-        parts += [split[name] for name in ("information_at_most", "total_correlation", "dimension_wise_kl", "mismatch")]
-        rows.append([record["run"], *map(_number, parts), _number(identity["difference"]) if identity else "–"])
-    return markdown_table(head, rows)
+        parts = [split["rate"], split["information"]["lower"], *(split[name] for name in names)]
+        eq8 = with_error(identity["difference"], 3) if identity else "–"
+        rows.append([record["run"], *(with_error(part, 3) for part in parts), eq8])
+    kls = ("TC", "Σ KL(q(z_i)‖p)", "KL(q(z)‖p)", "Eq. 8, left less right")
+    return markdown_table(["run", "KL(q(z\\|x)‖p)", "I(X;Z)", "I(X;Z) at most", *kls], rows)
 
 
 def _gains(records: Sequence[Record]) -> str:
     head = ["run", "Eq. 12", "measured", "H[Z_λ] − H[Z]", "H[Z_λ] − H[Z] at most"]
     names = ("predicted", "gain", "entropy_change", "entropy_change_at_most")
     found = [(record["run"], record["gain"]) for record in records if record["gain"]]
-    return markdown_table(head, [[run, *(_number(gain[name]) for name in names)] for run, gain in found])
+    return markdown_table(head, [[run, *(with_error(gain[name], 3) for name in names)] for run, gain in found])
 
 
 def _remarks(record: Record) -> Iterator[str]:
@@ -80,14 +73,13 @@ def _remarks(record: Record) -> Iterator[str]:
     if gain and _known(gain["entropy_change_at_most"]):
         most = gain["entropy_change_at_most"]["value"]
         if most < 0:
-            yield f"Eq. 12 promises at least {-most:.2f} nats too much, also for the law behind the data."
+            yield f"Eq. 12 promises at least {-most:.2f} nats too much, also for the distribution behind the data."
         else:
-            yield f"whether Eq. 12 promises too much for the law behind the data is open: H[Z] may rise by {most:.2f}."
+            yield (
+                "whether Eq. 12 promises too much for the distribution behind the data is open: H[Z] may rise by "
+                f"{most:.2f}."
+            )
 
 
 def _known(reading: Mapping[str, Any]) -> bool:
     return reading["value"] is not None and reading["value"] == reading["value"]
-
-
-def _number(reading: Mapping[str, Any]) -> str:
-    return f"{reading['value']:.3f} ± {reading['stderr']:.3f}" if _known(reading) else "–"

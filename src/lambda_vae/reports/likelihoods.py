@@ -5,7 +5,8 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lambda_vae.reports.side_by_side import how_made
+from lambda_vae.reports.markdown import markdown_table
+from lambda_vae.reports.side_by_side import how_made, with_error
 
 __all__ = ["likelihoods_page"]
 
@@ -13,7 +14,7 @@ Record = Mapping[str, Any]
 
 _WHAT = {
     "surrogate_nll": 'the paper\'s "NLL": drawn from q_λ, charged for q₁. No bound on anything.',
-    "nll_bound": "the negative ELBO of the law really drawn from; an upper bound on −ln p(x).",
+    "nll_bound": "the negative ELBO of the distribution really drawn from; an upper bound on −ln p(x).",
     "nll_iw": "importance-weighted, the lowest of the proposals; an upper bound in expectation.",
     "nll_ais": "annealed from the prior, no encoder in it; an upper bound in expectation, nearest to the truth.",
     "gap": "of annealing from both sides, on data simulated from the model: what nll_ais can be off by there.",
@@ -42,29 +43,30 @@ def likelihoods_page(records: Sequence[Record]) -> str:
 
 
 def _estimates(records: Sequence[Record]) -> str:
-    head = "| run | `surrogate_nll` | `nll_bound` | `nll_iw` | `nll_ais` | `nll_iw` − `nll_ais` | gap |"
-    rows = [head, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    head = ("surrogate_nll", "nll_bound", "nll_iw", "nll_ais", "nll_iw` − `nll_ais")
+    rows = []
     for record in records:
-        readings = record["readings"]
-        best = _best(record)
-        cells = [_number(readings[name]) for name in ("surrogate_nll", "nll_bound")]
-        cells.append(f"{_number(readings['nll_iw'][best])} ({_escaped(best)})")
-        cells.append(_number(readings["nll_ais"]) if "nll_ais" in readings else "–")
-        cells.append("{:+.2f} ± {:.2f}".format(*_apart(record)) if "nll_ais" in readings else "–")
-        cells.append(_number(readings["simulated"]["gap"]) if "simulated" in readings else "–")
-        rows.append(f"| {_escaped(record['run'])} | {' | '.join(cells)} |")
-    return "\n".join(rows)
+        readings, best = record["readings"], _best(record)
+        annealed, simulated = "nll_ais" in readings, "simulated" in readings
+        rows.append([
+            record["run"],
+            *(with_error(readings[name], 2) for name in ("surrogate_nll", "nll_bound")),
+            f"{with_error(readings['nll_iw'][best], 2)} ({best})",
+            with_error(readings["nll_ais"], 2) if annealed else "–",
+            "{:+.2f} ± {:.2f}".format(*_apart(record)) if annealed else "–",
+            with_error(readings["simulated"]["gap"], 2) if simulated else "–",
+        ])  # fmt: skip
+    return markdown_table(["run", *(f"`{name}`" for name in head), "gap"], rows, numbers=True)
 
 
 def _weights(records: Sequence[Record]) -> str:
-    rows = ["| run | proposal | `nll_iw` | effective samples | median k̂ | examples with a heavy tail |"]
-    rows.append("| --- | --- | ---: | ---: | ---: | ---: |")
+    rows = []
     for record in records:
         for name, found in record["readings"]["nll_iw"].items():
-            tail = f"{found['khat']:.2f} | {found['heavy']:.0%}" if found["khat"] is not None else "– | –"
-            numbers = f"{_number(found)} | {found['ess']:.1f} | {tail}"
-            rows.append(f"| {_escaped(record['run'])} | {_escaped(name)} | {numbers} |")
-    return "\n".join(rows)
+            tail = ["–", "–"] if found["khat"] is None else [f"{found['khat']:.2f}", f"{found['heavy']:.0%}"]
+            rows.append([record["run"], name, with_error(found, 2), f"{found['ess']:.1f}", *tail])
+    head = ["run", "proposal", "`nll_iw`", "effective samples", "median k̂", "examples with a heavy tail"]
+    return markdown_table(head, rows, numbers=True)
 
 
 def _remarks(record: Record) -> Iterator[str]:
@@ -99,11 +101,3 @@ def _apart(record: Record) -> tuple[float, float]:
 def _best(record: Record) -> str:
     found = record["readings"]["nll_iw"]
     return str(min(found, key=lambda name: found[name]["value"]))
-
-
-def _escaped(text: str) -> str:
-    return text.replace("_", "\\_").replace("|", "\\|")
-
-
-def _number(reading: Mapping[str, Any]) -> str:
-    return f"{reading['value']:.2f} ± {reading['stderr']:.2f}"

@@ -8,9 +8,6 @@ __all__ = ["code_block", "escape_markdown", "markdown_table"]
 def escape_markdown(text: str) -> str:
     r"""Return text on one line, without a sign that Markdown or HTML would act on.
 
-    Args:
-        text: Names, sentences, commands.
-
     Example:
         >>> escape_markdown("<b>|a|</b>")
         '&lt;b&gt;\\|a\\|&lt;/b&gt;'
@@ -21,12 +18,7 @@ def escape_markdown(text: str) -> str:
 
 
 def code_block(text: str, language: str = "") -> str:
-    """Return text as it stands in a fence that no row of backticks in it can close.
-
-    Args:
-        text: One line or more.
-        language: For the colours.
-    """
+    """Return text as it stands in a fence that no row of backticks in it can close."""
     fence = "```"
     while fence in text:
         fence += "`"

@@ -25,21 +25,13 @@ def measured_on(rows: Iterable[RunRow]) -> str:
 
 
 def examples_word(rows: Iterable[RunRow]) -> str:
-    """Return how a sentence speaks of the examples: "test", "validation", "test or validation".
-
-    Args:
-        rows: One a run.
-    """
+    """Return how a sentence speaks of the examples: "test", "validation", "test or validation"."""
     kind = measured_on(rows)
     return "test or validation" if kind == "mixed" else kind
 
 
 def measured_note(rows: Iterable[RunRow]) -> str:
-    """Return the sentence that must stand with numbers of a validation split; empty for those of the test set.
-
-    Args:
-        rows: One a run.
-    """
+    """Return the sentence that must stand with numbers of a validation split; empty for those of the test set."""
     return {
         "validation": "Measured on a validation split of the training data, not on the test set: figures to choose "
         "by, not to publish.",

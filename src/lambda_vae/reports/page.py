@@ -58,11 +58,7 @@ def write_page(measured: Mapping[str, Any], path: Path) -> Path:
 
 
 def render(record: ComparisonRecord) -> str:
-    """Return the page as text.
-
-    Args:
-        record: What to show.
-    """
+    """Return the page as text."""
     table = comparison_table(record.rows, record.data)
     drawn = page_data(record, table)
     # Loading plotly takes longer than all else in this room, and whoever only wants a table need not wait for it.

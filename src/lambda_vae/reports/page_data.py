@@ -51,10 +51,6 @@ _MOST_EPOCHS = 100
 def thin(count: int, most: int) -> list[int]:
     """Return at most `most` of the indices 0 .. count - 1, evenly spread, the first and the last among them.
 
-    Args:
-        count: How many there are.
-        most: How many are wanted, at least 2.
-
     Example:
         >>> thin(9, 3)
         [0, 4, 8]
@@ -77,12 +73,7 @@ def exponent_curve(delta: float | None, points: int = 160) -> tuple[list[float],
 
 
 def page_data(record: ComparisonRecord, table: Table) -> dict[str, Any]:
-    """Return everything the page's script draws, ready for JSON (no NaN, no infinities).
-
-    Args:
-        record: The comparison.
-        table: Its table.
-    """
+    """Return everything the page's script draws, ready for JSON (no NaN, no infinities)."""
     runs = [run for run in record.runs if not run.failed]
     labels = [line.label for line in table.lines]
     each = sum(_TRACK_BUDGET // (len(runs) * len(_TRACKS) * 3 * max(_latent(run), 1)) for run in runs[:1])

@@ -28,10 +28,6 @@ _FATES = {
 def draw_prediction(record: Mapping[str, Any], path: Path) -> Path:
     """Draw a prediction and return the path.
 
-    Args:
-        record: From `Prediction.to_dict`.
-        path: .svg, .pdf or .png.
-
     Raises:
         InputError: Another ending.
     """
@@ -39,11 +35,7 @@ def draw_prediction(record: Mapping[str, Any], path: Path) -> Path:
 
 
 def prediction_figure(record: Mapping[str, Any]) -> Figure:
-    """Return survivors against noise (against the KL weight under a Bernoulli likelihood), and the data's eigenvalues.
-
-    Args:
-        record: From `Prediction.to_dict`.
-    """
+    """Return survivors against noise (the KL weight under a Bernoulli likelihood), and the data's eigenvalues."""
     with look():
         figure = new_figure(7.2, 3.0)
         survivors, spectrum = figure.subplots(1, 2)
@@ -137,11 +129,7 @@ def _fates(values: Shaped[np.ndarray, "..."], record: Mapping[str, Any]) -> Shap
 
 
 def prediction_table(record: Mapping[str, Any]) -> Table:
-    """Return what it takes for so many dimensions to survive, one row a number of them, for the terminal.
-
-    Args:
-        record: From `Prediction.to_dict`.
-    """
+    """Return what it takes for so many dimensions to survive, one row a number of them, for the terminal."""
     gaussian = record["likelihood"] == "gaussian"
     table = Table(title="What it takes for so many latent dimensions to survive")
     table.add_column("survivors", justify="right")

@@ -9,9 +9,6 @@ __all__ = ["provenance_lines"]
 def provenance_lines(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return provenance.json as lines of label and text; what is missing is left out.
 
-    Args:
-        provenance: The record.
-
     Example:
         >>> provenance_lines({"commit": "abc", "dirty": True, "seeds": [0, 1]})
         [('commit', 'abc, with uncommitted changes'), ('seeds', '0, 1')]

@@ -29,9 +29,6 @@ def published_source() -> str:
 def published_line(name: str) -> Mapping[str, Mapping[str, Any]]:
     """Return one line of the paper's tables, by data set.
 
-    Args:
-        name: Its name in published.json.
-
     Raises:
         InputError: There is no such line.
 

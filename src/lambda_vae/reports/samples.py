@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lambda_vae.reports.images import grid
+from lambda_vae.reports.side_by_side import with_error
 from lambda_vae.reports.style import look, new_figure
 
 __all__ = ["generation_notes", "generation_table", "samples_figure"]
@@ -19,31 +20,23 @@ _SHARES = ("precision", "recall", "density", "coverage")
 
 
 def generation_table(record: Mapping[str, Any]) -> Table:
-    """Return precision, recall, density, coverage and ELBO of each sampler, each with its standard error.
-
-    Args:
-        record: Content of `generation.json`.
-    """
+    """Return precision, recall, density, coverage and ELBO of each sampler, each with its standard error."""
     judges = list(record["elbo_of_measured"])
     table = Table(title=escape(f"What {record['run']} generates: {record['n']} samples of each sampler"))
     table.add_column("sampler")
     for heading in (*_SHARES, *(f"ELBO under {escape(judge)}" for judge in judges), "log density of codes"):
         table.add_column(heading, justify="right")
     for row in record["rows"]:
-        shares = (_with_error(row[name], 3) for name in _SHARES)
-        scores = (_with_error(row["elbo"][judge], 2) for judge in judges)
-        table.add_row(escape(row["name"]), *shares, *scores, _with_error(row["code_log_density"], 2))
-    scores = (_with_error(record["elbo_of_measured"][judge], 2) for judge in judges)
+        shares = (with_error(row[name], 3) for name in _SHARES)
+        scores = (with_error(row["elbo"][judge], 2) for judge in judges)
+        table.add_row(escape(row["name"]), *shares, *scores, with_error(row["code_log_density"], 2))
+    scores = (with_error(record["elbo_of_measured"][judge], 2) for judge in judges)
     table.add_row(f"({escape(record['measured_on'])} data)", *[""] * len(_SHARES), *scores, "")
     return table
 
 
 def generation_notes(record: Mapping[str, Any]) -> list[str]:
-    """Return what must stand beside the table: the space, how each sampler came about, and what speaks against values.
-
-    Args:
-        record: Content of `generation.json`.
-    """
+    """Return what must stand with the table: the space, how each sampler came about, what speaks against values."""
     space = f"Distances in {record['space']}, {record['neighbours']} neighbours, against {record['n']} "
     notes = [
         f"{space}{record['measured_on']} examples. x is drawn from p(x|z). ELBO and log density in nats per example."
@@ -69,11 +62,3 @@ def samples_figure(groups: Mapping[str, NDArray[np.uint8]]) -> Figure:
             axis.set_title(title)
             axis.set_axis_off()
     return figure
-
-
-def _with_error(reading: Mapping[str, float | None], digits: int) -> str:
-    """A value with its error; a dash stands for either where it cannot be given."""
-    value, error = (reading[name] for name in ("value", "stderr"))
-    if value is None or not math.isfinite(value):
-        return "–"
-    return f"{value:.{digits}f} ± {'–' if error is None or not math.isfinite(error) else f'{error:.{digits}f}'}"

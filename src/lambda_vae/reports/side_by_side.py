@@ -1,5 +1,6 @@
 """Measurements of several finished runs on one results page: whether they may stand there, and how each was made."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,18 +9,13 @@ from lambda_vae.errors import InputError
 from lambda_vae.files import write_atomic, write_json
 from lambda_vae.reports.provenance import provenance_lines
 
-__all__ = ["check_places", "how_made", "write_results"]
+__all__ = ["check_places", "how_made", "with_error", "write_measurements"]
 
 Record = Mapping[str, Any]
 
 
 def check_places(runs: Sequence[Path], out: Path | None, page: Path | None) -> None:
     """Raise unless what is measured can be written where it shall go; asked before anything is measured.
-
-    Args:
-        runs: To be measured.
-        out: One file for the numbers of one run.
-        page: The results page, .md.
 
     Raises:
         InputError: One file for several runs, another ending, or a folder.
@@ -37,8 +33,8 @@ def _check_page(page: Path) -> None:
         raise InputError(f"{page} is a folder; name a file")
 
 
-def write_results(records: Sequence[Record], page: str, out: Path) -> Path:
-    """Write a page, and beside it NAME.json, the records without the numbers of every example; return its path.
+def write_measurements(records: Sequence[Record], page: str, out: Path) -> Path:
+    """Write a page, and next to it NAME.json, the records without the numbers of every example; return its path.
 
     Args:
         records: One a run, with `run`, `settings` and `provenance`; all measured alike.
@@ -63,11 +59,7 @@ def write_results(records: Sequence[Record], page: str, out: Path) -> Path:
 
 
 def how_made(records: Sequence[Record]) -> str:
-    """Return the last section of such a page: command, commit, versions, machine and time; what all runs share, once.
-
-    Args:
-        records: As for `write_results`.
-    """
+    """Return the last section: command, commit, versions, machine and time; what all runs share, once."""
     made = [_made(record) for record in records]
     shared = [line for line in made[0] if all(line in lines for lines in made)]
     own = [
@@ -81,3 +73,12 @@ def how_made(records: Sequence[Record]) -> str:
 def _made(record: Record) -> list[str]:
     kept = ("command", "commit", "versions", "machine", "time")
     return [f"- {label}: {text}" for label, text in provenance_lines(record["provenance"]) if label in kept]
+
+
+def with_error(reading: Mapping[str, Any], digits: int) -> str:
+    """Return "value ± stderr"; a dash stands for either where it cannot be given."""
+    value, error = (
+        "–" if (number := reading[name]) is None or not math.isfinite(number) else f"{number:.{digits}f}"
+        for name in ("value", "stderr")
+    )
+    return value if value == "–" else f"{value} ± {error}"

@@ -64,11 +64,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def close_rows(figure: Figure) -> None:
-    """Let the rows of a figure stand close together, as strips of pictures should.
-
-    Args:
-        figure: From `new_figure`.
-    """
+    """Let the rows of a figure stand close together, as strips of pictures should."""
     layout = figure.get_layout_engine()
     assert isinstance(layout, ConstrainedLayoutEngine)
     layout.set(h_pad=0.02, hspace=0)
@@ -107,9 +103,6 @@ def name_line(
 
 def check_ending(path: Path) -> None:
     """Refuse a file that no figure can be written to.
-
-    Args:
-        path: Where to.
 
     Raises:
         InputError: An ending other than .svg, .pdf or .png.

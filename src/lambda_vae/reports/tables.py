@@ -108,19 +108,11 @@ class Line:
         return min((count for count in counts if count is not None), default=None)
 
     def cell(self, key: str) -> Cell:
-        """Return the cell of one column.
-
-        Args:
-            key: The column's key; every column of `COLUMNS` is there.
-        """
+        """Return the cell of one column."""
         return self.cells[key]
 
     def published(self, key: str) -> float | None:
-        """Return the paper's figure for a quantity, where it has one.
-
-        Args:
-            key: Of the quantity.
-        """
+        """Return the paper's figure for a quantity, where it has one."""
         return self.cells[f"paper:{key}"].mean
 
 
@@ -144,12 +136,7 @@ class Table:
         return bool(there) and (all(there) if column.everywhere else any(there))
 
     def text(self, line: Line, column: Column) -> str:
-        """Return one cell as people read it, such as "123.78 ± 0.21".
-
-        Args:
-            line: The method.
-            column: The quantity.
-        """
+        """Return one cell as people read it, such as "123.78 ± 0.21"."""
         cell = line.cell(column.key)
         if cell.mean is None:
             return "–"
@@ -159,11 +146,7 @@ class Table:
         return f"{value}{spread}{f' ({cell.note})' if cell.note else ''}"
 
     def to_rich(self, width: int = 100) -> RichTable:
-        """Return a table for a terminal: the main columns, as many as `width` holds.
-
-        Args:
-            width: Columns of the terminal.
-        """
+        """Return a table for a terminal: the main columns, as many as `width` holds."""
         table = RichTable(box=box.SIMPLE_HEAD, header_style="bold")
         table.add_column("method", overflow="fold", vertical="bottom", max_width=_WIDEST_LABEL)
         table.add_column("runs", justify="right", no_wrap=True)
@@ -176,11 +159,7 @@ class Table:
         return table
 
     def fitting(self, width: int) -> tuple[Column, ...]:
-        """Return the main columns, as many as a terminal `width` columns wide holds, in the table's order.
-
-        Args:
-            width: Columns of the terminal.
-        """
+        """Return the main columns, as many as a terminal `width` columns wide holds, in the table's order."""
         between = 3
         label = max([len("method"), *(len(line.label) for line in self.lines)])
         left = width - 1 - min(label, _WIDEST_LABEL) - between - len("runs") - between
