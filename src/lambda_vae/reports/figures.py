@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from lambda_vae.records.read import RunRecord
 from lambda_vae.records.run_row import RunRow
-from lambda_vae.reports.images import grid, paired
+from lambda_vae.reports.images import sheets
 from lambda_vae.reports.measured import examples_word
-from lambda_vae.reports.page_data import BIN_EDGES, exponent_curve
+from lambda_vae.reports.page_data import BIN_EDGES, exponent_curve, std_histogram
 from lambda_vae.reports.pareto import Panel, frontier_panels
 from lambda_vae.reports.placing import Label, place_labels
 from lambda_vae.reports.style import COLORS, DASHES, MARKERS, look, new_figure
@@ -88,7 +88,7 @@ def equalization_figure(runs: Iterable[RunRecord]) -> Figure:
 
 def _std_panel(axis: Axes, side: Axes, run: RunRecord) -> None:
     std, epochs = run.track("std_mean"), np.array(run.history["epochs"], dtype=np.float64)
-    counts = np.stack([np.histogram(np.clip(line, 0, BIN_EDGES[-1] - 1e-9), BIN_EDGES)[0] for line in std])
+    counts = np.stack([std_histogram(line) for line in std])
     axis.grid(False)
     edges = np.append(epochs - 0.5, epochs[-1] + 0.5)
     axis.pcolormesh(edges, BIN_EDGES, np.sqrt(counts.T), cmap="Greys", vmin=0, rasterized=True)
@@ -217,15 +217,12 @@ def image_figure(run: RunRecord) -> Figure:
     Args:
         run: A run with pictures; what it lacks is left out.
     """
-    images, panels = run.images, []
-    if "originals" in images and "reconstructions" in images:
-        title = f"{examples_word([run.row])} images, reconstructions"
-        panels.append((title, paired(images["originals"], images["reconstructions"])))
-    if "traversals" in images and len(images["traversals"]):
-        stack = images["traversals"]
-        panels.append(("one dimension moved", grid(stack.reshape(-1, *stack.shape[2:]), stack.shape[1])))
-    if "prior_samples" in images and len(images["prior_samples"]):
-        panels.append(("samples from the prior", grid(images["prior_samples"], 12)))
+    titles = {
+        "reconstructions": f"{examples_word([run.row])} images, reconstructions",
+        "traversals": "one dimension moved",
+        "prior_samples": "samples from the prior",
+    }
+    panels = [(titles[name], sheet) for name, sheet in sheets(run.images, 12).items()]
     with look():
         heights = [image.shape[0] / image.shape[1] for _, image in panels] or [1.0]
         figure = new_figure(5.2, 4.8 * sum(heights) + 0.35 * len(heights) + 0.3)

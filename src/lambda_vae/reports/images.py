@@ -2,12 +2,13 @@
 
 import base64
 import io
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["grid", "paired", "png_data_uri"]
+__all__ = ["grid", "paired", "png_data_uri", "sheets"]
 
 
 def grid(images: NDArray[np.uint8], columns: int, gap: int = 2, background: int = 128) -> NDArray[np.uint8]:
@@ -46,6 +47,23 @@ def paired(originals: NDArray[np.uint8], reconstructions: NDArray[np.uint8], mos
     """
     count = min(most, len(originals), len(reconstructions))
     return grid(np.concatenate([originals[:count], reconstructions[:count]]), columns=count)
+
+
+def sheets(images: Mapping[str, NDArray[np.uint8]], columns: int) -> dict[str, NDArray[np.uint8]]:
+    """Return the pictures of a run, each kind on a sheet of its own: reconstructions, traversals, samples of the prior.
+
+    Args:
+        images: As `RunRecord.images`; kinds that are missing are left out.
+        columns: Samples in a row, at most.
+    """
+    found = {}
+    if "originals" in images and "reconstructions" in images:
+        found["reconstructions"] = paired(images["originals"], images["reconstructions"])
+    if (stack := images.get("traversals")) is not None and len(stack):
+        found["traversals"] = grid(stack.reshape(-1, *stack.shape[2:]), columns=stack.shape[1])
+    if (samples := images.get("prior_samples")) is not None and len(samples):
+        found["prior_samples"] = grid(samples, columns=min(columns, len(samples)))
+    return found
 
 
 def png_data_uri(image: NDArray[np.uint8]) -> str:

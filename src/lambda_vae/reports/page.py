@@ -16,7 +16,7 @@ from lambda_vae.records.read import ComparisonRecord, RunRecord, load_record
 from lambda_vae.records.run_row import RunRow
 from lambda_vae.reports.conclusions import advice, verdict_lines
 from lambda_vae.reports.glossary import GLOSSARY
-from lambda_vae.reports.images import grid, paired, png_data_uri
+from lambda_vae.reports.images import png_data_uri, sheets
 from lambda_vae.reports.measured import examples_word, measured_note
 from lambda_vae.reports.page_data import page_data
 from lambda_vae.reports.provenance import provenance_lines
@@ -152,21 +152,11 @@ def _galleries(record: ComparisonRecord) -> list[dict[str, Any]]:
 
 
 def _pictures(run: RunRecord) -> list[dict[str, str]]:
-    images = run.images
-    pictures = []
-    if "originals" in images and "reconstructions" in images:
-        strip = paired(images["originals"], images["reconstructions"])
-        title = f"{examples_word([run.row]).capitalize()} images (top) and their reconstructions (below)"
-        pictures.append({"title": title, "uri": png_data_uri(strip)})
-    if "traversals" in images and len(images["traversals"]):
-        stack = images["traversals"]
-        wide = grid(stack.reshape(-1, *stack.shape[2:]), columns=stack.shape[1])
-        values = images.get("traversal_values")
-        span = f" from {values[0]:g} to {values[-1]:g}" if values is not None and len(values) else ""
-        dims = ", ".join(str(int(d)) for d in images.get("traversal_dims", ()))
-        title = f"One dimension moved{span}, all others held; rows are dimensions {dims}"
-        pictures.append({"title": title, "uri": png_data_uri(wide)})
-    if "prior_samples" in images and len(images["prior_samples"]):
-        samples = grid(images["prior_samples"], columns=min(8, len(images["prior_samples"])))
-        pictures.append({"title": "Samples from the prior", "uri": png_data_uri(samples)})
-    return pictures
+    values, dims = (list(run.images.get(name, [])) for name in ("traversal_values", "traversal_dims"))
+    span = f" from {values[0]:g} to {values[-1]:g}" if values else ""
+    titles = {
+        "reconstructions": f"{examples_word([run.row]).capitalize()} images (top) and their reconstructions (below)",
+        "traversals": f"One dimension moved{span}, all others held; rows are dimensions {', '.join(map(str, dims))}",
+        "prior_samples": "Samples from the prior",
+    }
+    return [{"title": titles[name], "uri": png_data_uri(sheet)} for name, sheet in sheets(run.images, 8).items()]

@@ -13,9 +13,10 @@ from lambda_vae.records.columns import Column
 from lambda_vae.records.read import ComparisonRecord, RunRecord
 from lambda_vae.reports.causes import causes_of
 from lambda_vae.reports.pareto import Panel, frontier_panels
+from lambda_vae.reports.style import COLORS
 from lambda_vae.reports.tables import Cell, Table
 
-__all__ = ["BIN_EDGES", "DIMENSION_COLUMNS", "exponent_curve", "page_data", "thin"]
+__all__ = ["BIN_EDGES", "DIMENSION_COLUMNS", "exponent_curve", "page_data", "std_histogram", "thin"]
 
 BIN_EDGES = np.arange(44) * 0.025 - 0.0125
 """Bins of a σ histogram, one of them centred on 1; what lies above the last edge is counted in the last bin."""
@@ -72,6 +73,12 @@ def exponent_curve(delta: float | None, points: int = 160) -> tuple[list[float],
     return std, [1.0 if delta is None else float(optimal_exponent(value, delta)) for value in std]
 
 
+def std_histogram(std: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return how many dimensions have a σ in each bin of `BIN_EDGES`; those without one are in none."""
+    counts: NDArray[np.int64] = np.histogram(np.clip(std[np.isfinite(std)], 0, BIN_EDGES[-1] - 1e-9), BIN_EDGES)[0]
+    return counts
+
+
 def page_data(record: ComparisonRecord, table: Table) -> dict[str, Any]:
     """Return everything the page's script draws, ready for JSON (no NaN, no infinities)."""
     runs = [run for run in record.runs if not run.failed]
@@ -79,6 +86,7 @@ def page_data(record: ComparisonRecord, table: Table) -> dict[str, Any]:
     each = sum(_TRACK_BUDGET // (len(runs) * len(_TRACKS) * 3 * max(_latent(run), 1)) for run in runs[:1])
     return {
         "labels": labels,
+        "colors": list(COLORS),
         "edges": _numbers(BIN_EDGES, 4),
         "columns": [dict(zip(("key", "title", "digits", "hint"), column, strict=True)) for column in DIMENSION_COLUMNS],
         "causes": causes_of(str(cause) for run in runs for cause in run.dimensions.get("cause") or () if cause),
@@ -124,7 +132,7 @@ def _run(run: RunRecord, index: int, most: int) -> dict[str, Any]:
         "seed": run.row.seed,
         "name": run.row.run,
         "epochs": [epochs[i] for i in kept],
-        "histograms": [_histogram(std[i]) for i in kept] if std.size else [],
+        "histograms": [std_histogram(std[i]).tolist() for i in kept] if std.size else [],
         "bands": {"std_mean": _band(std, kept), "exponent": _band(exponent, kept)},
         "tracks": {name: _packed(run.track(name)[kept]) for name in _TRACKS if run.track(name).size},
         "dims": {key: _numbers(run.column(key), 5) for key, *_ in DIMENSION_COLUMNS if run.column(key).size},
@@ -150,12 +158,6 @@ def _series(run: RunRecord) -> dict[str, Any]:
         "testEpochs": [line.get("epoch") for line in tests],
         "test": {key: [_number(line.get(key), 5) for line in tests] for key in keys},
     }
-
-
-def _histogram(std: NDArray[np.float64]) -> list[int]:
-    known = std[np.isfinite(std)]
-    counts = np.histogram(np.clip(known, 0, BIN_EDGES[-1] - 1e-9), BIN_EDGES)[0]
-    return [int(count) for count in counts]
 
 
 def _band(track: NDArray[np.float64], kept: Sequence[int]) -> dict[str, list[float | None]]:

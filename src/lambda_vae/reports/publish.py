@@ -22,6 +22,7 @@ from lambda_vae.reports.figures import (
     image_figure,
     learning_curves,
 )
+from lambda_vae.reports.markdown import markdown_table
 from lambda_vae.reports.provenance import provenance_lines
 from lambda_vae.reports.style import save_figure
 from lambda_vae.reports.tables import Table, comparison_table
@@ -53,11 +54,11 @@ def write_figures(folder: Path) -> list[Path]:
 
 
 def write_results(folder: Path, out: Path, reading_epochs: Sequence[int] = ()) -> Path:
-    """Write a comparison as a results page, with its rows and its frontiers beside it, and return the page's path.
+    """Write a comparison as a results page, with its rows and its frontiers next to it, and return the page's path.
 
     Args:
         folder: A comparison.
-        out: The page, .md; beside it come NAME.csv, NAME.tex, a frontier for each block of the table, and NAME.json:
+        out: The page, .md; next to it come NAME.csv, NAME.tex, a frontier for each block of the table, and NAME.json:
             the records of all runs, for `reproduce --known`.
         reading_epochs: Epochs during training whose readings are shown too.
 
@@ -158,19 +159,20 @@ def _reading(record: ComparisonRecord, epoch: int) -> list[str]:
         found = [reading for reading in _test(run) if reading["epoch"] == epoch]
         groups.setdefault(run.label, []).extend(found)
     rows = [
-        f"| {label} | {len(found)} | {_spread(found, 'active_units', 1)} | {_spread(found, 'nll_bound', 2)} | "
-        f"{_spread(found, 'surrogate_nll', 2)} |"
+        [label, str(len(found)), *(_spread(found, key, digits) for key, digits in _READ.items())]
         for label, found in groups.items()
         if found
     ]
-    if not rows:
-        return []
     note = (
         "Readings during the same runs, one sample for each test example. A warm-up or a release is wherever it stands "
         "at that epoch of the whole training."
     )
-    head = f"| method | runs | AU | NLL bound | {SURROGATE} |\n| --- | ---: | ---: | ---: | ---: |"
-    return [f"## At epoch {epoch}", note, "\n".join([head, *rows])]
+    head = ["method", "runs", "AU", "NLL bound", SURROGATE]
+    return [f"## At epoch {epoch}", note, markdown_table(head, rows, numbers=True)] if rows else []
+
+
+#: What is read during training, and digits.
+_READ = {"active_units": 1, "nll_bound": 2, "surrogate_nll": 2}
 
 
 def _test(run: RunRecord) -> Sequence[dict[str, Any]]:

@@ -2,7 +2,7 @@
 const data = JSON.parse(document.getElementById("report-data").textContent);
 const $ = (id) => document.getElementById(id);
 const runs = data.runs;
-const COLORS = ["#0072b2", "#d55e00", "#009e73", "#b0569b", "#c48a00", "#4aa3df", "#7a5cb0", "#808080"];
+const COLORS = data.colors;
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "star", "hexagon"];
 const VERDICTS = { active: ["●", "circle"], collapsed: ["✕", "x"], "over-sharp": ["▲", "triangle-up"], "not measured": ["?", "circle-open"] };
