@@ -1,5 +1,8 @@
 """The corridor: same noise, same trace; K is an axis; encode and decode are the parts of forward."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 from torch import Tensor
@@ -71,6 +74,24 @@ def test_gradient_of_the_noise_does_not_reach_the_exponent_one_dimension_over(va
     (slope,) = torch.autograd.grad(vae.with_equalization(Equalization(exponent))(x, eps).z[..., 0].sum(), exponent)
     assert slope[0] != 0
     assert slope[1] == 0
+
+
+def test_lambda_is_no_part_of_the_weights_and_goes_where_the_model_goes(vae: VAE) -> None:
+    keys = list(vae.state_dict())
+    vae.equalization = Equalization(torch.tensor([1.0, 3.0]), delta=1.1)
+    assert list(vae.state_dict()) == keys
+    x, eps = inputs()
+    z = vae(x, eps).z
+    assert torch.equal(copy.deepcopy(vae)(x, eps).z, z)
+    assert torch.equal(pickle.loads(pickle.dumps(vae))(x, eps).z, z)
+    plain = vae.with_equalization(Equalization())
+    assert torch.equal(plain(x, eps).q_sampled.std, vae.encode(x).std)
+    assert torch.equal(vae(x, eps).z, z)  # the model it was made of is as it was
+    assert plain.decoder is vae.decoder
+    wide = vae.double()(x.double(), eps.double())
+    assert wide.z.dtype == torch.float64
+    torch.testing.assert_close(wide.z.float(), z)
+    assert torch.equal(vae.bfloat16().equalization.exponent, torch.tensor([1.0, 3.0]))
 
 
 def test_prior_is_standard_normal_and_follows_the_model(vae: VAE) -> None:

@@ -1,4 +1,4 @@
-"""The corridor: x -> encoder -> posterior -> z -> decoder -> likelihood, and the trace of what went by."""
+"""The model: x -> encoder -> posterior -> z -> decoder -> likelihood, and the trace of a forward pass."""
 
 from collections.abc import Callable
 from copy import copy
@@ -47,7 +47,7 @@ class Trace:
 
 
 class VAE(nn.Module):
-    """Five rooms on one corridor. No loss inside, no step counter, no logging.
+    """Encoder, posterior, prior, decoder and likelihood, called in turn. No loss inside, no step counter, no logging.
 
     `equalization` holds lambda: a model that was trained with it, or read from a file, samples and measures with it. It
     is no part of the state dict, and follows the model to any device.
@@ -161,7 +161,7 @@ class VAE(nn.Module):
 
         Args:
             x: The data.
-            eps: Standard normal noise: the only door for chance.
+            eps: Standard normal noise: nothing else in a pass is random.
             xi: The same for an implicit posterior, which needs more.
             prior_eps: The same for an objective that looks at draws from the prior.
             refine: What becomes of the encoder's q before z is drawn; nothing if left out.

@@ -22,8 +22,6 @@ def pooled(moments: Moments, sites: int) -> Moments:
         moments: Of all sites, those of one dimension in a row, [P, C * sites].
         sites: Of each dimension.
     """
-    if sites == 1:
-        return moments
     n, features = moments.count, len(moments.names)
     means = moments.total.reshape(features, -1, sites) / n
     covariance = (moments.products.reshape(features, features, -1, sites) / n - means[:, None] * means[None]).mean(-1)

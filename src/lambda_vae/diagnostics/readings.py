@@ -53,18 +53,18 @@ class DimensionReadings:
 
     def to_record(self) -> dict[str, list[Any] | None]:
         """Return lists by the names of metrics.json."""
-        predicted = self.snr_capacity_predicted
-        names = ("kl", "std_mean", "std_spread", "sampling_std", "signal_power", "reconstruction_gradient")
+        gain, ratio = self.bound_gain, self.gradient_ratio.ratio
+
+        def values(*names: str) -> dict[str, list[Any] | None]:
+            found = {name: getattr(self, name) for name in names}
+            return {name: None if one is None else one.value.tolist() for name, one in found.items()}
+
         return {
-            **{name: getattr(self, name).value.tolist() for name in names},
+            **values("kl", "std_mean", "std_spread", "sampling_std", "signal_power", "reconstruction_gradient"),
             "exponent": self.exponent.tolist(),
             "active": self.active.tolist(),
-            "gradient_ratio": self.gradient_ratio.ratio.value.tolist(),
-            "gradient_ratio_stderr": self.gradient_ratio.ratio.stderr.tolist(),
-            "snr_capacity": self.snr_capacity.value.tolist(),
-            "snr_capacity_predicted": None if predicted is None else predicted.value.tolist(),
-            "decoder_capacity": self.decoder_capacity.value.tolist(),
-            "capacity_lost": self.capacity_lost.value.tolist(),
-            "bound_gain": None if self.bound_gain is None else self.bound_gain.value.tolist(),
-            "bound_gain_stderr": None if self.bound_gain is None else self.bound_gain.stderr.tolist(),
+            "gradient_ratio": ratio.value.tolist(),
+            "gradient_ratio_stderr": ratio.stderr.tolist(),
+            **values("snr_capacity", "snr_capacity_predicted", "decoder_capacity", "capacity_lost", "bound_gain"),
+            "bound_gain_stderr": None if gain is None else gain.stderr.tolist(),
         }

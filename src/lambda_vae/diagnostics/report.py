@@ -32,42 +32,38 @@ if TYPE_CHECKING:
 __all__ = ["CollapseReport", "DimensionReadings"]
 
 
-class _Column:
-    """A reading's values as an attribute of the report, [D]; NaN where it was not asked for."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, report: "CollapseReport", owner: type | None = None) -> Tensor:
-        found = getattr(report.dimensions, self.name)
-        found = found.ratio if isinstance(found, GradientRatio) else found
-        missing = torch.full_like(report.dimensions.signal_power.value, torch.nan) if found is None else found
-        value: Tensor = missing.value if isinstance(missing, Reading) else missing
-        return value
-
-
-class _Term:
-    """A likelihood's mean as an attribute of the report; nats per example."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, report: "CollapseReport", owner: type | None = None) -> float:
-        return float(report.likelihood[self.name].value)
-
-
 T = TypeVar("T")
 
 
-class _Recorded(Generic[T]):
-    """A number of metrics.json as an attribute of the report."""
+class _Attribute(Generic[T]):
+    """A measure as an attribute of the report, read by its name."""
+
+    def __init__(self, read: Callable[["CollapseReport", str], T]) -> None:
+        self.read = read
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
     def __get__(self, report: "CollapseReport", owner: type | None = None) -> T:
-        value: T = report.to_record()[self.name]
-        return value
+        return self.read(report, self.name)
+
+
+def _column(report: "CollapseReport", name: str) -> Tensor:
+    """A reading's values, [D]; NaN where it was not asked for."""
+    found = getattr(report.dimensions, name)
+    found = found.ratio if isinstance(found, GradientRatio) else found
+    missing = torch.full_like(report.dimensions.signal_power.value, torch.nan) if found is None else found
+    value: Tensor = missing.value if isinstance(missing, Reading) else missing
+    return value
+
+
+def _term(report: "CollapseReport", name: str) -> float:
+    """A likelihood's mean; nats per example."""
+    return float(report.likelihood[name].value)
+
+
+def _recorded(report: "CollapseReport", name: str) -> Any:  # noqa: ANN401 - as metrics.json has it
+    return report.to_record()[name]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,41 +106,41 @@ class CollapseReport:
     notes: Sequence[str] = ()
     write_page: Callable[[Mapping[str, Any], Path], Path] | None = None
 
-    nll_bound = _Term()
-    surrogate_nll = _Term()
-    excess_kl = _Term()
-    reconstruction = _Term()
-    rate = _Term()
-    rate_q = _Term()
+    nll_bound = _Attribute(_term)
+    surrogate_nll = _Attribute(_term)
+    excess_kl = _Attribute(_term)
+    reconstruction = _Attribute(_term)
+    rate = _Attribute(_term)
+    rate_q = _Attribute(_term)
 
-    kl = _Column()
-    std_mean = _Column()
-    std_spread = _Column()
-    exponent = _Column()
-    sampling_std = _Column()
-    signal_power = _Column()
-    active = _Column()
-    reconstruction_gradient = _Column()
-    gradient_ratio = _Column()
-    snr_capacity = _Column()
-    snr_capacity_predicted = _Column()
-    decoder_capacity = _Column()
-    capacity_lost = _Column()
-    bound_gain = _Column()
+    kl = _Attribute(_column)
+    std_mean = _Attribute(_column)
+    std_spread = _Attribute(_column)
+    exponent = _Attribute(_column)
+    sampling_std = _Attribute(_column)
+    signal_power = _Attribute(_column)
+    active = _Attribute(_column)
+    reconstruction_gradient = _Attribute(_column)
+    gradient_ratio = _Attribute(_column)
+    snr_capacity = _Attribute(_column)
+    snr_capacity_predicted = _Attribute(_column)
+    decoder_capacity = _Attribute(_column)
+    capacity_lost = _Attribute(_column)
+    bound_gain = _Attribute(_column)
 
-    nll_bound_stderr = _Recorded[float]()
-    nll_iw = _Recorded[float]()
-    nll_iw_stderr = _Recorded[float]()
-    nll_iw_samples = _Recorded[int]()
-    nll_iw_proposal = _Recorded[str]()
-    nll_iw_ess = _Recorded[float]()
-    nll_iw_by_proposal = _Recorded[Mapping[str, Any]]()
-    snr_capacity_joint = _Recorded[float | None]()
-    mean_std = _Recorded[float]()
-    mean_exponent = _Recorded[float]()
-    linear_probe_accuracy = _Recorded[float | None]()
-    knn_accuracy = _Recorded[float | None]()
-    residual_directions = _Recorded[int | None]()
+    nll_bound_stderr = _Attribute[float](_recorded)
+    nll_iw = _Attribute[float](_recorded)
+    nll_iw_stderr = _Attribute[float](_recorded)
+    nll_iw_samples = _Attribute[int](_recorded)
+    nll_iw_proposal = _Attribute[str](_recorded)
+    nll_iw_ess = _Attribute[float](_recorded)
+    nll_iw_by_proposal = _Attribute[Mapping[str, Any]](_recorded)
+    snr_capacity_joint = _Attribute[float | None](_recorded)
+    mean_std = _Attribute[float](_recorded)
+    mean_exponent = _Attribute[float](_recorded)
+    linear_probe_accuracy = _Attribute[float | None](_recorded)
+    knn_accuracy = _Attribute[float | None](_recorded)
+    residual_directions = _Attribute[int | None](_recorded)
 
     @property
     def gradient_ratio_stderr(self) -> Tensor:

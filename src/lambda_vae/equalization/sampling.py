@@ -73,7 +73,15 @@ class DetachedExponent:
 
 
 @dataclass(frozen=True)
-class NoiseClamp:
+class _OfDelta:
+    delta: float
+
+    def __post_init__(self) -> None:
+        theory.require(delta=self.delta)
+
+
+@dataclass(frozen=True)
+class NoiseClamp(_OfDelta):
     """min(sigma, sigma_c): what Eq. 30 says lambda* amounts to, at once and without a running sigma.
 
     Args:
@@ -85,11 +93,6 @@ class NoiseClamp:
     Source:
         Ours, an ablation of the paper's Eq. 16 and 30.
     """
-
-    delta: float
-
-    def __post_init__(self) -> None:
-        theory.require(delta=self.delta)
 
     def logvar(self, logvar: Float[Tensor, "*batch D"], exponent: Float[Tensor, " D"] | None) -> Tensor:
         """Return min(ln sigma^2, ln sigma_c^2)."""
@@ -103,7 +106,7 @@ class NoiseClamp:
 
 
 @dataclass(frozen=True)
-class FixedNoise:
+class FixedNoise(_OfDelta):
     """sigma_c whatever sigma is: a regularised autoencoder with noise of one size.
 
     Args:
@@ -115,11 +118,6 @@ class FixedNoise:
     Source:
         Ours, an ablation; Ghosh et al. 2020, arXiv:1903.12436, for what it amounts to.
     """
-
-    delta: float
-
-    def __post_init__(self) -> None:
-        theory.require(delta=self.delta)
 
     def logvar(self, logvar: Float[Tensor, "*batch D"], exponent: Float[Tensor, " D"] | None) -> Tensor:
         """Return ln sigma_c^2 everywhere."""
