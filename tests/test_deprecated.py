@@ -32,7 +32,9 @@ def test_a_name_of_the_last_release_says_where_it_lives_now(package, name, home)
     assert found is getattr(import_module(f"lambda_vae.{home}"), name)
 
 
-@pytest.mark.parametrize(("package", "old", "new"), [("distributions", "Flowed", "TransformedDistribution")])
+@pytest.mark.parametrize(
+    ("package", "old", "new"), [("distributions", "Law", "PosteriorDistribution"), ("distributions", "Draw", "Sample")]
+)
 def test_a_renamed_name_of_the_last_release_is_found_in_its_package(package, old, new):
     module = import_module(f"lambda_vae.{package}")
     with pytest.warns(DeprecationWarning, match=rf"{package}\.{old} is called lambda_vae\.{package}\.{new} now"):

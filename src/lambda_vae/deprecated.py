@@ -26,7 +26,13 @@ _PACKAGES = {
 _NAMES = {
     "diagnostics": {"examine": "compute_report"},
     "diagnostics.DimensionState": {"supply": "encoder_snr", "demand": "decoder_curvature"},
-    "distributions": {"Flowed": "TransformedDistribution", "Reversed": "Inverse"},
+    "distributions": {
+        "Draw": "Sample",
+        "Flowed": "TransformedDistribution",
+        "Law": "PosteriorDistribution",
+        "Observation": "LikelihoodDistribution",
+        "Reversed": "Inverse",
+    },
     "training": {"Joint": "JointUpdate"},
     "training.Trainer": {
         **{name: f"draws.{name}" for name in ("x", "view", "rows", "examples", "joint_batch", "generator", "noise")},

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lambda_vae.deprecated import old_lambda, old_name
-from lambda_vae.distributions import Density, Draw, Law, Likelihood
-from lambda_vae.distributions.likelihood import Observation
+from lambda_vae.distributions import Density, Likelihood, PosteriorDistribution, Sample
+from lambda_vae.distributions.base import LikelihoodDistribution
 from lambda_vae.equalization import Equalization, Equalized, Sampling
 from lambda_vae.posteriors import Posterior
 from lambda_vae.priors import Prior
@@ -37,12 +37,12 @@ class Trace:
 
     x: Float[Tensor, "B F"]
     eps: Float[Tensor, "K B D"]
-    q: Law
-    q_sampled: Law
+    q: PosteriorDistribution
+    q_sampled: PosteriorDistribution
     p_z: Density
-    drawn: Draw
+    drawn: Sample
     z: Float[Tensor, "K B D"]
-    p_x: Observation
+    p_x: LikelihoodDistribution
     prior_eps: Float[Tensor, "B P"] | None = None
 
 
@@ -112,7 +112,7 @@ class VAE(nn.Module):
         other.equalization = equalization
         return other
 
-    def encode(self, x: Float[Tensor, "B F"], xi: Float[Tensor, "B X"] | None = None) -> Law:
+    def encode(self, x: Float[Tensor, "B F"], xi: Float[Tensor, "B X"] | None = None) -> PosteriorDistribution:
         """Return q_1(z|x), parameters of shape [B, D].
 
         Args:
@@ -120,11 +120,11 @@ class VAE(nn.Module):
             xi: Noise of an implicit posterior; without it, a law with a density stands for it.
         """
         h = self.encoder(x)
-        q: Law = self.posterior(h) if xi is None else self.posterior(h, xi)
+        q: PosteriorDistribution = self.posterior(h) if xi is None else self.posterior(h, xi)
         return q
 
     @old_lambda(position=2)
-    def sampled(self, q: Law) -> Law:
+    def sampled(self, q: PosteriorDistribution) -> PosteriorDistribution:
         """Return q_lambda(z|x), the law z is drawn from; q itself where the sampling step changes nothing.
 
         Args:
@@ -137,14 +137,14 @@ class VAE(nn.Module):
         p: Density = self.prior(self.encode)
         return p
 
-    def decode(self, z: Float[Tensor, "*batch D"]) -> Observation:
+    def decode(self, z: Float[Tensor, "*batch D"]) -> LikelihoodDistribution:
         """Return p(x|z), its batch shape that of z.
 
         Args:
             z: Latent points.
         """
         theta = self.decoder(z.reshape(-1, z.shape[-1]))
-        p_x: Observation = self.likelihood(theta.view(*z.shape[:-1], *theta.shape[1:]))
+        p_x: LikelihoodDistribution = self.likelihood(theta.view(*z.shape[:-1], *theta.shape[1:]))
         return p_x
 
     @old_lambda(position=3)
@@ -155,7 +155,7 @@ class VAE(nn.Module):
         *,
         xi: Float[Tensor, "B X"] | None = None,
         prior_eps: Float[Tensor, "B P"] | None = None,
-        refine: Callable[[Law], Law] | None = None,
+        refine: Callable[[PosteriorDistribution], PosteriorDistribution] | None = None,
     ) -> Trace:
         """Return the trace of one pass; the same noise gives the same trace.
 
@@ -171,7 +171,7 @@ class VAE(nn.Module):
 
     def from_posterior(
         self,
-        q: Law,
+        q: PosteriorDistribution,
         x: Float[Tensor, "B F"],
         eps: Float[Tensor, "K B D"],
         prior_eps: Float[Tensor, "B P"] | None = None,
@@ -185,7 +185,7 @@ class VAE(nn.Module):
             prior_eps: As for `forward`.
         """
         q_sampled = self.sampled(q)
-        drawn = q_sampled.draw(eps)
+        drawn = q_sampled.rsample_and_log_prob(eps)
         z = drawn.z.view_as(drawn.z)
         return Trace(
             x=x,

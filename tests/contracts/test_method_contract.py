@@ -232,7 +232,7 @@ def test_a_model_saved_and_loaded_encodes_and_decodes_the_same(name: str, tmp_pa
 @torch.no_grad()
 def passed(vae: VAE, x: Tensor) -> tuple[Tensor, ...]:
     q = vae.sampled(vae.encode(x))
-    drawn = q.draw(torch.randn(2, len(x), q.noise_dim, generator=torch.Generator().manual_seed(2)))
+    drawn = q.rsample_and_log_prob(torch.randn(2, len(x), q.noise_dim, generator=torch.Generator().manual_seed(2)))
     p_x = vae.decode(drawn.z)
     return drawn.z, drawn.log_prob(), vae.p_z().log_prob(drawn.z), p_x.mean, p_x.log_prob(x)
 

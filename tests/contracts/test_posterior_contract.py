@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import lambda_vae.posteriors
-from lambda_vae.distributions import Law, standard_normal
+from lambda_vae.distributions import PosteriorDistribution, standard_normal
 from lambda_vae.errors import InputError
 from lambda_vae.posteriors import CommittedPosterior, FlowPosterior, GaussianPosterior, ImplicitPosterior, Posterior
 
@@ -52,7 +52,7 @@ def posterior(name: str) -> Posterior:
     return made(name)
 
 
-def noise(q: Law, samples: int = 2) -> Tensor:
+def noise(q: PosteriorDistribution, samples: int = 2) -> Tensor:
     return torch.randn(samples, B, q.noise_dim, generator=torch.Generator().manual_seed(1))
 
 
@@ -64,10 +64,10 @@ def test_no_posterior_is_missing() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_shapes_and_dtypes(posterior: nn.Module, dtype: torch.dtype) -> None:
     q = posterior.to(dtype)(hidden(dtype))
-    assert isinstance(q, Law)
+    assert isinstance(q, PosteriorDistribution)
     assert q.mu.shape == q.logvar.shape == q.std.shape == q.marginals().mu.shape == (B, D)
     assert q.mu.dtype == q.logvar.dtype == q.marginals().logvar.dtype == dtype
-    draw = q.draw(noise(q).to(dtype))
+    draw = q.rsample_and_log_prob(noise(q).to(dtype))
     assert draw.z.shape == (2, B, D)
     assert draw.log_prob().shape == q.log_prob(draw.z).shape == (2, B)
     assert draw.z.dtype == draw.log_prob().dtype == dtype
@@ -82,14 +82,14 @@ def test_mu_and_logvar_are_different_outputs(posterior: nn.Module) -> None:
 def test_law_is_float32_inside_autocast(posterior: nn.Module) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         q = posterior(hidden())
-        draw = q.draw(noise(q))
+        draw = q.rsample_and_log_prob(noise(q))
         density = draw.log_prob()
     assert {q.mu.dtype, q.logvar.dtype, q.std.dtype, draw.z.dtype, density.dtype} == {torch.float32}
 
 
 def test_draws_know_their_density_and_the_density_knows_them(posterior: nn.Module) -> None:
     q = posterior.double()(hidden(torch.float64))
-    draw = q.draw(noise(q).double())
+    draw = q.rsample_and_log_prob(noise(q).double())
     assert torch.equal(draw.z, q.rsample(noise(q).double()))
     torch.testing.assert_close(draw.log_prob(), q.log_prob(draw.z), rtol=1e-7, atol=1e-7)
 
@@ -99,7 +99,7 @@ def test_draws_make_the_density_integrate_to_one(posterior: nn.Module) -> None:
     with torch.no_grad():
         q = posterior.double()(hidden(torch.float64))
         eps = torch.randn(20_000, B, q.noise_dim, generator=torch.Generator().manual_seed(1)).double()
-        marginals, draw = q.marginals(), q.draw(eps)
+        marginals, draw = q.marginals(), q.rsample_and_log_prob(eps)
         inside = marginals.with_logvar(marginals.logvar - 1.0)
         weight = (inside.log_prob(draw.z) - draw.log_prob()).exp()
     assert ((weight.mean(0) - 1.0).abs() < 5 * weight.std(0) / 20_000**0.5).all()
@@ -123,7 +123,7 @@ def test_lambda_reaches_the_gaussian_part_or_is_refused(posterior: nn.Module) ->
 def test_gradients_are_finite_and_reach_every_parameter(posterior: nn.Module) -> None:
     h = hidden().requires_grad_()
     q = posterior(h)
-    draw = q.draw(noise(q))
+    draw = q.rsample_and_log_prob(noise(q))
     loss = draw.log_prob() - standard_normal(D).log_prob(draw.z)
     (loss.sum() + q.marginals().kl(standard_normal(D)).sum()).backward()
     for gradient in (h.grad, *(parameter.grad for parameter in posterior.parameters())):

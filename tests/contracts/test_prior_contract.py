@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import lambda_vae.priors
-from lambda_vae.distributions import Density, DiagGaussian, Law
+from lambda_vae.distributions import Density, DiagGaussian, PosteriorDistribution
 from lambda_vae.posteriors import GaussianPosterior
 from lambda_vae.priors import AutoregressivePrior, FlowPrior, Prior, StandardNormalPrior, VampPrior
 
@@ -34,7 +34,7 @@ def made(name: str, seed: int = 0) -> Prior:
     return prior
 
 
-def encoder(dtype: torch.dtype = torch.float32) -> Callable[[Tensor], Law]:
+def encoder(dtype: torch.dtype = torch.float32) -> Callable[[Tensor], PosteriorDistribution]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         return GaussianPosterior(F, D).to(dtype)

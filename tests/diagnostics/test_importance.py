@@ -8,7 +8,7 @@ import torch
 from exact_models import LinearGaussian
 from torch import Tensor
 
-from lambda_vae.distributions import DiagGaussian, Draw, GaussianMixture
+from lambda_vae.distributions import DiagGaussian, GaussianMixture, Sample
 from lambda_vae.equalization import Equalization
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.importance import importance_weights, read_weighed
@@ -52,9 +52,9 @@ def test_a_density_that_is_wrong_shows() -> None:
     class Liar:
         noise_dim = q.noise_dim
 
-        def draw(self, eps: Tensor) -> Draw:
+        def rsample_and_log_prob(self, eps: Tensor) -> Sample:
             z = q.rsample(eps)
-            return Draw(z, lambda: widened(q, 1.5).log_prob(z))
+            return Sample(z, lambda: widened(q, 1.5).log_prob(z))
 
     found = importance_weights(vae, x, Liar(), 3000, torch.Generator().manual_seed(0))
     assert ((found.weights.nll - model.nll(x)).abs() > 5 * found.weights.stderr).all()
@@ -75,7 +75,7 @@ def test_a_blend_of_any_number_of_draws_is_unbiased(samples: int) -> None:
 def test_a_blend_is_the_mixture_in_the_proportions_drawn() -> None:
     q = DiagGaussian(torch.zeros(2, 1), torch.zeros(2, 1))
     wide = widened(q, 3.0)
-    drawn = Mixture((q, wide)).draw(torch.ones(3, 2, 1))
+    drawn = Mixture((q, wide)).rsample_and_log_prob(torch.ones(3, 2, 1))
     assert drawn.z[:, 0, 0].tolist() == [1.0, 1.0, 3.0]
     expected = (2 * q.log_prob(drawn.z).exp() + wide.log_prob(drawn.z).exp()) / 3
     torch.testing.assert_close(drawn.log_prob(), expected.log())

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lambda_vae.diagnostics.gradients import scores
 from lambda_vae.distributions import BernoulliLikelihood, Causal, CausalLikelihood, GaussianLikelihood
-from lambda_vae.distributions.likelihood import Drawable, Independent, Observation
+from lambda_vae.distributions.base import Independent, LikelihoodDistribution, Sampleable
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
 from lambda_vae.networks import ContextMaps, ImageShape, PixelCNN, PixelCNNSizes, decode_pixels, mlp
@@ -78,7 +78,7 @@ def test_samples_and_examples_are_axes(vae: VAE) -> None:
 def test_trace_holds_it_like_any_other(vae: VAE) -> None:
     trace = vae(EVERY_IMAGE, points(2, 64))
     assert isinstance(trace.p_x, Causal)
-    assert isinstance(trace.p_x, Observation)
+    assert isinstance(trace.p_x, LikelihoodDistribution)
     assert not isinstance(trace.p_x, Independent)
     trace.p_x.log_prob(trace.x).sum().backward()
     assert all(weight.grad is not None for name, weight in vae.named_parameters() if "prior" not in name)
@@ -99,4 +99,4 @@ def test_it_runs_in_the_precision_it_was_made_in(vae: VAE) -> None:
 def test_pixels_with_weights_of_their_own_are_refused() -> None:
     with pytest.raises(InputError, match="draws pixels one at a time, and GaussianLikelihood has weights"):
         CausalLikelihood(6, PixelCNN(SHAPE, PixelCNNSizes(4, 1), 1, rows=True), GaussianLikelihood(6), decode_pixels)
-    assert isinstance(BernoulliLikelihood(6)(torch.zeros(2, 6)), Drawable)
+    assert isinstance(BernoulliLikelihood(6)(torch.zeros(2, 6)), Sampleable)

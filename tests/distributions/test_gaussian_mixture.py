@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 import lambda_vae.distributions.mixture
-from lambda_vae.distributions import Density, DiagGaussian, GaussianMixture, Law
+from lambda_vae.distributions import Density, DiagGaussian, GaussianMixture, PosteriorDistribution
 from lambda_vae.errors import InputError
 
 K, B, M, D = 5, 4, 7, 3
@@ -37,7 +37,7 @@ BATCHES = pytest.mark.parametrize("batch", [(), (B,)], ids=["one", "one a row"])
 @BATCHES
 def test_is_a_law_with_one_noise_number_more(batch: tuple[int, ...]) -> None:
     law = mixture(*batch)
-    assert isinstance(law, Law)
+    assert isinstance(law, PosteriorDistribution)
     assert isinstance(law, Density)
     assert law.noise_dim == D + 1
     assert law.rsample(drawn(K, B, D + 1, seed=3)).shape == (K, B, D)
@@ -118,7 +118,7 @@ def test_noise_at_the_ends_picks_the_first_and_the_last() -> None:
 @BATCHES
 def test_draw_knows_its_density(batch: tuple[int, ...]) -> None:
     law, eps = mixture(*batch), drawn(K, B, D + 1, seed=3)
-    draw = law.draw(eps)
+    draw = law.rsample_and_log_prob(eps)
     assert torch.equal(draw.z, law.rsample(eps))
     assert torch.equal(draw.log_prob(), law.log_prob(draw.z))
 

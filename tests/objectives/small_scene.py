@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lambda_vae.distributions import BernoulliLikelihood, Density, DiagGaussian, Law
+from lambda_vae.distributions import BernoulliLikelihood, Density, DiagGaussian, PosteriorDistribution
 from lambda_vae.equalization import Equalization
 from lambda_vae.model import VAE, Trace
 from lambda_vae.networks import mlp
@@ -45,7 +45,7 @@ class LearnedPrior(Prior):
         self.mu, self.logvar = nn.Parameter(torch.zeros(D)), nn.Parameter(torch.zeros(D))
         self.opaque = opaque
 
-    def forward(self, encode: Callable[[Tensor], Law]) -> Density:
+    def forward(self, encode: Callable[[Tensor], PosteriorDistribution]) -> Density:
         law = DiagGaussian(self.mu, self.logvar)
         return Opaque(law) if self.opaque else law
 

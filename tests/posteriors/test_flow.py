@@ -19,7 +19,7 @@ def test_before_training_it_is_the_plain_posterior_bit_for_bit(kind: str) -> Non
     q, p = flow(h), plain(h)
     assert isinstance(q, TransformedDistribution)
     assert torch.equal(q.rsample(eps), p.rsample(eps))
-    assert torch.equal(q.draw(eps).log_prob(), p.draw(eps).log_prob())
+    assert torch.equal(q.rsample_and_log_prob(eps).log_prob(), p.rsample_and_log_prob(eps).log_prob())
     assert torch.equal(q.mu, p.mu)
     torch.testing.assert_close(q.marginals().logvar, p.logvar)
 
@@ -37,7 +37,7 @@ def test_a_draw_with_its_density_inverts_nothing(kind: str, monkeypatch: pytest.
     assert posterior.flow is not None
     for layer in posterior.flow.layers:
         layer.hyper.register_forward_hook(lambda *_: calls.append(1))
-    draw = posterior(torch.randn(B, H)).draw(torch.randn(1, B, D))
+    draw = posterior(torch.randn(B, H)).rsample_and_log_prob(torch.randn(1, B, D))
     draw.log_prob()
     assert len(calls) == 3
 

@@ -14,7 +14,7 @@ from lambda_vae.any_vae.outputs import finite_densities
 from lambda_vae.any_vae.posteriors import finite_posterior, posterior
 from lambda_vae.any_vae.tensors import shape_of
 from lambda_vae.distributions import DiagGaussian, FullGaussian, standard_normal
-from lambda_vae.distributions.likelihood import Observation
+from lambda_vae.distributions.base import LikelihoodDistribution
 from lambda_vae.equalization import Equalization
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.examples import taken
@@ -96,7 +96,7 @@ class ExternalVAE:
     latents: Latents
     device: torch.device
     decoder: Callable[..., Tensor]
-    likelihood: Callable[[Tensor], Observation] | None = None
+    likelihood: Callable[[Tensor], LikelihoodDistribution] | None = None
     equalization: Equalization = field(default_factory=Equalization)
     takes: str | None = None
     correlated: bool = False
@@ -140,7 +140,7 @@ class ExternalVAE:
         """Return N(0, I)."""
         return standard_normal(self.latent_dim, torch.empty((), device=self.device))
 
-    def decode(self, z: Float[Tensor, "*batch D"]) -> Observation:
+    def decode(self, z: Float[Tensor, "*batch D"]) -> LikelihoodDistribution:
         """Return p(x|z)."""
         if self.log_likelihood is None:
             return _Absent(z)

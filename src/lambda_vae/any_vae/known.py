@@ -8,7 +8,7 @@ from lambda_vae.any_vae.conditions import Asked
 from lambda_vae.any_vae.latents import Latents
 from lambda_vae.any_vae.recovered import Recovered, recovered_law
 from lambda_vae.any_vae.recovered.probe import means_over
-from lambda_vae.distributions.likelihood import Independent
+from lambda_vae.distributions.base import Independent
 from lambda_vae.errors import InputError
 from lambda_vae.likelihoods import DecoderLikelihood
 from lambda_vae.likelihoods.suspicions import Given, suspicions

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor
 
-from lambda_vae.distributions.likelihood import at_least_float32
+from lambda_vae.distributions.base import at_least_float32
 from lambda_vae.errors import InputError
 
 __all__ = ["TAKES", "check_takes", "logvar_from"]

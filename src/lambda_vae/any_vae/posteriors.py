@@ -11,7 +11,7 @@ from lambda_vae.any_vae.parametrisations import logvar_from
 from lambda_vae.any_vae.tensors import require_finite, shape_of, two_tensors
 from lambda_vae.any_vae.torch_gaussians import gaussian_of
 from lambda_vae.distributions import DiagGaussian, FullGaussian
-from lambda_vae.distributions.likelihood import at_least_float32
+from lambda_vae.distributions.base import at_least_float32
 from lambda_vae.errors import InputError
 
 __all__ = ["GaussianOutput", "as_rows", "finite_posterior", "posterior", "whole_factor"]

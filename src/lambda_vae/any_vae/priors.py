@@ -19,7 +19,7 @@ from lambda_vae.any_vae.latents import Latents
 from lambda_vae.any_vae.posteriors import as_rows
 from lambda_vae.any_vae.torch_gaussians import TorchGaussian, gaussian_of
 from lambda_vae.distributions import Density, DiagGaussian, FullGaussian, standard_normal
-from lambda_vae.distributions.likelihood import Observation
+from lambda_vae.distributions.base import LikelihoodDistribution
 from lambda_vae.distributions.torch_density import TorchDensity
 from lambda_vae.equalization import Equalization
 from lambda_vae.errors import InputError
@@ -93,7 +93,7 @@ class UnderPrior:
         return in_units
 
     @property
-    def likelihood(self) -> Callable[[Tensor], Observation] | None:
+    def likelihood(self) -> Callable[[Tensor], LikelihoodDistribution] | None:
         """Theta -> p(x|z); None where the decoder would have to know x."""
         return self.base.likelihood if self.fixed else None
 
@@ -120,7 +120,7 @@ class UnderPrior:
             return self._units(None).density
         return standard_normal(self.latent_dim, torch.empty((), device=self.base.device))
 
-    def decode(self, z: Float[Tensor, "*batch D"]) -> Observation:
+    def decode(self, z: Float[Tensor, "*batch D"]) -> LikelihoodDistribution:
         """Return p(x|z)."""
         return _Moved(self, z)
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from lambda_vae.distributions import Density, DiagGaussian, FullGaussian, Law, TorchDensity
+from lambda_vae.distributions import Density, DiagGaussian, FullGaussian, PosteriorDistribution, TorchDensity
 from lambda_vae.estimation.moments import Moments, Reading
 from lambda_vae.estimation.protocol import LatentVariableModel
 
@@ -52,7 +52,7 @@ def scores(
 def gradient_features(
     vae: LatentVariableModel,
     x: Shaped[Tensor, "B ..."],
-    q: Law,
+    q: PosteriorDistribution,
     eps: Float[Tensor, "K B noise"],
 ) -> dict[str, Float[Tensor, "B D"]]:
     """Return what the readings below need of one batch, float64, each [B, D].
@@ -86,7 +86,9 @@ def _prior_pull(prior: Density, z: Tensor, noise: Tensor, std: Tensor) -> Tensor
     return (slope.double() * noise).mean((0, 1))
 
 
-def _standardised(law: Law, z: Float[Tensor, "K B D"], eps: Float[Tensor, "K B noise"]) -> Float[Tensor, "K B D"]:
+def _standardised(
+    law: PosteriorDistribution, z: Float[Tensor, "K B D"], eps: Float[Tensor, "K B noise"]
+) -> Float[Tensor, "K B D"]:
     """The noise in z by its own mean and std: eps itself for a Gaussian."""
     if isinstance(law, DiagGaussian):
         return eps

@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from lambda_vae.distributions import DiagGaussian, sample_x
-from lambda_vae.distributions.likelihood import Likelihood, Observation
+from lambda_vae.distributions.base import LikelihoodDistribution
+from lambda_vae.distributions.likelihood import Likelihood
 from lambda_vae.estimation.protocol import LatentVariableModel
 
 __all__ = ["Noise", "ResidualScores", "Rows"]
@@ -126,14 +127,14 @@ class ResidualScores:
         q = vae.equalization.sampled(vae.encode(x)).marginals()
         return torch.where(self.carried, q.mu, self.resting.to(q.mu.dtype)), q.std.clamp(min=_NARROWEST)
 
-    def _draws(self, at: Observation) -> list[Tensor] | None:
+    def _draws(self, at: LikelihoodDistribution) -> list[Tensor] | None:
         # what a Gaussian produces is known; one draw is where its tangents are looked at
         draws = [sample_x(at, self.generator) for _ in range(1 if self.noise is Noise.KNOWN else self.replicates)]
         found = [draw for draw in draws if draw is not None]
         return found if len(found) == len(draws) else None
 
 
-def _noise(at: Observation, x: Tensor) -> Noise:
+def _noise(at: LikelihoodDistribution, x: Tensor) -> Noise:
     if isinstance(at, DiagGaussian):
         return Noise.KNOWN
     if getattr(at, "several_kinds", False):
@@ -147,7 +148,7 @@ def _numbers(x: Tensor) -> Float[Tensor, "B F"]:
     return rows if rows.is_floating_point() else rows.float()
 
 
-def _observation(vae: LatentVariableModel, theta: Tensor) -> Observation:
+def _observation(vae: LatentVariableModel, theta: Tensor) -> LikelihoodDistribution:
     assert vae.likelihood is not None
     return vae.likelihood(theta)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from lambda_vae.deprecated import renamed
 from lambda_vae.distributions.autoregressive import AutoregressiveGaussian
+from lambda_vae.distributions.base import Independent, LikelihoodDistribution, Sample
 from lambda_vae.distributions.bernoulli import Bernoulli, BernoulliLikelihood
 from lambda_vae.distributions.bijections import AffineFlow, PlanarFlow, SplineFlow
 from lambda_vae.distributions.categorical import Categorical
@@ -15,14 +16,13 @@ from lambda_vae.distributions.counts import (
     PoissonCounts,
     multinomial_coefficient,
 )
-from lambda_vae.distributions.draw import Draw
 from lambda_vae.distributions.full_gaussian import FullGaussian
 from lambda_vae.distributions.full_mixture import FullGaussianMixture
 from lambda_vae.distributions.gaussian import DiagGaussian, GaussianLikelihood, standard_normal
 from lambda_vae.distributions.kl import closed_form_kl, kl_or_ratio
 from lambda_vae.distributions.laplace import Laplace
-from lambda_vae.distributions.law import Density, Law
-from lambda_vae.distributions.likelihood import Independent, Likelihood, Observation
+from lambda_vae.distributions.latent import Density, PosteriorDistribution
+from lambda_vae.distributions.likelihood import Likelihood
 from lambda_vae.distributions.logistic_form import MixtureForm
 from lambda_vae.distributions.logistic_kernel import mixture_log_prob
 from lambda_vae.distributions.logistic_mixture import (
@@ -47,7 +47,6 @@ __all__ = [
     "ChannelLogisticMixtureLikelihood",
     "Density",
     "DiagGaussian",
-    "Draw",
     "FullGaussian",
     "FullGaussianMixture",
     "GaussianLikelihood",
@@ -55,16 +54,17 @@ __all__ = [
     "Independent",
     "Inverse",
     "Laplace",
-    "Law",
     "Likelihood",
+    "LikelihoodDistribution",
     "LogisticMixture",
     "LogisticMixtureLikelihood",
     "MixtureForm",
     "MultinomialCounts",
     "NegativeBinomialCounts",
-    "Observation",
     "PlanarFlow",
     "PoissonCounts",
+    "PosteriorDistribution",
+    "Sample",
     "SplineFlow",
     "TorchDensity",
     "TransformedDistribution",

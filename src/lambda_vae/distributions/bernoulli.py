@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Distribution, Independent
 
-from lambda_vae.distributions.likelihood import Likelihood, at_least_float32
+from lambda_vae.distributions.base import at_least_float32
+from lambda_vae.distributions.likelihood import Likelihood
 from lambda_vae.rng import normal
 
 __all__ = ["Bernoulli", "BernoulliLikelihood"]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn.functional import softplus
 
-from lambda_vae.distributions.likelihood import at_least_float32
+from lambda_vae.distributions.base import at_least_float32
 from lambda_vae.distributions.transformed import Bijection
 from lambda_vae.errors import InputError
 

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lambda_vae.distributions.likelihood import Drawable, Likelihood, Observation, PixelDistribution, at_least_float32
+from lambda_vae.distributions.base import LikelihoodDistribution, PixelDistribution, Sampleable, at_least_float32
+from lambda_vae.distributions.likelihood import Likelihood
 from lambda_vae.errors import InputError
 
 __all__ = ["Causal", "CausalLikelihood", "Decode", "Pick", "Progress", "sample_x"]
@@ -44,7 +45,7 @@ class Causal:
         """Return log p(x|z) in nats, summed over the features; x [B, F] is broadcast against the batch of z."""
         return self.given(x).log_prob(x)
 
-    def given(self, x: Float[Tensor, "*#point F"]) -> Observation:
+    def given(self, x: Float[Tensor, "*#point F"]) -> LikelihoodDistribution:
         """Return the laws of all pixels, each given those of x before it.
 
         Args:
@@ -54,7 +55,7 @@ class Causal:
         rows = x.expand(*batch, x.shape[-1]).reshape(-1, x.shape[-1])
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.autocast):
             theta = self.likelihood.network(rows, self._contexts())
-        p_x: Observation = self.likelihood.pixel(theta.view(*batch, *theta.shape[1:]))
+        p_x: LikelihoodDistribution = self.likelihood.pixel(theta.view(*batch, *theta.shape[1:]))
         return p_x
 
     def greedy(self, progress: Progress | None = None) -> Float[Tensor, "*batch F"]:
@@ -122,7 +123,7 @@ class CausalLikelihood(Likelihood):
 
 
 @torch.no_grad()
-def sample_x(p_x: Observation, generator: torch.Generator | None) -> Tensor | None:
+def sample_x(p_x: LikelihoodDistribution, generator: torch.Generator | None) -> Tensor | None:
     """Return a draw x ~ p(x|z), or None where the likelihood cannot be drawn from.
 
     An autoregressive decoder is not asked: it makes its pixels one by one, far too slowly for a measure. Nor are the
@@ -133,4 +134,4 @@ def sample_x(p_x: Observation, generator: torch.Generator | None) -> Tensor | No
         generator: The source of chance; None is torch's global one.
     """
     refused = isinstance(p_x, Causal | torch.distributions.Distribution)
-    return p_x.sample(generator) if isinstance(p_x, Drawable) and not refused else None
+    return p_x.sample(generator) if isinstance(p_x, Sampleable) and not refused else None

@@ -8,9 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from lambda_vae.distributions.draw import Draw
+from lambda_vae.distributions.base import Sample, at_least_float32
 from lambda_vae.distributions.gaussian import DiagGaussian
-from lambda_vae.distributions.likelihood import at_least_float32
 
 __all__ = ["FullGaussian", "kl_from_diagonal"]
 
@@ -66,9 +65,9 @@ class FullGaussian:
         """Return mu + L eps."""
         return self.mu + (self.factor @ eps[..., None])[..., 0]
 
-    def draw(self, eps: Float[Tensor, "*sample D"]) -> Draw:
+    def rsample_and_log_prob(self, eps: Float[Tensor, "*sample D"]) -> Sample:
         """Return `rsample(eps)` with its log density."""
-        return Draw(self.rsample(eps), lambda: -0.5 * (eps.square() + _LOG_2PI).sum(-1) - self._half_logdet)
+        return Sample(self.rsample(eps), lambda: -0.5 * (eps.square() + _LOG_2PI).sum(-1) - self._half_logdet)
 
     def log_prob(self, z: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample_batch"]:
         """Return the log density at z in nats."""

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from lambda_vae.distributions.draw import Draw
-from lambda_vae.distributions.likelihood import Likelihood, at_least_float32
+from lambda_vae.distributions.base import Sample, at_least_float32
+from lambda_vae.distributions.likelihood import Likelihood
 from lambda_vae.equalization.theory import sampling_logvar
 from lambda_vae.rng import normal
 
@@ -69,9 +69,9 @@ class DiagGaussian:
         """Return N(mu, exp(logvar)); the law itself if that is its own logvar."""
         return self if logvar is self.logvar else DiagGaussian(self.mu, logvar)
 
-    def draw(self, eps: Float[Tensor, "*sample D"]) -> Draw:
+    def rsample_and_log_prob(self, eps: Float[Tensor, "*sample D"]) -> Sample:
         """Return `rsample(eps)` with its log density, which is -(eps^2 + ln sigma^2 + ln 2 pi)/2, summed."""
-        return Draw(self.rsample(eps), lambda: -0.5 * (eps.square() + self.logvar + _LOG_2PI).sum(-1))
+        return Sample(self.rsample(eps), lambda: -0.5 * (eps.square() + self.logvar + _LOG_2PI).sum(-1))
 
     def rsample(self, eps: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample D"]:
         """Return mu + sigma * eps, differentiable in mu and logvar."""

@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae.distributions.autoregressive import AutoregressiveGaussian
-from lambda_vae.distributions.draw import Draw
+from lambda_vae.distributions.base import Sample
 from lambda_vae.distributions.full_gaussian import FullGaussian, kl_from_diagonal
 from lambda_vae.distributions.gaussian import DiagGaussian
-from lambda_vae.distributions.law import Density, Law
+from lambda_vae.distributions.latent import Density, PosteriorDistribution
 from lambda_vae.distributions.torch_density import TorchDensity
 
 __all__ = ["closed_form_kl", "kl_or_ratio"]
@@ -26,7 +26,7 @@ _FORMULAS: dict[tuple[type, type], Callable[[Any, Any], Tensor | None]] = {
 }
 
 
-def closed_form_kl(q: Law, p: Density) -> Float[Tensor, "*batch"] | None:
+def closed_form_kl(q: PosteriorDistribution, p: Density) -> Float[Tensor, "*batch"] | None:
     """Return KL(q || p) in nats, [B], or None where there is no formula.
 
     Args:
@@ -42,7 +42,7 @@ def closed_form_kl(q: Law, p: Density) -> Float[Tensor, "*batch"] | None:
     return None if formula is None else formula(q, p)
 
 
-def kl_or_ratio(q: Law, p: Density, draw: Draw) -> Float[Tensor, "*batch"]:
+def kl_or_ratio(q: PosteriorDistribution, p: Density, draw: Sample) -> Float[Tensor, "*batch"]:
     """Return KL(q || p) in nats where it has a closed form, [B], else ln q(z)/p(z) of the draws, [K, B].
 
     The mean of the latter over draws from q is the former.

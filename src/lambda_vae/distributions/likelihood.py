@@ -1,56 +1,13 @@
 """What a decoder's output means: theta -> p(x|z)."""
 
 from abc import abstractmethod
-from typing import Protocol, runtime_checkable
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["Drawable", "Independent", "Likelihood", "Observation", "PixelDistribution", "at_least_float32"]
+from lambda_vae.distributions.base import LikelihoodDistribution
 
-
-def at_least_float32(tensor: Tensor) -> Tensor:
-    """Return `tensor` in float32 if it is half or bfloat16, else as it is.
-
-    Losses, KLs and sampling are never computed in reduced precision: near collapse a KL is a difference of nearly equal
-    numbers.
-    """
-    return tensor.float() if tensor.element_size() < 4 else tensor
-
-
-@runtime_checkable
-class Observation(Protocol):
-    """p(x|z): what the corridor asks of any likelihood."""
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Log p(x|z) in nats, summed over the features; x of shape [B, F] against [..., B, F] gives [..., B]."""
-
-
-@runtime_checkable
-class Independent(Observation, Protocol):
-    """A p(x|z) whose pixels are independent given z, so that one pass gives their means."""
-
-    @property
-    def mean(self) -> Tensor:
-        """E[x|z], shape [..., F]."""
-
-
-@runtime_checkable
-class Drawable(Observation, Protocol):
-    """A p(x|z) that can be drawn from."""
-
-    def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """A draw, [..., F]."""
-
-
-@runtime_checkable
-class PixelDistribution(Drawable, Protocol):
-    """What can give the pixels of an autoregressive decoder one at a time."""
-
-    @property
-    def mode(self) -> Tensor:
-        """The likeliest value of each feature, [..., F]."""
+__all__ = ["Likelihood"]
 
 
 class Likelihood(nn.Module):
@@ -70,7 +27,7 @@ class Likelihood(nn.Module):
         self.features = features
 
     @abstractmethod
-    def forward(self, theta: Float[Tensor, "*batch F"]) -> Observation:
+    def forward(self, theta: Float[Tensor, "*batch F"]) -> LikelihoodDistribution:
         """Return p(x|z) for the decoder's output theta."""
         raise NotImplementedError
 

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.distributions.likelihood import Likelihood, at_least_float32
+from lambda_vae.distributions.base import at_least_float32
+from lambda_vae.distributions.likelihood import Likelihood
 from lambda_vae.distributions.logistic_form import MAX_LOG_SCALE, MIN_LOG_SCALE, MixtureForm, MixtureParameters
 from lambda_vae.distributions.logistic_kernel import mixture_log_prob
 from lambda_vae.errors import InputError

@@ -10,9 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from lambda_vae.distributions.draw import Draw
+from lambda_vae.distributions.base import Sample, at_least_float32
 from lambda_vae.distributions.gaussian import DiagGaussian
-from lambda_vae.distributions.likelihood import at_least_float32
 from lambda_vae.errors import InputError
 
 __all__ = ["GaussianMixture"]
@@ -107,10 +106,10 @@ class GaussianMixture:
         example = (torch.arange(self.means.shape[0], device=eps.device),) if self.means.ndim > 2 else ()
         return self.means[(*example, picked)] + torch.exp(0.5 * self.logvars[(*example, picked)]) * eps[..., :-1]
 
-    def draw(self, eps: Float[Tensor, "*sample noise"]) -> Draw:
+    def rsample_and_log_prob(self, eps: Float[Tensor, "*sample noise"]) -> Sample:
         """Return `rsample(eps)` with its log density."""
         z = self.rsample(eps)
-        return Draw(z, lambda: self.log_prob(z))
+        return Sample(z, lambda: self.log_prob(z))
 
     def log_prob(self, z: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample_batch"]:
         """Return the log density at z in nats.

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.distributions.draw import Draw
+from lambda_vae.distributions.base import Sample
 from lambda_vae.distributions.gaussian import DiagGaussian
 
 __all__ = ["Bijection", "Inverse", "TransformedDistribution"]
@@ -89,11 +89,11 @@ class TransformedDistribution:
         """Return f(mu + sigma * eps)."""
         return self.bijection.forward(self.base.rsample(eps))[0]
 
-    def draw(self, eps: Float[Tensor, "*sample D"]) -> Draw:
+    def rsample_and_log_prob(self, eps: Float[Tensor, "*sample D"]) -> Sample:
         """Return `rsample(eps)` with its log density, which the same pass through f gives: nothing is inverted."""
-        start = self.base.draw(eps)
+        start = self.base.rsample_and_log_prob(eps)
         z, log_volume = self.bijection.forward(start.z)
-        return Draw(z, lambda: start.log_prob() - log_volume)
+        return Sample(z, lambda: start.log_prob() - log_volume)
 
     def log_prob(self, z: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample_batch"]:
         """Return the log density at z in nats, by way of the inverse."""

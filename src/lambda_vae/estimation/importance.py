@@ -61,7 +61,7 @@ def importance_weights(
     per_pass = draws_per_pass(x)
     for start in range(0, samples, per_pass):
         eps = normal((min(per_pass, samples - start), len(x), law.noise_dim), generator, x.device).to(x.dtype)
-        drawn = law.draw(eps)
+        drawn = law.rsample_and_log_prob(eps)
         log_px_z = vae.decode(drawn.z).log_prob(x).double()
         log_w = log_px_z + (p_z.log_prob(drawn.z) - drawn.log_prob())
         weights = weights.fold(log_w)

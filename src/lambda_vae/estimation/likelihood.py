@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from lambda_vae.distributions import Density, DiagGaussian, Draw, Law, closed_form_kl, kl_or_ratio
+from lambda_vae.distributions import Density, DiagGaussian, PosteriorDistribution, Sample, closed_form_kl, kl_or_ratio
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.batching import draws_per_pass
 from lambda_vae.estimation.log_weights import LogWeights
@@ -45,7 +45,7 @@ class ImportanceEstimate:
 def likelihood_features(
     vae: LatentVariableModel,
     x: Shaped[Tensor, "B ..."],
-    q: Law,
+    q: PosteriorDistribution,
     samples: int,
     generator: torch.Generator | None = None,
     *,
@@ -78,7 +78,7 @@ def likelihood_features(
         count = min(per_pass, samples - start)
         eps = normal((count, len(x), q.noise_dim), generator, x.device)
         for name, law in laws.items():
-            drawn = law.draw(eps)
+            drawn = law.rsample_and_log_prob(eps)
             rates[name] += count / samples * _rate(law, p_z, drawn)
             if not importance and name != decoded:
                 continue
@@ -94,7 +94,7 @@ def likelihood_features(
     return {name: feature[:, None] for name, feature in features.items()}
 
 
-def _rate(law: Law, p_z: Density, drawn: Draw) -> Float[Tensor, " B"]:
+def _rate(law: PosteriorDistribution, p_z: Density, drawn: Sample) -> Float[Tensor, " B"]:
     """KL(law || p), in closed form or as the mean over the draws; float64."""
     if isinstance(law, DiagGaussian) and isinstance(p_z, DiagGaussian):
         wide = [DiagGaussian(d.mu.double(), d.logvar.double()) for d in (law, p_z)]

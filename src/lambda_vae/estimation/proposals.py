@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.distributions import Draw, GaussianMixture, Law
+from lambda_vae.distributions import GaussianMixture, PosteriorDistribution, Sample
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.protocol import LatentVariableModel
 
@@ -27,7 +27,7 @@ class Proposal(Protocol):
     def noise_dim(self) -> int:
         """How many standard normal numbers make one draw."""
 
-    def draw(self, eps: Float[Tensor, "K B noise"]) -> Draw:
+    def rsample_and_log_prob(self, eps: Float[Tensor, "K B noise"]) -> Sample:
         """Return draws with their own log density."""
 
 
@@ -46,14 +46,14 @@ class Mixture:
         the target) and 5 (fixed proportions); Veach and Guibas 1995, the balance heuristic.
     """
 
-    laws: Sequence[Law]
+    laws: Sequence[PosteriorDistribution]
 
     @property
     def noise_dim(self) -> int:
         """That of each law."""
         return self.laws[0].noise_dim
 
-    def draw(self, eps: Float[Tensor, "K B noise"]) -> Draw:
+    def rsample_and_log_prob(self, eps: Float[Tensor, "K B noise"]) -> Sample:
         """Return K draws, those of the first law first."""
         parts = [part for part in eps.tensor_split(len(self.laws)) if len(part)]
         used = self.laws[: len(parts)]
@@ -64,7 +64,7 @@ class Mixture:
             each = [share + law.log_prob(z) for share, law in zip(shares, used, strict=True)]
             return torch.stack(each).logsumexp(0)
 
-        return Draw(z, log_prob)
+        return Sample(z, log_prob)
 
 
 def check_proposals(names: Sequence[str], factor: float = 1.2) -> None:
@@ -83,7 +83,7 @@ def _check_factor(factor: float) -> None:
         raise InputError(f"the widening factor is {factor}; it must be greater than 0, 1.2 for instance")
 
 
-def widened(q: Law, factor: float) -> Law:
+def widened(q: PosteriorDistribution, factor: float) -> PosteriorDistribution:
     """Return q with its sigma multiplied: of a Gaussian, of every component of a mixture, of the base of a flow.
 
     Raises:
@@ -96,7 +96,7 @@ def widened(q: Law, factor: float) -> Law:
     return q.with_logvar(q.logvar + more)
 
 
-def own_laws(vae: LatentVariableModel, q: Law) -> dict[str, Law]:
+def own_laws(vae: LatentVariableModel, q: PosteriorDistribution) -> dict[str, PosteriorDistribution]:
     """Return "q", and "q_sampled" where the law that z is really drawn from is another one."""
     rule = vae.equalization
     q_sampled = (rule if rule.acts else replace(rule, exponent=None)).sampled(q)
@@ -105,7 +105,7 @@ def own_laws(vae: LatentVariableModel, q: Law) -> dict[str, Law]:
 
 def proposal_laws(
     vae: LatentVariableModel,
-    q: Law,
+    q: PosteriorDistribution,
     names: Sequence[str] = PROPOSALS,
     *,
     factor: float = 1.2,

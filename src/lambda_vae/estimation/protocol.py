@@ -6,8 +6,8 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.distributions import Density, Law
-from lambda_vae.distributions.likelihood import Observation
+from lambda_vae.distributions import Density, PosteriorDistribution
+from lambda_vae.distributions.base import LikelihoodDistribution
 from lambda_vae.equalization import Equalization
 
 __all__ = ["LatentVariableModel"]
@@ -26,18 +26,18 @@ class LatentVariableModel(Protocol):
         """Z [N, D] -> theta."""
 
     @property
-    def likelihood(self) -> Callable[[Tensor], Observation] | None:
+    def likelihood(self) -> Callable[[Tensor], LikelihoodDistribution] | None:
         """Theta -> p(x|z) of examples flattened to [N, F]; None where p(x|z) is known by its value alone."""
 
     @property
     def latent_dim(self) -> int:
         """D."""
 
-    def encode(self, x: Tensor) -> Law:
+    def encode(self, x: Tensor) -> PosteriorDistribution:
         """Return q_1(z|x)."""
 
     def p_z(self) -> Density:
         """Return the prior."""
 
-    def decode(self, z: Float[Tensor, "*batch D"]) -> Observation:
+    def decode(self, z: Float[Tensor, "*batch D"]) -> LikelihoodDistribution:
         """Return p(x|z)."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lambda_vae.any_vae.monitor import CollapseMonitor
-from lambda_vae.distributions.likelihood import at_least_float32
+from lambda_vae.distributions.base import at_least_float32
 from lambda_vae.equalization import ReleasePath, VarianceEqualizer
 from lambda_vae.errors import InputError
 from lambda_vae.integrations.lightning_epochs import plan, unreached

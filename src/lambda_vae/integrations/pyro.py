@@ -13,7 +13,7 @@ from lambda_vae.any_vae._diagnose import diagnose
 from lambda_vae.any_vae.batches import ExternalBatches
 from lambda_vae.any_vae.behind import device_of
 from lambda_vae.diagnostics import CollapseReport
-from lambda_vae.distributions.likelihood import at_least_float32
+from lambda_vae.distributions.base import at_least_float32
 from lambda_vae.equalization import narrowing
 from lambda_vae.equalizing._equalize import HostEqualizer
 from lambda_vae.equalizing.draws import DrawSite

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.distributions.likelihood import Drawable, Observation
+from lambda_vae.distributions.base import LikelihoodDistribution, Sampleable
 from lambda_vae.errors import InputError
 from lambda_vae.likelihoods.base import Decode, DecoderLikelihood
 
@@ -99,11 +99,13 @@ class Mixed(DecoderLikelihood):
         flat = [part.parameters(own, *given).flatten(1) for part, own, given in self.parts(x, z, *conditions)]
         return torch.cat(flat, 1)
 
-    def observation(self, theta: Float[Tensor, "B P"]) -> Observation:
+    def observation(self, theta: Float[Tensor, "B P"]) -> LikelihoodDistribution:
         """Return nothing: which parameters are whose takes an x to tell; see `unpacked`."""
         raise NotImplementedError("mixed columns take an x: unpacked(x, z)(theta)")
 
-    def unpacked(self, x: Tensor, z: Tensor, *conditions: object) -> Callable[[Float[Tensor, "N P"]], Observation]:
+    def unpacked(
+        self, x: Tensor, z: Tensor, *conditions: object
+    ) -> Callable[[Float[Tensor, "N P"]], LikelihoodDistribution]:
         """Return theta -> p(x|z) for parameters that were flattened to rows."""
         widths, laws = [], []
         for part, own, given in self.parts(x, z, *conditions):
@@ -111,9 +113,9 @@ class Mixed(DecoderLikelihood):
             laws.append(part.unpacked(own, *given))
         places, features = list(self.places(x).values()), x.shape[1]
 
-        def observation(theta: Tensor) -> MixedObservation:
+        def observation(theta: Tensor) -> MixedDistribution:
             thetas = torch.split(theta, widths, 1)
-            return MixedObservation([law(one) for law, one in zip(laws, thetas, strict=True)], places, features)
+            return MixedDistribution([law(one) for law, one in zip(laws, thetas, strict=True)], places, features)
 
         return observation
 
@@ -132,7 +134,7 @@ mixed = Mixed
 
 
 @dataclass(frozen=True, eq=False)
-class MixedObservation:
+class MixedDistribution:
     """p(x|z) of independent columns.
 
     Args:
@@ -141,7 +143,7 @@ class MixedObservation:
         features: All columns of x.
     """
 
-    parts: list[Observation]
+    parts: list[LikelihoodDistribution]
     places: list[list[int]]
     features: int
 
@@ -156,7 +158,7 @@ class MixedObservation:
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """Return a draw, [B, F]; columns that no part holds are 0."""
-        drawn = [part.sample(generator) for part in self.parts if isinstance(part, Drawable)]
+        drawn = [part.sample(generator) for part in self.parts if isinstance(part, Sampleable)]
         table = drawn[0].new_zeros(*drawn[0].shape[:-1], self.features)
         for one, places in zip(drawn, self.places, strict=True):
             table[..., places] = one.to(table.dtype)

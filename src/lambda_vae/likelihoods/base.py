@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.distributions.likelihood import Observation, at_least_float32
+from lambda_vae.distributions.base import LikelihoodDistribution, at_least_float32
 from lambda_vae.errors import InputError
 from lambda_vae.likelihoods.shapes import flat_as
 
@@ -70,7 +70,7 @@ class DecoderLikelihood(ABC):
         return answer
 
     @abstractmethod
-    def observation(self, theta: Float[Tensor, "B ..."]) -> Observation:
+    def observation(self, theta: Float[Tensor, "B ..."]) -> LikelihoodDistribution:
         """Return p(x|z), whose log_prob takes x as rows.
 
         Args:
@@ -90,7 +90,9 @@ class DecoderLikelihood(ABC):
         """Yield the likelihoods that it is made of, each with its x and what its decoder is given."""
         yield self, x, (z, *conditions)
 
-    def unpacked(self, x: Tensor, z: Tensor, *conditions: object) -> Callable[[Float[Tensor, "N P"]], Observation]:
+    def unpacked(
+        self, x: Tensor, z: Tensor, *conditions: object
+    ) -> Callable[[Float[Tensor, "N P"]], LikelihoodDistribution]:
         """Return theta -> p(x|z) for parameters that were flattened to rows; of x the shape alone counts."""
         inner = self.parameters(x, z, *conditions).shape[2:]
         return lambda theta: self.observation(theta.reshape(len(theta), -1, *inner))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lambda_vae import distributions
 from lambda_vae.distributions import DiagGaussian
-from lambda_vae.distributions.likelihood import at_least_float32
+from lambda_vae.distributions.base import at_least_float32
 from lambda_vae.errors import InputError
 from lambda_vae.likelihoods.base import Decode, DecoderLikelihood
 

@@ -6,9 +6,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae.distributions import (
+    LikelihoodDistribution,
     MultinomialCounts,
     NegativeBinomialCounts,
-    Observation,
     PoissonCounts,
     multinomial_coefficient,
 )
@@ -122,7 +122,9 @@ class Multinomial(DecoderLikelihood):
         """Return the counts of these logits."""
         return MultinomialCounts(theta, coefficient=self.coefficient)
 
-    def unpacked(self, x: Tensor, z: Tensor, *conditions: object) -> Callable[[Float[Tensor, "N P"]], Observation]:
+    def unpacked(
+        self, x: Tensor, z: Tensor, *conditions: object
+    ) -> Callable[[Float[Tensor, "N P"]], LikelihoodDistribution]:
         """Return theta -> p(x|z) for parameters that were flattened to rows."""
         totals = x.reshape(len(x), -1).sum(1).float()
         return lambda theta: MultinomialCounts(theta, coefficient=self.coefficient, totals=totals)

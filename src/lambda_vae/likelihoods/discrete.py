@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae import distributions
-from lambda_vae.distributions import Bernoulli, Observation
+from lambda_vae.distributions import Bernoulli, LikelihoodDistribution
 from lambda_vae.errors import InputError
 from lambda_vae.likelihoods.base import Decode, DecoderLikelihood, log_probabilities, numbers_of
 from lambda_vae.likelihoods.shapes import flat_as, tensor_of
@@ -100,7 +100,9 @@ class Categorical(DecoderLikelihood):
         """Return the categories of indices with these logits."""
         return distributions.Categorical(theta)
 
-    def unpacked(self, x: Tensor, z: Tensor, *conditions: object) -> Callable[[Float[Tensor, "N P"]], Observation]:
+    def unpacked(
+        self, x: Tensor, z: Tensor, *conditions: object
+    ) -> Callable[[Float[Tensor, "N P"]], LikelihoodDistribution]:
         """Return theta -> p(x|z) for parameters that were flattened to rows."""
         answer = tensor_of(self.decode(z, *conditions))
         one_hot, classes = self._one_hot(answer, x), answer.shape[self.dim]

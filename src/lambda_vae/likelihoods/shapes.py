@@ -5,7 +5,7 @@ from itertools import permutations
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.distributions.likelihood import at_least_float32
+from lambda_vae.distributions.base import at_least_float32
 from lambda_vae.errors import InputError
 
 __all__ = ["flat_as", "orders", "tensor_of", "turned"]

@@ -30,7 +30,7 @@ def rate_q(trace: Trace) -> Float[Tensor, "*K B"]:
     Args:
         trace: One pass of a VAE.
     """
-    drawn = trace.drawn if trace.q_sampled is trace.q else trace.q.draw(trace.eps)
+    drawn = trace.drawn if trace.q_sampled is trace.q else trace.q.rsample_and_log_prob(trace.eps)
     return kl_or_ratio(trace.q, trace.p_z, drawn)
 
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.distributions import DiagGaussian, Law
+from lambda_vae.distributions import DiagGaussian, PosteriorDistribution
 from lambda_vae.errors import InputError
 from lambda_vae.model import Trace
 from lambda_vae.objectives.bounds import rate_q
@@ -57,7 +57,7 @@ class IWAE:
         return Terms(loss, -log_px_z, kl, weight=len(log_w) * share)
 
 
-def _given(q: Law) -> DiagGaussian:
+def _given(q: PosteriorDistribution) -> DiagGaussian:
     """The same law with its parameters taken as given."""
     if not isinstance(q, DiagGaussian):
         raise InputError(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from lambda_vae.distributions import DiagGaussian, GaussianMixture
-from lambda_vae.distributions.likelihood import at_least_float32
+from lambda_vae.distributions.base import at_least_float32
 from lambda_vae.errors import InputError
 from lambda_vae.posteriors.posterior import Posterior
 

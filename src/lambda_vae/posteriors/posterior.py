@@ -5,7 +5,7 @@ from abc import abstractmethod
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lambda_vae.distributions import Law
+from lambda_vae.distributions import PosteriorDistribution
 
 __all__ = ["Posterior"]
 
@@ -23,7 +23,7 @@ class Posterior(nn.Module):
         self.latent_dim, self.mixing_dim = latent_dim, mixing_dim
 
     @abstractmethod
-    def forward(self, h: Float[Tensor, "B H"], xi: Float[Tensor, "B X"] | None = None) -> Law:
+    def forward(self, h: Float[Tensor, "B H"], xi: Float[Tensor, "B X"] | None = None) -> PosteriorDistribution:
         """Return q(z|x).
 
         Args:

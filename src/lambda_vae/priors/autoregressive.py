@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lambda_vae.distributions import AutoregressiveGaussian, Law
+from lambda_vae.distributions import AutoregressiveGaussian, PosteriorDistribution
 from lambda_vae.errors import InputError
 from lambda_vae.priors.prior import Prior
 
@@ -43,7 +43,7 @@ class AutoregressivePrior(Prior):
         alpha[0] = 0.0
         self.register_buffer("alpha", alpha, persistent=False)
 
-    def forward(self, encode: Callable[[Tensor], Law]) -> AutoregressiveGaussian:
+    def forward(self, encode: Callable[[Tensor], PosteriorDistribution]) -> AutoregressiveGaussian:
         """Return p(z); it is not made of posteriors."""
         return AutoregressiveGaussian(self.alpha)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lambda_vae.distributions import AffineFlow, DiagGaussian, Inverse, Law, TransformedDistribution
+from lambda_vae.distributions import AffineFlow, DiagGaussian, Inverse, PosteriorDistribution, TransformedDistribution
 from lambda_vae.errors import InputError
 from lambda_vae.priors.prior import Prior
 
@@ -38,7 +38,7 @@ class FlowPrior(Prior):
         self.register_buffer("zeros", torch.zeros(latent_dim), persistent=False)
         self.flow = AffineFlow(latent_dim, 0, layers, hidden, passes=latent_dim) if layers else None
 
-    def forward(self, encode: Callable[[Tensor], Law]) -> DiagGaussian | TransformedDistribution:
+    def forward(self, encode: Callable[[Tensor], PosteriorDistribution]) -> DiagGaussian | TransformedDistribution:
         """Return p(z); it is not made of posteriors."""
         base = DiagGaussian(self.zeros, self.zeros)
         return base if self.flow is None else TransformedDistribution(base, Inverse(self.flow()))

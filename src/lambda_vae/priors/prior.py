@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lambda_vae.deprecated import old_name
-from lambda_vae.distributions import Density, Law
+from lambda_vae.distributions import Density, PosteriorDistribution
 
 __all__ = ["Prior"]
 
@@ -26,7 +26,7 @@ class Prior(nn.Module):
             meet(x)
 
     @abstractmethod
-    def forward(self, encode: Callable[[Tensor], Law]) -> Density:
+    def forward(self, encode: Callable[[Tensor], PosteriorDistribution]) -> Density:
         """Return p(z).
 
         Args:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lambda_vae.distributions import DiagGaussian, Law
+from lambda_vae.distributions import DiagGaussian, PosteriorDistribution
 from lambda_vae.priors.prior import Prior
 
 __all__ = ["StandardNormalPrior"]
@@ -24,6 +24,6 @@ class StandardNormalPrior(Prior):
         super().__init__()
         self.register_buffer("zeros", torch.zeros(latent_dim), persistent=False)
 
-    def forward(self, encode: Callable[[Tensor], Law]) -> DiagGaussian:
+    def forward(self, encode: Callable[[Tensor], PosteriorDistribution]) -> DiagGaussian:
         """Return p(z), parameters of shape [D]; it is not made of posteriors."""
         return DiagGaussian(self.zeros, self.zeros)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from lambda_vae.distributions import DiagGaussian, GaussianMixture, Law
+from lambda_vae.distributions import DiagGaussian, GaussianMixture, PosteriorDistribution
 from lambda_vae.errors import InputError
 from lambda_vae.priors.prior import Prior
 
@@ -52,7 +52,7 @@ class VampPrior(Prior):
         self.pseudo.add_((x.mean(0) - 0.5).to(self.pseudo))
         self.pseudo.clamp_(self.low + margin, self.high - margin)
 
-    def forward(self, encode: Callable[[Tensor], Law]) -> GaussianMixture:
+    def forward(self, encode: Callable[[Tensor], PosteriorDistribution]) -> GaussianMixture:
         """Return p(z), the mixture of M posteriors.
 
         Args:

@@ -6,7 +6,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lambda_vae.distributions import Causal, Independent, Observation
+from lambda_vae.distributions import Causal, Independent, LikelihoodDistribution
 from lambda_vae.model import VAE
 
 __all__ = ["draw_pictures", "pixels", "shown"]
@@ -24,7 +24,7 @@ def pixels(values: Float[Tensor, "*batch F"], shape: tuple[int, ...]) -> NDArray
     return (values.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy().reshape(*values.shape[:-1], *shape)
 
 
-def shown(p_x: Observation, seed: int | None = None) -> Float[Tensor, "*batch F"]:
+def shown(p_x: LikelihoodDistribution, seed: int | None = None) -> Float[Tensor, "*batch F"]:
     """Return what stands for p(x|z) in a picture: E[x|z], or what an autoregressive decoder makes pixel by pixel.
 
     Args:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lambda_vae.deprecated import old_lambda
-from lambda_vae.distributions import Bernoulli, CausalLikelihood, DiagGaussian, Observation
+from lambda_vae.distributions import Bernoulli, CausalLikelihood, DiagGaussian, LikelihoodDistribution
 from lambda_vae.errors import InputError
 from lambda_vae.files import replacing, write_json
 from lambda_vae.model import VAE
@@ -60,7 +60,7 @@ class _Decoder(nn.Module):
         return tuple(_parameters(p_x if x is None else p_x.given(x)).values())
 
 
-def _parameters(p_x: Observation) -> dict[str, Tensor]:
+def _parameters(p_x: LikelihoodDistribution) -> dict[str, Tensor]:
     """By name; the mean of a mixture is left out, for it looks at all 256 values of a few pixels at a time."""
     if isinstance(p_x, Bernoulli):
         return {"logits": p_x.logits, "mean": p_x.mean}

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lambda_vae.distributions import DiagGaussian, Law
+from lambda_vae.distributions import DiagGaussian, PosteriorDistribution
 from lambda_vae.errors import InputError
 from lambda_vae.training.batch import Batch, Step
 from lambda_vae.training.draws import Draws
@@ -80,7 +80,7 @@ class SemiAmortized(JointUpdate):
         """Improve q for the batch, then train the decoder on the improved q and the encoder on its own."""
         of_encoder: list[tuple[Tensor, Tensor]] = []
 
-        def refine(own: Law) -> Law:
+        def refine(own: PosteriorDistribution) -> PosteriorDistribution:
             q, pull, loss = self._improved(stepper, draws, batch, own)
             of_encoder.append((pull, loss))
             return q
@@ -92,7 +92,9 @@ class SemiAmortized(JointUpdate):
             terms = replace(terms, loss=terms.loss + pull)
         return stepper.optimizer_step(trace, terms)
 
-    def _improved(self, stepper: Stepper, draws: Draws, batch: Batch, own: Law) -> tuple[DiagGaussian, Tensor, Tensor]:
+    def _improved(
+        self, stepper: Stepper, draws: Draws, batch: Batch, own: PosteriorDistribution
+    ) -> tuple[DiagGaussian, Tensor, Tensor]:
         """The improved q; what hands the encoder the gradient of its own loss, 0 in value, [B]; that loss, a mean."""
         if not isinstance(own, DiagGaussian):
             raise InputError(

@@ -7,7 +7,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from lambda_vae.distributions import DiagGaussian, Law
+from lambda_vae.distributions import DiagGaussian, PosteriorDistribution
 from lambda_vae.model import VAE, Trace
 from lambda_vae.networks import allow_recomputing
 from lambda_vae.objectives import Objective, Terms
@@ -72,7 +72,9 @@ class Stepper:
         terms = self.objective(trace, last.kl_weight)
         return self.optimizer_step(trace, terms)
 
-    def trace(self, batch: Batch, refine: Callable[[Law], Law] | None = None) -> Trace:
+    def trace(
+        self, batch: Batch, refine: Callable[[PosteriorDistribution], PosteriorDistribution] | None = None
+    ) -> Trace:
         """Return the trace of one forward pass in the precision of the run.
 
         Args:

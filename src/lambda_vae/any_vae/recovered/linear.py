@@ -9,8 +9,8 @@ from torch import Tensor
 
 from lambda_vae.any_vae.recovered.probe import Probe, Recovered, close, normalised, read
 from lambda_vae.distributions import Bernoulli
+from lambda_vae.distributions.base import LikelihoodDistribution
 from lambda_vae.distributions.counts import MultinomialCounts, PoissonCounts, multinomial_coefficient
-from lambda_vae.distributions.likelihood import Observation
 
 __all__ = ["left_out", "linear", "multinomials"]
 
@@ -108,7 +108,7 @@ def _totals(slope: Tensor, dim: int) -> list[float]:
 
 def multinomials(
     probe: Probe, *, coefficient: bool, shape: tuple[int, ...] | None = None, dim: int = 0
-) -> Callable[[Tensor], Observation]:
+) -> Callable[[Tensor], LikelihoodDistribution]:
     """Return logits -> multinomial counts whose totals are those of the data."""
     totals = probe.rows.sum(1).float() if shape is None else probe.x.sum(dim + 1).float().mean().reshape(1)
     return lambda theta: MultinomialCounts(theta, coefficient, totals, shape, dim)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.distributions.likelihood import Observation
+from lambda_vae.distributions.base import LikelihoodDistribution
 
 __all__ = ["Probe", "Recovered", "close", "means_over", "normalised", "read", "slope_of"]
 
@@ -40,7 +40,7 @@ class Recovered:
     """
 
     decoder: Callable[[Tensor], Tensor] | None
-    likelihood: Callable[[Tensor], Observation] | None
+    likelihood: Callable[[Tensor], LikelihoodDistribution] | None
     averaged_over: float = 1
     family: str = ""
     notes: tuple[str, ...] = ()
@@ -137,7 +137,7 @@ def normalised(logits: Tensor, dim: int) -> bool:
 def read(
     probe: Probe,
     family: str,
-    likelihood: Callable[[Tensor], Observation],
+    likelihood: Callable[[Tensor], LikelihoodDistribution],
     count: float,
     notes: tuple[str, ...] = (),
     bend: Callable[[Tensor], Tensor] | None = None,

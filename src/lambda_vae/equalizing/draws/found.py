@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lambda_vae.distributions.likelihood import at_least_float32
+from lambda_vae.distributions.base import at_least_float32
 from lambda_vae.equalizing.draws.tensors import Call, Source
 
 __all__ = ["WIDTHS", "Draw", "Probes", "consistent", "refusal"]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lambda_vae.distributions.likelihood import at_least_float32
+from lambda_vae.distributions.base import at_least_float32
 from lambda_vae.equalizing.draws.found import WIDTHS, Draw
 from lambda_vae.equalizing.draws.places import Place
 from lambda_vae.equalizing.draws.site import DrawSite
