@@ -87,11 +87,7 @@ class OptimizerState:
         return {str(number): state for number, state in self.optimizer.state_dict()["state"].items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a state.
-
-        Args:
-            state: Flattened with dots: "0.exp_avg" and so on.
-        """
+        """Take up a state whose names are flattened with dots: "0.exp_avg" and so on."""
         by_weight: dict[int, dict[str, Tensor]] = {}
         for name, tensor in state.items():
             index, key = name.split(".")
@@ -100,22 +96,12 @@ class OptimizerState:
 
 
 def joint_sums(sums: Mapping[str, Tensor], accelerator: Accelerator) -> dict[str, Tensor]:
-    """Return the sums over the data of all processes; a copy where there is one process.
-
-    Args:
-        sums: Sums over the data of this process.
-        accelerator: Every process must call this.
-    """
+    """Return the sums over the data of all processes, of which each must call this; a copy where there is one."""
     return {name: accelerator.reduce(value, reduction="sum") for name, value in sums.items()}
 
 
 def shares(sums: Mapping[str, Tensor], accelerator: Accelerator) -> dict[str, Tensor]:
-    """Return one process's equal share of joint sums, so that another number of processes can go on from them.
-
-    Args:
-        sums: From `joint_sums`.
-        accelerator: Tells how many processes there are.
-    """
+    """Return one process's equal share of joint sums, so that another number of processes can go on from them."""
     parts = accelerator.num_processes
     # A count of examples is an integer, and each process has seen as many as the others.
     return {
@@ -142,11 +128,7 @@ class EqualizerState:
         return self.equalizer.state_dict()
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take up a state.
-
-        Args:
-            state: Of this release or an earlier one.
-        """
+        """Take up a state of this release or an earlier one."""
         if "settings" not in state:  # of an earlier release: the sums are those of all processes together
             sums = {name: state[name] for name in ("_extra_state",) if name in state}
             state = state | shares(sums, self.accelerator)
