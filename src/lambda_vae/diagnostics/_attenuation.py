@@ -19,7 +19,7 @@ from lambda_vae.diagnostics.activity import ACTIVE_THRESHOLD
 from lambda_vae.diagnostics.decay import cluster_slope
 from lambda_vae.diagnostics.information import REFERENCE_STD
 from lambda_vae.errors import InputError
-from lambda_vae.estimation.estimate import Estimate
+from lambda_vae.estimation.estimate import Estimate, plain
 
 __all__ = ["Attenuation", "attenuation"]
 
@@ -50,9 +50,7 @@ class Attenuation:
 
     def to_record(self) -> dict[str, Any]:
         """Return plain data."""
-        numbers = {name: getattr(self, name) for name in ("through", "encoded", "reference_std")}
-        estimates = ("quotient", "active", "collapsed", "slope")
-        return {**{name: getattr(self, name).to_record() for name in estimates}, **numbers}
+        return plain(self)
 
 
 def attenuation(

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 
-from lambda_vae.estimation.estimate import Estimate
+from lambda_vae.estimation.estimate import Estimate, plain
 
 __all__ = ["CriticalRatio", "critical_ratio"]
 
@@ -45,13 +45,7 @@ class CriticalRatio:
 
     def to_record(self) -> dict[str, Any]:
         """Return plain data."""
-        record: dict[str, Any] = {"active": self.active, "collapsed": self.collapsed}
-        for name in ("threshold", "accuracy", "balanced", "left_out", "auc"):
-            record[name] = getattr(self, name).to_record()
-        for name in ("low", "high", "majority"):
-            value = getattr(self, name)
-            record[name] = value if math.isfinite(value) else None
-        return record
+        return plain(self)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from lambda_vae.estimation.estimate import Estimate
+from lambda_vae.estimation.estimate import Estimate, plain
 
 __all__ = ["DecayExponent", "cluster_slope", "decay_exponent"]
 
@@ -57,15 +57,7 @@ class DecayExponent:
 
     def to_record(self) -> dict[str, Any]:
         """Return plain data."""
-        numbers = {name: getattr(self, name) for name in ("scale", "nearest", "farthest")}
-        return {
-            "alpha": self.alpha.to_record(),
-            "excess": self.excess.to_record(),
-            **{name: x if math.isfinite(x) else None for name, x in numbers.items()},
-            "points": self.points,
-            "dimensions": self.dimensions,
-            "regime": self.regime,
-        }
+        return {**plain(self), "regime": self.regime}
 
 
 def decay_exponent(

@@ -1,13 +1,13 @@
 """A number with its error, and whether it may be trusted."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Estimate", "mean_over_examples"]
+__all__ = ["Estimate", "mean_over_examples", "plain"]
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,24 @@ class Estimate:
 
     def to_record(self) -> dict[str, Any]:
         """Return plain data; null stands for a number that is missing."""
-        number, error = (x if math.isfinite(x) else None for x in (self.value, self.stderr))
-        return {"value": number, "stderr": error, "unit": self.unit, "reason": self.reason}
+        return plain(self)
 
     def __str__(self) -> str:
         if not self.known:
             return "–"
         error = f" ± {self.stderr:.3f}" if math.isfinite(self.stderr) else ""
         return f"{self.value:.3f}{error}"
+
+
+def plain(found: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass of numbers and estimates
+    """Return the fields of estimates and numbers as plain data; null stands for a number that is missing."""
+
+    def one(value: Any) -> Any:  # noqa: ANN401
+        if isinstance(value, float):
+            return value if math.isfinite(value) else None
+        return plain(value) if isinstance(value, Estimate) else value
+
+    return {field.name: one(getattr(found, field.name)) for field in fields(found)}
 
 
 def mean_over_examples(terms: Float[Tensor, "M N"]) -> tuple[float, float]:
