@@ -76,16 +76,18 @@ def train_once(path: Path, cache: Path) -> None:
     import torch
 
     from lambda_vae.data import load
-    from lambda_vae.runs import RunConfig
+    from lambda_vae.runs import MLP, Run, RunConfig
     from lambda_vae.runs._train import make_trainer
+    from lambda_vae.training import TrainOptions
 
     torch.set_num_threads(1)
     # Small networks: the memory that could grow is that of the data.
-    config = RunConfig(data=str(path), method="lambda-vae", hidden=(64,), latent_dim=8, epochs=1, batch_size=500)
+    numbers = TrainOptions(epochs=1, batch_size=500)
+    config = RunConfig(data=str(path), network=MLP((64,)), latent_dim=8, train=numbers)
     trainer_peak = Peak()
     trainer_peak.start()
     dataset = load(config.data, cache=cache)
-    make_trainer(config, dataset, None, []).fit()
+    make_trainer(Run.resolve(config, dataset)).fit()
     print(json.dumps({"examples": len(dataset.train) + len(dataset.test), **trainer_peak.end()}))
 
 

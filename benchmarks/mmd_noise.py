@@ -15,12 +15,11 @@ from typing import Any
 from torch import Tensor, cdist
 
 from facts import facts, facts_lines
-from lambda_vae import METHODS, RunConfig, Trace, train
+from lambda_vae import RunConfig, Trace, TrainOptions, train
 from lambda_vae.files import write_atomic
+from lambda_vae.methods import VAE, Context, InfoVAE, Method, setting
 from lambda_vae.objectives import RBF, Objective, Terms
 from lambda_vae.objectives.bounds import rate_q
-from lambda_vae.runs.method import Method
-from lambda_vae.runs.spec import configured
 
 READINGS = {"active_units": 1, "nll_bound": 2, "nll_iw": 2, "rate": 2, "reconstruction": 2}
 
@@ -55,6 +54,22 @@ class NoiseOfMMD:
         return Terms(reconstruction + kl_weight * (kl + self.weight * noise), reconstruction, kl)
 
 
+@dataclass(frozen=True)
+class MMDNoise(Method):
+    """The plain VAE with the noise of an MMD alone.
+
+    Args:
+        weight: Of the noise.
+    """
+
+    name, title, paper = "mmd-noise", "noise alone", "made up"
+    weight: float = setting(999.0)
+
+    def objective(self, context: Context) -> Objective:
+        """Return the ELBO with the noise."""
+        return NoiseOfMMD(self.weight)
+
+
 def page(base: RunConfig, weight: float, seeds: int) -> str:
     """Return a Markdown page: one line a method, mean and spread over the seeds.
 
@@ -63,17 +78,15 @@ def page(base: RunConfig, weight: float, seeds: int) -> str:
         weight: Of the MMD, info_lambda - 1, and of the noise.
         seeds: How many.
     """
-    objective: Objective = NoiseOfMMD(weight)
-    METHODS["mmd-noise"] = Method("mmd-noise", "noise alone", "made up", objective=lambda _config: objective)
     lines = []
-    for spec, title in (
-        ("vae", "VAE"),
-        (f"info-vae:info_lambda={weight + 1:g}", f"InfoVAE, {weight:g} MMD²"),
-        ("mmd-noise", f"VAE, {weight:g} times the noise of an MMD²"),
+    for method, title in (
+        (VAE(), "VAE"),
+        (InfoVAE(weight=weight + 1), f"InfoVAE, {weight:g} MMD²"),
+        (MMDNoise(weight), f"VAE, {weight:g} times the noise of an MMD²"),
     ):
         found: dict[str, list[Any]] = {}
         for seed in range(seeds):
-            config, _ = configured(replace(base, seed=seed), spec)
+            config = replace(base.with_seed(seed), method=method)
             with tempfile.TemporaryDirectory() as folder:
                 metrics = train(config, Path(folder) / "run")
             for name in READINGS:
@@ -86,8 +99,8 @@ def page(base: RunConfig, weight: float, seeds: int) -> str:
         print(lines[-1], flush=True)
     head = f"| method | {' | '.join(f'`{name}`' for name in READINGS)} |\n| --- |{' ---: |' * len(READINGS)}"
     said = (
-        f"{base.data}, a validation split of {base.validation:,}, {base.epochs} epochs, batches of {base.batch_size}, "
-        f"{seeds} seeds; nats an example. Mean ± standard deviation over the seeds."
+        f"{base.data}, a validation split of {base.validation:,}, {base.epochs} epochs, batches of "
+        f"{base.train.batch_size}, {seeds} seeds; nats an example. Mean ± standard deviation over the seeds."
     )
     title = "# What the MMD costs, and what its noise"
     return "\n".join([title, "", *facts_lines(facts()), "", said, "", head, *lines]) + "\n"
@@ -102,10 +115,8 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("results"))
     chosen = parser.parse_args()
-    shared = RunConfig(
-        data=chosen.data, validation=chosen.validation, epochs=chosen.epochs, precision="bfloat16", evaluate_every=0,
-        trackers=(),
-    )  # fmt: skip
+    numbers = TrainOptions(epochs=chosen.epochs, precision="bfloat16")
+    shared = RunConfig(data=chosen.data, validation=chosen.validation, train=numbers, evaluate_every=0, trackers=())
     text = page(shared, chosen.weight, chosen.seeds)
     write_atomic(chosen.out / "mmd-noise.md", text)
     print(text)

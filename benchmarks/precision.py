@@ -10,7 +10,8 @@ from pathlib import Path
 
 from facts import facts, facts_lines
 from lambda_vae.files import write_atomic
-from lambda_vae.runs import RunConfig, train
+from lambda_vae.runs import train
+from lambda_vae.runs.flat import from_flat
 
 __all__ = ["page"]
 
@@ -33,10 +34,8 @@ def page(data: str, method: str, epochs: int, seeds: int) -> str:
     bounds: dict[str, list[float]] = {}
     for name, words in SETTINGS.items():
         for seed in range(seeds):
-            config = RunConfig(
-                data=data, method=method, delta=1.19, epochs=epochs, seed=seed, iw_samples=16, evaluate_every=0,
-                trackers=(), **words,
-            )  # fmt: skip
+            shared = {"data": data, "method": method, "delta": 1.19, "epochs": epochs, "seed": seed, "iw_samples": 16}
+            config = from_flat({**shared, "evaluate_every": 0, "trackers": (), **words})
             with tempfile.TemporaryDirectory() as folder:
                 bounds.setdefault(name, []).append(train(config, Path(folder) / "run")["nll_bound"])
     rows = []

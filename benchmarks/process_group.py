@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Group", "parts_of"]
+__all__ = ["Group", "run_of"]
 
 HERE = Path(__file__).parent
 
@@ -57,7 +57,7 @@ class Group:
         """Let all of them train an epoch; seconds a step of each, by its `cpu` and by the `wall` clock.
 
         Args:
-            task: What `parts_of` takes.
+            task: What `run_of` takes.
         """
         for process in self.processes:
             assert process.stdin is not None
@@ -79,8 +79,8 @@ def _free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def parts_of(task: dict[str, Any], world: int = 1) -> tuple[Any, Any]:
-    """Return the config and the data of a task; the images are noise, which takes as long as any.
+def run_of(task: dict[str, Any], world: int = 1) -> Any:
+    """Return the run of a task; the images are noise, which takes as long as any.
 
     Args:
         task: `settings` of the run, `shape` of an image, `steps` in an epoch.
@@ -89,15 +89,16 @@ def parts_of(task: dict[str, Any], world: int = 1) -> tuple[Any, Any]:
     import numpy as np
 
     from lambda_vae.data import Dataset, Split
-    from lambda_vae.runs import RunConfig
+    from lambda_vae.runs import Run
+    from lambda_vae.runs.flat import from_flat
 
     settings = {"epochs": 10**6, "checkpoint_every": 10**6, "evaluate_every": 0, "trackers": (), **task["settings"]}
-    config = RunConfig(**{name: tuple(one) if isinstance(one, list) else one for name, one in settings.items()})
+    config = from_flat(settings)
     shape = tuple(task["shape"])
-    examples = config.batch_size * task["steps"] * world
+    examples = config.train.batch_size * task["steps"] * world
     x = np.random.default_rng(0).integers(0, 256, (examples, int(np.prod(shape))), dtype=np.uint8)
     part = Split(x, None)
-    return config, Dataset("noise", "image", shape, part, part, "0", "noise", None)
+    return Run.resolve(config, Dataset("noise", "image", shape, part, part, "0", "noise", None))
 
 
 def main() -> None:
@@ -115,7 +116,7 @@ def main() -> None:
     for line in sys.stdin:
         task = json.loads(line)
         if line not in trainers:
-            trainers[line] = make_trainer(*parts_of(task, world), None, [])
+            trainers[line] = make_trainer(run_of(task, world))
         cpu, wall = time.process_time(), time.perf_counter()
         trainers[line].run_epoch(StopRequest())
         taken = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}

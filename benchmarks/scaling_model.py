@@ -86,17 +86,17 @@ def counts_of(task: dict[str, Any]) -> Counts:
         task: As for `process_group`.
     """
     from lambda_vae.runs.cost import cost_of
-    from process_group import parts_of
+    from process_group import run_of
 
-    config, dataset = parts_of(task)
-    cost = cost_of(config, dataset, limit=0.5)
+    run = run_of(task)
+    cost = cost_of(run, limit=0.5)
     return {
-        "batch": float(config.batch_size),
+        "batch": float(cost.options.batch_size),
         "flops": cost.flops_per_example,
         "kept": cost.kept_per_example,
         "weights": float(cost.weights),
-        "numbers": float(prod(dataset.shape)),
-        "estimate": cost.seconds_per_example * config.batch_size,
+        "numbers": float(prod(run.dataset.shape)),
+        "estimate": cost.seconds_per_example * cost.options.batch_size,
     }
 
 

@@ -13,7 +13,7 @@ from cli_process import TINY, bars, cli, own_cache, tree  # noqa: F401
 import lambda_vae
 from lambda_vae.cli import main
 from lambda_vae.runs import METHODS, RunConfig
-from lambda_vae.runs.config import write_config
+from lambda_vae.runs.flat import kinds, method_settings, write_config
 
 COMMANDS = (
     "compare", "train", "diagnose", "likelihood", "information", "gradients", "sample", "generation", "reconstruct",
@@ -52,10 +52,28 @@ def test_every_command_explains_itself(cli, command):
 def test_help_tells_what_each_option_means(cli):
     said = cli("train", "--help")
     words = " ".join(said.out.split())
-    for name in RunConfig.__dataclass_fields__:
+    for name in kinds().keys() - method_settings().keys():
         assert f"--{name}" in words
-    assert "λ-VAE's one knob, > 1" in words  # from the docstring of RunConfig
-    assert "bring λ back to 1 over the last so many epochs" in words
+    assert "Passes over the data" in words  # from the docstring of TrainOptions
+    assert "--release_epochs" not in words
+    assert len(said.out.splitlines()) <= 100
+
+
+def test_list_tells_the_settings_of_one_method(cli):
+    words = " ".join(cli("list", "lambda-vae+warm-up").out.split())
+    assert "lambda-vae+warm-up: λ-VAE + warm-up" in words
+    assert "Bring λ back to 1 over the last so many epochs" in words
+    assert "epochs (--warm_up_epochs)" in words
+    assert "The knob, > 1" in " ".join(cli("list", "lambda-elbo").out.split())
+    assert "did you mean 'lambda-vae'" in cli("list", "lambda-vea").err
+
+
+def test_a_method_in_text_and_its_options_are_one_run(cli):
+    one = printed_config(cli, "--method", "lambda-vae+warm-up", "--delta", 1.19, "--warm_up_epochs", 3, "--out", "x")
+    assert (one["method"], one["delta"], one["warm_up_epochs"]) == ("lambda-vae+warm-up", 1.19, 3.0)
+    said = cli("train", "--method", "lambda-vae:delta=1.19", "--delta", 1.2, "--out", "x")
+    assert said.code == 2
+    assert "delta is 1.2, and the method's own text says 1.19; give it once" in said.err
 
 
 def test_version_is_the_package_s(cli):
@@ -284,7 +302,7 @@ def test_options_after_the_config_file_win(cli, tmp_path, after, expected):
     values = printed_config(cli, "--config", tmp_path / "config.yaml", *after)
     assert values["epochs"] == expected
     assert values["delta"] == float("inf")
-    assert values["batch_size"] == RunConfig().batch_size
+    assert values["batch_size"] == RunConfig().train.batch_size
 
 
 @pytest.mark.parametrize("name", ["1e3", "inf", "nan", "007", "null", "yes", "12:30", "[bold]x[/bold]", "a: b # c"])

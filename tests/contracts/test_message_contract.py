@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 from cli_process import TINY, bars, cli, own_cache  # noqa: F401
+from flat_runs import run_of
 
 import lambda_vae
 from lambda_vae.cli.commands import COMMANDS, command
 from lambda_vae.cli.complaints import as_options
 from lambda_vae.comparisons import CompareConfig, compare
 from lambda_vae.errors import InputError
-from lambda_vae.runs import RunConfig, train
+from lambda_vae.runs import train
 
 # ruff: noqa: F811 - fixtures come by import
 
@@ -73,7 +74,7 @@ def test_a_finished_run_is_refused_in_python_s_names_and_in_options(cli, bars, t
     said = cli("train", *words, "--out", tmp_path)
     assert said.err.endswith("holds this very run already; add --resume to go on, or choose another --out\n")
     small = {"hidden": (16,), "latent_dim": 3, "batch_size": 20, "iw_samples": 4, "evaluate_every": 0, "epochs": 1}
-    config = RunConfig(data=str(bars), method="vae", trackers=(), **small)
+    config = run_of(data=str(bars), method="vae", trackers=(), **small)
     with pytest.raises(InputError, match=r"already; add `resume=True` to go on, or choose another `out`$"):
         train(config, tmp_path)
     with pytest.raises(InputError, match=r"is not empty and holds no comparison; choose another `out`$"):

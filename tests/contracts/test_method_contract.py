@@ -10,22 +10,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from flat_runs import changed, run_of
 from torch import Tensor, nn
 
 import lambda_vae.runs.networks
 from lambda_vae.data.dataset import Dataset, Split
 from lambda_vae.distributions import standard_normal
 from lambda_vae.estimation.likelihood import likelihood_features
+from lambda_vae.methods import METHODS, Method, method_named
 from lambda_vae.model import VAE
-from lambda_vae.runs import METHODS, RunConfig
+from lambda_vae.runs import Run, RunConfig
 from lambda_vae.runs._train import make_trainer
 from lambda_vae.runs.build import build_vae
-from lambda_vae.runs.compose import method_named
 from lambda_vae.runs.weights import load_model, save_model
 from lambda_vae.training import Interrupted, Step, Trainer, checkpoints
 
 ROWS, FEATURES, BATCH, SAMPLES = 60, 12, 10, 3
-BASE = RunConfig(
+BASE = run_of(
     data="toy", latent_dim=2, hidden=(8,), activation="tanh", epochs=3, batch_size=BATCH, learning_rate=1e-2,
     delta=1.1, checkpoint_every=1, evaluate_every=0, trackers=(),
 )  # fmt: skip
@@ -48,36 +49,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 #: Settings at which a method is the plain VAE, step for step.
-NEUTRAL: dict[str, dict[str, Any]] = {
-    "vae": {},
-    "beta-vae": {"beta": 1.0},
-    "warm-up": {"warm_up_epochs": 0.0},
-    "lambda-vae": {"delta": float("inf")},
-    "lambda-rising": {"delta": float("inf"), "warm_up_epochs": 0.0},
-    "noise-clamp": {"delta": float("inf")},
-    "lambda-elbo": {"delta": float("inf")},
-    "free-bits": {"free_bits": 0.0},
-    "target-rate": {"target_rate": 0.0, "target_gamma": 1.0},
-    "delta-vae": {"committed_rate": 0.0},
-    "iaf": {"flow_layers": 0},
-    "flow": {"flow_layers": 0},
-    "flow-prior": {"flow_layers": 0},
-    "info-vae": {"info_alpha": 0.0, "info_lambda": 1.0},
-    "lagging": {"aggressive_steps": 0},
-    "semi-amortized": {"refine_steps": 0},
-}
-
-#: Methods that are the plain VAE at no setting, and why.
-NEVER_NEUTRAL = {
-    "cyclical": "every cycle begins with a KL weight of 0, whatever their number",
-    "fixed-noise": "its noise never depends on x",
-    "lambda-detached": "no gradient of the reconstruction reaches sigma, whatever delta is",
-    "vamp-prior": "a mixture of posteriors is N(0, I) for one encoder only; tests/priors tries that one",
-    "wae": "there is no KL in it at any weight",
-    "aae": "there is no KL in it at any weight",
-    "avb": "a classifier stands for its rate; tests/training/test_adversarial.py gives it the best one",
-    "iwae": "at one sample its KL is a Monte Carlo estimate, with the same mean; tests/objectives/test_iwae.py",
-}
+NEUTRAL = {name: method.neutral for name, method in METHODS.items() if not isinstance(method.neutral, str)}
 
 
 def examples(rows: int = ROWS, seed: int = 5) -> np.ndarray[Any, Any]:
@@ -95,12 +67,12 @@ def toy(kind: str = "image") -> Dataset:
 
 def config_of(name: str, **changes: Any) -> RunConfig:
     settings = {key: value for row in name.split("+") for key, value in SETTINGS.get(row, {}).items()}
-    few = min(SAMPLES, method_named(name).samples)
-    return replace(BASE, **{"method": name, "samples": few, **settings, **changes})
+    few = min(SAMPLES, method_named(name).draws(1))
+    return changed(BASE, **{"method": name, "samples": few, **settings, **changes})
 
 
 def trainer_of(name: str, folder: Path | None = None, kind: str = "image", **changes: Any) -> Trainer:
-    return make_trainer(config_of(name, **changes), toy(kind), folder, [])
+    return make_trainer(Run.resolve(config_of(name, **changes), toy(kind)), folder)
 
 
 def modules_of(trainer: Trainer) -> dict[str, nn.Module]:
@@ -151,7 +123,7 @@ def watched(name: str) -> Watched:
 
 
 def test_an_epoch_leaves_shapes_as_promised_and_finite_numbers(name: str) -> None:
-    seen, samples = watched(name), config_of(name).samples
+    seen, samples = watched(name), Run.resolve(config_of(name), toy()).options().samples
     assert len(seen.steps) == ROWS // BATCH
     for step in seen.steps:
         trace, terms = step.trace, step.terms
@@ -308,7 +280,7 @@ def exact_nll(vae: VAE, x: Tensor) -> Tensor:
     return -law.log_prob(x.double())
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if method_named(name).prior is None])
+@pytest.mark.parametrize("name", [name for name in NAMES if "prior" not in method_named(name).own_parts()])
 def test_the_bound_holds_where_the_likelihood_is_exact(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A linear decoder with Gaussian noise and a standard normal prior: log p(x) is a Gaussian's log density."""
     monkeypatch.setattr(lambda_vae.runs.networks, "mlp", linear)
@@ -331,13 +303,15 @@ def test_the_surrogate_would_fail_where_the_bound_holds() -> None:
 
 
 def test_every_method_has_a_neutral_setting_or_a_reason_for_none() -> None:
-    assert NEUTRAL.keys() ^ NEVER_NEUTRAL.keys() == METHODS.keys()
-    assert not NEUTRAL.keys() & NEVER_NEUTRAL.keys()
+    reasons = {name: method.neutral for name, method in METHODS.items() if name not in NEUTRAL}
+    assert all(reason and reason != Method.neutral for reason in reasons.values())
+    assert len(NEUTRAL) > len(reasons)
 
 
 @pytest.mark.parametrize("name", NEUTRAL)
 def test_at_its_neutral_setting_a_method_is_the_plain_vae(name: str) -> None:
-    plain, neutral = trained("vae"), trainer_of(name, **NEUTRAL[name])
+    method = METHODS[name].with_settings(**NEUTRAL[name])
+    plain, neutral = trained("vae"), trainer_of(name, **method.values)
     neutral.fit()
     assert [row.scalars["loss"] for row in neutral.history.rows] == pytest.approx(
         [row.scalars["loss"] for row in plain.history.rows], rel=1e-6

@@ -1,7 +1,6 @@
 """Shared models made by hand: no training, the record of a real one beside other weights."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -10,6 +9,7 @@ from lambda_vae.equalization import Equalization
 from lambda_vae.files import write_json
 from lambda_vae.runs import RunConfig
 from lambda_vae.runs.build import build_vae
+from lambda_vae.runs.flat import flat
 from lambda_vae.runs.model_record import CONFIG, WEIGHTS, file_sha256
 from lambda_vae.runs.weights import save_model
 
@@ -31,11 +31,12 @@ def hand_made(folder: Path, config: RunConfig, shape: tuple[int, ...], exponent:
     numbers = [0.0] * config.latent_dim
     names = ("kl", "signal_power", "sampling_std", "exponent")
     diagnosis = {
-        "run": "a", "method": config.method, "label": config.method, "status": "done", "verdict": "Untrained.",
+        "run": "a", "method": config.method.name, "label": config.method.label,
+        "status": "done", "verdict": "Untrained.",
         "latent_dim": config.latent_dim,
         "dimensions": dict.fromkeys(names, numbers),
     }  # fmt: skip
-    record = {"shape": shape, "config": asdict(config), "diagnosis": diagnosis, "provenance": {}, "sha256": {}}
+    record = {"shape": shape, "config": flat(config), "diagnosis": diagnosis, "provenance": {}, "sha256": {}}
     write_json(folder / CONFIG, {"format": "lambda-vae shared model 1", **record})
     return rehash(folder)
 

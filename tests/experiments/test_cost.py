@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from flat_runs import run_of
 
 from lambda_vae.data import Dataset, Split
-from lambda_vae.runs import RunConfig
+from lambda_vae.runs import Run
 from lambda_vae.runs.cost import DEVICES, UTILISATION, cost_of, cost_table
 
 
@@ -14,7 +15,9 @@ def data(shape, n=40):
 
 
 def test_flops_of_an_mlp_are_those_of_its_products():
-    found = cost_of(RunConfig(method="vae", hidden=(16,), latent_dim=4, batch_size=10, epochs=3), data((8, 8)))
+    found = cost_of(
+        Run.resolve(run_of(method="vae", hidden=(16,), latent_dim=4, batch_size=10, epochs=3), data((8, 8)))
+    )
     products = [(64, 16), (16, 8), (4, 16), (16, 64)]
     forward = sum(2 * a * b for a, b in products)
     backward = 2 * forward - 2 * 64 * 16  # x wants no gradient
@@ -31,7 +34,7 @@ SMALL = {"network": "resnet", "likelihood": "logistic-mixture", "encoder_width":
 
 def test_memory_falls_with_parts_and_with_recomputing():
     whole, parts, again = (
-        cost_of(RunConfig(method="vae", latent_dim=4, batch_size=10, **SMALL, **more), data((8, 8, 3)))
+        cost_of(Run.resolve(run_of(method="vae", latent_dim=4, batch_size=10, **SMALL, **more), data((8, 8, 3))))
         for more in ({}, {"accumulate": 5}, {"recompute": True})
     )
     kept = whole.kept_per_example
@@ -41,6 +44,6 @@ def test_memory_falls_with_parts_and_with_recomputing():
 
 
 def test_the_table_states_what_it_assumes():
-    table = cost_table(cost_of(RunConfig(method="vae", latent_dim=4, **SMALL), data((8, 8, 3), 200)), "a run")
+    table = cost_table(cost_of(Run.resolve(run_of(method="vae", latent_dim=4, **SMALL), data((8, 8, 3), 200))), "a run")
     assert "a device reaches 30% of its dense peak (TF32)" in table.caption
     assert table.row_count == 6 + 2 * len(DEVICES)

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 from cli_process import cli, own_cache  # noqa: F401
+from flat_runs import run_of
 from handed_on import SMALL, hand_made
 
 from lambda_vae.errors import InputError
-from lambda_vae.runs import RunConfig
 from lambda_vae.sharing import export_run, from_pretrained
 
 SHAPE = (6, 5)
@@ -43,7 +43,7 @@ def _sizes_unlooked_at(monkeypatch):
 
 def model_of(build, folder):
     method, network, likelihood = BUILDS[build]
-    config = RunConfig(data="a", method=method, network=network, likelihood=likelihood, **SMALL)
+    config = run_of(data="a", method=method, network=network, likelihood=likelihood, **SMALL)
     return hand_made(folder, config, SHAPE, torch.tensor([1.0, 2.0, 3.0]))
 
 
@@ -124,7 +124,7 @@ def test_a_programme_runs_without_this_package(tmp_path):
 
 @pytest.mark.parametrize(("method", "law"), [("iaf", "TransformedDistribution"), ("avb", "GaussianMixture")])
 def test_a_posterior_without_mu_and_logvar_is_refused(method, law, tmp_path):
-    config = RunConfig(data="a", method=method, likelihood="bernoulli", **SMALL)
+    config = run_of(data="a", method=method, likelihood="bernoulli", **SMALL)
     hand_made(tmp_path / "model", config, SHAPE)
     with pytest.raises(InputError, match=f"the encoder gives a {law}, which no mu and logvar describe"):
         export_run(tmp_path / "model", tmp_path / "out", "torch")

@@ -2,10 +2,10 @@
 
 import multiprocessing
 import time
-from dataclasses import replace
 
 import pytest
 from cli_process import tree
+from flat_runs import changed
 
 from lambda_vae.errors import InputError
 from lambda_vae.runs import RunConfig
@@ -89,7 +89,7 @@ def test_a_claimed_folder_is_the_run_s_own(tmp_path):
     with pytest.raises(InputError, match="add `resume=True` to go on"):
         folder.check(CONFIG, resume=False)
     with pytest.raises(InputError, match=r"its delta is 1.01, here it is 1.5; choose another `out`"):
-        folder.check(replace(CONFIG, delta=1.5), resume=True)
+        folder.check(changed(CONFIG, delta=1.5), resume=True)
     assert not folder.claim(CONFIG)
     assert tree(tmp_path) == before
     (folder.path / "metrics.json").write_text("{}")

@@ -1,11 +1,11 @@
 """The runs of a table at each scale, and runs taken up from an archive."""
 
 import json
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flat_runs import changed, run_of
 
 from lambda_vae.comparisons.reuse import read_known, take_up
 from lambda_vae.errors import InputError
@@ -14,8 +14,8 @@ from lambda_vae.paper.figures import load_recipes
 from lambda_vae.paper.recipe import run_name_of, runs_of
 from lambda_vae.paper.tables import SCALES
 from lambda_vae.runs import RunConfig
-from lambda_vae.runs.compose import method_named
-from lambda_vae.runs.config import read_config, to_yaml
+from lambda_vae.runs.config import to_yaml
+from lambda_vae.runs.flat import flat, read_config
 from lambda_vae.runs.results import identity
 
 RECIPES = {recipe.name: recipe for recipe in load_recipes("table1")}
@@ -29,8 +29,8 @@ def test_no_two_runs_share_a_folder(scale: str) -> None:
 
 def test_runs_of_a_recipe_at_paper_scale_are_those_of_a_comparison_with_the_defaults() -> None:
     runs = runs_of(RECIPES["lambda-1.19-200"], "mnist", SCALES["paper"])
-    plain = RunConfig(data="mnist", method="lambda-vae", delta=1.19, epochs=200)
-    assert runs == [replace(plain, seed=seed) for seed in range(3)]
+    plain = run_of(data="mnist", method="lambda-vae", delta=1.19, epochs=200)
+    assert runs == [plain.with_seed(seed) for seed in range(3)]
     assert run_name_of(runs[2]) == "lambda-vae-delta1.19-epochs200-seed2"
 
 
@@ -38,7 +38,7 @@ def test_lengths_in_epochs_shrink_with_the_scale_but_never_to_nothing() -> None:
     released = RECIPES["lambda-1.01-released"]
     for scale, epochs, release in (("paper", 100, 50), ("quick", 10, 5), ("smoke", 2, 1)):
         run = runs_of(released, "mnist", SCALES[scale])[0]
-        assert (run.epochs, run.release_epochs) == (epochs, release)
+        assert (run.epochs, run.method.values["release_epochs"]) == (epochs, release)
     assert len(runs_of(released, "mnist", SCALES["quick"])) == 1
 
 
@@ -71,7 +71,7 @@ def archived(config: RunConfig, sha256: str = "abc", status: str = "done") -> tu
     """The row and the record of a run, as an archive holds them; its name is that of another comparison."""
     row = {**identity(config), "run": f"theirs-{config.seed}", "status": status, "nll_bound": 100.0 + config.seed}
     row["path"] = "runs/theirs"
-    values = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(config).items()}
+    values = flat(config)  # as archives of the last release have it
     provenance = {"commit": "c0ffee", "data": {"sha256": sha256}}
     dimensions = {"kl": [0.5] * config.latent_dim}
     test = [{"epoch": 10, "nll_bound": 110.0}]
@@ -83,15 +83,15 @@ def write_archive(path: Path, *pairs: tuple[dict[str, Any], dict[str, Any]]) -> 
     return path
 
 
-PLAIN = RunConfig(data="mnist", method="vae", epochs=100, latent_dim=3)
+PLAIN = run_of(data="mnist", method="vae", epochs=100, latent_dim=3)
 
 
 def test_only_runs_with_exactly_the_config_and_the_data_are_taken_up(tmp_path: Path) -> None:
-    others = [replace(PLAIN, learning_rate=2e-3), replace(PLAIN, seed=1), replace(PLAIN, seed=2), PLAIN]
+    others = [changed(PLAIN, learning_rate=2e-3), changed(PLAIN, seed=1), changed(PLAIN, seed=2), PLAIN]
     pairs = [archived(others[0]), archived(others[1], sha256="other"), archived(others[2], status="failed")]
     known = read_known(write_archive(tmp_path / "known.json", *pairs, archived(PLAIN)))
     assert [run.config for run in known] == others
-    wanted = {run_name_of(config): config for config in (PLAIN, *others[1:3], replace(PLAIN, seed=3))}
+    wanted = {run_name_of(config): config for config in (PLAIN, *others[1:3], changed(PLAIN, seed=3))}
     assert take_up(known, wanted, tmp_path, "abc") == ["vae-epochs100-seed0"]
     folder = tmp_path / "runs" / "vae-epochs100-seed0"
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [folder.name]
@@ -103,8 +103,8 @@ def test_only_runs_with_exactly_the_config_and_the_data_are_taken_up(tmp_path: P
 
 
 def test_a_number_of_samples_that_is_the_methods_own_changes_nothing(tmp_path: Path) -> None:
-    known = read_known(write_archive(tmp_path / "known.json", archived(replace(PLAIN, samples=1))))
-    assert take_up(known, {"two": replace(PLAIN, samples=2)}, tmp_path, "abc") == []
+    known = read_known(write_archive(tmp_path / "known.json", archived(changed(PLAIN, samples=1))))
+    assert take_up(known, {"two": changed(PLAIN, samples=2)}, tmp_path, "abc") == []
     assert take_up(known, {"one": PLAIN}, tmp_path, "abc") == ["one"]
     assert read_config(tmp_path / "runs" / "one" / "config.yaml") == PLAIN
 
@@ -137,7 +137,7 @@ def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
 
 def test_titles_of_the_rows_of_a_block_are_different() -> None:
     labels = [
-        (recipe.epochs, method_named(config.method).label(config))
+        (recipe.epochs, config.method.label)
         for recipe in RECIPES.values()
         for config in runs_of(recipe, "mnist", SCALES["paper"])[:1]
     ]

@@ -7,13 +7,13 @@ import socket
 import sys
 import threading
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import pytest
 from cli_process import cli, outcome, own_cache, wait_for  # noqa: F401 - fixtures among them
+from flat_runs import changed, run_of
 from safetensors.torch import load_file
 from torch import equal
 
@@ -25,7 +25,7 @@ from lambda_vae.comparisons.ray_executor import RayEngine
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json
 from lambda_vae.paper import Reproduction, reproduce
-from lambda_vae.runs import RunConfig, train
+from lambda_vae.runs import train
 from lambda_vae.training import checkpoints
 
 ray = pytest.importorskip("ray")
@@ -35,7 +35,7 @@ NodeAffinitySchedulingStrategy = pytest.importorskip("ray.util.scheduling_strate
 #: Ray's own: it announces what its next versions do with accelerators, and leaves files to the collector.
 ON_RAY = pytest.mark.filterwarnings("ignore::FutureWarning:ray", "ignore::ResourceWarning")
 
-BASE = RunConfig(
+BASE = run_of(
     epochs=6,
     hidden=(16,),
     latent_dim=3,
@@ -170,7 +170,7 @@ def same(run, expected):
     assert outcome(run) == outcome(expected)
 
 
-VAE = replace(BASE, method="vae", delta=RunConfig.delta)
+VAE = changed(BASE, method="vae")
 
 
 @pytest.mark.slow
@@ -190,7 +190,7 @@ def test_runs_come_home_as_they_are_here_forks_and_failures_among_them(cluster, 
     log = (out / "runs" / "beta-vae-beta1e+38-seed0.log").read_text()
     assert log.count("diverged") == 1
     for release, name in ((0, "lambda-vae-delta1.5-seed0"), (2, "lambda-vae-delta1.5-release2-seed0")):
-        config = replace(BASE, method="lambda-vae", delta=1.5, release_epochs=release)
+        config = changed(BASE, method="lambda-vae", delta=1.5, release_epochs=release)
         same(out / "runs" / name, reference(config, tmp_path / name))
     command = read_json(out / "runs" / "lambda-vae-delta1.5-release2-seed0" / "provenance.json")["command"]
     assert command.startswith("lambda-vae train --config ")
@@ -203,7 +203,7 @@ def test_runs_come_home_as_they_are_here_forks_and_failures_among_them(cluster, 
 def test_a_lost_machine_s_run_starts_again(cluster, connected, tmp_path, where, request):
     if where == "apart":
         request.getfixturevalue("apart")
-    node, base, out = cluster.add(), replace(BASE, epochs=40), tmp_path / "out"
+    node, base, out = cluster.add(), changed(BASE, epochs=40), tmp_path / "out"
     run, begun = out / "runs" / "vae-seed0", []
 
     def lose():
@@ -219,15 +219,15 @@ def test_a_lost_machine_s_run_starts_again(cluster, connected, tmp_path, where, 
     thread.join()
     assert begun == [True]  # on the only machine with a core to spare, which is gone
     assert [row["status"] for row in rows] == ["done"]
-    same(run, reference(replace(VAE, epochs=40), tmp_path / "here"))
+    same(run, reference(changed(VAE, epochs=40), tmp_path / "here"))
     assert not list((out / "runs").glob(".*"))
 
 
 @pytest.mark.slow
 @ON_RAY
 def test_an_interrupted_run_is_finished_by_either_engine(cluster, tmp_path, request):
-    base, out = replace(BASE, epochs=40), tmp_path / "out"
-    config, run = replace(VAE, epochs=40), out / "runs" / "vae-seed0"
+    base, out = changed(BASE, epochs=40), tmp_path / "out"
+    config, run = changed(VAE, epochs=40), out / "runs" / "vae-seed0"
 
     def interrupt():
         wait_for(lambda: checkpoints.latest(run / "checkpoints"))

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from cli_process import outcome, own_cache, write_bars  # noqa: F401 - a fixture among them
+from flat_runs import changed, run_of
 
 from lambda_vae.comparisons.ray_task import Order, carry_out, pack, unpack
-from lambda_vae.runs import RunConfig, train
-from lambda_vae.runs.build import load_data
+from lambda_vae.runs import Run, train
 from lambda_vae.training.checkpoints import path_of
 
-CONFIG = RunConfig(
+CONFIG = run_of(
     method="vae",
     epochs=2,
     hidden=(16,),
@@ -47,7 +47,7 @@ def order_of(runs, config=CONFIG, **changes):
         runs=runs,
         mark=(".mark", "shared"),
         home=Path.cwd(),
-        data=load_data(CONFIG).sha256,
+        data=Run.resolve(CONFIG).dataset.sha256,
         version="0.1.0",
         fork=None,
         keep_checkpoints=(),
@@ -94,8 +94,8 @@ def test_a_machine_that_does_not_brings_home_all_but_the_checkpoints_nobody_aske
 
 
 def test_a_fork_goes_along_with_the_config_it_is_checked_against(tmp_path):
-    parent = replace(CONFIG, method="lambda-vae", delta=1.5, epochs=4)
-    config = replace(parent, release_epochs=2)
+    parent = changed(CONFIG, method="lambda-vae", delta=1.5, epochs=4)
+    config = changed(parent, release_epochs=2)
     train(config, tmp_path / "reference")
     train(parent, tmp_path / "parent", keep_checkpoints=(1,))
     fork = path_of(tmp_path / "parent" / "checkpoints", 1, 0)
@@ -109,7 +109,7 @@ def test_a_fork_goes_along_with_the_config_it_is_checked_against(tmp_path):
 
 
 def test_a_run_that_diverges_comes_home_failed(tmp_path):
-    done = carry_out(order_of(tmp_path / "runs", replace(CONFIG, learning_rate=1e30), **AWAY), dict, lambda _: None)
+    done = carry_out(order_of(tmp_path / "runs", changed(CONFIG, learning_rate=1e30), **AWAY), dict, lambda _: None)
     assert done.code == 1
     assert "diverged" in done.words
     assert b'"failed"' in done.files["run/metrics.json"]
@@ -125,13 +125,15 @@ def test_refusals_name_the_machine_and_what_is_amiss_there(tmp_path):
 
     assert "digits is other data (sha256 " in refusal(data="0" * 64)
     assert f"lambda-vae is {_version()}, where the run comes from it is 99" in refusal(version="99")
-    assert "mine.npz does not exist" in refusal(config=replace(CONFIG, data="mine.npz"))
+    assert "mine.npz does not exist" in refusal(config=changed(CONFIG, data="mine.npz"))
 
 
 def test_data_is_found_from_the_folder_where_the_command_was_given(tmp_path):
     bars = write_bars(tmp_path / "mine.npz")
-    config = replace(CONFIG, data="mine.npz", batch_size=20)
-    order = order_of(tmp_path / "runs", config, home=tmp_path, data=load_data(replace(config, data=str(bars))).sha256)
+    config = changed(CONFIG, data="mine.npz", batch_size=20)
+    order = order_of(
+        tmp_path / "runs", config, home=tmp_path, data=Run.resolve(changed(config, data=str(bars))).dataset.sha256
+    )
     assert carry_out(order, nothing, lambda _: None).code == 0
 
 
@@ -145,6 +147,6 @@ def test_a_machine_s_own_settings_win(tmp_path, monkeypatch):
 def test_progress_is_told_while_a_run_is_away(tmp_path, monkeypatch):
     monkeypatch.setattr("lambda_vae.comparisons.ray_task._NOTE_SECONDS", 0.005)
     said = []
-    carry_out(order_of(tmp_path / "runs", replace(CONFIG, epochs=20), **AWAY), dict, said.append)
+    carry_out(order_of(tmp_path / "runs", changed(CONFIG, epochs=20), **AWAY), dict, said.append)
     assert said[0] == ("run", "")
     assert any('"epochs": 20' in text for _, text in said)

@@ -7,11 +7,12 @@ import yaml
 from lambda_vae.checked import checked
 from lambda_vae.data import Dataset, Split
 from lambda_vae.errors import InputError
+from lambda_vae.methods import METHODS, VAE, LambdaVAE
 from lambda_vae.paper import Reproduction
 from lambda_vae.paper.figures import load_recipes
 from lambda_vae.paper.recipe import Recipe, named, run_name_of, runs_of
 from lambda_vae.paper.tables import SCALES, TABLES
-from lambda_vae.runs import METHODS
+from lambda_vae.runs.networks import NETWORKS
 
 RECIPES = load_recipes("table1")
 
@@ -46,9 +47,12 @@ def test_no_two_runs_of_the_table_share_a_folder():
 def test_scales_shorten_what_is_counted_in_epochs():
     released = by_name("lambda-1.01-released")
     whole, quick = (runs_of(released, "digits", SCALES[name])[0] for name in ("paper", "quick"))
-    assert (quick.epochs, quick.release_epochs) == (whole.epochs // 10, whole.release_epochs // 10)
+    assert (quick.epochs, quick.method.values["release_epochs"]) == (
+        whole.epochs // 10,
+        whole.method.values["release_epochs"] // 10,
+    )
     assert len(runs_of(released, "digits", SCALES["quick"])) == 1
-    assert runs_of(released, "digits", SCALES["smoke"])[0].hidden == (16, 16)
+    assert runs_of(released, "digits", SCALES["smoke"])[0].network.hidden == (16, 16)
 
 
 def test_omniglot_is_run_with_one_seed_less():
@@ -121,7 +125,7 @@ def test_settings_hold_at_every_scale():
     recipe = checked(Recipe, {**GOOD, "settings": {"latent_dim": 2, "hidden": [7]}}, "here: ")
     for scale in SCALES.values():
         config = runs_of(recipe, "mnist", scale)[0]
-        assert (config.latent_dim, config.hidden) == (2, (7,))
+        assert (config.latent_dim, config.network.hidden) == (2, (7,))
 
 
 def test_recipes_are_plain_yaml():
@@ -141,12 +145,11 @@ def test_tables_of_images_are_trained_by_the_papers_recipe(table, network, data,
         runs_of(recipe, data, TABLES[table].scales["paper"], 0, TABLES[table].settings_for(data))[0]
         for recipe in load_recipes(table)
     )
-    assert (ours.method, ours.delta, ours.ramp_epochs, ours.refresh_every) == ("lambda-vae", 1.001, 150, 5)
-    assert replace(ours, method="vae", delta=plain.delta, ramp_epochs=0) == plain
-    assert (plain.network, plain.latent_dim, plain.epochs) == (network, latent_dim, 400)
-    assert (plain.encoder_width, plain.encoder_blocks, plain.decoder_width, plain.decoder_blocks) == (16, 1, 64, 2)
-    assert (plain.likelihood, plain.batch_size, plain.clip_norm) == ("logistic-mixture", 100, 1.0)
-    rate = plain.options().learning_rates(8)
+    assert ours.method == LambdaVAE(delta=1.001, ramp_epochs=150, refresh_every=5)
+    assert replace(ours, method=VAE()) == plain
+    assert (plain.network, plain.latent_dim, plain.epochs) == (NETWORKS[network](16, 1, 64, 2), latent_dim, 400)
+    assert (plain.likelihood, plain.train.batch_size, plain.train.clip_norm) == ("logistic-mixture", 100, 1.0)
+    rate = plain.train.learning_rates(8)
     assert (rate(5.0), rate(400.0)) == (pytest.approx(8e-4), 1e-5)
 
 
@@ -168,22 +171,20 @@ def test_tables_of_images_shrink_alike_for_both_methods(table, scale):
         runs_of(recipe, "cifar10", TABLES[table].scales[scale], 0, TABLES[table].settings_for("cifar10"))[0]
         for recipe in load_recipes(table)
     )
-    assert replace(ours, method="vae", delta=plain.delta, ramp_epochs=0) == plain
-    assert 0 < ours.ramp_epochs < ours.epochs < 400
-    assert ours.refresh_every == 1
-    plain.options()
+    assert replace(ours, method=VAE()) == plain
+    assert 0 < ours.method.values["ramp_epochs"] < ours.epochs < 400
+    assert ours.method.values["refresh_every"] == 1
 
 
 @pytest.mark.parametrize("data", ["cifar10", "celeba64"])
 @pytest.mark.parametrize("table", ["table2", "table3"])
 def test_a_few_steps_have_the_networks_and_batch_of_the_paper(table, data):
-    halves = ("encoder_width", "encoder_blocks", "decoder_width", "decoder_blocks")
-    sizes = ("network", "latent_dim", "batch_size", "pixelcnn_layers", *halves)
     settings, scales = TABLES[table].settings_for(data), TABLES[table].scales
     for recipe in load_recipes(table):
         few, whole = (runs_of(recipe, data, scales[name], 0, settings)[0] for name in ("steps", "paper"))
-        assert [getattr(few, name) for name in sizes] == [getattr(whole, name) for name in sizes]
-        assert few.epochs * scales["steps"].rows[0] // few.batch_size == 3
+        sizes = [(run.network, run.latent_dim, run.train.batch_size) for run in (few, whole)]
+        assert sizes[0] == sizes[1]
+        assert few.epochs * scales["steps"].rows[0] // few.train.batch_size == 3
 
 
 def test_a_table_of_colours_refuses_grey_images():

@@ -14,6 +14,7 @@ import torch
 import yaml
 from cli_process import bars, cli, own_cache, tree  # noqa: F401
 from fake_hub import fake_hub  # noqa: F401
+from flat_runs import run_of
 from handed_on import SMALL, hand_made, rehash
 from markdown_it import MarkdownIt
 from safetensors.torch import load_file, save_file
@@ -22,8 +23,7 @@ from lambda_vae import diagnose
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json, write_json
 from lambda_vae.reports.card import model_card
-from lambda_vae.runs import RunConfig, diagnose_run, load_run, train
-from lambda_vae.runs.build import measuring_view
+from lambda_vae.runs import diagnose_run, load_run, train
 from lambda_vae.runs.model_record import is_shared
 from lambda_vae.sharing import from_pretrained, push_to_hub, share_run
 
@@ -34,7 +34,7 @@ TINY = {"hidden": (16,), "latent_dim": 4, "epochs": 2, "iw_samples": 4, "evaluat
 def _made(tmp_path_factory, own_cache):
     """A run on embedded data, and what was made of it; the tests do not change either."""
     folder = tmp_path_factory.mktemp("handed")
-    train(RunConfig(data="digits", delta=1.2, **TINY), folder / "run")
+    train(run_of(data="digits", delta=1.2, **TINY), folder / "run")
     return folder / "run", share_run(folder / "run", folder / "shared")
 
 
@@ -73,7 +73,7 @@ def test_what_is_handed_on_is_the_model_with_its_diagnosis(run, shared):
 
 def test_a_model_that_was_trained_with_lambda_is_measured_with_it_without_being_told(run):
     loaded, metrics = load_run(run), read_json(run / "metrics.json")
-    test_x = measuring_view(loaded.config, loaded.dataset)
+    test_x = loaded.measured
     report = json.loads(json.dumps(diagnose(loaded.model, test_x, iw_samples=TINY["iw_samples"]).to_record()))
     assert min(metrics["dimensions"]["exponent"]) > 1.0  # else all this says nothing
     measured = ("nll_bound", "surrogate_nll", "nll_iw", "active_units", "snr_capacity_predicted")
@@ -162,7 +162,7 @@ def test_no_name_acts_in_the_card(shared):
 
 def test_infinite_settings_come_through(shared):
     changed(shared, "config", delta="inf")
-    assert from_pretrained(shared).config.delta == math.inf
+    assert from_pretrained(shared).config.method.values["delta"] == math.inf
     changed(shared, "config", data="inf")
     assert from_pretrained(shared).config.data == "inf"
     changed(shared, "config", epochs="inf")
@@ -174,7 +174,7 @@ def test_infinite_settings_come_through(shared):
     ("method", "network"), [("iaf", "mlp"), ("vamp-prior", "resnet"), ("avb", "mlp"), ("flow-prior", "pixelcnn")]
 )
 def test_models_of_every_build_come_back(method, network, tmp_path):
-    config = RunConfig(data="a", method=method, network=network, likelihood="bernoulli", **SMALL)
+    config = run_of(data="a", method=method, network=network, likelihood="bernoulli", **SMALL)
     folder = hand_made(tmp_path / "model", config, (6, 5), torch.ones(3))
     model = from_pretrained(folder)
     found = {**model.vae.state_dict(), "exponent": model.exponent}

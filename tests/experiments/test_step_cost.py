@@ -3,15 +3,16 @@
 import math
 
 import pytest
+from flat_runs import run_of
 
 from lambda_vae.data import load
-from lambda_vae.runs import METHODS, RunConfig, train
+from lambda_vae.runs import METHODS, train
 from lambda_vae.runs import step_cost as module
 from lambda_vae.runs.step_cost import Contender, kept_costs, step_cost, time_steps
 
 SMALL = {"data": "digits", "hidden": (8,), "latent_dim": 3, "batch_size": 20}
-VAE, WARM, IWAE = (RunConfig(method=name, **SMALL) for name in ("vae", "warm-up", "iwae"))
-VAE_ONCE = RunConfig(method="vae", epochs=1, **SMALL)
+VAE, WARM, IWAE = (run_of(method=name, **SMALL) for name in ("vae", "warm-up", "iwae"))
+VAE_ONCE = run_of(method="vae", epochs=1, **SMALL)
 
 
 @pytest.fixture
@@ -24,9 +25,10 @@ def turns(monkeypatch):
             self.config, self.steps, self.first = config, steps, True
 
         def turn(self):
-            seen.append((self.config.method, self.steps))
+            name = self.config.method.name
+            seen.append((name, self.steps))
             cold, self.first = 100.0 * self.first, False
-            return cold + {"vae": 0.01, "warm-up": 0.02, "iwae": 0.5}[self.config.method]
+            return cold + {"vae": 0.01, "warm-up": 0.02, "iwae": 0.5}[name]
 
     monkeypatch.setattr(module, "Contender", Planted)
     return seen
@@ -42,7 +44,7 @@ def test_ratios_are_kept_without_the_first_turn(turns, tmp_path):
 def test_settings_are_timed_once_whatever_their_seed_and_length(turns, tmp_path):
     time_steps(tmp_path, [VAE, WARM], load("digits"))
     done = len(turns)
-    time_steps(tmp_path, [VAE, RunConfig(method="warm-up", seed=3, epochs=7, **SMALL)], load("digits"))
+    time_steps(tmp_path, [VAE, run_of(method="warm-up", seed=3, epochs=7, **SMALL)], load("digits"))
     assert len(turns) == done
     time_steps(tmp_path, [VAE, WARM, IWAE], load("digits"))
     assert {method for method, _ in turns[done:]} == {"vae", "iwae"}
@@ -57,7 +59,7 @@ def test_without_a_plain_vae_nothing_is_timed(turns, tmp_path):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_can_take_its_turn(method):
-    contender = Contender(RunConfig(method=method, **SMALL), load("digits"), 2)
+    contender = Contender(run_of(method=method, **SMALL), load("digits"), 2)
     contender.turn()
     assert math.isfinite(contender.turn())
 
@@ -72,7 +74,7 @@ def test_a_turn_goes_on_where_the_last_one_ended():
 
 
 def test_steps_of_a_leading_encoder_are_counted(tmp_path):
-    run = RunConfig(method="lagging", epochs=1, aggressive_steps=20, **{**SMALL, "batch_size": 200})
+    run = run_of(method="lagging", epochs=1, aggressive_steps=20, **{**SMALL, "batch_size": 200})
     metrics, costs = train(run, tmp_path / "run"), {"lagging-aggressivesteps20": 2.0}
     assert metrics["inner_steps"] == 20.0  # two windows of ten before the first comparison
     assert step_cost(costs, run, metrics) == 2.0 * 21.0

@@ -3,7 +3,6 @@
 import pytest
 
 from lambda_vae.errors import InputError
-from lambda_vae.runs import RunConfig
 from lambda_vae.runs import processes as processes_module
 from lambda_vae.runs.processes import check_trackers, make_accelerator, on_main
 
@@ -26,7 +25,7 @@ def test_a_tracker_that_is_not_installed_is_refused(monkeypatch):
 
 
 def test_a_step_alone_is_simply_done():
-    accelerator = make_accelerator(RunConfig())
+    accelerator = make_accelerator()
     assert on_main(accelerator, lambda: 3) == 3
 
     def refuse():

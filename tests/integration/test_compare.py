@@ -292,6 +292,7 @@ def test_the_config_of_a_comparison_is_whole(whole):
     values = yaml.safe_load((whole / "config.yaml").read_text())
     assert values["methods"] == ["vae", "lambda-vae"]
     assert values["release_epochs"] == [0, 2]
-    assert values["epochs"] == 6
+    assert values["train"]["epochs"] == 6
+    assert values["network"]["mlp"]["hidden"] == [16]
     assert "workers" not in values
     assert np.isclose(values["delta"][0], 1.5)

@@ -19,7 +19,8 @@ def test_a_search_leaves_a_config_that_train_takes(cli, bars, tmp_path):
     assert {row["measured_on"] for row in rows} == {"validation"}
     best = min(rows, key=lambda row: row["nll_bound"])
     tuned = yaml.safe_load((out / "tuned.yaml").read_text())
-    assert (tuned["delta"], tuned["release_epochs"], tuned["validation"]) == (best["delta"], 0, 0)
+    method = tuned["method"]["lambda-vae"]
+    assert (method["delta"], method["release_epochs"], tuned["validation"]) == (best["delta"], 0, 0)
     final = json.loads((out / "final" / "metrics.json").read_text())
     assert (final["delta"], final["measured_on"]) == (best["delta"], "test")
     said = cli("train", "--config", out / "tuned.yaml", "--out", tmp_path / "again")

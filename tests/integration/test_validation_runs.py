@@ -3,69 +3,68 @@
 # ruff: noqa: F811 - fixtures come by import
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from cli_process import TINY, bars, cli, outcome, own_cache  # noqa: F401
+from flat_runs import changed, run_of
 
 from lambda_vae.data import load
-from lambda_vae.runs import RunConfig
+from lambda_vae.runs import Run, RunConfig
 from lambda_vae.runs._train import make_trainer
-from lambda_vae.runs.build import load_data, measuring_view, probing_view
 
 WORDS = ["--method", "lambda-vae", "--delta", 1.5, "--epochs", 2, "--trackers", "[]", *TINY]
 
 
 @pytest.fixture
 def config(own_cache, bars) -> RunConfig:
-    return RunConfig(
+    return run_of(
         data=str(bars), validation=12, hidden=(8,), latent_dim=2, batch_size=20, epochs=1, trackers=(), iw_samples=2
     )
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_training_sees_every_remaining_row_once_and_no_other(config, seed):
-    config = replace(config, seed=seed, batch_size=16)
-    dataset = load_data(config)
+    config = changed(config, seed=seed, batch_size=16)
+    run = Run.resolve(config)
     seen = []
-    trainer = make_trainer(config, dataset, None, [])
+    trainer = make_trainer(run)
     view = trainer.draws.view
     trainer.draws.view = lambda x, rows, generator: (seen.extend(rows.tolist()), view(x, rows, generator))[1]
     trainer.fit()
     assert len(seen) == len(set(seen)) == 48  # three whole batches of the 48 that remain
-    assert set(seen) == set(dataset.train.index().tolist())
+    assert set(seen) == set(run.dataset.train.index().tolist())
     assert seen != sorted(seen)
-    assert not set(seen) & set(dataset.test.index().tolist())
+    assert not set(seen) & set(run.dataset.test.index().tolist())
 
 
 def test_held_out_rows_do_not_depend_on_the_seed(config):
-    first, second = (load_data(replace(config, seed=seed)).test.index() for seed in (0, 7))
+    first, second = (Run.resolve(changed(config, seed=seed)).dataset.test.index() for seed in (0, 7))
     assert torch.equal(first, second)
 
 
 @pytest.mark.parametrize("binarisation", ["stochastic", "fixed", "none"])
 def test_measured_rows_and_labels_belong_together(config, binarisation):
-    config = replace(config, binarisation=binarisation, likelihood="bernoulli")
-    dataset = load_data(config)
-    view = measuring_view(config, dataset)
+    config = changed(config, binarisation=binarisation, likelihood="bernoulli")
+    run = Run.resolve(config)
+    view = run.measured
     x = torch.cat(list(view)).reshape(-1, 6, 5)
-    labels = dataset.test.labels()[view.index]
+    labels = run.dataset.test.labels()[view.index]
     columns = x.mean(1)  # bar k stands in column k + 1
     assert torch.equal(columns.argmax(1) - 1, labels)
-    assert torch.equal(torch.cat(list(view)), torch.cat(list(measuring_view(config, dataset))))
-    probe = probing_view(config, dataset)
-    assert set(probe.index.tolist()) == set(dataset.train.index().tolist())
+    assert torch.equal(torch.cat(list(view)), torch.cat(list(Run.resolve(config).measured)))
+    probe = run.probe()
+    assert set(probe.index.tolist()) == set(run.dataset.train.index().tolist())
 
 
 def test_under_fixed_binarisation_held_out_images_are_those_of_training(config):
-    config = replace(config, binarisation="fixed")
-    dataset = load_data(config)
-    trainer = make_trainer(config, dataset, None, [])
-    rows = dataset.test.index()
-    shown = trainer.draws.view(dataset.test.tensor()[rows], rows, trainer.draws.generator)
-    assert torch.equal(shown, torch.cat(list(measuring_view(config, dataset))))
+    config = changed(config, binarisation="fixed")
+    run = Run.resolve(config)
+    trainer = make_trainer(run)
+    rows = run.dataset.test.index()
+    shown = trainer.draws.view(run.dataset.test.tensor()[rows], rows, trainer.draws.generator)
+    assert torch.equal(shown, torch.cat(list(Run.resolve(config).measured)))
 
 
 def test_a_run_says_what_it_was_measured_on(cli, bars, tmp_path):

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from flat_runs import run_of
 
 from lambda_vae.data import Dataset, Split
 from lambda_vae.networks import ImageShape, PixelCNN, PixelCNNSizes, ResNetDecoder, ResNetSizes, allow_recomputing
-from lambda_vae.runs import RunConfig
+from lambda_vae.runs import Run
 from lambda_vae.runs._train import make_trainer
 
 SHAPE = ImageShape(3, 8, 8)
@@ -61,11 +62,11 @@ def images():
 
 
 def weights_of(network, **settings):
-    config = RunConfig(
+    config = run_of(
         method="lambda-vae", delta=1.001, network=network, likelihood="logistic-mixture", latent_dim=4, epochs=2,
         batch_size=10, encoder_width=4, decoder_width=8, decoder_blocks=1, pixelcnn_layers=2, trackers=(), **settings,
     )  # fmt: skip
-    run = make_trainer(config, images(), None, [])
+    run = make_trainer(Run.resolve(config, images()))
     run.fit()
     return {name: value.clone() for name, value in run.vae.state_dict().items()}
 

@@ -1,7 +1,6 @@
 """The classifier in place of a KL: what it learns, what it tells the model, and what it does not go with."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,10 +11,9 @@ from torch import Tensor, nn
 
 from lambda_vae.distributions import DiagGaussian, standard_normal
 from lambda_vae.errors import InputError
+from lambda_vae.methods import AAE, AVB, Context, method_named
 from lambda_vae.model import Trace
 from lambda_vae.objectives import BetaELBO, Terms
-from lambda_vae.runs import RunConfig
-from lambda_vae.runs.compose import method_named
 from lambda_vae.training import AdversarialAutoencoder, AdversarialBayes, Batch, Step, Trainer
 from lambda_vae.training.adversary import Adversary
 
@@ -250,9 +248,8 @@ def test_only_draws_of_a_learned_prior_are_refused() -> None:
 
 
 def test_settings_reach_the_parts() -> None:
-    config = replace(RunConfig(), adversary_weight=3.0, adversary_hidden=(7,), adversary_rate=0.5, mixing_dim=5)
-    aae_, avb_ = method_named("aae"), method_named("avb")
-    strategy = aae_.strategy(config)
+    context = Context(latent_dim=30, epochs=100, encoded=4)
+    strategy = AAE(adversary_weight=3.0, adversary_hidden=(7,), adversary_rate=0.5).strategy(context)
     assert (strategy.weight, strategy.hidden, strategy.learning_rate) == (3.0, (7,), 0.5)
-    assert avb_.posterior(config, 4).mixing_dim == 5
-    assert avb_.strategy(replace(config, adaptive_contrast=False)).adaptive_contrast is False
+    assert AVB(mixing_dim=5).posterior(context).mixing_dim == 5
+    assert AVB(adaptive_contrast=False).strategy(context).adaptive_contrast is False

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 from adversaries import MAKERS, aae, avb
+from flat_runs import run_of
 from small import STEPS, Tensors, at_step, differing, everything, raising
 
 from lambda_vae.files import read_json
-from lambda_vae.runs import RunConfig
 from lambda_vae.runs._train import train
 from lambda_vae.training import Diverged, Interrupted, Trainer, adversarial, checkpoints
 
@@ -159,7 +159,7 @@ def test_posterior_far_from_its_prior_is_no_failure() -> None:
 
 def test_failed_run_says_so_in_its_metrics(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     far_away(monkeypatch)
-    config = RunConfig(
+    config = run_of(
         method="aae",
         epochs=6,
         hidden=(8,),

@@ -15,10 +15,9 @@ from torch import Tensor
 
 from lambda_vae.distributions import DiagGaussian
 from lambda_vae.errors import InputError
+from lambda_vae.methods import Context, method_named
 from lambda_vae.model import Trace
 from lambda_vae.objectives import ELBO, Terms
-from lambda_vae.runs import RunConfig
-from lambda_vae.runs.compose import method_named
 from lambda_vae.training import Interrupted, Lagging, Trainer, checkpoints, lagging
 from lambda_vae.training.lagging import mutual_information
 
@@ -269,5 +268,5 @@ def test_bad_numbers_are_refused(arguments: tuple[int, int], what: str) -> None:
 
 @pytest.mark.parametrize("name", ["lagging", "lambda-vae+lagging", "lagging+warm-up", "lagging+free-bits"])
 def test_it_composes_with_what_leaves_the_steps_alone(name: str) -> None:
-    strategy = method_named(name).strategy(replace(RunConfig(), aggressive_steps=3, aggressive_window=2))
+    strategy = method_named(name).with_settings(aggressive_steps=3, aggressive_window=2).strategy(Context(30, 100))
     assert (strategy.most_steps, strategy.window) == (3, 2)

@@ -11,8 +11,8 @@ from torch.distributions import MultivariateNormal
 
 from lambda_vae.distributions import DiagGaussian
 from lambda_vae.errors import InputError
+from lambda_vae.methods import method_named
 from lambda_vae.posteriors import FlowPosterior
-from lambda_vae.runs.compose import method_named
 from lambda_vae.training import SemiAmortized, Trainer
 from lambda_vae.training.semi_amortized import natural_step
 

@@ -41,10 +41,8 @@ commands
   report       write the HTML report of a run or a comparison anew
   predict      before training: how many latent dimensions a loss can keep alive on some data
   theory       what a δ implies: critical std, sampling noise, capacity, λ(σ)
-  list         the methods
-  data list    the named data sets
-  data prepare fetch, check and prepare data sets
-  data verify  check the files of data sets against their hashes
+  list         the methods, or the settings of one
+  data         list, prepare or verify data sets
 
 `lambda-vae COMMAND --help` gives the options of each."""
 

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from lambda_vae import any_vae, data
 from lambda_vae.cli.ending import fail
-from lambda_vae.cli.tables import data_table, methods_table
+from lambda_vae.cli.tables import data_table, method_table, methods_table
 from lambda_vae.data.pictures import Colour, Unfit
 from lambda_vae.files import write_json
 from lambda_vae.measures.theory import draw_theory, theory_table
@@ -69,9 +69,9 @@ def theory(
         yield f"figure: {out}"
 
 
-def list_methods() -> Iterator[Table]:
-    """List the methods."""
-    yield methods_table()
+def list_methods(name: str | None = None) -> Iterator[Table]:
+    """List the methods, or the settings of one."""
+    yield methods_table() if name is None else method_table(name)
 
 
 def list_data() -> Iterator[Table]:

@@ -1,5 +1,8 @@
 """Tables for the terminal: the methods, the data sets."""
 
+import re
+from inspect import cleandoc
+
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
@@ -7,9 +10,9 @@ from rich.table import Table
 from lambda_vae.checked import plain_number
 from lambda_vae.comparisons._tune import Tuned
 from lambda_vae.data import describe
-from lambda_vae.runs.methods import METHODS
+from lambda_vae.methods import METHODS, Method, method_named
 
-__all__ = ["data_table", "methods_table", "tuned_table"]
+__all__ = ["data_table", "method_table", "methods_table", "tuned_table"]
 
 
 def methods_table() -> Table:
@@ -25,6 +28,38 @@ def methods_table() -> Table:
         cells = (method.name, what, "\n".join(method.own_parts()), method.cost)
         table.add_row(*map(escape, cells))
     return table
+
+
+def method_table(text: str) -> Table:
+    """Return what one method is, and each of its settings with its value and its meaning.
+
+    Args:
+        text: As for `method_named`.
+
+    Raises:
+        InputError: As `method_named`.
+    """
+    method = method_named(text)
+    parts = ", ".join(method.own_parts()) or "none"
+    caption = f"{method.paper}\nown parts: {parts}; a step costs {method.cost}"
+    table = Table(title=f"{method.name}: {method.title}", caption=caption, box=SIMPLE_HEAD)
+    for heading in ("setting", "value", "meaning"):
+        table.add_column(heading)
+    for part in method.parts:
+        meanings = _meanings(part)
+        for one in part.each_setting():
+            name = one.name if one.name == one.record else f"{one.name} (--{one.record})"
+            table.add_row(*map(escape, (name, str(one.value), meanings.get(one.name, ""))))
+    return table
+
+
+def _meanings(method: Method) -> dict[str, str]:
+    """What each setting means, from the docstrings of the method's class and of those that it builds on."""
+    docs = [cleandoc(one.__doc__ or "") for one in type(method).__mro__]
+    pairs = [
+        pair for doc in docs for pair in re.findall(r"^    (\w+): ((?:.+\n?)(?:        .+\n?)*)", doc, re.MULTILINE)
+    ]
+    return {name: " ".join(meaning.split()) for name, meaning in reversed(pairs)}
 
 
 def tuned_table(found: Tuned) -> Table:

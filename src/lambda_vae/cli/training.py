@@ -1,6 +1,7 @@
 """Commands that train or show what was trained: one run, several side by side, a search for δ, published tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,8 +23,8 @@ from lambda_vae.reports import write_report
 from lambda_vae.reports.console import print_comparison
 from lambda_vae.reports.publish import write_figures, write_results
 from lambda_vae.runs import RunConfig
-from lambda_vae.runs.build import load_data
 from lambda_vae.runs.cost import cost_of, cost_table
+from lambda_vae.runs.resolve import Run
 
 __all__ = ["compare", "report", "reproduce", "train", "tune"]
 
@@ -44,7 +45,7 @@ def train(
         report: write report.html
     """
     if estimate:
-        yield cost_table(cost_of(config, load_data(config)), f"{config.method} on {config.data}")
+        yield cost_table(cost_of(Run.resolve(config)), f"{config.method.name} on {config.data}")
         return
     yield runs.train(config, out, **settings)["verdict"]
     if report and process_number() == 0:
@@ -53,9 +54,11 @@ def train(
 
 def compare(
     base: Annotated[RunConfig, FROM_FILE, "method", "delta", "release_epochs"],
-    choice: CompareConfig,
+    choice: Annotated[CompareConfig, "methods", "settings"],
     out: Path,
     *,
+    methods: Sequence[str] = ("vae", "warm-up", "lambda-vae"),
+    method_settings: Mapping[str, Any],
     engine: str = "local",
     ray_address: str | None = None,
     console: Console,
@@ -64,10 +67,12 @@ def compare(
     """Train several methods on the same data, order and noise, and put them side by side.
 
     Args:
+        methods: see `lambda-vae list`; a name may fix settings of its own, such as beta-vae:beta=4
         engine: where runs are trained: local or ray
         ray_address: cluster of --engine ray: HOST:PORT, auto, or local for one of this machine alone; else RAY_ADDRESS
         out: folder for everything the command writes
     """
+    choice = replace(choice, methods=tuple(methods), settings=method_settings)
     where = engine_named(engine, ray_address)
     rows = comparisons.compare(base, choice, out, engine=where, console=console, **settings)
     print_comparison(load_comparison(out), console)

@@ -1,7 +1,7 @@
 """The main job: the same data, order and noise for every method, one table, one report."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -18,25 +18,21 @@ from lambda_vae.comparisons.reuse import read_known, take_up
 from lambda_vae.data import Dataset
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json, write_atomic, write_json
+from lambda_vae.methods import METHODS, Method
+from lambda_vae.methods.spec import check_importable, parse, text_of
 from lambda_vae.records.run_row import RunRow
 from lambda_vae.runs._train import last_shared_epoch, make_trainer
-from lambda_vae.runs.build import load_data
-from lambda_vae.runs.compose import method_named
-from lambda_vae.runs.config import RunConfig, read_config, read_yaml, to_yaml, write_config
+from lambda_vae.runs.config import RunConfig, read_yaml, to_yaml
+from lambda_vae.runs.flat import config_data, flat, flattened, read_config, write_config
 from lambda_vae.runs.folder import check_room, is_empty, is_locked, locked
 from lambda_vae.runs.processes import check_trackers
 from lambda_vae.runs.provenance import command_line, provenance, provenance_of_runs
+from lambda_vae.runs.resolve import Run
 from lambda_vae.runs.results import describe_data, identity, run_name
-from lambda_vae.runs.spec import configured
 from lambda_vae.runs.step_cost import kept_costs, step_cost, time_steps
 from lambda_vae.training.checkpoints import path_of
 
-__all__ = ["VARIED", "CompareConfig", "compare", "jobs_of", "plan", "progress", "rows_of", "time_finished"]
-
-#: Fields of a run that a comparison varies; the others are the same for all its runs.
-VARIED = frozenset({"method", "delta", "release_epochs"})
-
-_DEFAULTS: dict[str, Any] = {"release_epochs": 0, "delta": RunConfig.delta}
+__all__ = ["CompareConfig", "compare", "jobs_of", "plan", "progress", "rows_of", "time_finished"]
 
 
 @dataclass(frozen=True)
@@ -44,18 +40,20 @@ class CompareConfig:
     """Which runs stand side by side.
 
     Args:
-        methods: Names of methods; a name may fix settings of its own, such as "beta-vae:beta=4".
+        methods: As text, which may fix settings of its own ("beta-vae:beta=4"), or as they are to be run.
         delta: For each method with δ, one run a value.
         release_epochs: For each method with λ and each δ, one run a value; 0 is without release.
         seeds: How many seeds, from 0.
         workers: Runs at a time; one a core if not given.
+        settings: By their names in records, for every method in text that has one and does not fix it itself.
     """
 
-    methods: tuple[str, ...] = ("vae", "warm-up", "lambda-vae")
+    methods: tuple[str | Method, ...] = ("vae", "warm-up", "lambda-vae")
     delta: tuple[float, ...] = (1.01, 1.19)
     release_epochs: tuple[int, ...] = (0,)
     seeds: int = 1
     workers: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def plan(base: RunConfig, choice: CompareConfig) -> list[RunConfig]:
@@ -71,17 +69,32 @@ def plan(base: RunConfig, choice: CompareConfig) -> list[RunConfig]:
         raise InputError(f"seeds is {choice.seeds}; it must be at least 1")
     if choice.workers is not None and choice.workers < 1:
         raise InputError(f"workers is {choice.workers}; it must be at least 1")
-    configs: list[RunConfig] = []
-    for seed in range(choice.seeds):
-        for spec in choice.methods:
-            run, fixed = configured(replace(base, seed=base.seed + seed), spec)
-            method = method_named(run.method)
-            lists: dict[str, tuple[Any, ...]] = {"release_epochs": choice.release_epochs, "delta": choice.delta}
-            varied = {name: values for name, values in lists.items() if method.uses(name) and name not in fixed}
-            # What a method does not use keeps its default, so that no run is there twice.
-            run = replace(run, **{name: _DEFAULTS[name] for name in lists if not method.uses(name)})
-            configs += [replace(run, **dict(zip(varied, values, strict=True))) for values in product(*varied.values())]
+    # What the base's own method is set to goes for all, as what is given for all does.
+    drawn = {} if base.train.samples == 1 else {"samples": base.train.samples}
+    shared = {**drawn, **base.method.shown, **choice.settings}
+    methods = [method for asked in choice.methods for method in _varied(asked, choice, shared)]
+    seeds = range(base.seed, base.seed + choice.seeds)
+    configs = [_with(base.with_seed(seed), method) for seed in seeds for method in methods]
     return list(dict.fromkeys(configs))
+
+
+def _with(base: RunConfig, method: Method) -> RunConfig:
+    """The base with a method; one that has a number of samples of its own decides about it."""
+    train = replace(base.train, samples=1) if method.uses("samples") else base.train
+    return replace(base, method=method, train=train)
+
+
+def _varied(asked: str | Method, choice: CompareConfig, shared: Mapping[str, Any]) -> list[Method]:
+    """A method that was asked for, at every value that it leaves open."""
+    if isinstance(asked, Method):
+        return [asked]
+    method, fixed = parse(asked)
+    lists: dict[str, tuple[Any, ...]] = {"release_epochs": choice.release_epochs, "delta": choice.delta}
+    open_ = {name: values for name, values in lists.items() if method.uses(name) and name not in fixed}
+    given = {name: value for name, value in shared.items() if name in method.values and name not in (*fixed, *lists)}
+    return [
+        method.with_settings(**given, **dict(zip(open_, values, strict=True))) for values in product(*open_.values())
+    ]
 
 
 def jobs_of(
@@ -102,8 +115,11 @@ def jobs_of(
     jobs = {name: _job(name, config, out) for name, config in by_name.items()}
     keep: dict[str, list[int]] = {name: list(epochs) for name, epochs in (kept or {}).items() if epochs}
     for name, config in by_name.items():
-        parent, epoch = name_of(replace(config, release_epochs=0)), last_shared_epoch(config)
-        if config.release_epochs and parent in jobs and epoch > 0:
+        if not config.method.values.get("release_epochs"):
+            continue
+        unreleased = replace(config, method=config.method.with_settings(release_epochs=0))
+        parent, epoch = name_of(unreleased), last_shared_epoch(config)
+        if parent in jobs and epoch > 0:
             keep.setdefault(parent, []).append(epoch)
             jobs[name].parent = jobs[parent]
             jobs[name].fork = path_of(jobs[parent].folder / "checkpoints", epoch, 0)
@@ -150,10 +166,11 @@ def compare(
     configs = plan(base, choice)
     check_trackers(base.trackers)
     done = tuple(run for path in known for run in read_known(path))
-    dataset = load_data(base)
-    for config in {replace(config, seed=0): config for config in configs}.values():
-        make_trainer(config, dataset, None, [])  # refuses what does not fit before anything is written
-    _check_folder(out, base, configs, resume=resume)
+    dataset = Run.resolve(base).dataset
+    for config in {config.with_seed(0): config for config in configs}.values():
+        check_importable(config.method)
+        make_trainer(Run.resolve(config, dataset))  # refuses what does not fit before anything is written
+    _check_folder(out, base, choice, configs, resume=resume)
 
     def record() -> list[dict[str, Any]]:
         rows = [row.to_record() for row in rows_of(out, configs)]
@@ -181,25 +198,27 @@ def _provenance(
     rows: Sequence[dict[str, Any]],
     started: datetime,
 ) -> dict[str, Any]:
-    options = {"precision": base.precision, "matmul": base.matmul, "compile": base.compile}
+    options = {name: getattr(base.train, name) for name in ("precision", "matmul", "compile")}
     seeds = sorted({config.seed for config in configs})
-    record = provenance(command_line(), seeds, describe_data(base, dataset), options, started)
+    record = provenance(command_line(), seeds, describe_data(Run.resolve(base, dataset)), options, started)
     return {**record, **provenance_of_runs(out, rows)}
 
 
-def _check_folder(out: Path, base: RunConfig, configs: Sequence[RunConfig], *, resume: bool) -> None:
+def _check_folder(
+    out: Path, base: RunConfig, choice: CompareConfig, configs: Sequence[RunConfig], *, resume: bool
+) -> None:
     """Refuse a folder with anything else in it, or with processes still at work; nothing is written."""
     if not is_empty(out):
         if not (out / "configs").is_dir():
             raise InputError(f"{out} is not empty and holds no comparison; choose another `out`")
         if not resume:
             raise InputError(f"{out} holds a comparison already; add `resume=True` to go on, or choose another `out`")
-        there = read_yaml(out / "config.yaml") if (out / "config.yaml").exists() else {}
-        for name in there.keys() & (RunConfig.__dataclass_fields__.keys() - VARIED):
-            new = _plain(getattr(base, name))
-            if there[name] != new:
+        there = flattened(read_yaml(out / "config.yaml")) if (out / "config.yaml").exists() else {}
+        here = _shared(base, choice)
+        for name in there.keys() & here.keys():
+            if there[name] != here[name]:
                 raise InputError(
-                    f"{out} holds another comparison: its {name} is {there[name]!r}, here it is {new!r}; "
+                    f"{out} holds another comparison: its {name} is {there[name]!r}, here it is {here[name]!r}; "
                     "choose another `out`"
                 )
     for config in configs:
@@ -212,17 +231,26 @@ def _check_folder(out: Path, base: RunConfig, configs: Sequence[RunConfig], *, r
     check_room(out)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any field's value
-    return list(value) if isinstance(value, tuple) else value
+def _shared(base: RunConfig, choice: CompareConfig) -> dict[str, Any]:
+    """What all runs of a comparison have in common, by flat names, as YAML has it."""
+    defaults = {name: value for method in METHODS.values() for name, value in method.values.items()}
+    varied = ("method", "delta", "release_epochs", "samples")
+    values = {**defaults, **flat(base), **choice.settings}
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if name not in varied
+    }
 
 
 def _write_configs(out: Path, base: RunConfig, choice: CompareConfig, configs: Sequence[RunConfig]) -> None:
     """One file a run, and one that `compare --config` takes back; that one comes last."""
     for config in configs:
         write_config(out / "configs" / f"{run_name(config)}.yaml", config)
-    values = {**asdict(choice), **{name: value for name, value in asdict(base).items() if name not in VARIED}}
-    del values["workers"]  # says how, not what
-    write_atomic(out / "config.yaml", to_yaml(values))
+    methods = [text_of(asked) if isinstance(asked, Method) else asked for asked in choice.methods]
+    values = {"methods": methods, "delta": choice.delta, "release_epochs": choice.release_epochs, "seeds": choice.seeds}
+    settings = {**base.method.shown, **choice.settings}
+    values["settings"] = {name: value for name, value in settings.items() if name not in ("delta", "release_epochs")}
+    shared = {name: value for name, value in config_data(base).items() if name != "method"}
+    write_atomic(out / "config.yaml", to_yaml({**values, **shared}))
 
 
 def rows_of(out: Path, configs: Sequence[RunConfig], name_of: Callable[[RunConfig], str] = run_name) -> list[RunRow]:
@@ -234,8 +262,8 @@ def rows_of(out: Path, configs: Sequence[RunConfig], name_of: Callable[[RunConfi
         source = next((path for path in sources if path.exists()), None)
         record = read_json(source) if source else {**identity(config), "status": "waiting"}
         row = RunRow.from_record(record, source or out).as_measured_today(record.get("dimensions"))
-        label, cost = method_named(config.method).label(config), step_cost(costs, config, record)
-        rows.append(row.updated(run=name, path=f"runs/{name}", label=label, step_cost=cost))
+        cost = step_cost(costs, config, record)
+        rows.append(row.updated(run=name, path=f"runs/{name}", label=config.method.label, step_cost=cost))
     return rows
 
 

@@ -12,11 +12,10 @@ from rich.console import Console
 from lambda_vae.comparisons._compare import CompareConfig, compare
 from lambda_vae.comparisons.aims import Aim, Outcome, Point
 from lambda_vae.errors import InputError
-from lambda_vae.files import write_atomic
 from lambda_vae.runs._train import train
-from lambda_vae.runs.build import load_data
-from lambda_vae.runs.compose import method_named
-from lambda_vae.runs.config import RunConfig, to_yaml
+from lambda_vae.runs.config import RunConfig
+from lambda_vae.runs.flat import write_config
+from lambda_vae.runs.resolve import Run
 
 __all__ = ["Tuned", "tune"]
 
@@ -80,14 +79,14 @@ def tune(
         InputError: The method has no delta, the budget is too small for a single point, or anything that `compare`
             refuses.
     """
-    if not method_named(base.method).uses("delta"):
-        raise InputError(f"{base.method} has no delta to tune; use lambda-vae, alone or composed")
+    if not base.method.uses("delta"):
+        raise InputError(f"{base.method.name} has no delta to tune; use lambda-vae, alone or composed")
     if budget < seeds or seeds < 1:
         raise InputError(f"budget is {budget} and seeds is {seeds}; allow at least one point, a run for each seed")
     if not base.validation:
-        count = len(load_data(base, training=False).train)
+        count = len(Run.resolve(base, training=False).dataset.train)
         base = replace(base, validation=max(2, min(_MOST_HELD_OUT, count // _HELD_OUT)))
-    releases = (0, base.epochs // 2) if release and method_named(base.method).uses("release_epochs") else (0,)
+    releases = (0, base.epochs // 2) if release and base.method.uses("release_epochs") else (0,)
     outcomes: dict[Point, Outcome] = {}
     tried: list[Point] = []
     asked = aim.first(releases)
@@ -101,20 +100,21 @@ def tune(
             raise InputError(f"none of {len(rows)} runs in {out} came through; their failures stand in table.json")
         asked = [point for point in aim.more(outcomes) if point not in tried]
     best = aim.best(outcomes)
-    config = replace(base, validation=0, delta=best.delta, release_epochs=best.release_epochs)
-    write_atomic(out / "tuned.yaml", to_yaml(asdict(config)))
+    config = replace(_at(base, best), validation=0)
+    write_config(out / "tuned.yaml", config)
     if final:
         train(config, out / "final", resume=True, console=console)
     return Tuned(best, outcomes, config)
 
 
+def _at(base: RunConfig, point: Point) -> RunConfig:
+    """The run of a point; a method without release has none at any."""
+    values = {name: value for name, value in asdict(point).items() if base.method.uses(name)}
+    return replace(base, method=base.method.with_settings(**values))
+
+
 def _choice(base: RunConfig, points: Sequence[Point], seeds: int, workers: int | None) -> CompareConfig:
-    releases = method_named(base.method).uses("release_epochs")
-    specs = [
-        f"{base.method}:delta={point.delta}" + (f",release_epochs={point.release_epochs}" if releases else "")
-        for point in points
-    ]
-    return CompareConfig(tuple(specs), seeds=seeds, workers=workers)
+    return CompareConfig(tuple(_at(base, point).method for point in points), seeds=seeds, workers=workers)
 
 
 def _outcomes(rows: Sequence[dict[str, Any]], points: Sequence[Point]) -> dict[Point, Outcome]:

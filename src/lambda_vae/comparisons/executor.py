@@ -52,7 +52,9 @@ LOCAL = LocalEngine()
 def _process_here(job: Job) -> Process:
     """The job's command with one thread."""
     command = [sys.executable, "-m", "lambda_vae.cli", *job.words()]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    # A method of one's own is found by the run where it is found here.
+    environment = {**os.environ, **one_thread, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with job.log.open("ab") as log:
         # A session of its own: Ctrl-C reaches this process alone, which then asks each run to save.
         return subprocess.Popen(

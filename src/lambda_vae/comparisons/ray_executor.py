@@ -18,9 +18,9 @@ from lambda_vae.comparisons.job import Job
 from lambda_vae.comparisons.ray_task import SETTINGS, Files, Order, Outcome, carry_out, pack, unpack
 from lambda_vae.errors import InputError
 from lambda_vae.files import write_atomic
-from lambda_vae.runs.build import load_data
-from lambda_vae.runs.config import read_config
+from lambda_vae.runs.flat import read_config
 from lambda_vae.runs.folder import RunFolder
+from lambda_vae.runs.resolve import Run
 from lambda_vae.training import Interrupted
 from lambda_vae.training.checkpoints import latest
 
@@ -146,7 +146,7 @@ class _Tasks:
             runs=self.runs.resolve(),
             mark=self.mark,
             home=Path.cwd(),
-            data=load_data(config).sha256,
+            data=Run.resolve(config).dataset.sha256,
             version=version("lambda-vae"),
             fork=None if fork is None else fork.relative_to(self.runs).as_posix(),
             keep_checkpoints=job.keep_checkpoints,

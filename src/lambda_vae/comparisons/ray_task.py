@@ -17,9 +17,9 @@ import torch
 from lambda_vae.errors import InputError
 from lambda_vae.files import write_atomic
 from lambda_vae.runs._train import train
-from lambda_vae.runs.build import load_data
 from lambda_vae.runs.config import RunConfig
 from lambda_vae.runs.folder import RunFolder, is_locked
+from lambda_vae.runs.resolve import Run
 from lambda_vae.training import Diverged
 from lambda_vae.training.checkpoints import path_of
 
@@ -146,7 +146,7 @@ def _check_machine(order: Order) -> None:
     here = version("lambda-vae")
     if here != order.version:
         raise InputError(f"lambda-vae is {here}, where the run comes from it is {order.version}; install the same")
-    data = load_data(order.config).sha256
+    data = Run.resolve(order.config).dataset.sha256
     if data != order.data:
         raise InputError(
             f"{order.config.data} is other data (sha256 {data[:12]}, where the run comes from {order.data[:12]}); put "

@@ -9,8 +9,8 @@ from lambda_vae.errors import InputError
 from lambda_vae.files import read_json, write_json
 from lambda_vae.records.read import check_dimensions
 from lambda_vae.records.run_row import RunRow
-from lambda_vae.runs.compose import method_named
-from lambda_vae.runs.config import RunConfig, checked_config, write_config
+from lambda_vae.runs.config import RunConfig
+from lambda_vae.runs.flat import flattened, from_flat, write_config
 from lambda_vae.runs.folder import RunFolder
 
 __all__ = ["KnownRun", "read_known", "take_up"]
@@ -54,7 +54,8 @@ def _known(record: Any, rows: Mapping[str, Any], path: Path) -> KnownRun:  # noq
     row = RunRow.from_record(rows[record["run"]], path)
     dimensions = record.get("dimensions") or {}
     check_dimensions(dimensions, row.latent_dim, path)
-    config = checked_config(record["config"], f"{path}: {record['run']}: ")
+    where = f"{path}: {record['run']}: "
+    config = from_flat(flattened(record["config"], where), where)
     return KnownRun(config, row, dimensions, tuple(record.get("test") or ()), record.get("provenance") or {})
 
 
@@ -82,8 +83,9 @@ def take_up(known: tuple[KnownRun, ...], configs: Mapping[str, RunConfig], out: 
 
 def _spelt_out(config: RunConfig) -> RunConfig:
     """The same run with the number of samples named that its method takes when none is given."""
-    samples = method_named(config.method).samples if config.samples is None else config.samples
-    return replace(config, samples=samples)
+    if not config.method.uses("samples"):
+        return config
+    return replace(config, method=config.method.with_settings(samples=config.method.draws(1)))
 
 
 def _data_hash(run: KnownRun) -> object:

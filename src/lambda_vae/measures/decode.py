@@ -11,7 +11,6 @@ from torch import Tensor
 from lambda_vae.errors import InputError
 from lambda_vae.files import replacing
 from lambda_vae.measures.samplers import sampler_of
-from lambda_vae.runs.build import measuring_view
 from lambda_vae.runs.config import check_seed
 from lambda_vae.runs.image_arrays import pixels, shown
 from lambda_vae.runs.load import LoadedRun, load_run
@@ -56,7 +55,7 @@ def draw_reconstructions(run: Path, n: int = 24, data: str | None = None, out: P
     """
     _at_least_one(n)
     loaded = load_run(run, data)
-    x = measuring_view(loaded.config, loaded.dataset).head(n)
+    x = loaded.measured.head(n)
     return _write(loaded, [x, shown(loaded.vae.decode(loaded.vae.encode(x).marginals().mu))], out, "reconstructions")
 
 

@@ -35,7 +35,6 @@ from lambda_vae.generation.row import plain
 from lambda_vae.measures.samplers import FITTED_ON, chance, sampler_of
 from lambda_vae.reports.samples import samples_figure
 from lambda_vae.reports.style import save_figure
-from lambda_vae.runs.build import binarisation_of, likelihood_of, measuring_view, probing_view
 from lambda_vae.runs.config import check_seed
 from lambda_vae.runs.image_arrays import pixels, shown
 from lambda_vae.runs.load import LoadedRun, load_run
@@ -132,7 +131,7 @@ def prior_elbos(runs: Sequence[Path], judge: Path, n: int, seed: int = 0) -> lis
 
 def _measured(run: LoadedRun, n: int) -> Tensor:
     """A fixed random choice of what the run is measured on: in MNIST's file the cleaner half comes first."""
-    view = measuring_view(run.config, run.dataset)
+    view = run.measured
     chosen = view.index[epoch_order(len(view.index), seed=0, epoch=0)]
     return replace(view, index=chosen).head(n)
 
@@ -150,14 +149,14 @@ def _judges(run: LoadedRun, other: Path | None) -> list[Judge]:
 
 
 def _seen(run: LoadedRun) -> tuple[str, str, bool]:
-    binary = binarisation_of(run.config, run.dataset) != "none"
-    return run.dataset.sha256, likelihood_of(run.config, run.dataset), binary
+    binary = run.binarisation != "none"
+    return run.dataset.sha256, run.likelihood, binary
 
 
 def _space(run: LoadedRun, config: GenerationConfig, judge: Judge) -> FeatureSpace:
     if config.features == "codes":
         return code_space(judge.vae, judge.name)
-    return pixel_space() if config.features == "pixels" else pca_space(probing_view(run.config, run.dataset, FITTED_ON))
+    return pixel_space() if config.features == "pixels" else pca_space(run.probe(FITTED_ON))
 
 
 def _examples(
@@ -165,7 +164,7 @@ def _examples(
 ) -> Iterator[tuple[str, str, Tensor, Reading | None]]:
     """What is compared with the measured examples: training examples, which show how high a value can be, and draws."""
     n = len(real)
-    training = probing_view(run.config, run.dataset, n).head(n)
+    training = run.probe(n).head(n)
     yield "training data", f"{len(training)} training examples, for comparison", training, None
     codes = aggregate_codes(run.vae, torch.split(real, 500), chance(seed, "measured codes"))
     for sampler in samplers:

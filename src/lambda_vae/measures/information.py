@@ -17,7 +17,6 @@ from lambda_vae.estimation._mutual_information import MutualInformation
 from lambda_vae.estimation.contrastive import contrastive_information
 from lambda_vae.estimation.entropy import InformationGain, measured_information_gain
 from lambda_vae.estimation.estimate import Estimate
-from lambda_vae.runs.build import measuring_view
 from lambda_vae.runs.config import check_seed
 from lambda_vae.runs.load import LoadedRun, load_run
 from lambda_vae.runs.provenance import circumstances
@@ -120,7 +119,7 @@ def measure_information(path: Path, *, examples: int | None = None, draws: int =
 def _codes(run: LoadedRun, count: int) -> tuple[Float[Tensor, "N D"], Float[Tensor, "N D"], Float[Tensor, "N D"], str]:
     """Return mu, logvar of q_1 and of the law really sampled, and why they do not describe it."""
     found, seen = [], 0
-    for x in measuring_view(run.config, run.dataset):
+    for x in run.measured:
         q = run.vae.encode(x[: count - seen])
         law = run.vae.sampled(q)
         if not isinstance(q, DiagGaussian) or not isinstance(law, DiagGaussian):

@@ -24,7 +24,6 @@ from lambda_vae.estimation.proposals import PROPOSALS, check_proposals, proposal
 from lambda_vae.files import read_json, write_json
 from lambda_vae.measures.likelihood_record import Columns, likelihood_record
 from lambda_vae.rng import generator_for
-from lambda_vae.runs.build import measuring_view
 from lambda_vae.runs.config import check_seed
 from lambda_vae.runs.load import LoadedRun, load_run
 from lambda_vae.runs.provenance import circumstances
@@ -129,7 +128,7 @@ def measure_likelihood(
     """
     loaded = load_run(run, data)
     path = out or loaded.folder.path / "likelihood.json"
-    x = measuring_view(loaded.config, loaded.dataset).head(choice.examples)
+    x = loaded.measured.head(choice.examples)
     settings = {
         **asdict(choice),
         "proposals": list(choice.proposals),

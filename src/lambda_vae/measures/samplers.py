@@ -8,7 +8,6 @@ from lambda_vae.checked import check_known
 from lambda_vae.errors import InputError
 from lambda_vae.generation import FITTED, SAMPLERS, Sampler, aggregate_codes, load_sampler, prior_sampler
 from lambda_vae.rng import generator_for
-from lambda_vae.runs.build import probing_view
 from lambda_vae.runs.load import LoadedRun
 
 __all__ = ["FITTED_ON", "chance", "sampler_of"]
@@ -43,7 +42,7 @@ def sampler_of(run: LoadedRun, name: str, seed: int) -> Sampler:
     if name.endswith(".safetensors"):
         return _read(Path(name), run.vae.latent_dim)
     check_known("sampler", name, SAMPLERS, "it is one of")
-    training = probing_view(run.config, run.dataset, FITTED_ON)
+    training = run.probe(FITTED_ON)
     return FITTED[name](aggregate_codes(run.vae, training, chance(seed, "codes")), seed)
 
 

@@ -23,7 +23,7 @@ class AAE(Method):
     paper = "Makhzani et al. 2016, arXiv:1511.05644"
     cost = "a discriminator's step beside the model's"
     neutral = "there is no KL in it at any weight"
-    misfits = (
+    incompatible = (
         (
             ("vamp-prior", "flow-prior"),
             "a discriminator is shown draws of the prior and teaches it nothing; use that prior without aae",

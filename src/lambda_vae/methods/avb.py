@@ -25,7 +25,7 @@ class AVB(Method):
     paper = "Mescheder et al. 2017, arXiv:1701.04722"
     cost = "a discriminator's step on x and z beside the model's; 64 Gaussians an example for adaptive contrast"
     neutral = "a classifier stands for its rate; tests/training/test_adversarial.py gives it the best one"
-    misfits = (
+    incompatible = (
         (
             ("equalizer", "sampling"),
             "an implicit posterior has no sigma of its own for lambda to act on; use lambda-vae+iaf",

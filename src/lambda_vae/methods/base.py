@@ -51,7 +51,7 @@ class Method:
     #: Settings at which it is the plain VAE, step for step; or why there are none.
     neutral: ClassVar[Mapping[str, Any] | str] = "nothing is known of it"
     #: Methods (by name) or parts of methods that it does not fit together with, and why, with what to use instead.
-    misfits: ClassVar[tuple[tuple[tuple[str, ...], str], ...]] = ()
+    incompatible: ClassVar[tuple[tuple[tuple[str, ...], str], ...]] = ()
 
     def objective(self, context: Context) -> Objective | None:
         """Return what is minimised; None is the ELBO."""
@@ -199,7 +199,7 @@ def _require_fit(methods: Sequence[Method]) -> None:
     for method in methods:
         if names.count(method.name) > 1:
             raise InputError(f"{method.name} is there twice, with other settings; leave out one of them")
-        for others, reason in method.misfits:
+        for others, reason in method.incompatible:
             for other in methods:
                 if other is not method and {other.name, *other.own_parts()} & {*others}:
                     raise InputError(f"{method.name} and {other.name} do not fit together: {reason}")

@@ -23,7 +23,7 @@ class IWAE(Method):
     paper = "Burda et al. 2016, arXiv:1509.00519; Tucker et al. 2019, arXiv:1810.04152"
     cost = "one decoder a sample, 50 unless told"
     neutral = "at one sample its KL is a Monte Carlo estimate, with the same mean; tests/objectives/test_iwae.py"
-    misfits = (
+    incompatible = (
         (
             ("equalizer", "sampling"),
             "importance weights need the density of the law really sampled, not the KL of another; leave out iwae and "

@@ -22,7 +22,7 @@ class SemiAmortized(Method):
     paper = "Kim et al. 2018, arXiv:1802.02550; Hjelm et al. 2016, arXiv:1511.06382"
     cost = "refine_steps more passes of the decoder"
     neutral = {"refine_steps": 0}  # noqa: RUF012 - read only
-    misfits = (
+    incompatible = (
         (
             ("delta-vae", "iaf", "flow"),
             "its steps move mu and sigma of a Gaussian freely; use lagging, which trains the encoder's own weights",

@@ -14,7 +14,17 @@ from lambda_vae.checked import fits, kind, nearest
 from lambda_vae.errors import InputError
 from lambda_vae.methods.base import METHODS, Method, composed, without
 
-__all__ = ["from_data", "method_named", "parse", "reference", "text_of", "to_data", "typed"]
+__all__ = [
+    "check_importable",
+    "from_data",
+    "method_named",
+    "own_modules",
+    "parse",
+    "reference",
+    "text_of",
+    "to_data",
+    "typed",
+]
 
 #: Between the methods of a composition, whose names begin with a letter: 1e+3 is one number.
 _PLUS = re.compile(r"\+(?=[A-Za-z_])")
@@ -118,6 +128,16 @@ def _imported(module_name: str, class_name: str) -> Method:
         raise InputError(f"{where} cannot be made ({error}); give each of its settings a default") from None
 
 
+def own_modules(text: str) -> tuple[str, ...]:
+    """Return the modules that a text would import for methods that are not of this package.
+
+    Args:
+        text: As for `method_named`.
+    """
+    parts = [part for part in _PLUS.split(text) if part.partition(":")[0] not in METHODS]
+    return tuple(own[1] for part in parts if (own := _OWN.fullmatch(part)))
+
+
 def _values(method: Method, given: Mapping[str, str], text: str) -> dict[str, Any]:
     return {setting: _value(method, setting, value, text) for setting, value in given.items()}
 
@@ -179,6 +199,23 @@ def reference(method: Method) -> str:
             "define it in a module"
         )
     return f"{own.__module__}:{own.__qualname__}"
+
+
+def check_importable(method: Method) -> None:
+    """Raise unless other processes find the classes of a method by their names.
+
+    Args:
+        method: Any.
+
+    Raises:
+        InputError: One is defined in a script or a notebook.
+    """
+    for part in method.parts:
+        if reference(part).startswith("__main__:"):
+            raise InputError(
+                f"the method {type(part).__name__} is defined where other processes do not find it; put it into a "
+                "module of its own and import it"
+            )
 
 
 def text_of(method: Method) -> str:

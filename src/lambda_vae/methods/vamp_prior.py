@@ -21,7 +21,7 @@ class VampPrior(Method):
     paper = "Tomczak and Welling 2018, arXiv:1705.07120"
     cost = "the encoder on pseudo_inputs more examples"
     neutral = "a mixture of posteriors is N(0, I) for one encoder only; tests/priors tries that one"
-    misfits = (
+    incompatible = (
         (
             ("iaf", "flow"),
             "the prior would be a mixture of flows, each to be inverted at every point; use flow-prior with them",

@@ -24,12 +24,12 @@ from lambda_vae.paper.recipe import Recipe, named, run_name_of, runs_of
 from lambda_vae.paper.tables import Scale
 from lambda_vae.records.run_row import RunRow
 from lambda_vae.runs._train import make_trainer, train
-from lambda_vae.runs.build import load_data
-from lambda_vae.runs.compose import method_named
-from lambda_vae.runs.config import RunConfig, read_config, to_yaml, write_config
+from lambda_vae.runs.config import RunConfig, to_yaml
 from lambda_vae.runs.cost import cost_of, cost_table
+from lambda_vae.runs.flat import read_config, write_config
 from lambda_vae.runs.folder import check_kept, check_room, is_locked, locked
 from lambda_vae.runs.provenance import command_line, provenance, provenance_of_runs
+from lambda_vae.runs.resolve import Run
 from lambda_vae.runs.results import describe_data, training_length
 from lambda_vae.runs.snapshots import snapshot_epochs
 from lambda_vae.training import Diverged
@@ -150,12 +150,12 @@ def reproduce(
         InputError: Anything that can be refused before training.
     """
     started = datetime.now(UTC)
-    dataset = load_data(RunConfig(data=choice.data))
+    dataset = Run.resolve(RunConfig(data=choice.data)).dataset
     PUBLISHED[choice.table].check_data(dataset)
     known = tuple(run for path in choice.known for run in read_known(path))
     recipes = choice.recipes(out)
     for recipe in recipes:
-        make_trainer(choice.runs(recipe, choice.data)[0], dataset, None, [])  # refuses before anything is written
+        make_trainer(Run.resolve(choice.runs(recipe, choice.data)[0], dataset))  # refuses before anything is written
     rows = choice.how_much.rows
     cut = rows if rows is not None and len(dataset.train) > rows[0] else None
     data = str(out / "data" / f"{dataset.name}-{choice.scale}.npz") if cut else choice.data
@@ -163,13 +163,13 @@ def reproduce(
     _check_folder(out, choice, list(of_run), resume=resume)
     if console is not None and choice.scale == "paper" and PUBLISHED[choice.table].settings:
         first = choice.runs(recipes[0], choice.data)[0]
-        console.print(cost_table(cost_of(first, dataset), f"each of {len(of_run)} runs of {choice.table}"))
+        console.print(cost_table(cost_of(Run.resolve(first, dataset)), f"each of {len(of_run)} runs of {choice.table}"))
     here = choice.how_much.here and engine == LOCAL
     with engine.ready() as run_jobs, locked(out):
         if cut:
             _write_subset(Path(data), dataset, cut)
         _write_configs(out, choice, list(of_run))
-        subset, run = load_data(RunConfig(data=data)), _run_here if here else run_jobs
+        subset, run = Run.resolve(RunConfig(data=data)).dataset, _run_here if here else run_jobs
         _run(out, choice, of_run, known, subset, started, console, run)
     table: list[dict[str, Any]] = read_json(out / "table.json")
     return table
@@ -266,7 +266,7 @@ def _rows(out: Path, of_run: Mapping[RunConfig, Recipe]) -> list[RunRow]:
     """The rows of table.json: all of a comparison's, with the row of the table they belong to."""
     rows = []
     for row, (config, recipe) in zip(rows_of(out, list(of_run), run_name_of), of_run.items(), strict=True):
-        title = method_named(config.method).label(config)
+        title = config.method.label
         block = training_length(config.epochs)
         of_recipe = row.updated(
             label=f"{title}, {block}",
@@ -286,9 +286,9 @@ def _provenance(
     out: Path, choice: Reproduction, rows: Sequence[Mapping[str, Any]], dataset: Dataset, started: datetime
 ) -> dict[str, Any]:
     base = choice.runs(choice.asked[0], choice.data)[0]
-    options = {"precision": base.precision, "matmul": base.matmul, "compile": base.compile}
+    options = {name: getattr(base.train, name) for name in ("precision", "matmul", "compile")}
     seeds = sorted({row["seed"] for row in rows})
-    record = provenance(command_line(), seeds, describe_data(base, dataset), options, started)
+    record = provenance(command_line(), seeds, describe_data(Run.resolve(base, dataset)), options, started)
     return {
         **record,
         "title": f"{PUBLISHED[choice.table].title} on {choice.data}, made whole",

@@ -20,11 +20,11 @@ from lambda_vae.paper.panels import all_runs
 from lambda_vae.paper.recipe import Recipe, runs_of
 from lambda_vae.paper.tables import SCALES
 from lambda_vae.records.read import ComparisonRecord, RunRecord, load_comparison
-from lambda_vae.runs.build import load_data
-from lambda_vae.runs.compose import method_named
-from lambda_vae.runs.config import RunConfig, read_config, to_yaml
+from lambda_vae.runs.config import RunConfig, to_yaml
+from lambda_vae.runs.flat import read_config
 from lambda_vae.runs.folder import check_kept, check_room, is_locked, locked
 from lambda_vae.runs.provenance import command_line, provenance
+from lambda_vae.runs.resolve import Run
 from lambda_vae.runs.results import describe_data
 
 __all__ = ["FigureChoice", "found_runs", "reproduce_figure"]
@@ -98,7 +98,7 @@ class FigureChoice:
 
 def _is_there(name: str) -> bool:
     try:
-        load_data(RunConfig(data=name))
+        Run.resolve(RunConfig(data=name))
     except InputError:
         return False
     return True
@@ -143,7 +143,7 @@ def reproduce_figure(
 
 def _check_data(choice: FigureChoice) -> None:
     for name in () if choice.runs else choice.all_data:
-        dataset = load_data(RunConfig(data=name))
+        dataset = Run.resolve(RunConfig(data=name)).dataset
         if choice.figure.images and dataset.kind != "image":
             raise InputError(f"{choice.name} shows pictures and {name} holds vectors; give data of images")
         PUBLISHED[choice.name].check_data(dataset)
@@ -175,7 +175,7 @@ def _provenance(choice: FigureChoice, comparisons: Comparisons, started: datetim
     if choice.runs:
         described = [dict(comparison.provenance.get("data") or {}) for comparison in comparisons.values()]
     else:
-        described = [describe_data(RunConfig(data=name), load_data(RunConfig(data=name))) for name in choice.all_data]
+        described = [describe_data(Run.resolve(RunConfig(data=name))) for name in choice.all_data]
     data = described[0] if len(described) == 1 else {"name": ", ".join(str(one.get("name")) for one in described)}
     made = {run.row.run: run.provenance.get("commit") for run in runs}
     return {**provenance(command_line(), seeds, data, {}, started), "runs": made}
@@ -232,9 +232,8 @@ def _cut(name: str, record: ComparisonRecord) -> ComparisonRecord:
 
 def _like(recipe: Recipe, runs: Iterable[RunRecord]) -> RunRecord | None:
     config = runs_of(recipe, "", SCALES["paper"])[0]
-    method = method_named(config.method)
-    delta = config.delta if method.uses("delta") else None
-    wanted = (method.name, delta, config.beta if method.uses("beta") else 1.0, 0)
+    method = config.method
+    wanted = (method.name, method.values.get("delta"), method.values.get("beta", 1.0), 0)
     fitting = [
         run
         for run in runs
@@ -245,7 +244,7 @@ def _like(recipe: Recipe, runs: Iterable[RunRecord]) -> RunRecord | None:
 
 def _network(run: RunRecord) -> str | None:
     path = run.path / "config.yaml"
-    return read_config(path).network if path.exists() else None
+    return read_config(path).network.name if path.exists() else None
 
 
 def _is_grey(run: RunRecord) -> bool:

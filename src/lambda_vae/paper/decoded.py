@@ -13,7 +13,6 @@ from lambda_vae.errors import InputError
 from lambda_vae.paper.figure import Comparisons
 from lambda_vae.paper.panels import panels_of, rounded
 from lambda_vae.records.read import RunRecord
-from lambda_vae.runs.build import measuring_view
 from lambda_vae.runs.image_arrays import pixels, shown
 from lambda_vae.runs.load import LoadedRun, load_run
 
@@ -49,7 +48,7 @@ class Codes:
             count: How many images.
         """
         run = load_run(path)
-        view = measuring_view(run.config, run.dataset)
+        view = run.measured
         x = view.head(count)
         mu = torch.cat([run.vae.encode(part).marginals().mu for part in torch.split(x, view.batch_size)])
         return cls(run, x, mu)
@@ -62,7 +61,7 @@ class Codes:
             mu: Codes, its own or others.
             seed: Draw the pixels of an autoregressive decoder; without one, each is the likeliest.
         """
-        vae, parts = self.run.vae, torch.split(mu, measuring_view(self.run.config, self.run.dataset).batch_size)
+        vae, parts = self.run.vae, torch.split(mu, self.run.measured.batch_size)
         seeds = [None if seed is None else seed + place for place in range(len(parts))]  # noise of its own for each
         return torch.cat([shown(vae.decode(part), own) for part, own in zip(parts, seeds, strict=True)])
 

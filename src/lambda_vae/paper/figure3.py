@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
-from lambda_vae.data import Dataset
 from lambda_vae.distributions import DiagGaussian
 from lambda_vae.errors import InputError
 from lambda_vae.estimation._kl_split import mismatch_identity
@@ -25,11 +24,12 @@ from lambda_vae.paper.panels import panels_of, rounded
 from lambda_vae.paper.recipe import recipes_in
 from lambda_vae.records.read import RunRecord
 from lambda_vae.reports.style import COLORS, DASHES, INK, MARKERS, name_line, name_panel, new_figure
-from lambda_vae.runs.build import FixedView, load_data, measuring_view
-from lambda_vae.runs.config import RunConfig, read_config
+from lambda_vae.runs.flat import read_config
 from lambda_vae.runs.folder import RunFolder
 from lambda_vae.runs.image_arrays import shown
+from lambda_vae.runs.resolve import Run
 from lambda_vae.runs.snapshots import Snapshot, snapshots
+from lambda_vae.runs.views import FixedView
 from lambda_vae.training import checkpoints
 
 __all__ = ["FIGURE"]
@@ -62,15 +62,14 @@ def _measured(path: Path) -> dict[str, Any]:
     if place.exists():
         known: dict[str, Any] = read_json(place)
         return known
-    config = read_config(path / "config.yaml")
-    dataset = load_data(config, training=False)
-    view, readings, last, codes = measuring_view(config, dataset), [], None, None
-    for last in snapshots(path, config, dataset, max(recipe.snapshots for recipe in recipes_in("figure3"))):
-        codes = _codes(last, view)
+    run = Run.resolve(read_config(path / "config.yaml"), training=False)
+    readings, last, codes = [], None, None
+    for last in snapshots(path, run, max(recipe.snapshots for recipe in recipes_in("figure3"))):
+        codes = _codes(last, run.measured)
         readings.append({"epoch": last.epoch, **_information(codes)})
     if last is None or codes is None:
         raise InputError(f"{path} was trained without snapshots; remove the folder and train the run again")
-    record = {"readings": readings, **_scene(last, codes, config, dataset, view)}
+    record = {"readings": readings, **_scene(last, codes, run)}
     write_json(place, record)
     checkpoints.prune(RunFolder(path).checkpoints)
     return record
@@ -98,18 +97,17 @@ def _information(codes: DiagGaussian) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _scene(
-    snapshot: Snapshot, codes: DiagGaussian, config: RunConfig, dataset: Dataset, view: FixedView
-) -> dict[str, Any]:
+def _scene(snapshot: Snapshot, codes: DiagGaussian, run: Run) -> dict[str, Any]:
     """The latent space and the reconstructions of the test examples, with how well the components are kept apart."""
+    view = run.measured
     decoded = torch.cat([shown(snapshot.vae.decode(part)) for part in torch.split(codes.mu, view.batch_size)])
     z = codes.rsample(torch.randn(codes.mu.shape, generator=torch.Generator().manual_seed(1)))
     x = view.head(len(view.index))
-    labels = dataset.test.labels()
+    labels = run.dataset.test.labels()
     assert labels is not None, "mixtures are labelled"
     component = labels[view.index].numpy()
     return {
-        "epochs": config.epochs,
+        "epochs": run.config.epochs,
         "noise": rounded(codes.std.mean(0)),
         "exponent": None if snapshot.exponent is None else rounded(snapshot.exponent),
         "rmse": rounded((decoded - x).square().mean(0).sqrt()),

@@ -14,7 +14,7 @@ from lambda_vae.paper.pairs import Pair, claims_of, gain_verdict, name_of, place
 from lambda_vae.paper.panels import note, panels_of, rounded, series
 from lambda_vae.records.read import RunRecord
 from lambda_vae.reports.style import COLORS, INK, MARKERS, name_line, name_panel, new_figure
-from lambda_vae.runs.config import read_config
+from lambda_vae.runs.flat import read_config
 
 __all__ = ["FIGURE"]
 
@@ -33,7 +33,7 @@ def _capacities(run: RunRecord) -> dict[str, Any]:
         "epoch": run.history["epochs"],
         "snr_capacity_by_epoch": rounded(_capacity(run.track("signal_power"), run.track("sampling_std"))),
         "decoder_capacity_by_epoch": rounded(run.track("decoder_capacity").sum(1)),
-        "ramp_epochs": read_config(run.path / "config.yaml").ramp_epochs if run.row.delta is not None else 0,
+        "ramp_epochs": read_config(run.path / "config.yaml").method.values.get("ramp_epochs", 0),
         **{name: getattr(run.row, name) for name in _MEASURED},
     }
 

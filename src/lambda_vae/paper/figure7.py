@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lambda_vae.equalization import NEAR_PRIOR_STD, critical_std, optimal_exponent
+from lambda_vae.methods import LambdaVAE
 from lambda_vae.paper.claims import DIFFERS, IN_PART, NOT_SHOWN, Claim, verdict
 from lambda_vae.paper.figure import Comparisons, Numbers, PaperFigure
 from lambda_vae.paper.pairs import Pair, claims_of, name_of, place_of, told
 from lambda_vae.paper.panels import panels_of, rounded
 from lambda_vae.records.read import RunRecord
 from lambda_vae.reports.style import COLORS, INK, MARKERS, name_panel, new_figure
-from lambda_vae.runs.config import read_config
+from lambda_vae.runs.flat import read_config
 from lambda_vae.runs.folder import RunFolder
 from lambda_vae.training import checkpoints
 
@@ -38,15 +39,16 @@ def _numbers(comparisons: Comparisons) -> dict[str, Any]:
 
 def _of_run(run: RunRecord) -> dict[str, Any]:
     config = read_config(run.path / "config.yaml")
+    settings = {**LambdaVAE().values, **config.method.values}
     running = _running_std(run) if run.row.delta is not None else None
     return {
         "std": rounded(run.column("std_mean"), 8),
         "exponent": rounded(run.column("exponent"), 8),
         "running_std": None if running is None else rounded(running, 8),
-        "max_exponent": config.max_exponent,
-        "refresh_every": config.refresh_every,
-        "decay": config.decay,
-        "ramp": min(1.0, config.epochs / config.ramp_epochs) if config.ramp_epochs else 1.0,
+        "max_exponent": settings["max_exponent"],
+        "refresh_every": settings["refresh_every"],
+        "decay": settings["decay"],
+        "ramp": min(1.0, config.epochs / settings["ramp_epochs"]) if settings["ramp_epochs"] else 1.0,
     }
 
 

@@ -1,7 +1,7 @@
 """Recipes: one YAML file a row of a published table or a line of a figure, and the runs that it stands for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -9,11 +9,11 @@ from typing import Any
 
 from lambda_vae.checked import check_known, checked, fits
 from lambda_vae.errors import InputError
+from lambda_vae.methods.spec import method_named, parse
 from lambda_vae.paper.tables import Scale
 from lambda_vae.reports.published import published_line
-from lambda_vae.runs.compose import method_named
-from lambda_vae.runs.config import RunConfig, checked_config, read_yaml
-from lambda_vae.runs.spec import configured
+from lambda_vae.runs.config import RunConfig, read_yaml
+from lambda_vae.runs.flat import from_flat
 
 __all__ = ["Recipe", "named", "recipes_in", "run_name_of", "runs_of"]
 
@@ -53,13 +53,13 @@ class Recipe:
     snapshots: int = 0
 
     def __post_init__(self) -> None:
-        checked_config(self.settings, f"recipe {self.name!r}: settings: ")
+        from_flat(self.settings, f"recipe {self.name!r}: settings: ")
         if own := [key for key in self.settings if key in _OWN_KEYS]:
             raise InputError(f"recipe {self.name!r}: settings name {own[0]!r}, which the recipe itself gives")
         for name in ("epochs", "seeds"):
             if getattr(self, name) < 1:
                 raise InputError(f"recipe {self.name!r}: {name} is {getattr(self, name)}; it must be at least 1")
-        configured(RunConfig(), self.method)
+        method_named(self.method)
         if self.paper is not None:
             published_line(self.paper)
         for figure in self.elsewhere:
@@ -95,10 +95,10 @@ def run_name_of(config: RunConfig) -> str:
         config: The run.
 
     Example:
-        >>> run_name_of(RunConfig(method="vae", epochs=200, seed=2))
-        'vae-epochs200-seed2'
+        >>> run_name_of(RunConfig(method="vae").with_seed(2))
+        'vae-epochs100-seed2'
     """
-    return f"{method_named(config.method).stem(config)}-epochs{config.epochs}-seed{config.seed}"
+    return f"{config.method.stem}-epochs{config.epochs}-seed{config.seed}"
 
 
 def runs_of(
@@ -115,16 +115,12 @@ def runs_of(
     """
     seeds = max(1, min(recipe.seeds - fewer_seeds, scale.seeds or recipe.seeds))
     epochs = -(-recipe.epochs // scale.shorter)
-    shared = dict(settings or {})
-    config, fixed = configured(RunConfig(data=data, **{**shared, "epochs": recipe.epochs}), recipe.method)
-    counted = [name for name in {*fixed, *shared} if name.endswith("_epochs")]
-    lengths: dict[str, Any] = {name: _shorter(getattr(config, name), scale) for name in counted}
-    config = replace(config, **{"epochs": epochs, **lengths, **(scale.settings or {}), **_tuples(recipe.settings)})
-    return [replace(config, seed=seed) for seed in range(seeds)]
-
-
-def _tuples(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    method, fixed = parse(recipe.method)
+    values = {**(settings or {}), **{name: method.values[name] for name in fixed}}
+    lengths = {name: _shorter(value, scale) for name, value in values.items() if name.endswith("_epochs")}
+    values |= {**lengths, "data": data, "method": method.name, "epochs": epochs}
+    config = from_flat({**values, **(scale.settings or {}), **recipe.settings})
+    return [config.with_seed(seed) for seed in range(seeds)]
 
 
 def _shorter(epochs: float, scale: Scale) -> float:

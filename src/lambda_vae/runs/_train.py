@@ -10,26 +10,17 @@ import torch
 from accelerate import Accelerator
 from rich.console import Console
 
-from lambda_vae.data import Dataset
 from lambda_vae.diagnostics import quick_reading
 from lambda_vae.equalization.shared import let_go
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json, write_json
 from lambda_vae.objectives import ELBO
-from lambda_vae.runs.build import (
-    FixedView,
-    build_vae,
-    likelihood_of,
-    load_data,
-    measuring_view,
-    probing_view,
-    training_view,
-)
 from lambda_vae.runs.callbacks import HistoryFile, ProgressBar, TrackerLog
-from lambda_vae.runs.compose import method_named
-from lambda_vae.runs.config import RunConfig, read_config, write_config
+from lambda_vae.runs.config import RunConfig
+from lambda_vae.runs.flat import config_data, differences, read_config, write_config
 from lambda_vae.runs.folder import RunFolder, locked
 from lambda_vae.runs.processes import check_agreement, check_trackers, make_accelerator, on_main
+from lambda_vae.runs.resolve import Run
 from lambda_vae.runs.results import identity, record_result
 from lambda_vae.training import Diverged, EpochRow, Trainer, checkpoints
 
@@ -39,42 +30,40 @@ Listener = Callable[[EpochRow, Trainer], None]
 
 
 def make_trainer(
-    config: RunConfig,
-    dataset: Dataset,
-    folder: Path | None,
-    listeners: list[Listener],
+    run: Run,
+    folder: Path | None = None,
+    listeners: list[Listener] | None = None,
     keep_checkpoints: tuple[int, ...] = (),
     accelerator: Accelerator | None = None,
 ) -> Trainer:
-    """Return the trainer of a run, at its beginning.
+    """Return the trainer of a run, at its beginning; nothing is written.
 
     Args:
-        config: The run.
-        dataset: Its data.
+        run: Which.
         folder: Where checkpoints go.
         listeners: Called with each epoch.
         keep_checkpoints: Epoch ends whose checkpoint stays.
-        accelerator: Made from the config if absent.
+        accelerator: Made anew if absent.
 
     Raises:
         InputError: A value is out of range.
     """
-    method = method_named(config.method)
-    vae = build_vae(config, dataset.shape, likelihood_of(config, dataset))
-    vae.prior.init_from_data(probing_view(config, dataset).head(1000))
+    method, context, train = run.method, run.context, run.dataset.train
+    vae = run.build_vae()
+    vae.prior.init_from_data(run.probe().head(1000))
     return Trainer(
         vae,
-        method.objective(config) if method.objective else ELBO(),
-        dataset.train.tensor(),
-        training_view(config, dataset),
-        config.options(keep_checkpoints, method.samples),
-        rows=None if dataset.train.rows is None else dataset.train.index(),
-        schedule=method.schedule(config) if method.schedule else None,
-        equalizer=method.equalizer(config) if method.equalizer else None,
-        strategy=method.strategy(config) if method.strategy else None,
+        method.objective(context) or ELBO(),
+        train.tensor(),
+        run.training_view,
+        run.options(keep_checkpoints),
+        rows=None if train.rows is None else train.index(),
+        schedule=method.schedule(context),
+        equalizer=method.equalizer(context),
+        strategy=method.strategy(context),
         folder=folder,
-        listeners=listeners,
-        accelerator=accelerator or make_accelerator(config),
+        listeners=listeners or (),
+        accelerator=accelerator or make_accelerator(),
     )
 
 
@@ -86,7 +75,8 @@ def last_shared_epoch(config: RunConfig) -> int:
     Args:
         config: A run with release.
     """
-    return config.epochs - config.settle_epochs - config.release_epochs - 1
+    values = config.method.values
+    return int(config.train.epochs - values["settle_epochs"] - values["release_epochs"] - 1)
 
 
 def train(
@@ -118,11 +108,16 @@ def train(
     """
     started = datetime.now(UTC)
     check_trackers(config.trackers)
-    accelerator = make_accelerator(config)
-    dataset = load_data(config)
-    check_agreement(accelerator, config, dataset.sha256)
-    make_trainer(config, dataset, None, [], keep_checkpoints, accelerator)  # refuses before the folder is touched
+    config_data(config)  # refuses a method that nobody finds again
     folder = RunFolder(out)
+    accelerator = make_accelerator(config.trackers, folder.path / "logs")
+    run = Run.resolve(config)
+    check_agreement(accelerator, config, run.dataset.sha256)
+    bar = ProgressBar(run.method.label, config.train.epochs, config.latent_dim, console) if console else None
+    listeners: list[Listener] = [_TestReadings(run)]
+    listeners += [bar] if bar else []
+    listeners += [HistoryFile(folder.path, config.train.epochs, config.train.checkpoint_every), TrackerLog(accelerator)]
+    trainer = make_trainer(run, folder.checkpoints, listeners, keep_checkpoints, accelerator)
     with ExitStack() as stack:
 
         def claim() -> dict[str, Any] | None:
@@ -137,57 +132,48 @@ def train(
         metrics = on_main(accelerator, claim)
         if metrics is not None:
             return metrics
-        return _train(config, dataset, folder, fork, keep_checkpoints, console, started)
+        if config.trackers:
+            accelerator.init_trackers("lambda-vae")
+        newest = checkpoints.latest(folder.checkpoints) or fork
+        if newest is not None:
+            trainer.restore(checkpoints.load(newest))
+            if accelerator.is_main_process:
+                write_config(folder.config, config)  # its batch size is that of the processes which finish the run
+        with bar or nullcontext():
+            return _finish(run, trainer, folder, started)
 
 
 def _check_fork(fork: Path, config: RunConfig) -> None:
     """Refuse a checkpoint through which this run would not have come."""
     position = checkpoints.load(fork).state
     parent = read_config(fork.parent.parent / "config.yaml")
-    for name in RunConfig.__dataclass_fields__.keys() - {"release_epochs"}:
-        old, new = getattr(parent, name), getattr(config, name)
-        if old != new:
+    for name, (old, new) in differences(parent, config).items():
+        if name != "release_epochs":
             raise InputError(
                 f"{fork} is of another run: its {name} is {old!r}, here it is {new!r}; train without `fork`"
             )
-    last = min(last_shared_epoch(run) if run.release_epochs else run.epochs for run in (parent, config))
+    last = min(
+        last_shared_epoch(run) if run.method.values.get("release_epochs") else run.train.epochs
+        for run in (parent, config)
+    )
     if (position["epoch"], position["step"]) > (last, 0):
         raise InputError(f"{fork} lies after epoch {last}, where the release parts the runs; train without `fork`")
 
 
-def _train(
-    config: RunConfig,
-    dataset: Dataset,
-    folder: RunFolder,
-    fork: Path | None,
-    keep_checkpoints: tuple[int, ...],
-    console: Console | None,
-    started: datetime,
-) -> dict[str, Any]:
-    accelerator = make_accelerator(config, folder.path / "logs")
-    label = method_named(config.method).label(config)
-    bar = ProgressBar(label, config.epochs, config.latent_dim, console) if console else None
-    listeners: list[Listener] = [_TestReadings(config, measuring_view(config, dataset))]
-    listeners += [bar] if bar else []
-    listeners += [HistoryFile(folder.path, config.epochs, config.checkpoint_every), TrackerLog(accelerator)]
-    trainer = make_trainer(config, dataset, folder.checkpoints, listeners, keep_checkpoints, accelerator)
-    newest = checkpoints.latest(folder.checkpoints) or fork
-    if newest is not None:
-        trainer.restore(checkpoints.load(newest))
-        if accelerator.is_main_process:
-            write_config(folder.config, config)  # its batch size is that of the processes which finish the run
+def _finish(run: Run, trainer: Trainer, folder: RunFolder, started: datetime) -> dict[str, Any]:
+    """Train from where the trainer stands, measure and write down."""
+    accelerator = trainer.accelerator
     try:
-        with bar or nullcontext():
-            trainer.fit()
+        trainer.fit()
         if accelerator.is_main_process:
             with trainer.averaged():
-                record_result(config, dataset, trainer, folder, started)
+                record_result(run, trainer, folder, started)
         accelerator.wait_for_everyone()
         if accelerator.num_processes > 1:
             let_go()
     except Diverged as failure:
         if accelerator.is_main_process:
-            write_json(folder.metrics, identity(config, str(failure)))
+            write_json(folder.metrics, identity(run.config, str(failure)))
         raise
     finally:
         accelerator.end_training()
@@ -198,11 +184,12 @@ def _train(
 class _TestReadings:
     """Reads what the run is measured on between epochs, with noise of its own so that training is not disturbed."""
 
-    def __init__(self, config: RunConfig, test: FixedView) -> None:
-        self.config, self.test = config, test
+    def __init__(self, run: Run) -> None:
+        self.run = run
 
     def __call__(self, row: EpochRow, trainer: Trainer) -> None:
-        every = self.config.evaluate_every
-        if every and (row.epoch % every == 0 or row.epoch == self.config.epochs):
-            reading = quick_reading(trainer.vae, self.test, generator=torch.Generator().manual_seed(row.epoch))
+        every, epochs = self.run.config.evaluate_every, self.run.config.epochs
+        if every and (row.epoch % every == 0 or row.epoch == epochs):
+            generator = torch.Generator().manual_seed(row.epoch)
+            reading = quick_reading(trainer.vae, self.run.measured, generator=generator)
             trainer.history.test.append({"epoch": row.epoch, **reading})

@@ -10,12 +10,11 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from lambda_vae.data import Dataset
 from lambda_vae.model import VAE
 from lambda_vae.networks import allow_recomputing
 from lambda_vae.objectives import ELBO
-from lambda_vae.runs.build import build_vae, likelihood_of
-from lambda_vae.runs.config import RunConfig
+from lambda_vae.runs.resolve import Run
+from lambda_vae.training import TrainOptions
 from lambda_vae.training.optimizer import FusedAdam
 
 __all__ = ["DEVICES", "Cost", "Device", "cost_of", "cost_table"]
@@ -57,7 +56,7 @@ class Cost:
         seconds_per_example: Measured here: a pass of a batch, or of what the time allowed, and Adam's share.
         examples: Seen in training, all epochs together.
         steps: Of one process.
-        config: The run.
+        options: The numbers of training.
     """
 
     weights: int
@@ -66,7 +65,7 @@ class Cost:
     seconds_per_example: float
     examples: int
     steps: int
-    config: RunConfig
+    options: TrainOptions
 
     @property
     def flops(self) -> float:
@@ -76,8 +75,8 @@ class Cost:
     @property
     def memory(self) -> float:
         """Bytes on one device: weights with what belongs to them, and what a pass keeps."""
-        half = self.config.precision == "bfloat16"
-        together = self.config.batch_size // self.config.accumulate * (self.config.samples or 1)
+        half = self.options.precision == "bfloat16"
+        together = self.options.batch_size // self.options.accumulate
         return self.weights * (_BYTES_A_WEIGHT + half * _BYTES_A_COPY) + self.kept_per_example * together
 
     def hours(self, device: Device, count: int = 1) -> float:
@@ -87,7 +86,7 @@ class Cost:
             device: Which.
             count: How many; more of them see as many examples in fewer steps.
         """
-        peak = device.bfloat16 if self.config.precision == "bfloat16" else device.tf32
+        peak = device.bfloat16 if self.options.precision == "bfloat16" else device.tf32
         return self.flops / (UTILISATION * peak * count) / 3600
 
     @property
@@ -96,40 +95,39 @@ class Cost:
         return self.seconds_per_example * self.examples / 3600
 
 
-def cost_of(config: RunConfig, dataset: Dataset, limit: float = 2.0) -> Cost:
+def cost_of(run: Run, limit: float = 2.0) -> Cost:
     """Return what a run will cost; the network is built and passed through, nothing is trained.
 
     Args:
-        config: The run.
-        dataset: Its data.
+        run: Which.
         limit: Seconds that the timed pass may take, by what a very small one took.
 
     Raises:
         InputError: As building the model does.
     """
-    vae = build_vae(config, dataset.shape, likelihood_of(config, dataset))
-    allow_recomputing(vae, config.recompute)
-    x = torch.zeros(config.batch_size // config.accumulate, prod(dataset.shape))
-    flops = _flops(vae, x[:1])
-    kept = _kept(vae, x[:1], config.precision == "bfloat16")
-    seconds = _seconds(vae, x, config, limit)
-    steps = len(dataset.train) // config.batch_size * config.epochs
+    vae, options = run.build_vae(), run.options()
+    allow_recomputing(vae, options.recompute)
+    x = torch.zeros(options.batch_size // options.accumulate, prod(run.dataset.shape))
+    flops = _flops(vae, x[:1], options)
+    kept = _kept(vae, x[:1], options)
+    seconds = _seconds(vae, x, options, limit)
+    steps = len(run.dataset.train) // options.batch_size * options.epochs
     weights = sum(weight.numel() for weight in vae.parameters())
-    return Cost(weights, flops, kept, seconds, steps * config.batch_size, steps, config)
+    return Cost(weights, flops, kept, seconds, steps * options.batch_size, steps, options)
 
 
-def _pass(vae: VAE, x: Tensor) -> Tensor:
-    trace = vae(x, torch.zeros(1, len(x), vae.latent_dim))
+def _pass(vae: VAE, x: Tensor, options: TrainOptions) -> Tensor:
+    trace = vae(x, torch.zeros(options.samples, len(x), vae.latent_dim))
     return ELBO()(trace).loss.mean()
 
 
-def _seconds(vae: VAE, x: Tensor, config: RunConfig, limit: float) -> float:
+def _seconds(vae: VAE, x: Tensor, options: TrainOptions, limit: float) -> float:
     """Seconds an example. A batch of its true size, since a small one pays a step's fixed cost for few examples."""
 
     def passed(count: int) -> float:
         started = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
-            loss = _pass(vae, x[:count])
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bfloat16"):
+            loss = _pass(vae, x[:count], options)
         torch.autograd.backward(loss)
         return time.perf_counter() - started
 
@@ -140,17 +138,17 @@ def _seconds(vae: VAE, x: Tensor, config: RunConfig, limit: float) -> float:
     adam.step()  # makes its state
     started = time.perf_counter()
     adam.step()
-    return passes + (time.perf_counter() - started) / config.batch_size
+    return passes + (time.perf_counter() - started) / options.batch_size
 
 
-def _flops(vae: VAE, x: Tensor) -> float:
+def _flops(vae: VAE, x: Tensor, options: TrainOptions) -> float:
     with FlopCounterMode(display=False) as counter:
-        torch.autograd.backward(_pass(vae, x))
+        torch.autograd.backward(_pass(vae, x, options))
     vae.zero_grad()
     return float(counter.get_total_flops())
 
 
-def _kept(vae: VAE, x: Tensor, half: bool) -> float:
+def _kept(vae: VAE, x: Tensor, options: TrainOptions) -> float:
     """Bytes of everything that autograd holds on to and that is no weight, each piece of memory once."""
     weights = {weight.untyped_storage().data_ptr() for weight in vae.parameters()}
     kept: dict[int, int] = {}
@@ -161,9 +159,9 @@ def _kept(vae: VAE, x: Tensor, half: bool) -> float:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+    with torch.autocast("cpu", torch.bfloat16, enabled=options.precision == "bfloat16"):
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            loss = _pass(vae, x)
+            loss = _pass(vae, x, options)
     del loss
     return float(sum(kept.values()))
 
@@ -176,13 +174,13 @@ def cost_table(found: Cost, title: str, counts: tuple[int, ...] = (1, 8)) -> Tab
         title: Which run.
         counts: Numbers of devices to give hours for.
     """
-    config = found.config
+    options = found.options
     table = Table(
         title=f"Before it starts: {title}",
         caption=(
             f"Counted: products and convolutions, forward and backward, of {found.examples:,} examples. Memory: "
             "weights, gradients, Adam, and what autograd keeps. Assumed: a device reaches "
-            f"{UTILISATION:.0%} of its dense peak ({'bfloat16' if config.precision == 'bfloat16' else 'TF32'}), and "
+            f"{UTILISATION:.0%} of its dense peak ({'bfloat16' if options.precision == 'bfloat16' else 'TF32'}), and "
             "several divide the work evenly. Measuring the finished run comes on top."
         ),
     )
@@ -191,7 +189,7 @@ def cost_table(found: Cost, title: str, counts: tuple[int, ...] = (1, 8)) -> Tab
     rows = [
         ("weights", f"{found.weights / 1e6:.2f} million"),
         ("FLOPs an example", f"{found.flops_per_example / 1e9:.3g} GFLOP"),
-        (f"FLOPs a step of {config.batch_size}", f"{found.flops_per_example * config.batch_size / 1e12:.3g} TFLOP"),
+        (f"FLOPs a step of {options.batch_size}", f"{found.flops_per_example * options.batch_size / 1e12:.3g} TFLOP"),
         ("FLOPs in all", f"{found.flops / 1e15:.3g} PFLOP"),
         ("memory of a device", f"{found.memory / 2**30:.2f} GiB"),
         (f"hours here ({torch.get_num_threads()} threads, measured)", f"{found.hours_here:,.1f}"),

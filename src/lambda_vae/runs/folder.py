@@ -9,7 +9,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from lambda_vae.errors import InputError
-from lambda_vae.runs.config import RunConfig, read_config, read_yaml, write_config
+from lambda_vae.runs.config import RunConfig, read_yaml
+from lambda_vae.runs.flat import differences, read_config, write_config
 from lambda_vae.training.checkpoints import latest
 
 __all__ = ["RunFolder", "check_kept", "check_room", "is_empty", "is_locked", "locked"]
@@ -175,9 +176,8 @@ class RunFolder:
         there = read_config(self.config)
         # Under way, other processes may share the joint batch in other parts; the checkpoint tells whether it is that.
         under_way = latest(self.checkpoints) is not None and not self.metrics.exists()
-        for name in RunConfig.__dataclass_fields__.keys() - ({"batch_size"} if under_way else set()):
-            old, new = getattr(there, name), getattr(config, name)
-            if old != new:
+        for name, (old, new) in differences(there, config).items():
+            if not (under_way and name == "batch_size"):
                 raise InputError(
                     f"{self.path} holds another run: its {name} is {old!r}, here it is {new!r}; choose another `out`"
                 )

@@ -5,38 +5,35 @@ from pathlib import Path
 
 import torch
 
-from lambda_vae.data import Dataset
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json
 from lambda_vae.model import VAE
 from lambda_vae.records.read import check_history
 from lambda_vae.reports.page import write_page
-from lambda_vae.runs.build import build_vae, likelihood_of, load_data
-from lambda_vae.runs.compose import method_named
-from lambda_vae.runs.config import RunConfig, read_config
+from lambda_vae.runs.flat import read_config
 from lambda_vae.runs.folder import RunFolder
 from lambda_vae.runs.model_record import is_shared, read_record
+from lambda_vae.runs.resolve import Run
 from lambda_vae.runs.results import measure, training_length
 from lambda_vae.runs.weights import load_model
 
 __all__ = ["LoadedRun", "diagnose_run", "load_run"]
 
 
-@dataclass(frozen=True)
-class LoadedRun:
+@dataclass(frozen=True, eq=False)
+class LoadedRun(Run):
     """A finished run, ready to be used.
 
     Args:
         config: As written in its folder.
-        model: In evaluation mode, with the lambda that it was trained with.
         dataset: The data it was trained on.
+        likelihood: Its name.
+        model: In evaluation mode, with the lambda that it was trained with.
         folder: Where it lies.
     """
 
-    config: RunConfig
     model: VAE
-    dataset: Dataset
     folder: RunFolder
 
     @property
@@ -52,7 +49,7 @@ class LoadedRun:
     @property
     def title(self) -> str:
         """Its method with the settings that matter, and its length."""
-        return f"{method_named(self.config.method).label(self.config)}, {training_length(self.config.epochs)}"
+        return f"{self.method.label}, {training_length(self.config.epochs)}"
 
 
 def load_run(path: Path, data: str | None = None) -> LoadedRun:
@@ -71,10 +68,10 @@ def load_run(path: Path, data: str | None = None) -> LoadedRun:
     config = read_record(path).config if is_shared(path) else read_config(folder.config)
     if not folder.model.exists():
         raise InputError(f"{path} holds a run that is not finished; go on with `resume=True`")
-    dataset = load_data(replace(config, data=data, validation=0) if data else config, training=False)
-    vae = build_vae(config, dataset.shape, likelihood_of(config, dataset))
-    load_model(folder.model, vae, dataset if data else None)
-    return LoadedRun(config, vae, dataset, folder)
+    run = Run.resolve(replace(config, data=data, validation=0) if data else config, training=False)
+    model = run.build_vae()
+    load_model(folder.model, model, run.dataset if data else None)
+    return LoadedRun(config, run.dataset, run.likelihood, model, folder)
 
 
 def diagnose_run(path: Path, *, iw_samples: int | None = None, data: str | None = None) -> CollapseReport:
@@ -89,9 +86,10 @@ def diagnose_run(path: Path, *, iw_samples: int | None = None, data: str | None 
         InputError: As `load_run`.
     """
     run = load_run(path, data)
-    config = run.config if iw_samples is None else replace(run.config, iw_samples=iw_samples)
+    if iw_samples is not None:
+        run = replace(run, config=replace(run.config, iw_samples=iw_samples))
     history = read_json(run.folder.history) if run.folder.history.exists() else None
     if not isinstance(history, dict | None):
         raise InputError(f"{run.folder.history} holds no history; restore it or remove it")
     check_history(history or {}, run.folder.history)
-    return replace(measure(config, run.dataset, run.model, history), write_page=write_page)
+    return replace(measure(run, run.model, history), write_page=write_page)

@@ -3,20 +3,23 @@
 import json
 import math
 import re
+import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 from lambda_vae.checked import fits
 from lambda_vae.data.hub import HUB, HubName
 from lambda_vae.data.named import NAMED
 from lambda_vae.distributions import LIKELIHOODS
 from lambda_vae.errors import InputError
+from lambda_vae.methods.spec import own_modules
 from lambda_vae.records.read import check_dimensions
 from lambda_vae.records.run_row import RunRow
-from lambda_vae.runs.config import RunConfig, checked_config
+from lambda_vae.runs.config import RunConfig
+from lambda_vae.runs.flat import flat, from_flat, kinds
 
 __all__ = [
     "CARD",
@@ -59,7 +62,7 @@ class ModelRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of config.json; an infinite setting is written as text, for JSON has no word for it."""
-        values = {k: str(v) if isinstance(v, float) and math.isinf(v) else v for k, v in asdict(self.config).items()}
+        values = {k: str(v) if isinstance(v, float) and math.isinf(v) else v for k, v in flat(self.config).items()}
         return {
             "format": _FORMAT,
             "sha256": self.sha256,
@@ -156,9 +159,12 @@ def _checked(values: Mapping[str, Any], source: Path) -> ModelRecord:
 
 
 def _config(values: Mapping[str, Any], source: Path) -> RunConfig:
-    hints = get_type_hints(RunConfig)
+    for module in own_modules(str(values.get("method"))):
+        if module not in sys.modules:  # nothing that came from elsewhere is run unasked
+            raise InputError(f"{source} names a method of the module {module!r}; import that first, if you trust it")
+    hints = kinds()
     infinite = {k: float(v) for k, v in values.items() if v in ("inf", "-inf") and k in hints and not fits(v, hints[k])}
-    config = checked_config({**values, **infinite}, f"{source}: ")
+    config = from_flat({**values, **infinite}, f"{source}: ")
     if config.likelihood not in LIKELIHOODS:
         raise _damaged(source, f"its likelihood is {config.likelihood!r}; it must be one of {', '.join(LIKELIHOODS)}")
     return config

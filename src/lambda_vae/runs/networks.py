@@ -1,17 +1,17 @@
-"""From a config to encoder, decoder and likelihood: which network, and how large."""
+"""Encoder, decoder and likelihood of a run: which network, and how large."""
 
 from dataclasses import dataclass
 from math import prod
+from typing import ClassVar
 
 from torch import nn
 
 from lambda_vae.distributions import LIKELIHOODS, CausalLikelihood, Likelihood
 from lambda_vae.errors import InputError
+from lambda_vae.networks import MLP as Layers
 from lambda_vae.networks import (
-    MLP,
     ContextMaps,
     ImageShape,
-    PixelCNN,
     PixelCNNSizes,
     ResNetDecoder,
     ResNetEncoder,
@@ -19,9 +19,9 @@ from lambda_vae.networks import (
     decode_pixels,
     mlp,
 )
-from lambda_vae.runs.config import RunConfig
+from lambda_vae.networks import PixelCNN as Pixels
 
-__all__ = ["Encoder", "build_decoder", "build_encoder"]
+__all__ = ["MLP", "NETWORKS", "Encoder", "Network", "PixelCNN", "ResNet"]
 
 
 @dataclass(frozen=True)
@@ -37,55 +37,136 @@ class Encoder:
     out_features: int
 
 
-def build_encoder(config: RunConfig, shape: tuple[int, ...]) -> Encoder:
-    """Return an untrained encoder.
+@dataclass(frozen=True)
+class Network:
+    """Which encoder and decoder a run has; each is a frozen dataclass of its sizes."""
+
+    #: On the command line and in files.
+    name: ClassVar[str] = ""
+
+    def encoder(self, shape: tuple[int, ...], latent_dim: int) -> Encoder:
+        """Return an untrained encoder.
+
+        Args:
+            shape: Of one example, as the data set gives it.
+            latent_dim: D.
+
+        Raises:
+            InputError: Sizes below 1, data that is no image under a network for images, or more latent dimensions
+                than such an encoder ends in.
+        """
+        raise NotImplementedError
+
+    def decoder(self, shape: tuple[int, ...], latent_dim: int, likelihood: str) -> tuple[nn.Module, Likelihood]:
+        """Return an untrained decoder, and the likelihood that takes up what it gives.
+
+        Args:
+            shape: Of one example.
+            latent_dim: D.
+            likelihood: A name in `LIKELIHOODS`.
+
+        Raises:
+            InputError: As `encoder`, or a likelihood that a pixelcnn cannot draw from.
+        """
+        raise NotImplementedError
+
+    def rows_at_a_time(self, batch_size: int) -> int:
+        """Return how many examples are measured at a time: what surely fits where maps take far more room than x.
+
+        Args:
+            batch_size: Of training.
+        """
+        return min(500, batch_size)
+
+
+@dataclass(frozen=True)
+class MLP(Network):
+    """Fully connected layers, encoder and decoder alike.
 
     Args:
-        config: The run.
-        shape: Of one example, as the data set gives it.
-
-    Raises:
-        InputError: Sizes below 1, data that is no image under a network for images, or more latent dimensions than
-            such an encoder ends in.
+        hidden: Widths of the hidden layers.
+        activation: relu, tanh, silu or gelu.
     """
-    if config.latent_dim < 1 or (config.network == "mlp" and not config.hidden):
-        raise InputError(
-            f"latent_dim is {config.latent_dim} and hidden is {list(config.hidden)}; both need at least one unit"
-        )
-    if config.network == "mlp":
-        return Encoder(mlp(prod(shape), config.hidden, activation=config.activation), config.hidden[-1])
-    sizes = ResNetSizes(config.encoder_width, config.encoder_blocks, config.multipliers)
-    network = ResNetEncoder(ImageShape.of(shape), sizes)
-    if config.latent_dim > network.out_features:
-        raise InputError(
-            f"latent_dim is {config.latent_dim} and the encoder ends in {network.out_features} numbers, so some of the "
-            f"means would repeat others; use at most {network.out_features}, or a larger encoder_width"
-        )
-    return Encoder(network, network.out_features)
+
+    name = "mlp"
+    hidden: tuple[int, ...] = (300, 300, 300)
+    activation: str = "relu"
+
+    def encoder(self, shape: tuple[int, ...], latent_dim: int) -> Encoder:
+        if latent_dim < 1 or not self.hidden:
+            raise InputError(
+                f"latent_dim is {latent_dim} and hidden is {list(self.hidden)}; both need at least one unit"
+            )
+        return Encoder(mlp(prod(shape), self.hidden, activation=self.activation), self.hidden[-1])
+
+    def decoder(self, shape: tuple[int, ...], latent_dim: int, likelihood: str) -> tuple[nn.Module, Likelihood]:
+        features, p_x = prod(shape), LIKELIHOODS[likelihood](prod(shape))
+        if not p_x.as_maps:
+            return mlp(latent_dim, self.hidden, features, self.activation), p_x
+        image = ImageShape.of(shape)
+        grid = (p_x.maps(image.channels), image.height, image.width)
+        layers = mlp(latent_dim, self.hidden, prod(grid), self.activation)
+        return Layers(*layers, nn.Unflatten(1, grid)), p_x
+
+    def rows_at_a_time(self, batch_size: int) -> int:
+        return 500
 
 
-def build_decoder(config: RunConfig, shape: tuple[int, ...], likelihood: str) -> tuple[nn.Module, Likelihood]:
-    """Return an untrained decoder, and the likelihood that takes up what it gives.
+@dataclass(frozen=True)
+class ResNet(Network):
+    """Residual blocks in stages, each of which halves the image; images alone.
 
     Args:
-        config: The run.
-        shape: Of one example.
-        likelihood: A name in `LIKELIHOODS`.
-
-    Raises:
-        InputError: As `build_encoder`, or a likelihood that a pixelcnn cannot draw from.
+        encoder_width: Channels of the encoder at full resolution.
+        encoder_blocks: Residual blocks a stage in the encoder.
+        decoder_width: Channels of the decoder at full resolution.
+        decoder_blocks: Residual blocks a stage in the decoder; a pixelcnn has none.
+        multipliers: Of the widths, one a stage.
     """
-    features, p_x = prod(shape), LIKELIHOODS[likelihood](prod(shape))
-    if config.network == "mlp" and not p_x.as_maps:
-        return mlp(config.latent_dim, config.hidden, features, config.activation), p_x
-    image, rows = ImageShape.of(shape), not p_x.as_maps
-    maps = p_x.maps(image.channels)
-    if config.network == "mlp":
-        grid = (maps, image.height, image.width)
-        return MLP(*mlp(config.latent_dim, config.hidden, prod(grid), config.activation), nn.Unflatten(1, grid)), p_x
-    if config.network == "resnet":
-        sizes = ResNetSizes(config.decoder_width, config.decoder_blocks, config.multipliers)
-        return ResNetDecoder(config.latent_dim, image, sizes, maps, rows=rows), p_x
-    context = ContextMaps(config.latent_dim, image, config.decoder_width)
-    network = PixelCNN(image, PixelCNNSizes(config.decoder_width, config.pixelcnn_layers), maps, rows=rows)
-    return context, CausalLikelihood(features, network, p_x, decode_pixels)
+
+    name = "resnet"
+    encoder_width: int = 16
+    encoder_blocks: int = 1
+    decoder_width: int = 64
+    decoder_blocks: int = 2
+    multipliers: tuple[int, ...] = (1, 2, 4)
+
+    def encoder(self, shape: tuple[int, ...], latent_dim: int) -> Encoder:
+        if latent_dim < 1:
+            raise InputError(f"latent_dim is {latent_dim}; it must be at least 1")
+        sizes = ResNetSizes(self.encoder_width, self.encoder_blocks, self.multipliers)
+        network = ResNetEncoder(ImageShape.of(shape), sizes)
+        if latent_dim > network.out_features:
+            raise InputError(
+                f"latent_dim is {latent_dim} and the encoder ends in {network.out_features} numbers, so some of the "
+                f"means would repeat others; use at most {network.out_features}, or a larger encoder_width"
+            )
+        return Encoder(network, network.out_features)
+
+    def decoder(self, shape: tuple[int, ...], latent_dim: int, likelihood: str) -> tuple[nn.Module, Likelihood]:
+        image, p_x = ImageShape.of(shape), LIKELIHOODS[likelihood](prod(shape))
+        sizes = ResNetSizes(self.decoder_width, self.decoder_blocks, self.multipliers)
+        return ResNetDecoder(latent_dim, image, sizes, p_x.maps(image.channels), rows=not p_x.as_maps), p_x
+
+
+@dataclass(frozen=True)
+class PixelCNN(ResNet):
+    """ResNet's encoder with an autoregressive decoder.
+
+    Args:
+        pixelcnn_layers: Gated layers of the decoder.
+    """
+
+    name = "pixelcnn"
+    pixelcnn_layers: int = 5
+
+    def decoder(self, shape: tuple[int, ...], latent_dim: int, likelihood: str) -> tuple[nn.Module, Likelihood]:
+        image, p_x = ImageShape.of(shape), LIKELIHOODS[likelihood](prod(shape))
+        context = ContextMaps(latent_dim, image, self.decoder_width)
+        sizes = PixelCNNSizes(self.decoder_width, self.pixelcnn_layers)
+        network = Pixels(image, sizes, p_x.maps(image.channels), rows=not p_x.as_maps)
+        return context, CausalLikelihood(prod(shape), network, p_x, decode_pixels)
+
+
+#: Every network by its name on the command line.
+NETWORKS: dict[str, type[Network]] = {one.name: one for one in (MLP, ResNet, PixelCNN)}

@@ -41,28 +41,24 @@ def check_trackers(names: Sequence[str]) -> None:
             )
 
 
-def make_accelerator(config: RunConfig, logs: Path | None = None) -> Accelerator:
+def make_accelerator(trackers: Sequence[str] = (), logs: Path | None = None) -> Accelerator:
     """Return an accelerator for a run; its precision is the trainer's business.
 
     Args:
-        config: The run.
-        logs: Where trackers write; None starts none.
+        trackers: Names that accelerate knows; they begin with `init_trackers`.
+        logs: Where they write.
     """
-    trackers = list(config.trackers) if logs is not None else []
     # accelerate joins processes without an accelerator only when it is told that there is none.
     alone_on_cpu = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.accelerator.is_available()
     # A message costs the processes of a small network more than its bytes: one a step, of up to so many megabytes.
     messages = DistributedDataParallelKwargs(bucket_cap_mb=25, gradient_as_bucket_view=True)
-    accelerator = Accelerator(
+    return Accelerator(
         mixed_precision="no",
         cpu=alone_on_cpu,
-        log_with=trackers or None,
+        log_with=list(trackers) or None,
         project_dir=str(logs or "."),
         kwargs_handlers=[messages],
     )
-    if trackers:
-        accelerator.init_trackers("lambda-vae")
-    return accelerator
 
 
 def check_agreement(accelerator: Accelerator, config: RunConfig, data_sha256: str) -> None:

@@ -13,12 +13,12 @@ from lambda_vae.data import Dataset, Split
 from lambda_vae.diagnostics import CollapseReport, diagnose
 from lambda_vae.files import replacing, write_json
 from lambda_vae.model import VAE
-from lambda_vae.runs.build import FixedView, binarisation_of, measuring_view, probing_view
-from lambda_vae.runs.compose import method_named
 from lambda_vae.runs.config import RunConfig
 from lambda_vae.runs.folder import RunFolder
 from lambda_vae.runs.image_arrays import draw_pictures
 from lambda_vae.runs.provenance import command_line, provenance
+from lambda_vae.runs.resolve import Run
+from lambda_vae.runs.views import FixedView
 from lambda_vae.runs.weights import save_model
 from lambda_vae.training import Trainer
 
@@ -32,10 +32,10 @@ def run_name(config: RunConfig) -> str:
         config: The run.
 
     Example:
-        >>> run_name(RunConfig(method="lambda-vae", delta=1.19, release_epochs=50, seed=2))
+        >>> run_name(RunConfig(method="lambda-vae:delta=1.19,release_epochs=50").with_seed(2))
         'lambda-vae-delta1.19-release50-seed2'
     """
-    return f"{method_named(config.method).stem(config)}-seed{config.seed}"
+    return f"{config.method.stem}-seed{config.seed}"
 
 
 def training_length(epochs: int) -> str:
@@ -58,16 +58,16 @@ def identity(config: RunConfig, failure: str | None = None) -> dict[str, Any]:
         config: The run.
         failure: Why it did not.
     """
-    method = method_named(config.method)
+    method = config.method
     return {
         "schema": 1,
         "run": run_name(config),
         "method": method.name,
-        "label": method.label(config),
-        "delta": config.delta if method.uses("delta") else None,
-        "beta": config.beta if method.uses("beta") else 1.0,
-        "release_epochs": config.release_epochs if method.uses("release_epochs") else 0,
-        "settings": method.shown(config),
+        "label": method.label,
+        "delta": method.values.get("delta"),
+        "beta": method.values.get("beta", 1.0),
+        "release_epochs": method.values.get("release_epochs", 0),
+        "settings": method.shown,
         "seed": config.seed,
         "epochs": config.epochs,
         "latent_dim": config.latent_dim,
@@ -77,13 +77,13 @@ def identity(config: RunConfig, failure: str | None = None) -> dict[str, Any]:
     }
 
 
-def describe_data(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
+def describe_data(run: Run) -> dict[str, Any]:
     """Return the data's part of a provenance record.
 
     Args:
-        config: The run.
-        dataset: Its data.
+        run: Which.
     """
+    dataset = run.dataset
     return {
         "name": dataset.name,
         "sha256": dataset.sha256,
@@ -91,28 +91,28 @@ def describe_data(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
         "train": len(dataset.train),
         dataset.measured_on: len(dataset.test),
         "measured_on": dataset.measured_on,
-        "binarisation": binarisation_of(config, dataset),
+        "binarisation": run.binarisation,
     }
 
 
-def measure(config: RunConfig, dataset: Dataset, vae: VAE, history: dict[str, Any] | None) -> CollapseReport:
+def measure(run: Run, vae: VAE, history: dict[str, Any] | None) -> CollapseReport:
     """Return every measure of a trained model, on the test set or the run's validation split.
 
     Args:
-        config: Its run.
-        dataset: Its data.
+        run: Its run.
         vae: The model.
         history: Of its training, which tells causes best.
     """
+    dataset = run.dataset
     labelled = dataset.train.y is not None and dataset.test.y is not None
-    probe, measured = probing_view(config, dataset) if labelled else None, measuring_view(config, dataset)
+    probe = run.probe() if labelled else None
     return diagnose(
         vae,
-        measured,
-        iw_samples=config.iw_samples,
-        generator=torch.Generator(next(vae.parameters()).device).manual_seed(config.seed),
+        run.measured,
+        iw_samples=run.config.iw_samples,
+        generator=torch.Generator(next(vae.parameters()).device).manual_seed(run.config.seed),
         history=history,
-        test_labels=_labels(dataset.test, measured) if probe else None,
+        test_labels=_labels(dataset.test, run.measured) if probe else None,
         train_x=probe,
         train_labels=_labels(dataset.train, probe) if probe else None,
     )
@@ -124,14 +124,11 @@ def _labels(part: Split, view: FixedView) -> torch.Tensor:
     return labels[view.index]
 
 
-def record_result(
-    config: RunConfig, dataset: Dataset, trainer: Trainer, folder: RunFolder, started: datetime
-) -> dict[str, Any]:
+def record_result(run: Run, trainer: Trainer, folder: RunFolder, started: datetime) -> dict[str, Any]:
     """Measure the finished model and write everything down; metrics.json comes last, so it means that the run is whole.
 
     Args:
-        config: The run.
-        dataset: Its data.
+        run: Which.
         trainer: At its end.
         folder: Where to write.
         started: When this process began.
@@ -142,17 +139,17 @@ def record_result(
     history = trainer.history.to_record()
     write_json(folder.history, history)
     save_model(folder.model, trainer.vae)
-    report = measure(config, dataset, trainer.vae, history).to_record()
-    if dataset.kind == "image":
-        _save_images(folder.images, trainer.vae, config, dataset, report["dimensions"]["kl"])
-    data = describe_data(config, dataset)
-    write_json(folder.provenance, provenance(command_line(), [config.seed], data, _options(config, trainer), started))
+    report = measure(run, trainer.vae, history).to_record()
+    if run.dataset.kind == "image":
+        _save_images(folder.images, trainer.vae, run, report["dimensions"]["kl"])
+    options, config = _options(trainer), run.config
+    write_json(folder.provenance, provenance(command_line(), [config.seed], describe_data(run), options, started))
     seconds = sum(history["seconds"])
     steps = trainer.steps * config.epochs
     times = {"seconds": seconds, "ms_per_step": 1e3 * seconds / steps}
     if "inner_steps" in history:  # of the encoder alone, for each step of the whole model
         times["inner_steps"] = sum(history["inner_steps"]) / steps
-    metrics = {**identity(config), **times, **report, **bits_per_dimension(config, dataset, report)}
+    metrics = {**identity(config), **times, **report, **bits_per_dimension(config, run.dataset, report)}
     write_json(folder.metrics, metrics)
     return metrics
 
@@ -172,18 +169,18 @@ def bits_per_dimension(config: RunConfig, dataset: Dataset, report: Mapping[str,
     return {bits[name]: value / (math.log(2.0) * dataset.features) for name, value in there.items()}
 
 
-def _options(config: RunConfig, trainer: Trainer) -> dict[str, Any]:
+def _options(trainer: Trainer) -> dict[str, Any]:
     return {
-        "precision": config.precision,
-        "matmul": config.matmul,
+        "precision": trainer.options.precision,
+        "matmul": trainer.options.matmul,
         "matmul_error": trainer.matmul_error,
-        "compile": config.compile,
+        "compile": trainer.options.compile,
         "processes": trainer.accelerator.num_processes,
     }
 
 
-def _save_images(path: Path, vae: VAE, config: RunConfig, dataset: Dataset, kl: Sequence[float]) -> None:
+def _save_images(path: Path, vae: VAE, run: Run, kl: Sequence[float]) -> None:
     device = next(vae.parameters()).device
-    arrays = draw_pictures(vae, measuring_view(config, dataset).head(24).to(device), dataset.shape, list(kl))
+    arrays = draw_pictures(vae, run.measured.head(24).to(device), run.dataset.shape, list(kl))
     with replacing(path) as temporary:
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]

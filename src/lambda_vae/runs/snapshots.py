@@ -8,12 +8,10 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from lambda_vae.data import Dataset
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
-from lambda_vae.runs.build import build_vae, likelihood_of
-from lambda_vae.runs.config import RunConfig
 from lambda_vae.runs.folder import RunFolder
+from lambda_vae.runs.resolve import Run
 from lambda_vae.training import checkpoints
 
 __all__ = ["Snapshot", "snapshot_epochs", "snapshots"]
@@ -51,24 +49,23 @@ def snapshot_epochs(epochs: int, count: int) -> tuple[int, ...]:
     return tuple(sorted({round(float(epoch)) for epoch in np.geomspace(1, epochs, count)})) if count else ()
 
 
-def snapshots(path: Path, config: RunConfig, dataset: Dataset, count: int) -> Iterator[Snapshot]:
+def snapshots(path: Path, run: Run, count: int) -> Iterator[Snapshot]:
     """Yield the model at each of `snapshot_epochs`.
 
     Args:
         path: Folder of the run.
-        config: Of the run.
-        dataset: Its data.
+        run: Which.
         count: As the run was told.
 
     Raises:
         InputError: A checkpoint is gone or damaged.
     """
-    for epoch in snapshot_epochs(config.epochs, count):
+    for epoch in snapshot_epochs(run.config.epochs, count):
         source = checkpoints.path_of(RunFolder(path).checkpoints, epoch, 0)
         if not source.is_file():
             raise InputError(f"{path} kept no checkpoint of epoch {epoch}; remove the folder and train the run again")
         checkpoint = checkpoints.load(source)
-        vae = build_vae(config, dataset.shape, likelihood_of(config, dataset))
+        vae = run.build_vae()
         vae.load_state_dict(checkpoint.part("model."))
         exponent = checkpoint.part("equalizer.").get("exponent")
         vae.equalization = replace(vae.equalization, exponent=exponent)

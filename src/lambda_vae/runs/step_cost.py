@@ -17,8 +17,8 @@ import torch
 from lambda_vae.data import Dataset
 from lambda_vae.files import read_json, write_json
 from lambda_vae.runs._train import make_trainer
-from lambda_vae.runs.compose import method_named
 from lambda_vae.runs.config import RunConfig
+from lambda_vae.runs.resolve import Run
 from lambda_vae.training.interruption import StopRequest
 
 __all__ = ["Contender", "kept_costs", "step_cost", "time_steps"]
@@ -41,16 +41,11 @@ class Contender:
     """
 
     def __init__(self, config: RunConfig, dataset: Dataset, steps: int) -> None:
-        endless = {
-            "epochs": 10**6,
-            "checkpoint_every": 10**6,
-            "evaluate_every": 0,
-            "trackers": (),
-            "compile": False,
-            _LED: 0,
-        }
-        config = replace(config, **endless)  # type: ignore[arg-type]
-        self._trainer, self._steps = make_trainer(config, dataset, None, []), steps
+        train = replace(config.train, epochs=10**6, checkpoint_every=10**6, compile=False)
+        endless = replace(config, train=train, evaluate_every=0, trackers=())
+        if endless.method.uses(_LED):
+            endless = replace(endless, method=endless.method.with_settings(**{_LED: 0}))
+        self._trainer, self._steps = make_trainer(Run.resolve(endless, dataset)), steps
 
     def turn(self) -> float:
         """Train and return the seconds of a step: the processor's where it does the work, else the clock's."""
@@ -78,13 +73,13 @@ def step_cost(costs: Mapping[str, float], config: RunConfig, record: Mapping[str
         record: Its metrics.
 
     Example:
-        >>> step_cost({"iaf": 1.5}, RunConfig(method="iaf", seed=2, epochs=200), {})
+        >>> step_cost({"iaf": 1.5}, RunConfig(method="iaf").with_seed(2), {})
         1.5
         >>> step_cost({"lagging": 1.0}, RunConfig(method="lagging"), {"inner_steps": 0.4})
         1.4
     """
     cost = costs.get(_setting_of(config))
-    if cost is None or not method_named(config.method).uses(_LED):
+    if cost is None or not config.method.uses(_LED):
         return cost
     return cost * (1.0 + record["inner_steps"]) if "inner_steps" in record else None
 
@@ -132,7 +127,7 @@ def _ratio(contender: Contender, plain: Contender) -> float:
 
 def _setting_of(config: RunConfig) -> str:
     """What is timed once for all runs of a method that differ in nothing but seed and length."""
-    return method_named(config.method).stem(config)
+    return config.method.stem
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from lambda_vae.model import VAE
 from lambda_vae.records.read import check_dimensions
 from lambda_vae.records.run_row import RunRow
 from lambda_vae.reports.card import model_card
-from lambda_vae.runs.build import build_vae, likelihood_of
+from lambda_vae.runs.build import build_vae
 from lambda_vae.runs.config import RunConfig
 from lambda_vae.runs.folder import RunFolder, is_empty
 from lambda_vae.runs.load import load_run
@@ -31,7 +31,6 @@ from lambda_vae.runs.model_record import (
     portable_config,
     read_record,
 )
-from lambda_vae.runs.networks import build_decoder, build_encoder
 from lambda_vae.runs.weights import load_model
 from lambda_vae.sharing.hub import fetch_model, is_hub_name
 
@@ -100,7 +99,7 @@ def _record_of(run: Path) -> ModelRecord:
         raise InputError(f"{run} holds a run that failed ({row.failure}); share one that came through")
     files = [name for name in (WEIGHTS, HISTORY) if (run / name).is_file()]
     return ModelRecord(
-        portable_config(loaded.config, likelihood_of(loaded.config, loaded.dataset)),
+        portable_config(loaded.config, loaded.likelihood),
         loaded.dataset.shape,
         metrics,
         _portable_provenance(provenance),
@@ -142,7 +141,8 @@ def _check_sizes(record: ModelRecord, weights: Path) -> None:
     """Raise where the networks that the config asks for are not those in the file, before any memory is taken."""
     config, name = record.config, str(record.config.likelihood)
     with torch.device("meta"):
-        halves = build_encoder(config, record.shape).network, build_decoder(config, record.shape, name)[0]
+        network, dim = config.network, config.latent_dim
+        halves = network.encoder(record.shape, dim).network, network.decoder(record.shape, dim, name)[0]
     asked = {
         f"{half}.{key}": list(tensor.shape)
         for half, network in zip(("encoder", "decoder"), halves, strict=True)

@@ -1,6 +1,7 @@
 """The numbers of a training run."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from lambda_vae.errors import InputError
 from lambda_vae.training.learning_rate import LearningRate
@@ -40,10 +41,10 @@ class TrainOptions:
         InputError: A value is out of range.
     """
 
-    epochs: int
+    epochs: int = 100
     batch_size: int = 100
     learning_rate: float = 1e-3
-    learning_rate_schedule: str = "constant"
+    learning_rate_schedule: Literal["constant", "cosine"] = "constant"
     learning_rate_floor: float = 1e-5
     learning_rate_warm_up_epochs: float = 0.0
     scale_learning_rate: bool = False

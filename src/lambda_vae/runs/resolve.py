@@ -1,0 +1,130 @@
+"""A run with everything that its config names found: data, likelihood, binarisation, and what the model sees."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+
+from lambda_vae.checked import check_known
+from lambda_vae.data import (
+    Binarisation,
+    Dataset,
+    check_batch,
+    check_likelihood,
+    epoch_order,
+    hold_out,
+    load,
+    view_test,
+    view_train,
+)
+from lambda_vae.distributions import LIKELIHOODS
+from lambda_vae.methods import Context, Method
+from lambda_vae.model import VAE
+from lambda_vae.runs.build import build_vae
+from lambda_vae.runs.config import RunConfig
+from lambda_vae.runs.views import FixedView
+from lambda_vae.training import TrainOptions, View
+
+__all__ = ["Run"]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run, resolved once.
+
+    Args:
+        config: What was asked for.
+        dataset: Its data.
+        likelihood: A name in `LIKELIHOODS`.
+    """
+
+    config: RunConfig
+    dataset: Dataset
+    likelihood: str
+
+    @classmethod
+    def resolve(cls, config: RunConfig, dataset: Dataset | None = None, *, training: bool = True) -> "Run":
+        """Return the run of a config, its data prepared if it was not, after every check that can be made before.
+
+        Args:
+            config: The run.
+            dataset: Its data, where it is there already.
+            training: Whether batches will be drawn from it.
+
+        Raises:
+            InputError: Missing, damaged or unfit data, an unknown likelihood or one that does not fit the data, or a
+                batch larger than the data.
+        """
+        found = load(config.data, images=config.images) if dataset is None else dataset
+        name = config.likelihood or ("bernoulli" if found.kind == "image" else "gaussian")
+        check_known("likelihood", name, LIKELIHOODS, "it is one of")
+        check_likelihood(found, name)
+        if dataset is None:
+            if training:
+                check_batch(len(found.train), config.train.batch_size)
+            found = hold_out(found, config.validation, config.train.batch_size)
+        return cls(config, found, name)
+
+    @property
+    def method(self) -> Method:
+        """The method."""
+        return self.config.method
+
+    @property
+    def context(self) -> Context:
+        """What the method may know of the run."""
+        train = self.config.train
+        return Context(self.config.latent_dim, train.epochs, train.batch_size, self.dataset.features)
+
+    @property
+    def binarisation(self) -> Binarisation:
+        """What is done to the data before the model sees it: nothing but to images under a Bernoulli likelihood."""
+        binary = self.dataset.kind == "image" and self.likelihood == "bernoulli"
+        return self.config.binarisation if binary else "none"
+
+    def build_vae(self) -> VAE:
+        """Return the untrained model.
+
+        Raises:
+            InputError: As `build_vae`.
+        """
+        return build_vae(self.config, self.dataset.shape, self.likelihood)
+
+    def options(self, keep_checkpoints: tuple[int, ...] = ()) -> TrainOptions:
+        """Return the numbers of training, with the number of samples that the method draws.
+
+        Args:
+            keep_checkpoints: Epoch ends whose checkpoint stays.
+        """
+        train = self.config.train
+        return replace(train, samples=self.method.draws(train.samples), keep_checkpoints=keep_checkpoints)
+
+    @cached_property
+    def training_view(self) -> View:
+        """From stored rows to what the model sees in training."""
+        binarisation = self.binarisation
+        return lambda x, index, generator: view_train(x, index, binarisation, generator)
+
+    @cached_property
+    def measured(self) -> FixedView:
+        """What the run is measured on as the model sees it: the test set, or a validation split."""
+        view = partial(view_test, binarisation=self.binarisation)
+        if self.dataset.measured_on == "validation":  # rows of the training set: under "fixed" they stay as they were
+            view = partial(view_train, binarisation=self._fixed)
+        return FixedView(self.dataset.test.tensor(), self.dataset.test.index(), view, self._rows)
+
+    def probe(self, limit: int = 10_000) -> FixedView:
+        """Return a fixed random part of the training set, drawn once, for the probes.
+
+        Args:
+            limit: At most so many examples.
+        """
+        fixed = partial(view_train, binarisation=self._fixed, seed=1)
+        chosen = epoch_order(len(self.dataset.train), seed=0, epoch=0)[:limit]
+        return FixedView(self.dataset.train.tensor(), self.dataset.train.index()[chosen], fixed, self._rows)
+
+    @property
+    def _fixed(self) -> Binarisation:
+        return "fixed" if self.binarisation == "stochastic" else self.binarisation
+
+    @property
+    def _rows(self) -> int:
+        return self.config.network.rows_at_a_time(self.config.train.batch_size)

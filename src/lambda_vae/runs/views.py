@@ -1,0 +1,40 @@
+"""Data as the model sees it when it is measured."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["FixedView"]
+
+
+@dataclass(frozen=True)
+class FixedView:
+    """One part of the data as the model sees it when measured: drawn once with a fixed seed and never held whole.
+
+    Args:
+        x: Stored rows, [N, F]; may be a memory map.
+        index: Which rows, [n].
+        view: (rows, index) -> float [B, F].
+        batch_size: Rows a batch.
+    """
+
+    x: Tensor
+    index: Tensor
+    view: Callable[[Tensor, Tensor], Tensor]
+    batch_size: int = 500
+
+    def __iter__(self) -> Iterator[Float[Tensor, "B F"]]:
+        """Yield the batches, the same ones every time."""
+        for rows in torch.split(self.index, self.batch_size):
+            yield self.view(self.x.index_select(0, rows), rows)
+
+    def head(self, n: int) -> Float[Tensor, "n F"]:
+        """Return the first n rows.
+
+        Args:
+            n: How many, or fewer where there are fewer.
+        """
+        return self.view(self.x.index_select(0, self.index[:n]), self.index[:n])

@@ -1,0 +1,109 @@
+"""A user's own method, given as package:Class or as an object, is trained, compared, tuned, resumed and read back."""
+
+# ruff: noqa: F811 - fixtures come by import
+
+import json
+from dataclasses import dataclass
+
+import pytest
+from cli_process import TINY, cli, own_cache  # noqa: F401
+from flat_runs import run_of
+from own_methods import Capped, Clamped
+
+from lambda_vae import CompareConfig, compare, from_pretrained, load_run, share_run, train
+from lambda_vae.comparisons._tune import tune
+from lambda_vae.comparisons.aims import LowestBound
+from lambda_vae.errors import InputError
+from lambda_vae.methods import METHODS, BetaVAE, LambdaVAE, Method, method_named
+from lambda_vae.runs import RunConfig
+from lambda_vae.runs.flat import read_config
+
+WORDS = ("--data", "digits", *TINY, "--trackers", "[]")
+BASE = run_of(
+    data="digits", hidden=(8,), latent_dim=2, epochs=2, iw_samples=2, evaluate_every=0, trackers=(), batch_size=200
+)
+
+
+def made(method: Method) -> RunConfig:
+    return RunConfig(**{**vars(BASE), "method": method})
+
+
+def test_it_is_trained_resumed_and_read_back(cli, tmp_path):
+    words = ["train", *WORDS, "--epochs", 1, "--method", "own_methods:Capped:cap=1", "--out", tmp_path / "run"]
+    said = cli(*words, "--report", "false")
+    assert said.code == 0, said.err
+    assert read_config(tmp_path / "run" / "config.yaml").method == Capped(cap=1.0)
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert (metrics["method"], metrics["label"], metrics["settings"]) == ("capped", "VAE + capped KL cap 1", {"cap": 1})
+    assert cli(*words, "--resume").code == 0
+    other = cli(*[word if word != "own_methods:Capped:cap=1" else "own_methods:Capped" for word in words], "--resume")
+    assert "its method is 'own_methods:Capped:cap=1', here it is 'own_methods:Capped'" in other.err
+    assert cli("diagnose", tmp_path / "run").code == 0
+    assert load_run(tmp_path / "run").method == Capped(cap=1.0)
+
+
+def test_it_is_compared_by_processes_that_find_it_by_its_name(cli, own_cache, tmp_path):
+    methods = (Capped(cap=0.25), Capped() + LambdaVAE(delta=1.5), "own_methods:Capped:cap=1", "vae")
+    rows = compare(BASE, CompareConfig(methods, workers=1), tmp_path / "out")
+    assert [(row["status"], row["label"]) for row in rows] == [
+        ("done", "VAE + capped KL cap 0.25"), ("done", "λ-VAE + VAE + capped KL δ=1.5"),
+        ("done", "VAE + capped KL cap 1"), ("done", "VAE"),
+    ]  # fmt: skip
+    assert rows == compare(BASE, CompareConfig(methods, workers=1), tmp_path / "out", resume=True)
+    assert cli("report", tmp_path / "out").code == 0
+
+
+def test_it_is_tuned_where_it_has_a_delta(own_cache, tmp_path):
+    found = tune(made(Clamped()), LowestBound(), tmp_path / "out", budget=2, release=False, workers=1)
+    assert isinstance(found.config.method, Clamped)
+    assert read_config(tmp_path / "out" / "tuned.yaml") == found.config
+    assert len(found.outcomes) == 2
+
+
+def test_a_shared_model_imports_nothing_by_itself(own_cache, tmp_path, monkeypatch):
+    train(made(Capped()), tmp_path / "run")
+    share_run(tmp_path / "run", tmp_path / "shared")
+    assert from_pretrained(tmp_path / "shared").config.method == Capped()
+    monkeypatch.delitem(__import__("sys").modules, "own_methods")
+    with pytest.raises(InputError, match="names a method of the module 'own_methods'; import that first, if you trust"):
+        from_pretrained(tmp_path / "shared")
+
+
+def test_one_may_be_put_into_the_table(monkeypatch):
+    monkeypatch.setitem(METHODS, "capped", Capped())
+    assert method_named("capped:cap=2+lambda-vae") == Capped(cap=2.0) + LambdaVAE()
+
+
+WRONG = {
+    "own_methods:Nothing": "own_methods:Nothing is no subclass of lambda_vae.methods.Method; give one",
+    "own_methods:CappedKL": "own_methods:CappedKL is no subclass of lambda_vae.methods.Method",
+    "own_methods:Absent": "own_methods:Absent is no subclass of lambda_vae.methods.Method",
+    "no_such_module:Capped": "there is no module 'no_such_module' in",
+    "own_methods:Demanding": "own_methods:Demanding cannot be made .*; give each of its settings a default",
+    "own_methods:Capped:cap=x": "cap is 'x'; it must be a number",
+    "own_methods:Capped:cup=3": r"capped has no setting 'cup' \(did you mean 'cap'\?\)",
+    "own_methods:Capped+beta-vae": "capped do not fit together: both set the objective",
+}
+
+
+@pytest.mark.parametrize(("text", "what"), WRONG.items(), ids=WRONG)
+def test_what_is_no_method_is_refused_in_one_sentence(text, what, cli, tmp_path):
+    with pytest.raises(InputError, match=what):
+        method_named(text)
+    said = cli("train", *WORDS, "--method", text, "--out", tmp_path / "run")
+    assert said.code == 2
+    assert len(said.err.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_method_that_nobody_else_would_find_is_refused_before_anything_is_written(own_cache, tmp_path, monkeypatch):
+    @dataclass(frozen=True)
+    class Inside(BetaVAE):
+        name = "inside"
+
+    with pytest.raises(InputError, match="Inside is defined inside a function"):
+        train(made(Inside()), tmp_path / "run")
+    monkeypatch.setattr(Capped, "__module__", "__main__")
+    with pytest.raises(InputError, match="Capped is defined where other processes do not find it"):
+        compare(BASE, CompareConfig((Capped(),)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
