@@ -30,7 +30,7 @@ def known_likelihood(
     latents: Latents,
     conditions: object = None,
 ) -> Recovered | None:
-    """Return the decoder and the law behind a log-likelihood, or None where nothing is known of it.
+    """Return the decoder and the distribution behind a log-likelihood, or None where nothing is known of it.
 
     Where conditions of these examples are given, the decoder takes such behind its rows.
 

@@ -37,7 +37,7 @@ class AutoregressiveGaussian:
 
     @property
     def _innovations(self) -> DiagGaussian:
-        """The law of what each dimension has of its own."""
+        """The distribution of what each dimension has of its own."""
         return DiagGaussian(torch.zeros_like(self.alpha), torch.log1p(-self.alpha.square()))
 
     def marginals(self) -> DiagGaussian:

@@ -33,7 +33,7 @@ class Causal:
 
     Args:
         context: What the network is told of z, [..., C, h, w].
-        likelihood: With the network, and the law of one pixel.
+        likelihood: With the network, and the distribution of one pixel.
         autocast: Whether the network runs in bfloat16.
     """
 
@@ -46,7 +46,7 @@ class Causal:
         return self.given(x).log_prob(x)
 
     def given(self, x: Float[Tensor, "*#point F"]) -> LikelihoodDistribution:
-        """Return the laws of all pixels, each given those of x before it.
+        """Return the distributions of all pixels, each given those of x before it.
 
         Args:
             x: [B, F]; broadcast against the batch of z.
@@ -98,7 +98,7 @@ class CausalLikelihood(Likelihood):
     Args:
         features: F, the length of x.
         network: (x [N, F], context [N, C, h, w]) -> theta of each pixel given those before it.
-        pixel: The law of the pixels given their theta.
+        pixel: The distribution of the pixels given their theta.
         decode: How images are made pixel by pixel.
 
     Raises:

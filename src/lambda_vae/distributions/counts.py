@@ -102,7 +102,7 @@ class MultinomialCounts:
         return value + multinomial_coefficient(x) if self.coefficient else value
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Return Poisson counts, whose law given their total is the multinomial; [..., F]."""
+        """Return Poisson counts, whose distribution given their total is the multinomial; [..., F]."""
         p = self.log_p.exp()
         totals = torch.ones(1) if self.totals is None else self.totals
         turn = torch.arange(p[..., 0].numel(), device=totals.device) % len(totals)

@@ -62,11 +62,11 @@ class DiagGaussian:
         return self.mu.shape[-1]
 
     def marginals(self) -> "DiagGaussian":
-        """Return the law itself: it is its own marginals."""
+        """Return the distribution itself: it is its own marginals."""
         return self
 
     def with_logvar(self, logvar: Float[Tensor, "*batch D"]) -> "DiagGaussian":
-        """Return N(mu, exp(logvar)); the law itself if that is its own logvar."""
+        """Return N(mu, exp(logvar)); the distribution itself if that is its own logvar."""
         return self if logvar is self.logvar else DiagGaussian(self.mu, logvar)
 
     def rsample_and_log_prob(self, eps: Float[Tensor, "*sample D"]) -> Sample:
@@ -114,7 +114,7 @@ class DiagGaussian:
         return self.kl_per_dim(p).sum(-1)
 
     def equalized(self, exponent: Float[Tensor, " D"] | None) -> "DiagGaussian":
-        """Return q_lambda = N(mu, sigma^(2 lambda)), the law z is really drawn from; self where there is no exponent.
+        """Return q_lambda = N(mu, sigma^(2 lambda)), which z is really drawn from; self where there is no exponent.
 
         Args:
             exponent: lambda, one for each dimension, >= 1; None stands for the plain VAE.

@@ -49,7 +49,7 @@ class Inverse:
 
 @dataclass(frozen=True, eq=False)
 class TransformedDistribution:
-    """The law of y = f(z), z from a diagonal Gaussian.
+    """The distribution of y = f(z), z from a diagonal Gaussian.
 
     `mu`, `logvar` and `std` are those of the base, and so is the noise that lambda acts on.
 
@@ -107,10 +107,10 @@ class TransformedDistribution:
         return DiagGaussian(z.mean(0), torch.log(z.var(0, unbiased=False)))
 
     def marginals(self) -> DiagGaussian:
-        """Return the diagonal Gaussian with the law's own means and variances, as fixed points measure them.
+        """Return the diagonal Gaussian with the distribution's own means and variances, as fixed points measure them.
 
-        The points are the same for every example, so that a dimension in which all examples have one law shows no
-        spread of its means; and their first two moments are those of N(0, I), so that an affine f gives no error.
+        The points are the same for every example, so that a dimension in which all examples have one distribution shows
+        no spread of its means; and their first two moments are those of N(0, I), so that an affine f gives no error.
         """
         return self._marginals
 

@@ -108,7 +108,7 @@ class Multinomial(DecoderLikelihood):
     """
 
     family = "multinomial"
-    mean_like_x = False  # it hangs on the total of each example
+    mean_like_x = False  # it depends on the total of each example
 
     def __init__(self, decode: Decode, *, logits: bool = False, coefficient: bool = True) -> None:
         super().__init__(decode)

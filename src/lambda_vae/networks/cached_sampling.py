@@ -24,7 +24,7 @@ def decode_pixels(
     """Return images made pixel by pixel; theta is what the network gives for the finished image, to rounding.
 
     Args:
-        network: Of the pixels' laws.
+        network: Of the pixels' distributions.
         context: From z, one an image.
         pick: Chooses the values of a pixel; all chance is in here.
         progress: Called after each row.

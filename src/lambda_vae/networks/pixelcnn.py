@@ -1,4 +1,4 @@
-"""A gated PixelCNN: every pixel's law given the pixels above it and to its left, and given z."""
+"""A gated PixelCNN: every pixel's distribution given the pixels above it and to its left, and given z."""
 
 from dataclasses import dataclass
 from typing import cast

@@ -51,7 +51,7 @@ ENCODER, DECODER = ResNetSizes(16, 1), ResNetSizes(64, 2)
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    """Normalisation within an example, eight channels together: across a batch, examples would hang on each other."""
+    """Normalisation within an example, eight channels together: across a batch, examples would depend on each other."""
     return nn.GroupNorm(gcd(channels, max(1, channels // 8)), channels)
 
 

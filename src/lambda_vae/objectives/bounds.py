@@ -14,7 +14,7 @@ __all__ = ["excess_kl", "nll_bound", "rate", "rate_q", "surrogate_nll"]
 
 
 def rate(trace: Trace) -> Float[Tensor, "*K B"]:
-    """Return KL(q_lambda || p), of the law really sampled, in nats: [B] in closed form, else [K, B] from its draws.
+    """Return KL(q_lambda || p), of what is really sampled, in nats: [B] in closed form, else [K, B] from its draws.
 
     Args:
         trace: One pass of a VAE.
@@ -35,7 +35,7 @@ def rate_q(trace: Trace) -> Float[Tensor, "*K B"]:
 
 
 def nll_bound(trace: Trace) -> Float[Tensor, "K B"]:
-    """-log p(x|z) + KL(q_lambda || p): minus the ELBO of the law really sampled.
+    """-log p(x|z) + KL(q_lambda || p): minus the ELBO of the distribution really sampled.
 
     In expectation an upper bound on -log p(x), whatever the exponent.
 

@@ -30,7 +30,7 @@ class ELBO:
 
 @dataclass(frozen=True)
 class SampledELBO:
-    """-log p(x|z) + kl_weight * KL(q_lambda || p): minus the valid ELBO of the law that z is drawn from.
+    """-log p(x|z) + kl_weight * KL(q_lambda || p): minus the valid ELBO of the distribution that z is drawn from.
 
     Source:
         Ours, an ablation of the paper's Eq. 10: lambda then only reparametrises sigma.

@@ -22,11 +22,11 @@ class IWAE:
 
     .. math:: \ln w_k = \log p(x|z_k) + \text{kl\_weight} \, (\log p(z_k) - \log q(z_k|x)), \quad z_k \sim q
 
-    q is the law really sampled. Each of an example's K losses is the bound of the example: their mean is its value and
-    has its gradient. Decoder and prior get the gradient of the value itself, in which sample k counts with its share
-    s_k = w_k / sum w. The encoder gets the doubly reparametrised one, which has the same mean and whose noise does not
-    drown it as K grows: q's parameters are taken as given inside log q, and the gradient that arrives at z_k is
-    multiplied by s_k once more (by 1 - kl_weight + kl_weight * s_k under a schedule, by the same derivation).
+    q is the distribution really sampled. Each of an example's K losses is the bound of the example: their mean is its
+    value and has its gradient. Decoder and prior get the gradient of the value itself, in which sample k counts with
+    its share s_k = w_k / sum w. The encoder gets the doubly reparametrised one, which has the same mean and whose noise
+    does not drown it as K grows: q's parameters are taken as given inside log q, and the gradient that arrives at z_k
+    is multiplied by s_k once more (by 1 - kl_weight + kl_weight * s_k under a schedule, by the same derivation).
 
     That factor acts on what comes from this loss in a backward pass of its own: do not add another loss of the same
     trace to it.
@@ -58,7 +58,7 @@ class IWAE:
 
 
 def _given(q: PosteriorDistribution) -> DiagGaussian:
-    """The same law with its parameters taken as given."""
+    """The same distribution with its parameters taken as given."""
     if not isinstance(q, DiagGaussian):
         raise InputError(
             f"iwae needs a diagonal Gaussian posterior, whose parameters it can hold fixed, and {type(q).__name__} is "

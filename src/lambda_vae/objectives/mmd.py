@@ -85,9 +85,9 @@ KERNELS: dict[str, Callable[[float], Kernel]] = {"rbf": RBF, "imq": lambda scale
 
 
 def squared_mmd(x: Float[Tensor, "*K N D"], y: Float[Tensor, "M D"], kernel: Kernel) -> Float[Tensor, "*K"]:
-    """Return the unbiased estimate of the squared MMD of the laws that x and y were drawn from; no unit.
+    """Return the unbiased estimate of the squared MMD of the distributions that x and y were drawn from; no unit.
 
-    Its mean is 0 where the laws are the same, so it is negative about as often as positive there.
+    Its mean is 0 where the distributions are the same, so it is negative about as often as positive there.
 
     Args:
         x: At least two independent draws along N; each K is a set of its own.

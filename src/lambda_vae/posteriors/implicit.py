@@ -19,16 +19,17 @@ _LOGVAR_FLOOR = 2.0 * math.log(0.01)
 
 
 class ImplicitPosterior(Posterior):
-    r"""z = mu(h, xi) + sigma(h, xi) * eps with xi ~ N(0, I): a law of any shape that can be drawn from.
+    r"""z = mu(h, xi) + sigma(h, xi) * eps with xi ~ N(0, I): a distribution of any shape that can be drawn from.
 
     Given xi it is a Gaussian; with xi integrated out it has no density in closed form, and training needs an adversary
-    for its rate. When it is measured (no xi given), another law stands for it, whose density is exact: the mixture
+    for its rate. When it is measured (no xi given), another distribution stands for it, whose density is exact: the
+    mixture
 
     .. math:: q_J(z|x) = \frac1J \sum_j N(z;\, \mu(h, \xi_j), \sigma(h, \xi_j)^2)
 
     over J fixed draws of xi, saved with the weights. Bounds from it are valid whatever these xi are: -ELBO bounds
-    -log p(x) for any law of z given x, and q_J is one, drawn from exactly and with its own density in the rate. That it
-    is not quite the law that was trained can loosen the bound, never break it.
+    -log p(x) for any distribution of z given x, and q_J is one, drawn from exactly and with its own density in the
+    rate. That it is not quite the distribution that was trained can loosen the bound, never break it.
 
     Args:
         features: Length of h.

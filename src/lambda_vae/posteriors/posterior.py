@@ -1,4 +1,4 @@
-"""What every posterior is: a module from the encoder's output to a law of z."""
+"""What every posterior is: a module from the encoder's output to a distribution of z."""
 
 from abc import abstractmethod
 
@@ -28,7 +28,7 @@ class Posterior(nn.Module):
 
         Args:
             h: The encoder's output.
-            xi: Noise of an implicit q: the law is then the one Gaussian that xi picks. Without it, a law with a density
-                stands for q.
+            xi: Noise of an implicit q: the distribution is then the one Gaussian that xi picks. Without it, a
+                distribution with a density stands for q.
         """
         raise NotImplementedError

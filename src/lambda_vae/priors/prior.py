@@ -1,4 +1,4 @@
-"""What every prior is: a module that returns a law of z."""
+"""What every prior is: a module that returns a distribution of z."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -13,7 +13,7 @@ __all__ = ["Prior"]
 
 
 class Prior(nn.Module):
-    """A law of z whose parameters may be learned."""
+    """A distribution of z whose parameters may be learned."""
 
     def init_from_data(self, x: Float[Tensor, "N F"]) -> None:
         """Look at some data before training; most priors have no use for it.

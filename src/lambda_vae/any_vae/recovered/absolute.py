@@ -1,4 +1,4 @@
-r"""Laws whose log p falls by the distance, one feature at a time: Laplace, and absolute errors.
+r"""Distributions whose log p falls by the distance, one feature at a time: Laplace, and absolute errors.
 
 Their slope is :math:`\pm a_j`, whatever x is. Far out on both sides by the same step M the distances cancel, and the
 constant is left: :math:`\log p(x + M) + \log p(x - M) = 2 C - 2 M \sum_j a_j`.

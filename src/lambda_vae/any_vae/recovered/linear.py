@@ -1,4 +1,4 @@
-"""Laws whose log p is linear in x: Bernoulli, Poisson, multinomial and one-hot categories."""
+"""Distributions whose log p is linear in x: Bernoulli, Poisson, multinomial and one-hot categories."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ _AT_ZERO: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def linear(probe: Probe) -> Recovered | None:
-    """Return the law whose value at x = 0 is the callable's, or None."""
+    """Return the distribution whose value at x = 0 is the callable's, or None."""
     if float(probe.x.min()) < 0.0:
         return None
     zero = probe.at_zero()
@@ -52,7 +52,7 @@ def _same(found: Tensor, expected: Tensor, features: int) -> bool:
 
 
 def _weights(probe: Probe, zero: Tensor, family: str) -> Iterator[float]:
-    """What the value may have been divided by, if it is a multiple of the law; alike examples tell round ones alone."""
+    """What the value may have been divided by, as a multiple of a log density; alike examples tell round ones alone."""
     differ = float(zero.std()) > 1e-2 * float(zero.abs().mean())
     for count in _roots(lambda c: float((c * zero - _AT_ZERO[family](probe.scaled(c))).mean())):
         if differ or _round(count):

@@ -142,7 +142,7 @@ def read(
     notes: tuple[str, ...] = (),
     bend: Callable[[Tensor], Tensor] | None = None,
 ) -> Recovered:
-    """Return a law whose parameters are the slope, and what `bend` of x adds to it."""
+    """Return a distribution whose parameters are the slope, and what `bend` of x adds to it."""
 
     def decoder(rows: Tensor) -> Tensor:
         at, slope = probe.slopes_at(rows)

@@ -1,4 +1,4 @@
-"""Laws whose log p is quadratic in x, one feature at a time: Gaussians, and squared errors."""
+"""Distributions whose log p is quadratic in x, one feature at a time: Gaussians, and squared errors."""
 
 import math
 
@@ -32,7 +32,7 @@ def quadratic(probe: Probe) -> Recovered | None:
         count, notes = 1, _note(lost, curvature)
     precision = curvature.mean(0)
     if float((curvature - precision).abs().max()) > 1e-2 * float(precision.min()):
-        # Its noise hangs on z, which the search for what is left has no room for.
+        # Its noise depends on z, which the search for what is left has no room for.
         return Recovered(None, None, count, "Gaussian", notes)
     precision = precision.to(probe.x.dtype)
     logvar = -precision.log()
