@@ -10,7 +10,6 @@ from torch.distributions import Distribution, Independent, Normal
 
 from lambda_vae.distributions.base import Sample, at_least_float32
 from lambda_vae.distributions.likelihood import Likelihood
-from lambda_vae.equalization.theory import sampling_logvar
 from lambda_vae.rng import normal
 
 __all__ = ["DiagGaussian", "GaussianLikelihood", "standard_normal"]
@@ -112,17 +111,6 @@ class DiagGaussian:
             p: Right side; broadcasts against self.
         """
         return self.kl_per_dim(p).sum(-1)
-
-    def equalized(self, exponent: Float[Tensor, " D"] | None) -> "DiagGaussian":
-        """Return q_lambda = N(mu, sigma^(2 lambda)), which z is really drawn from; self where there is no exponent.
-
-        Args:
-            exponent: lambda, one for each dimension, >= 1; None stands for the plain VAE.
-
-        Source:
-            The paper, Eq. 9. Deviation: sigma(x) >= 1 is left as it is, since sigma^lambda would blow up there.
-        """
-        return self if exponent is None else DiagGaussian(self.mu, sampling_logvar(self.logvar, exponent))
 
     def to_torch(self) -> Distribution:
         """Return the same distribution as torch.distributions has it, batch shape [...] and event shape [D]."""
