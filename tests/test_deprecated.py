@@ -99,6 +99,7 @@ def test_lambda_beside_its_model_is_taken_as_before_with_a_word():
     codes = [aggregate_codes(bound, [x], torch.Generator().manual_seed(0))]
     same(lambda: aggregate_codes(vae, [x], exponent, torch.Generator().manual_seed(0)), *codes)
     same(lambda: Judge("own", vae, exponent).vae.equalization.exponent, exponent)
+    assert Judge("own", bound).exponent is exponent
 
 
 def test_what_diagnostics_no_longer_holds_is_found_in_estimation():

@@ -36,6 +36,9 @@ class Judge:
     def __post_init__(self, exponent: Tensor | None) -> None:
         if exponent is not None:
             object.__setattr__(self, "vae", with_old_lambda(self.vae, {"exponent": exponent}))
+        object.__setattr__(
+            self, "exponent", self.vae.equalization.exponent
+        )  # who read it in the last release still can
 
 
 @torch.no_grad()
