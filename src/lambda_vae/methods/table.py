@@ -29,6 +29,7 @@ from lambda_vae.methods.aae import AAE as AAE
 from lambda_vae.methods.avb import AVB as AVB
 from lambda_vae.methods.lagging import Lagging as Lagging
 from lambda_vae.methods.semi_amortized import SemiAmortized as SemiAmortized
+from lambda_vae.methods.latent_reconstruction import LatentReconstruction as LatentReconstruction
 
 _CLASSES = [one for one in list(vars().values()) if isinstance(one, type) and issubclass(one, Method) and one.name]
 
