@@ -57,7 +57,7 @@ def test_what_is_recorded_at_z_is_the_gradient_of_the_reconstruction_alone():
     steps = []
     for strategy in (None, Reencoding(5.0)):
         one = trainer(strategy)
-        batch = one.draws.batch(one.draws.epoch(0)[0], None, 1.0, 0)
+        batch = one.draws.batch(one.draws.epoch(0)[0], 1.0, 0)
         steps.append(one.strategy.step(one.stepper, one.draws, batch))
     torch.testing.assert_close(steps[0].dlogp_dz, steps[1].dlogp_dz)
 
