@@ -13,7 +13,7 @@ from lambda_vae.errors import InputError
 from lambda_vae.integrations.host import report_on
 from lambda_vae.likelihoods.continuous import Laplace
 
-__all__ = ["diagnose_chunks", "given_code", "note_on_chunks"]
+__all__ = ["diagnose_chunks", "given_code"]
 
 
 def diagnose_chunks(
@@ -63,7 +63,7 @@ def diagnose_chunks(
             options,
             equalizer=getattr(model, "equalizer", None),
             kl_weight=1.0,
-            notes=[note_on_chunks(kl_weight, numbers)],
+            notes=[_note(kl_weight, numbers)],
         )
 
 
@@ -82,13 +82,7 @@ def given_code(entrance: nn.Module, z: Tensor) -> Iterator[None]:
         handle.remove()
 
 
-def note_on_chunks(kl_weight: float, numbers: float) -> str:
-    """Return what the weight of an ACT loss stands for.
-
-    Args:
-        kl_weight: Of the loss.
-        numbers: Of a chunk: T A, or as many of them as are not padding.
-    """
+def _note(kl_weight: float, numbers: float) -> str:
     whole = kl_weight * numbers
     return (
         f"The loss adds {kl_weight:g} times the KL to a mean over {numbers:g} numbers: to their sum, at scale 1, that "

@@ -2,8 +2,9 @@
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -45,8 +46,8 @@ def equalize_ctgan(model: Any, delta: float, **settings: Any) -> Iterator[HostEq
     Source:
         ctgan 0.12.1, synthesizers/tvae.py, `TVAE.fit`; sdv 2.0.0, single_table/ctgan.py, `TVAESynthesizer._fit`.
     """
-    names = ("TVAE", "Encoder", "Decoder")
-    tvae, encoder, decoder = needed("ctgan", *(f"ctgan.synthesizers.tvae.{name}" for name in names))
+    where = "ctgan.synthesizers.tvae"
+    tvae, encoder, decoder = needed("ctgan", f"{where}.TVAE", f"{where}.Encoder", f"{where}.Decoder")
     host = model if _is_synthesizer(model, tvae) is False else tvae  # a synthesizer makes its TVAE within its own fit
     encoders: list[Any] = []
     decoders: list[Any] = []
@@ -212,12 +213,14 @@ def _transformed(transformer: Any, table: Any) -> Tensor:
         warnings.simplefilter("ignore")  # of levels that are new, which is said below
         parts = [own.transform(table[at : at + _ROWS]) for at in range(0, len(table), _ROWS)]
     x = torch.from_numpy(np.concatenate(parts)).float()
-    for name, at, width in _levels(transformer):
-        new = x[:, at : at + width].sum(1) == 0
-        if bool(new.any()):
+    at = 0
+    for info in transformer._column_transform_info_list:
+        of_column, at = x[:, at : at + info.output_dimensions], at + info.output_dimensions
+        new = of_column.sum(1) == 0
+        if info.column_type == "discrete" and bool(new.any()):
             raise InputError(
-                f"column {name!r} holds a level that was not there in `fit`, in {int(new.sum())} of {len(x)} rows, the "
-                f"first at place {int(new.nonzero()[0])}; leave these rows out"
+                f"column {info.column_name!r} holds a level that was not there in `fit`, in {int(new.sum())} of "
+                f"{len(x)} rows, the first at place {int(new.nonzero()[0])}; leave these rows out"
             )
     return x
 
@@ -243,15 +246,6 @@ def _one_sentence() -> Iterator[None]:
         raise InputError(f"the table cannot be read as the one in `fit` was: {str(error).splitlines()[0]}") from error
 
 
-def _levels(transformer: Any) -> Iterator[tuple[str, int, int]]:
-    """Name, first place and width of each discrete column."""
-    at = 0
-    for info in transformer._column_transform_info_list:
-        if info.column_type == "discrete":
-            yield info.column_name, at, info.output_dimensions
-        at += info.output_dimensions
-
-
 def _spans(transformer: Any) -> Iterator[tuple[slice, bool]]:
     """Where each number or category stands in a row, and whether it is a number."""
     at = 0
@@ -263,7 +257,7 @@ def _spans(transformer: Any) -> Iterator[tuple[slice, bool]]:
 def _likelihood(transformer: Any, decoder: Any) -> DecoderLikelihood:
     numbers = [place.start for place, number in _spans(transformer) if number]
     parts: dict[str, tuple[Any, DecoderLikelihood]] = {
-        f"category at {place.start}": (place, categorical(_cut(place), logits=True))
+        f"category at {place.start}": (place, categorical(itemgetter((slice(None), place)), logits=True))
         for place, number in _spans(transformer)
         if not number
     }
@@ -271,10 +265,6 @@ def _likelihood(transformer: Any, decoder: Any) -> DecoderLikelihood:
         std = decoder.sigma.detach()[numbers]
         parts["numbers"] = numbers, gaussian(lambda scores: torch.tanh(scores[:, numbers]), std=std)
     return mixed(parts, decode=lambda z: decoder(z)[0])
-
-
-def _cut(place: slice) -> Callable[[Tensor], Tensor]:
-    return lambda scores: scores[:, place]
 
 
 def _notes(fitted: Any) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ Source:
     diffusers 0.42.1, models/autoencoders; what each class does is what its own `forward` does.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,7 +109,8 @@ class _OneByOne(Asked):
     """A class that stops when it is given more than one example at once."""
 
     def posterior(self, x: Tensor) -> Any:
-        return _one(self.model.encode(part).latent_dist for part in torch.split(x, 1))
+        every = [self.model.encode(part).latent_dist for part in torch.split(x, 1)]
+        return type(every[0])(torch.cat([one.parameters for one in every]))
 
     def reconstruction(self, z: Tensor) -> Tensor:
         return torch.cat([self.model.decode(part).sample for part in torch.split(z, 1)])
@@ -208,12 +208,6 @@ class _Mel(Asked):
         return (
             "MMAudioVAE decodes a mel spectrogram: every likelihood here is one of the spectrogram, not of the sound.",
         )
-
-
-def _one(posteriors: Iterable[Any]) -> Any:
-    """The posteriors of single examples as one."""
-    every = list(posteriors)
-    return type(every[0])(torch.cat([one.parameters for one in every]))
 
 
 _WAYS: dict[str, type[Asked]] = {

@@ -64,13 +64,7 @@ def epochs_of(trainer: Any, steps_per_epoch: int | None = None, *, automatic: bo
 
 
 def unreached(trainer: Any, equalizer: VarianceEqualizer, ended: int) -> str | None:
-    """Return the sentence on a release that the end of the training cut off; None where it is over.
-
-    Args:
-        trainer: That ended.
-        equalizer: That was to be released.
-        ended: Epochs of this Trainer.
-    """
+    """Return the sentence on a release that the end of the training cut off; None where it is over."""
     highest = float(equalizer.exponent.max())
     if not equalizer.release_left or highest == 1.0 or trainer.fast_dev_run:
         return None

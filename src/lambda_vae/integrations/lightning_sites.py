@@ -88,21 +88,12 @@ def held(module: nn.Module, asked: Mapping[str, Any]) -> VarianceEqualizer:
 
 
 def measured(equalizer: VarianceEqualizer) -> bool:
-    """Return whether it is known what the draws are made of, as it is from the first training step on.
-
-    Args:
-        equalizer: That z is drawn with.
-    """
+    """Return whether it is known what the draws are made of, as it is from the first training step on."""
     return not isinstance(equalizer, HostEqualizer) or all(site.draws or site.later for site in equalizer.sites)
 
 
 def watched(equalizer: VarianceEqualizer, watcher: Watcher) -> list[Callable[[], None]]:
-    """Hand each z of a training step to a watcher, and on what it returns; return what takes it off again.
-
-    Args:
-        equalizer: That z is drawn with.
-        watcher: (mu, sigma, z, lambda) -> z.
-    """
+    """Hand each z of a training step to a watcher, and on what it returns; return what takes it off again."""
     if isinstance(equalizer, HostEqualizer):
         return [site.watch(watcher) for site in equalizer.sites]
 

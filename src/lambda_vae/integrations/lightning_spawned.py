@@ -24,12 +24,7 @@ class Parcel:
         weakref.finalize(owner, self._path.unlink, missing_ok=True)
 
     def leave(self, trainer: Any, state: dict[str, Any]) -> None:
-        """Leave state for the process that spawned this one; nothing where none did.
-
-        Args:
-            trainer: Of this process.
-            state: Tensors, numbers and text.
-        """
+        """Leave state for the process that spawned this one; nothing where none did."""
         if (
             os.getpid() != self._home
             and hasattr(trainer.strategy.launcher, "get_extra_results")

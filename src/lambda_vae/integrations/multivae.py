@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from math import prod
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ _Posterior = tuple[Tensor, Tensor]
 #: (model, dataset) -> mu and ln sigma^2 of q(z | all modalities), by the models' own names.
 _JOINT: dict[str, Callable[[Any, Any], _Posterior]] = {
     "MVAE": lambda model, data: model.compute_mu_log_var_subset(data, list(model.encoders)),
-    "JMVAE": lambda model, data: _of_output(model.joint_encoder(data.data)),
+    "JMVAE": lambda model, data: attrgetter("embedding", "log_covariance")(model.joint_encoder(data.data)),
     "MoPoE": lambda model, data: tuple(model.inference(data)["subsets"]["_".join(sorted(model.encoders))]),
     "MVTCAE": lambda model, data: tuple(model._inference(data)["joint"]),
 }
@@ -114,10 +115,6 @@ def equalize_multivae(model: Any, delta: float, *, draw: int = 0, **settings: An
     if settings.get("steps_per_epoch") is None:
         equalizer.end_epochs_with(model, "update")
     return equalizer
-
-
-def _of_output(output: Any) -> _Posterior:
-    return output.embedding, output.log_covariance
 
 
 def _kind(model: object, wanted: str) -> str:

@@ -340,7 +340,9 @@ def _observed(trace: Trace, site: str) -> Tensor:
     axis = -len(latent["fn"].batch_shape)  # of the examples, counted from the right as plates are
     parts = []
     for name in (one for one in trace.observation_nodes if one != site):
-        log_p = _log_prob(_site(trace, name, "model"))
+        node = trace.nodes[name]
+        log_p = node["fn"].log_prob(node["value"], *node["args"], **node["kwargs"])
+        log_p = scale_and_mask(log_p, mask=node["mask"])  # type: ignore[no-untyped-call]
         if axis == 0 or log_p.dim() < -axis:
             raise InputError(
                 f"{name!r} is observed outside of the plate of the examples; put it within that of {site!r}"
@@ -349,12 +351,6 @@ def _observed(trace: Trace, site: str) -> Tensor:
     if not parts:
         raise InputError("the model observes nothing when it is called with x; give its likelihood obs=x")
     return torch.stack(parts).sum(0)
-
-
-def _log_prob(node: Any) -> Tensor:
-    log_p = node["fn"].log_prob(node["value"], *node["args"], **node["kwargs"])
-    masked: Tensor = scale_and_mask(log_p, mask=node["mask"])  # type: ignore[no-untyped-call]
-    return masked
 
 
 def _check_prior(law: object, site: str) -> None:

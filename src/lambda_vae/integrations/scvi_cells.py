@@ -28,11 +28,7 @@ _NODES = tuple(zip(*np.polynomial.hermite_e.hermegauss(5), strict=True))
 
 
 def columns_of(loader: Any) -> Columns:
-    """Return what is registered of a cell.
-
-    Args:
-        loader: scvi's.
-    """
+    """Return what is registered of a cell."""
     with torch.random.fork_rng():  # a loader draws its seed from the global generator
         tensors: dict[str, Tensor] = next(iter(loader))
     return tuple((name, tensor.shape[1], tensor.dtype) for name, tensor in tensors.items())
