@@ -55,16 +55,9 @@ def diagnose_chunks(
         with given_code(entrance, z):
             return act(observation)
 
+    policy, notes = likelihood(decode, scale=kl_weight * numbers), [_note(kl_weight, numbers)]
     with evaluated(model):
-        return report_on(
-            code,
-            likelihood(decode, scale=kl_weight * numbers),
-            chunks,
-            options,
-            equalizer=getattr(model, "equalizer", None),
-            kl_weight=1.0,
-            notes=[_note(kl_weight, numbers)],
-        )
+        return report_on(code, policy, chunks, options, model=model, kl_weight=1.0, notes=notes)
 
 
 @contextmanager

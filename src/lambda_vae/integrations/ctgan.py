@@ -161,9 +161,7 @@ def _is_synthesizer(model: object, tvae: Any) -> bool:
     """Whether it is SDV's; that is not imported, as ctgan does without it."""
     if isinstance(model, tvae) and type(model).fit is tvae.fit:
         return False
-    if any(
-        (one.__module__, one.__name__) == ("sdv.single_table.ctgan", "TVAESynthesizer") for one in type(model).mro()
-    ):
+    if "sdv.single_table.ctgan.TVAESynthesizer" in {f"{one.__module__}.{one.__name__}" for one in type(model).mro()}:
         return True
     raise InputError(
         f"the model is a {type(model).__name__}; it must be ctgan's TVAE, with its own `fit`, or SDV's TVAESynthesizer"

@@ -60,9 +60,8 @@ def diagnose_ctm(model: Any, dataset: Any, **options: Any) -> CollapseReport:
 
     prior = Normal(network.prior_mean.detach(), _prior_std(network))
     likelihood = multinomial(words, coefficient=False)
-    held = getattr(network, "equalizer", None)
-    documents = _documents(model, dataset)
-    return report_on(encode, likelihood, documents, options, prior=prior, equalizer=held, notes=[_NORMALISED])
+    data = _documents(model, dataset)
+    return report_on(encode, likelihood, data, options, prior=prior, model=network, notes=[_NORMALISED])
 
 
 def equalize_ctm(model: Any, delta: float, **settings: Any) -> HostEqualizer:

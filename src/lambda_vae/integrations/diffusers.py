@@ -52,9 +52,10 @@ def diagnose_diffusers(model: nn.Module, images: object, *, std: float, **option
     if options.get("dim", "channel") == "channel":
         options["dim"] = 1  # of sound as well, [B, C, L]
     host.look_at(images, size)
-    likelihood, held = gaussian(host.decode, std=std), getattr(model, "equalizer", None)
-    report = report_on(host.encode, likelihood, host.data(images, size), options, equalizer=held)
-    return replace(report, notes=(*report.notes, *host.notes(), *_prior_notes(report)))
+    report = report_on(
+        host.encode, gaussian(host.decode, std=std), host.data(images, size), options, model=model, notes=host.notes()
+    )
+    return replace(report, notes=(*report.notes, *_prior_notes(report)))
 
 
 def std_of_kl_weight(kl_weight: float, averaged_over: int = 1, *, latent: Sequence[int] | None = None) -> float:

@@ -89,8 +89,7 @@ class Asked:
 
     def reconstruction(self, z: Tensor) -> Tensor:
         """Return the host's reconstruction."""
-        decoded: Tensor = self.model.decode(z).sample
-        return decoded
+        return self.model.decode(z).sample
 
     def notes(self) -> tuple[str, ...]:
         """Return what to know of the class."""
@@ -163,8 +162,7 @@ class _TemporalDecoder(Asked):
 
     def reconstruction(self, z: Tensor) -> Tensor:
         if z.dim() == 4:
-            decoded: Tensor = self.model.decode(z, num_frames=1).sample
-            return decoded
+            return self.model.decode(z, num_frames=1).sample
         frames: Tensor = self.model.decode(z.transpose(1, 2).flatten(0, 1), num_frames=z.shape[2]).sample
         return frames.reshape(len(z), z.shape[2], *frames.shape[1:]).transpose(1, 2)
 

@@ -65,14 +65,10 @@ def diagnose_disent(framework: Any, data: object, **options: Any) -> CollapseRep
 
     if isinstance(data, Dataset):
         data = DataLoader(data, batch_size=options.get("batch_size", 128))
-    return report_on(
-        encode,
-        log_likelihood,
-        Batches(data, _observed) if isinstance(data, DataLoader) else data,
-        options,
-        kl_weight=judged_by if weight else 0.0,
-        notes=_notes(framework, weight),
-    )
+    if isinstance(data, DataLoader):
+        data = Batches(data, _observed)
+    notes, judged_by = _notes(framework, weight), judged_by if weight else 0.0
+    return report_on(encode, log_likelihood, data, options, kl_weight=judged_by, notes=notes)
 
 
 def equalize_disent(framework: Any, delta: float, **settings: Any) -> "EqualizeCallback":

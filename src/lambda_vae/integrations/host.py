@@ -24,7 +24,7 @@ def report_on(
     data: object,
     options: dict[str, Any],
     *,
-    equalizer: VarianceEqualizer | None = None,
+    model: object = None,
     kl_weight: float | None = None,
     notes: Iterable[str] = (),
     **known: Any,
@@ -36,14 +36,15 @@ def report_on(
         log_likelihood: As for `diagnose`.
         data: As for `diagnose`.
         options: Of `diagnose`, as the caller gives them.
-        equalizer: Of the model, unless the caller says equalizer= or exponent=.
+        model: Whose `equalizer` it is, or that itself, unless the caller says equalizer= or exponent=.
         kl_weight: Of the model's loss, unless the caller says kl_weight= or history=.
         notes: What a reader must know of the package, behind the notes of `diagnose`.
         known: Other options, unless the caller says them.
     """
     options = known | options
     if "exponent" not in options:
-        options.setdefault("equalizer", equalizer)
+        own = model if isinstance(model, VarianceEqualizer) else getattr(model, "equalizer", None)
+        options.setdefault("equalizer", own)
     if options.get("history") is None:
         options.setdefault("kl_weight", kl_weight)
     report = diagnose(encode, log_likelihood, data, **options)

@@ -60,15 +60,10 @@ def diagnose_mlcolvar(model: Any, data: object, *, std: float | None = None, **o
     # at another noise than its own, the loss is this likelihood against another weight of the KL
     weight = 1.0 if std is None else (_noise(model, given) / std) ** 2 if model.beta else 0.0
     held = next((site.equalizer for site in named_place(model, "rsample").held()), None)
+    options = {"kl_weight": weight} | options
+    log_p, notes = likelihood if given.target is None else of_target, _notes(model, given, noise, std is not None)
     with evaluated(model):
-        return report_on(
-            encode,
-            likelihood if given.target is None else of_target,
-            given,
-            {"kl_weight": weight} | options,
-            equalizer=held,
-            notes=_notes(model, given, noise, std is not None),
-        )
+        return report_on(encode, log_p, given, options, model=held, notes=notes)
 
 
 def equalize_mlcolvar(model: Any, delta: float, **settings: Any) -> Any:
@@ -159,6 +154,11 @@ class _Given:
             )
         return cls(x, parts.get("target"), parts.get("weights"), batch, which)
 
+    @property
+    def features(self) -> int:
+        """F of what is decoded."""
+        return int((self.x if self.target is None else self.target).shape[1])
+
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         parts = {"data": self.x} | ({} if self.target is None else {"target": self.target})
         for start in range(0, len(self.x), _ROWS):
@@ -180,7 +180,7 @@ def _require_vae(model: Any) -> None:
 
 def _noise(model: Any, given: _Given) -> float:
     """The std that the loss stands for, in the units of the data."""
-    beta, features = float(model.beta), int((given.x if given.target is None else given.target).shape[1])
+    beta = float(model.beta)
     if not beta > 0.0:
         raise InputError(f"beta is {beta:g}: the loss charges no KL and stands for no noise; give std= as well")
     if given.weights is not None:
@@ -190,21 +190,19 @@ def _noise(model: Any, given: _Given) -> float:
             )
         w = given.weights.double()
         beta *= given.batch * float(w.mean() / w.square().mean())
-    return std_of_kl_weight(beta, features, "mean")
+    return std_of_kl_weight(beta, given.features, "mean")
 
 
 def _notes(model: Any, given: _Given, std: float, told: bool) -> tuple[str, ...]:
     if told:
         return given.which
-    features = int((given.x if given.target is None else given.target).shape[1])
-    weighed = (
-        ""
-        if given.weights is None
-        else f" (its 'weights' in batches of {given.batch} multiply that beta: the KL is a sum over the batch)"
-    )
+    weighed, unless = "", ""
+    if given.weights is not None:
+        weighed = f" (its 'weights' in batches of {given.batch} multiply that beta: the KL is a sum over the batch)"
+        unless = " without weights"
     return (
         *given.which,
-        f"mlcolvar's loss is a mean over {features} features in the data's own units plus {float(model.beta):g} "
+        f"mlcolvar's loss is a mean over {given.features} features in the data's own units plus {float(model.beta):g} "
         f"KL{weighed}, and so assumes a noise of {std:.3g} in those units, normalised inputs or not; "
-        f"beta = 2 s^2 / {features}{'' if given.weights is None else ' without weights'} makes it s.",
+        f"beta = 2 s^2 / {given.features}{unless} makes it s.",
     )

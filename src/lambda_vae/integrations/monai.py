@@ -63,15 +63,8 @@ def diagnose_monai(
     if takes == "std":
         options.setdefault("dim", 1)  # of volumes as well, [B, C, D, H, W]
     stands = f"The {reduction} {loss} with a KL weight of {kl_weight:g}, {voxels} voxels an image, stands for {noise}."
-    return report_on(
-        encode,
-        log_likelihood,
-        images,
-        {**options, "takes": takes},
-        equalizer=getattr(model, "equalizer", None),
-        kl_weight=weight,
-        notes=(stands, *_notes(model)),
-    )
+    notes = (stands, *_notes(model))
+    return report_on(encode, log_likelihood, images, options, model=model, kl_weight=weight, notes=notes, takes=takes)
 
 
 def equalize_monai(model: Any, delta: float, **settings: Any) -> HostEqualizer:

@@ -77,15 +77,13 @@ def diagnose_multivae(model: Any, data: Any, **options: Any) -> CollapseReport:
         options.setdefault("history", {"kl_weight": [weight]})  # gradients balance over all its posteriors, not here
     log_likelihood = _likelihood(model, shapes)
     _require_own(model, log_likelihood, rows(first), split)
-    return report_on(
-        lambda x: _JOINT[kind](model, dataset(split(x))),
-        log_likelihood,
-        Batches(loader, rows),
-        options,
-        equalizer=next(held, None),  # that of the joint posterior
-        kl_weight=None if kind == "MoPoE" else weight,
-        notes=_notes(model, kind, shapes),
-    )
+    joint, notes = next(held, None), _notes(model, kind, shapes)
+
+    def encode(x: Tensor) -> _Posterior:
+        return _JOINT[kind](model, dataset(split(x)))
+
+    weight = None if kind == "MoPoE" else weight
+    return report_on(encode, log_likelihood, Batches(loader, rows), options, model=joint, kl_weight=weight, notes=notes)
 
 
 def equalize_multivae(model: Any, delta: float, *, draw: int = 0, **settings: Any) -> HostEqualizer:

@@ -50,8 +50,7 @@ def diagnose_pyg(model: Any, data: Any, **options: Any) -> CollapseReport:
         return mu[which[:, 0]], log_std[which[:, 0]].clamp(max=largest)
 
     own = {"takes": "log_std", "batch_size": nodes, **options}
-    held = getattr(model, "equalizer", None)
-    report = report_on(encode, None, torch.arange(nodes)[:, None], own, equalizer=held, notes=[_DEPEND])
+    report = report_on(encode, None, torch.arange(nodes)[:, None], own, model=model, notes=[_DEPEND])
     return replace(report, notes=(*report.notes, *_notes(model, inputs[1], nodes, len(report.kl))))
 
 

@@ -156,8 +156,7 @@ def _as_trained(model: Any, x: Any) -> Tensor:
                 f"feature {int(moved.argmax())} was constant in the training data and is not in x, and pyod divides it "
                 "by 1e-8, so that it decides every score and bound; fit without the features that are constant"
             )
-    scaled: Tensor = dataset(x, **scale)[slice(None)]
-    return scaled
+    return dataset(x, **scale)[slice(None)]
 
 
 def _fitting(model: Any, features: int) -> float:

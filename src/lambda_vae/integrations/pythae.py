@@ -99,21 +99,15 @@ def diagnose_pythae(model: Any, data: object, **options: Any) -> CollapseReport:
         return q.embedding, q.log_covariance
 
     def decode(z: Tensor) -> Tensor:
-        reconstruction: Tensor = model.decoder(z)["reconstruction"]
-        return reconstruction
+        return model.decoder(z)["reconstruction"]
 
     log_likelihood = bernoulli(decode) if model.model_config.reconstruction_loss == "bce" else gaussian(decode, std=1.0)
     if isinstance(data, Dataset):
         data = DataLoader(data, batch_size=options.get("batch_size", 500), collate_fn=collate_dataset_output)
-    return report_on(
-        encode,
-        log_likelihood,
-        Batches(data, _x_of) if isinstance(data, DataLoader) else data,
-        options,
-        equalizer=getattr(model, "equalizer", None),
-        kl_weight=_judged_by(model),
-        notes=_notes(model),
-    )
+    if isinstance(data, DataLoader):
+        data = Batches(data, lambda batch: batch["data"] if isinstance(batch, Mapping) else batch)
+    weight, notes = _judged_by(model), _notes(model)
+    return report_on(encode, log_likelihood, data, options, model=model, kl_weight=weight, notes=notes)
 
 
 def equalize_pythae(model: Any, delta: float, **settings: Any) -> HostEqualizer:
@@ -233,10 +227,6 @@ class _Watched:
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """The trainer's copy of its best model is not trained, and so not watched."""
         return copy.deepcopy(self.host, memo)
-
-
-def _x_of(batch: object) -> object:
-    return batch["data"] if isinstance(batch, Mapping) else batch
 
 
 def _refusal(model: object, wanted: str, otherwise: str) -> str:

@@ -1,7 +1,7 @@
 """recbole: MultiVAE diagnosed, and equalized while recbole's own trainer trains it."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from math import log
 from typing import Any
 
@@ -15,7 +15,7 @@ from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalizing._equalize import HostEqualizer, equalize
 from lambda_vae.equalizing.draws import MethodPlace
 from lambda_vae.errors import InputError
-from lambda_vae.integrations.host import report_on
+from lambda_vae.integrations.host import Batches, report_on
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import multinomial
 
@@ -49,7 +49,7 @@ def diagnose_recbole(model: Any, data: Any = None, **options: Any) -> CollapseRe
         recbole 1.2.1, model/general_recommender/multivae.py, `reparameterize`, `forward` and `calculate_loss`.
     """
     _require_multivae(model, "diagnosed")
-    rows = _Rows(model, data, int(options.get("batch_size", 500)))
+    rows = _rows(model, data, int(options.get("batch_size", 500)))
 
     def encode(x: Tensor) -> tuple[Tensor, Tensor]:
         mu, logvar = model.encoder(F.normalize(x)).chunk(2, dim=1)
@@ -58,8 +58,7 @@ def diagnose_recbole(model: Any, data: Any = None, **options: Any) -> CollapseRe
     weight, known = _kl_weight(model)
     options = ({} if weight is None else {"kl_weight": weight}) | options
     with evaluated(encode):
-        likelihood, held = multinomial(model.decoder, logits=True), getattr(model, "equalizer", None)
-        report = report_on(encode, likelihood, rows, options, equalizer=held)
+        report = report_on(encode, multinomial(model.decoder, logits=True), rows, options, model=model)
         return replace(report, notes=(*_noise_note(model, encode, rows), known, *report.notes))
 
 
@@ -100,39 +99,27 @@ def equalize_recbole(trainer: Any, delta: float, **settings: Any) -> HostEqualiz
     return equalizer
 
 
-@dataclass(frozen=True, eq=False)
-class _Rows:
+def _rows(model: Any, data: Any, size: int) -> Batches:
     """Rows of users in batches, as the model takes them; users without anything are left out."""
+    shape: tuple[int, ...] = tuple(getattr(data, "shape", ()))
+    if data is not None and (len(shape) != 2 or shape[1] != model.n_items):
+        raise InputError(
+            f"data are {type(data).__name__} of shape {shape}; they must be rows [users, {model.n_items}] by the "
+            "model's item numbers, of which 0 is padding"
+        )
+    device = next(model.parameters()).device
+    first, users = (1, model.n_users) if data is None else (0, shape[0])  # number 0 is padding, of users as of items
 
-    model: Any
-    data: Any
-    size: int
+    def rows(start: int) -> Tensor:
+        stop = min(start + size, users)
+        if data is None:
+            found = model.get_rating_matrix(torch.arange(start, stop, device=device))
+        else:
+            some = data[start:stop].toarray() if hasattr(data, "toarray") else data[start:stop]
+            found = torch.as_tensor(np.asarray(some) if not isinstance(some, Tensor) else some).float().to(device)
+        return found[found.sum(1) > 0]
 
-    def __post_init__(self) -> None:
-        if self.data is None:
-            return
-        shape: tuple[int, ...] = tuple(getattr(self.data, "shape", ()))
-        if len(shape) != 2 or shape[1] != self.model.n_items:
-            raise InputError(
-                f"data are {type(self.data).__name__} of shape {shape}; they must be rows [users, "
-                f"{self.model.n_items}] by the model's item numbers, of which 0 is padding"
-            )
-
-    def __iter__(self) -> Iterator[Tensor]:
-        device = next(self.model.parameters()).device
-        # recbole's number 0 is padding, of the users as of the items
-        first, users = (1, self.model.n_users) if self.data is None else (0, self.data.shape[0])
-        for start in range(first, users, self.size):
-            stop = min(start + self.size, users)
-            if self.data is None:
-                rows = self.model.get_rating_matrix(torch.arange(start, stop, device=device))
-            else:
-                some = self.data[start:stop]
-                some = some.toarray() if hasattr(some, "toarray") else some
-                rows = torch.as_tensor(np.asarray(some) if not isinstance(some, Tensor) else some).float().to(device)
-            rows = rows[rows.sum(1) > 0]
-            if len(rows):
-                yield rows
+    return Batches(range(first, users, size), rows)
 
 
 def _require_multivae(model: Any, wanted: str) -> None:
@@ -176,7 +163,7 @@ def _kl_weight(model: Any) -> tuple[float | None, str]:
 
 
 @torch.no_grad()
-def _noise_note(model: Any, encode: Callable[[Tensor], tuple[Tensor, Tensor]], rows: _Rows) -> tuple[str, ...]:
+def _noise_note(model: Any, encode: Callable[[Tensor], tuple[Tensor, Tensor]], rows: Batches) -> tuple[str, ...]:
     """What is drawn, where it is not what is charged: its KL, and the bound under it."""
     noise = _noise(model)
     if abs(noise - 1.0) <= 0.05:

@@ -103,14 +103,8 @@ def diagnose_scvi(
     weight = _last_kl_weight(model)
     more = () if isinstance(cells, Labelled) else _notes(model, weight)
     known: dict[str, Any] = {"history": None if weight is None else {"kl_weight": [weight]}}
-    return report_on(
-        cells.encode,
-        cells.log_likelihood,
-        rows,
-        known | options,
-        equalizer=getattr(module, "equalizer", None),
-        notes=(which, *cells.notes(rows), *more),
-    )
+    notes = (which, *cells.notes(rows), *more)
+    return report_on(cells.encode, cells.log_likelihood, rows, known | options, model=module, notes=notes)
 
 
 def equalize_scvi(model: Any, delta: float, **settings: Any) -> HostEqualizer:

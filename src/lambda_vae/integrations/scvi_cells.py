@@ -136,8 +136,7 @@ class Cells:
 
     def inferred(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
         """Return what the module infers."""
-        found: dict[str, Any] = self.module.inference(**self.module._get_inference_input(tensors))
-        return found
+        return self.module.inference(**self.module._get_inference_input(tensors))
 
     def coded(self, rows: Tensor, z: Tensor) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return rows as the module takes them, and what it infers, with z in the place of its own."""
@@ -149,16 +148,13 @@ class Cells:
 
     def posterior(self, inferred: dict[str, Any]) -> Normal:
         """Return q(z|x) of what was inferred."""
-        q: Normal = inferred["qz"]
-        return q
+        return inferred["qz"]
 
     def _transformed(self, z: Tensor) -> Tensor:
-        transformed: Tensor = self.module.z_encoder.z_transformation(z)
-        return transformed
+        return self.module.z_encoder.z_transformation(z)
 
     def _generated(self, tensors: dict[str, Tensor], inferred: dict[str, Any]) -> dict[str, Any]:
-        made: dict[str, Any] = self.module.generative(**self.module._get_generative_input(tensors, inferred))
-        return made
+        return self.module.generative(**self.module._get_generative_input(tensors, inferred))
 
     def _log_p(self, tensors: dict[str, Tensor], inferred: dict[str, Any]) -> tuple[Tensor, Any]:
         made = self._generated(tensors, inferred)
@@ -196,8 +192,7 @@ class Disentangled(Cells):
         mean, std = _moments(inferred)
         px = self._generated(tensors, inferred)["px"]
         lost = self.module._get_reconstruction_loss(px, tensors[REGISTRY_KEYS.X_KEY], None, None)
-        loss: Tensor = lost["reconstruction_loss"] + self.module._get_kl_divergence_z(mean, std.square())
-        return loss
+        return lost["reconstruction_loss"] + self.module._get_kl_divergence_z(mean, std.square())
 
     def _transformed(self, z: Tensor) -> Tensor:
         change = getattr(self.module.z_encoder, "z_transformation", None)

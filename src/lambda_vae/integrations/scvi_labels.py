@@ -144,5 +144,4 @@ class Labelled(Cells):
 
 def _log_p(law: Any, z: Tensor) -> Tensor:
     """Log density in nats, summed over dimensions."""
-    log_p: Tensor = law.log_prob(z).sum(-1)
-    return log_p
+    return law.log_prob(z).sum(-1)

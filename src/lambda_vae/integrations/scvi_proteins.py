@@ -92,8 +92,7 @@ class Proteins(Cells):
         )
 
     def _transformed(self, z: Tensor) -> Tensor:
-        transformed: Tensor = self.module.encoder.z_transformation(z)
-        return transformed
+        return self.module.encoder.z_transformation(z)
 
     @staticmethod
     def _background(made: dict[str, Any]) -> Normal:
@@ -123,5 +122,4 @@ class Proteins(Cells):
 
 def _log_ratio(p: Any, q: Any, value: Tensor) -> Tensor:
     """The log of p / q in nats, of each number."""
-    ratio: Tensor = p.log_prob(value) - q.log_prob(value)
-    return ratio
+    return p.log_prob(value) - q.log_prob(value)

@@ -50,8 +50,7 @@ def diagnose_torchrl(loss: Any, data: Any, **options: Any) -> CollapseReport:
         return mu, logvar
 
     def act(observation: Tensor) -> Tensor:
-        actions: Tensor = model(observation)[0]
-        return actions
+        return model(observation)[0]
 
     keys = loss.tensor_keys
     return diagnose_chunks(
