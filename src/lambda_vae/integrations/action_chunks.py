@@ -62,12 +62,7 @@ def diagnose_chunks(
 
 @contextmanager
 def given_code(entrance: nn.Module, z: Tensor) -> Iterator[None]:
-    """Have a policy act on a z of ours, in the place of the zeros that it takes without a chunk.
-
-    Args:
-        entrance: The layer that z goes into.
-        z: The codes, [B, D].
-    """
+    """Have a policy act on a z of ours, in the place of the zeros that it takes without a chunk."""
     handle = entrance.register_forward_pre_hook(lambda layer, given: (z.to(given[0].dtype),))
     try:
         yield

@@ -1,6 +1,6 @@
 """cornac: VAECF and BiVAECF diagnosed, and equalized while their own `fit` trains them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from math import ceil
 from typing import Any
@@ -15,8 +15,10 @@ from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalizing._equalize import HostEqualizer
 from lambda_vae.equalizing._equalize_class import alone, instances_made
 from lambda_vae.equalizing._equalize_fit import equalize_fit
+from lambda_vae.equalizing.draws import DrawSite
+from lambda_vae.equalizing.draws.callers import Callers
+from lambda_vae.equalizing.named_places import named_place
 from lambda_vae.errors import InputError
-from lambda_vae.integrations.cornac_bilateral import Bilateral
 from lambda_vae.integrations.host import Batches, report_on
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import DecoderLikelihood, bernoulli, gaussian, multinomial, poisson
@@ -105,7 +107,7 @@ def equalize_cornac(model: Any, delta: float, **settings: Any) -> Iterator[tuple
             yield (equalizer,)
         return
     sides = {side: HostEqualizer(int(model.k), delta, **settings) for side in ("users", "items")}
-    made: list[Bilateral] = []
+    made: list[_Bilateral] = []
 
     def take(vae: Any) -> None:
         if made:
@@ -113,7 +115,7 @@ def equalize_cornac(model: Any, delta: float, **settings: Any) -> Iterator[tuple
                 "another BiVAECF was fitted within this block before, and lambda is planned for one training; give "
                 "each `fit` a block of its own"
             )
-        made.append(Bilateral(vae, sides, int(model.batch_size)))
+        made.append(_Bilateral(vae, sides, int(model.batch_size)))
 
     try:
         with alone(kind), instances_made(kind, take):
@@ -210,3 +212,56 @@ def _notes(model: Any, side: str | None, rows: Any) -> tuple[str, ...]:
             f"diagnose_cornac(..., side={other!r})."
         )
     return tuple(notes)
+
+
+class _Bilateral:
+    """A BiVAE's one method under an equalizer a side; which side draws is told by the layer that gave its sigma.
+
+    Args:
+        vae: Just made.
+        sides: The equalizers of its users and items.
+        batch_size: Of either.
+    """
+
+    def __init__(self, vae: Any, sides: Mapping[str, HostEqualizer], batch_size: int) -> None:
+        self.vae, self.sides, self.turn = vae, sides, ""
+        layers = {"users": (vae.user_std, vae.item_encoder), "items": (vae.item_std, vae.user_encoder)}
+        self.handles = [layer.register_forward_hook(self._turning(side)) for side, (layer, _) in layers.items()]
+        for side, equalizer in sides.items():
+            if equalizer.steps_per_epoch is None:  # the other side reads this one's rows; each batch is drawn for twice
+                equalizer.steps_per_epoch = 2 * ceil(layers[side][1][0].in_features / batch_size)
+            site = _SideSite(equalizer, vae, f"BiVAE.reparameterize of the {side}", takes="std")
+            site.turns, site.callers = (self, side), _OneLatent(site.name)
+            equalizer.hold(named_place(vae, "reparameterize").take(site), vae, f"equalizer_{side}")
+
+    def _turning(self, side: str) -> Callable[..., None]:
+        def turn(*_: object) -> None:
+            self.turn = side
+
+        return turn
+
+    def remove(self) -> None:
+        """Give the network back."""
+        for handle in self.handles:
+            handle.remove()
+        for equalizer in self.sides.values():
+            equalizer.remove()
+
+
+class _OneLatent(Callers):
+    """Of a site that is known to draw one latent: cornac does not shuffle, and batches differ more than latents do."""
+
+    def note(self, std: Tensor, axis: int) -> None:
+        """Take note of nothing."""
+
+
+class _SideSite(DrawSite):
+    """The draw of one side."""
+
+    turns: tuple[_Bilateral, str]
+
+    @property
+    def due(self) -> bool:
+        """Whether the draw that is made now is this side's."""
+        bilateral, side = self.turns
+        return bilateral.turn == side and super().due

@@ -223,10 +223,6 @@ _WAYS: dict[str, type[Asked]] = {
 def asked(model: Any, draws: int = 1) -> Asked:
     """Return a model that knows how its class wants to be asked.
 
-    Args:
-        model: An autoencoder with a Gaussian posterior.
-        draws: How often a decoder that draws is asked.
-
     Raises:
         InputError: Its decoder draws and is asked but once, or wants more than z.
     """

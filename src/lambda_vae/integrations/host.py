@@ -12,7 +12,7 @@ from lambda_vae.any_vae.monitor import CollapseMonitor
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalization import VarianceEqualizer
 
-__all__ = ["Batches", "Watch", "image_batch_size", "report_on"]
+__all__ = ["Batches", "Watch", "image_batch_size", "report_on", "watched"]
 
 #: Numbers of a tensor of images that are measured at once: networks for large images need room in proportion.
 _NUMBERS = 2**20
@@ -83,6 +83,12 @@ class Watch:
     def history(self) -> dict[str, Any]:
         """What the package's `diagnose_...(..., history=callback.history)` judges causes from."""
         return {} if self.monitor is None else self.monitor.history
+
+
+def watched(monitor: CollapseMonitor, model: object, mu: Tensor, logvar: Tensor, z: Tensor) -> Tensor:
+    """Return z to be decoded, seen by a monitor with the lambda that its model trains with."""
+    equalizer = getattr(model, "equalizer", None)
+    return monitor(mu, logvar, z, None if equalizer is None else equalizer.exponent)
 
 
 def image_batch_size(images: object, most: int = 500) -> int:

@@ -1,4 +1,4 @@
-"""Lightning: lambda and the collapse monitor as one callback of the Trainer."""
+"""Lightning: lambda and the collapse monitor as one callback of the Trainer, and the report on a LightningModule."""
 
 import inspect
 import warnings
@@ -7,14 +7,17 @@ from contextlib import ExitStack
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from lambda_vae.any_vae._diagnose import diagnose
+from lambda_vae.any_vae.external import Encode, LogLikelihood
+from lambda_vae.any_vae.modes import evaluated
 from lambda_vae.any_vae.monitor import CollapseMonitor
+from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.distributions.base import at_least_float32
 from lambda_vae.equalization import ReleasePath, VarianceEqualizer
 from lambda_vae.errors import InputError
 from lambda_vae.integrations.lightning_epochs import plan, unreached
-from lambda_vae.integrations.lightning_report import diagnose_lightning
 from lambda_vae.integrations.lightning_sites import equalized, held, measured, watched
 from lambda_vae.integrations.lightning_spawned import Parcel
 from lambda_vae.integrations.tested import needed
@@ -343,3 +346,46 @@ class EqualizeCallback(Callback):
         self.equalizer.load_state_dict(state["equalizer"])
         self.monitor.load_state_dict(state["monitor"])
         self._ended, self._state = state.get("ended"), {}
+
+
+def diagnose_lightning(
+    module: nn.Module, data: object, log_likelihood: LogLikelihood, *, encode: Encode | None = None, **options: Any
+) -> CollapseReport:
+    """Return the report on a LightningModule, in eval mode; afterwards its modes are what they were.
+
+    Args:
+        module: With `encode`, x -> (mu, logvar), unless that is given.
+        data: A LightningDataModule or a Trainer, whose validation data are taken, or whatever `diagnose` takes.
+        log_likelihood: (x, z) -> log p(x|z), such as `bernoulli(module.decoder)`.
+        encode: x -> (mu, logvar).
+        options: Of `diagnose`, such as `equalizer=callback.equalizer` and `history=callback.monitor.history`.
+
+    Raises:
+        InputError: As for `diagnose`; or there is no encode, or no validation data.
+    """
+    encode = encode or getattr(module, "encode", None)
+    if not callable(encode):
+        raise InputError(
+            f"{type(module).__name__} has no encode; give diagnose_lightning(..., encode=x -> (mu, logvar))"
+        )
+    with evaluated(module):
+        return diagnose(encode, log_likelihood, _validation(data), **options)
+
+
+def _validation(data: Any) -> object:
+    """The validation loader of a data module or a Trainer; other data as they are."""
+    if hasattr(data, "val_dataloaders"):
+        loaders = data.val_dataloaders
+    elif callable(getattr(data, "val_dataloader", None)):
+        data.prepare_data()
+        data.setup("validate")
+        loaders = data.val_dataloader()
+    else:
+        return data
+    if loaders is None or not hasattr(loaders, "__iter__"):
+        raise InputError(f"{type(data).__name__} has no validation data; give a DataLoader")
+    if isinstance(loaders, list | tuple) and loaders and hasattr(loaders[0], "dataset"):
+        if len(loaders) > 1:
+            raise InputError(f"{type(data).__name__} has {len(loaders)} validation loaders; give one of them")
+        return loaders[0]
+    return loaders

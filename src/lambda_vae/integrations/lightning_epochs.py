@@ -39,11 +39,6 @@ def plan(trainer: Any, equalizer: VarianceEqualizer, ended: int, total: int | No
 def epochs_of(trainer: Any, steps_per_epoch: int | None = None, *, automatic: bool) -> int:
     """Return the number of epochs, the last of which may be cut short, as max_epochs and max_steps give it.
 
-    Args:
-        trainer: As for `plan`.
-        steps_per_epoch: Batches of an epoch, where it is not the Trainer's.
-        automatic: As for `plan`.
-
     Raises:
         InputError: Only a clock or the user ends it, or it is not known how many steps an epoch has.
     """

@@ -64,10 +64,6 @@ def equalized(
 def held(module: nn.Module, asked: Mapping[str, Any]) -> VarianceEqualizer:
     """Return the equalizer that a module holds: its own, or what `equalize` gave it.
 
-    Args:
-        module: Lightning's.
-        asked: As for `equalized`, where it holds several.
-
     Raises:
         InputError: There is none, or there are several.
     """

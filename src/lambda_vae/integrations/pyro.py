@@ -293,22 +293,18 @@ def diagnose_pyro(
         return _observed(_traced(poutine.condition(model, {site: z}), x), site)
 
     if options.get("history") is None and options.get("kl_weight") is None:
-        options["kl_weight"] = _kl_weight(model, guide, site, _first(data, options, device_of(guide, model)))
+        batches = ExternalBatches(data, options.get("batch_size", 500), device_of(guide, model))
+        options["kl_weight"] = _kl_weight(model, guide, site, batches)
     return diagnose(encode, log_likelihood, data, **options)
 
 
-def _first(data: object, options: dict[str, Any], device: torch.device) -> Tensor:
-    with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
-        x = next(iter(ExternalBatches(data, options.get("batch_size", 500), device)))
-    assert isinstance(x, Tensor)
-    return x
-
-
-def _kl_weight(model: Callable[..., Any], guide: Callable[..., Any], site: str, x: Tensor) -> float | None:
+def _kl_weight(
+    model: Callable[..., Any], guide: Callable[..., Any], site: str, batches: ExternalBatches
+) -> float | None:
     """The guide's scale over that of what is observed; None where there is no single one."""
-    with torch.random.fork_rng(), torch.no_grad():
-        ours = _traced(guide, x)
-        q = _site(ours, site, "guide")
+    with torch.random.fork_rng(), torch.no_grad():  # a DataLoader draws its seed when it begins
+        x: Any = next(iter(batches))
+        q = _site(_traced(guide, x), site, "guide")
         _normal(q["fn"], f"the guide's {site!r}")
         theirs = _traced(poutine.condition(model, {site: q["value"]}), x)
     observed = [theirs.nodes[name]["scale"] for name in theirs.observation_nodes if name != site]
@@ -334,13 +330,13 @@ def _observed(trace: Trace, site: str) -> Tensor:
     """Log p(x|z), [B], of the trace of a model that was conditioned on z."""
     latent = _site(trace, site, "model")
     _check_prior(latent["fn"], site)
-    others = trace.stochastic_nodes
-    if others:
-        raise InputError(f"the model also samples {', '.join(others)}; a report is on one latent site, {site!r} alone")
+    if trace.stochastic_nodes:
+        others = ", ".join(trace.stochastic_nodes)
+        raise InputError(f"the model also samples {others}; a report is on one latent site, {site!r} alone")
     axis = -len(latent["fn"].batch_shape)  # of the examples, counted from the right as plates are
     parts = []
     for name in (one for one in trace.observation_nodes if one != site):
-        node = trace.nodes[name]
+        node: Any = trace.nodes[name]
         log_p = node["fn"].log_prob(node["value"], *node["args"], **node["kwargs"])
         log_p = scale_and_mask(log_p, mask=node["mask"])  # type: ignore[no-untyped-call]
         if axis == 0 or log_p.dim() < -axis:

@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader, Dataset
 from lambda_vae.any_vae.monitor import CollapseMonitor
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalizing._equalize import HostEqualizer, equalize
+from lambda_vae.equalizing.named_places import unwrapped
 from lambda_vae.errors import InputError
-from lambda_vae.integrations.host import Batches, Watch, report_on
+from lambda_vae.integrations.host import Batches, Watch, report_on, watched
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import bernoulli, gaussian
 
@@ -158,7 +159,7 @@ class CollapseCallback(Watch, TrainingCallback):  # type: ignore[misc]  # pythae
         Raises:
             InputError: The model's gradients cannot be told apart.
         """
-        model = _unwrapped(event["model"])
+        model: Any = unwrapped(event["model"])
         if type(model) is models.VAEGAN:
             raise InputError(
                 "VAEGAN cannot be watched: two of its losses come back through the decoder in each step; leave "
@@ -173,7 +174,7 @@ class CollapseCallback(Watch, TrainingCallback):  # type: ignore[misc]  # pythae
     def on_log(self, training_config: object, logs: dict[str, float], **event: Any) -> None:
         """End the epoch: add the measures to `logs`, and the warnings to the trainer's logger."""
         assert self.monitor is not None
-        found = self.monitor.end_epoch(_kl_weight(_unwrapped(event["model"]), self.monitor, event["global_step"]))
+        found = self.monitor.end_epoch(_kl_weight(unwrapped(event["model"]), self.monitor, event["global_step"]))
         logs.update(self.monitor.metrics("train_latent/"))
         if event.get("rank", -1) in (-1, 0):
             for warning in found:
@@ -181,7 +182,7 @@ class CollapseCallback(Watch, TrainingCallback):  # type: ignore[misc]  # pythae
 
     def on_train_end(self, training_config: object, **event: Any) -> None:
         """Give the model its own forward back."""
-        model = _unwrapped(event["model"])
+        model: Any = unwrapped(event["model"])
         model.forward = _plain(model.forward)
 
 
@@ -211,18 +212,15 @@ class _Watched:
         told: list[Any] = []  # by the encoder, which FactorVAE asks once more after it has decoded
         hooks = (
             self.model.encoder.register_forward_hook(lambda encoder, x, q: told.append(q)),
-            self.model.decoder.register_forward_pre_hook(lambda decoder, z: self._seen(told[-1], *z)),
+            self.model.decoder.register_forward_pre_hook(
+                lambda decoder, z: watched(self.monitor, self.model, told[-1].embedding, told[-1].log_covariance, *z)
+            ),
         )
         try:
             return self.host(*given, **named)
         finally:
             for hook in hooks:
                 hook.remove()
-
-    def _seen(self, q: Any, z: Tensor) -> Tensor:
-        equalizer = getattr(self.model, "equalizer", None)
-        exponent = None if equalizer is None else equalizer.exponent
-        return self.monitor(q.embedding, q.log_covariance, z, exponent)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """The trainer's copy of its best model is not trained, and so not watched."""
@@ -272,7 +270,3 @@ def _judged_by(model: Any) -> float | None:
 
 def _plain(forward: Any) -> Any:
     return forward.host if isinstance(forward, _Watched) else forward
-
-
-def _unwrapped(model: Any) -> Any:
-    return getattr(model, "module", model)

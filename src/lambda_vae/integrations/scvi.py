@@ -16,7 +16,7 @@ from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalization import critical_std
 from lambda_vae.equalizing._equalize import HostEqualizer, equalize
 from lambda_vae.errors import InputError
-from lambda_vae.integrations.host import Watch, report_on
+from lambda_vae.integrations.host import Watch, report_on, watched
 from lambda_vae.integrations.tested import needed
 
 needed("scvi", "scvi.model.SCVI", "scvi.model.TOTALVI", "lightning.pytorch.Callback")  # says what is missing
@@ -204,11 +204,9 @@ class _Watched:
     def __call__(self, encoder: nn.Module, given: object, drawn: tuple[Any, ...]) -> tuple[Any, ...]:
         *law, z = drawn  # (q, z), or (mean, variance, z)
         q = law[0] if len(law) == 1 else Normal(law[0], law[1].sqrt())
-        equalizer = getattr(self.module, "equalizer", None)
-        exponent = None if equalizer is None else equalizer.exponent
         if self.over_batch:
             self.monitor.loss_scale = float(len(z))
-        return *drawn[:-1], self.monitor(q.loc, 2.0 * q.scale.log(), z, exponent)
+        return *drawn[:-1], watched(self.monitor, self.module, q.loc, 2.0 * q.scale.log(), z)
 
 
 def _refreshing(host: Callable[..., Any], equalizer: HostEqualizer, *given: Any, **named: Any) -> Any:

@@ -6,7 +6,7 @@ Source:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch.distributions import Normal, kl_divergence
 from lambda_vae.errors import InputError
 from lambda_vae.integrations.host import Batches
 
-__all__ = ["Cells", "Columns", "Disentangled", "Peaks", "chosen_cells", "columns_of", "own_loss_differs"]
+__all__ = ["Cells", "Columns", "Disentangled", "Peaks", "chosen_cells", "columns_of"]
 
 #: The name, width and type of everything that is registered of a cell.
 Columns = tuple[tuple[str, int, torch.dtype], ...]
@@ -36,11 +36,6 @@ def columns_of(loader: Any) -> Columns:
 
 def chosen_cells(model: Any, adata: Any, indices: Sequence[int] | str | None) -> tuple[Sequence[int] | None, str]:
     """Return the cells to measure, and a sentence on which they are.
-
-    Args:
-        model: scvi's.
-        adata: Cells other than its own, or None.
-        indices: Of cells, "all" or None.
 
     Raises:
         InputError: Another word than "all".
@@ -75,6 +70,9 @@ class Cells:
         columns: Of the rows.
     """
 
+    #: What its loss of a cell is the sum of.
+    parts: ClassVar[str] = "its -log p(x|z) and the KL to N(0, I)"
+
     module: Any
     columns: Columns
 
@@ -100,22 +98,33 @@ class Cells:
         return total - kl_divergence(q, p_l).sum(1)
 
     def require_the_loss(self, rows: Tensor) -> None:
-        """Raise unless the module's own loss of these cells is -log p(x|z) and the KL to N(0, I), and nothing else.
+        """Raise unless the module's own loss of these cells, in nats, is the sum of the parts that are known of it.
 
         Raises:
             InputError: It is not.
         """
         with torch.no_grad(), torch.random.fork_rng():
             tensors = self.tensors(rows)
-            inferred = self.inferred(tensors)
-            q = self.posterior(inferred)
-            if inferred.get("ql") is not None:
-                return  # whose loss is an estimate, of one draw of it
-            inferred["z"] = self._transformed(q.mean)
-            theirs = self._own_loss(tensors, inferred)
-            kl = kl_divergence(q, Normal(torch.zeros_like(q.mean), 1.0)).sum(1)
-            ours = kl - self.log_likelihood(rows, q.mean)
-        own_loss_differs(self.module, theirs, ours, "its -log p(x|z) and the KL to N(0, I)")
+            losses = self._losses(rows, tensors, self.inferred(tensors))
+        if losses is not None and not torch.allclose(*losses, rtol=1e-3, atol=1e-2):
+            theirs, ours = (float(one.mean()) for one in losses)
+            raise InputError(
+                f"the own loss of {type(self.module).__name__} is {theirs:.2f} nats a cell where {self.parts} make "
+                f"{ours:.2f}: it holds something else, and the report would leave that out; "
+                "use lambda_vae.diagnose(encode, log_likelihood, data) with both"
+            )
+
+    def _losses(
+        self, rows: Tensor, tensors: dict[str, Tensor], inferred: dict[str, Any]
+    ) -> tuple[Tensor, Tensor] | None:
+        """The module's own loss of each cell, and the sum of its parts; None where it is an estimate, of one draw."""
+        if inferred.get("ql") is not None:
+            return None
+        q = self.posterior(inferred)
+        inferred["z"] = self._transformed(q.mean)
+        theirs = self._own_loss(tensors, inferred)
+        kl = kl_divergence(q, Normal(torch.zeros_like(q.mean), 1.0)).sum(1)
+        return theirs, kl - self.log_likelihood(rows, q.mean)
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Return what `diagnose` is told, beside what the caller says."""
@@ -197,26 +206,6 @@ class Disentangled(Cells):
     def _transformed(self, z: Tensor) -> Tensor:
         change = getattr(self.module.z_encoder, "z_transformation", None)
         return z if change is None else change(z)
-
-
-def own_loss_differs(module: Any, theirs: Tensor, ours: Tensor, parts: str) -> None:
-    """Raise where a module's own loss is not the sum of the parts that are known of it.
-
-    Args:
-        module: scvi's.
-        theirs: Its loss of each cell, [B], in nats.
-        ours: The sum, likewise.
-        parts: What they are.
-
-    Raises:
-        InputError: The two differ.
-    """
-    if not torch.allclose(theirs, ours, rtol=1e-3, atol=1e-2):
-        raise InputError(
-            f"the own loss of {type(module).__name__} is {float(theirs.mean()):.2f} nats a cell where "
-            f"{parts} make {float(ours.mean()):.2f}: it holds something else, and the report would leave that out; "
-            "use lambda_vae.diagnose(encode, log_likelihood, data) with both"
-        )
 
 
 def _moments(inferred: dict[str, Any]) -> tuple[Tensor, Tensor]:

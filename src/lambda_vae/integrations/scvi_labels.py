@@ -18,7 +18,7 @@ from torch.distributions import Normal, kl_divergence
 
 from lambda_vae.diagnostics import Thresholds
 from lambda_vae.errors import InputError
-from lambda_vae.integrations.scvi_cells import Cells, own_loss_differs
+from lambda_vae.integrations.scvi_cells import Cells
 
 __all__ = ["Labelled"]
 
@@ -41,6 +41,8 @@ class Labelled(Cells):
     counted with log p(x|z1), so that the bound is that of the model. It is not measured from p(z1|z2, y) at a cell's
     own z2 and y: they are read off z1, and whatever tells classes apart would count as nothing.
     """
+
+    parts = "its -log p(x|z1), its learned prior, KL(z2) and KL(y)"
 
     @cached_property
     def prior(self) -> Normal:
@@ -65,26 +67,18 @@ class Labelled(Cells):
             learned = (log_p_z - excess).view(_INNER, -1).mean(0) - _log_p(self.prior, z)
         return super().log_likelihood(rows, z) + learned
 
-    def require_the_loss(self, rows: Tensor) -> None:
-        """Raise unless the module's own loss of these cells is the one above, at the same draws of z2.
-
-        Raises:
-            InputError: It is not.
-        """
-        with torch.no_grad(), torch.random.fork_rng():
-            tensors = self.tensors(rows)
-            inferred = self.inferred(tensors)
-            q = self.posterior(inferred)
-            if inferred.get("ql") is not None:
-                return  # whose loss is an estimate, of one draw of it
-            inferred["z"] = q.mean
-            torch.manual_seed(0)
-            theirs = self._own_loss(tensors, inferred)
-            torch.manual_seed(0)
-            log_p_z, excess = self._from_below(q.mean, closed=True)
-            log_p = super().log_likelihood(rows, q.mean)
-            ours = _log_p(q, q.mean) - log_p_z + excess - log_p
-        own_loss_differs(self.module, theirs, ours, "its -log p(x|z1), its learned prior, KL(z2) and KL(y)")
+    def _losses(
+        self, rows: Tensor, tensors: dict[str, Tensor], inferred: dict[str, Any]
+    ) -> tuple[Tensor, Tensor] | None:
+        if inferred.get("ql") is not None:
+            return None
+        q = self.posterior(inferred)
+        inferred["z"] = q.mean
+        torch.manual_seed(0)  # both at the same draws of z2
+        theirs = self._own_loss(tensors, inferred)
+        torch.manual_seed(0)
+        log_p_z, excess = self._from_below(q.mean, closed=True)
+        return theirs, _log_p(q, q.mean) - log_p_z + excess - super().log_likelihood(rows, q.mean)
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Return what `diagnose` is told, beside what the caller says.

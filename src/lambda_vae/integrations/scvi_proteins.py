@@ -13,7 +13,7 @@ from scvi import REGISTRY_KEYS
 from torch import Tensor
 from torch.distributions import LogNormal, Normal, kl_divergence
 
-from lambda_vae.integrations.scvi_cells import Cells, own_loss_differs
+from lambda_vae.integrations.scvi_cells import Cells
 
 __all__ = ["Proteins"]
 
@@ -32,6 +32,8 @@ class Proteins(Cells):
     where r, the density of a parameter and a small penalty, belongs to no cell: it is left out of the bound.
     """
 
+    parts = "its likelihoods, its KLs and what belongs to no cell"
+
     def log_likelihood(self, rows: Tensor, z: Tensor) -> Tensor:
         """Return log p(x, y|z) from below, at one draw of the background and, where it is latent, of the library size.
 
@@ -49,25 +51,17 @@ class Proteins(Cells):
         q_l, p_l, log_l = inferred["ql"], self._library(tensors), inferred["untran_l"]
         return log_p + _log_ratio(p_l, q_l, log_l).sum(1)
 
-    def require_the_loss(self, rows: Tensor) -> None:
-        """Raise unless the module's own loss of these cells is the one above, at the same draws.
-
-        Raises:
-            InputError: It is not.
-        """
-        with torch.no_grad(), torch.random.fork_rng():
-            tensors = self.tensors(rows)
-            inferred = self.inferred(tensors)
-            made = self._generated(tensors, inferred)
-            lost = self.module.loss(tensors, inferred, made)
-            theirs = sum((*lost.reconstruction_loss.values(), *lost.kl_local.values()), torch.zeros(len(rows)))
-            q, q_b = inferred["qz"], self._background(made)
-            ours = kl_divergence(q, Normal(torch.zeros_like(q.mean), 1.0)).sum(1) + sum(self._no_cells(made))
-            ours = ours + sum(lost.reconstruction_loss.values())
-            ours = ours + (self._measured(tensors) * kl_divergence(q_b, inferred["back_mean_prior"])).sum(1)
-            if not self.module.use_observed_lib_size:
-                ours = ours + kl_divergence(inferred["ql"], self._library(tensors)).sum(1)
-        own_loss_differs(self.module, theirs, ours, "its likelihoods, its KLs and what belongs to no cell")
+    def _losses(self, rows: Tensor, tensors: dict[str, Tensor], inferred: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        made = self._generated(tensors, inferred)
+        lost = self.module.loss(tensors, inferred, made)
+        theirs = sum((*lost.reconstruction_loss.values(), *lost.kl_local.values()), torch.zeros(len(rows)))
+        q, q_b = inferred["qz"], self._background(made)
+        ours = kl_divergence(q, Normal(torch.zeros_like(q.mean), 1.0)).sum(1) + sum(self._no_cells(made))
+        ours = ours + sum(lost.reconstruction_loss.values())
+        ours = ours + (self._measured(tensors) * kl_divergence(q_b, inferred["back_mean_prior"])).sum(1)
+        if not self.module.use_observed_lib_size:
+            ours = ours + kl_divergence(inferred["ql"], self._library(tensors)).sum(1)
+        return theirs, ours
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
         """Return what `diagnose` is told, beside what the caller says."""

@@ -73,10 +73,10 @@ def needed(host: str, *names: str) -> list[Any]:
             "the same, as far as it has the names that are needed",
             stacklevel=3,
         )
-    return [_found(name, f"{tested.package} {found}", f"{tested.package}=={tested.versions[-1]}") for name in names]
+    return [_imported(name, f"{tested.package} {found}", f"{tested.package}=={tested.versions[-1]}") for name in names]
 
 
-def _found(name: str, package: str, remedy: str) -> Any:
+def _imported(name: str, package: str, remedy: str) -> Any:
     module, _, attribute = name.rpartition(".")
     try:
         return getattr(import_module(module), attribute)

@@ -52,12 +52,12 @@ def diagnose_torchrl(loss: Any, data: Any, **options: Any) -> CollapseReport:
     def act(observation: Tensor) -> Tensor:
         return model(observation)[0]
 
-    keys = loss.tensor_keys
+    keys = loss.tensor_keys.action_chunk, loss.tensor_keys.observation
     return diagnose_chunks(
         model,
         encode,
         act,
-        _Rows([data] if isinstance(data, tensordict) else data, keys.action_chunk, keys.observation),
+        _Rows([data] if isinstance(data, tensordict) else data, keys),
         options,
         entrance=model.latent_out_proj,
         kl_weight=float(loss.kl_weight),
@@ -100,14 +100,12 @@ class _Rows:
     """TensorDicts as (chunk, observation), each with one batch axis."""
 
     batches: Any
-    chunk: Any
-    observation: Any
+    keys: tuple[Any, Any]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in self.batches:
-            rows = [batch.get(key, None) for key in (self.chunk, self.observation)]
-            if None in [None if row is None else 0 for row in rows]:
-                lacking = self.chunk if rows[0] is None else self.observation
-                raise InputError(f"the data have no {lacking!r}; give TensorDicts as the loss takes them")
-            chunks, seen = (row.flatten(0, len(batch.batch_size) - 1) for row in rows)
+            for key in self.keys:
+                if batch.get(key, None) is None:
+                    raise InputError(f"the data have no {key!r}; give TensorDicts as the loss takes them")
+            chunks, seen = (batch.get(key).flatten(0, len(batch.batch_size) - 1) for key in self.keys)
             yield from zip(chunks.split(_ROWS), seen.split(_ROWS), strict=True)
