@@ -37,12 +37,9 @@ def diagnose_chunks(
         chunks: Batches of (chunk, observation).
         options: Of `diagnose`.
         entrance: The layer that z goes into.
-        kl_weight: Of the loss.
+        kl_weight: Of the loss, greater than 0.
         numbers: Of a chunk: T A, or as many of them as are not padding.
         likelihood: Of a chunk.
-
-    Raises:
-        InputError: A kl_weight of 0, or as `diagnose`.
     """
     if not kl_weight > 0.0:
         raise InputError(f"kl_weight is {kl_weight:g}: without a KL no Laplace scale belongs to the loss")

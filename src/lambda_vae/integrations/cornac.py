@@ -55,14 +55,24 @@ def diagnose_cornac(model: Any, data: Any, *, side: str | None = None, **options
     Source:
         cornac 3.0.1, models/vaecf/vaecf.py, `VAE.loss` and `learn`; models/bivaecf/bivae.py.
     """
-    vae, bilateral = _network(model)
+    kind, bilateral = _kinds(model, "diagnosed")
+    found: object = getattr(model, "bivae" if bilateral else "vae", None)
+    if type(found) is not kind:
+        state = "is not fitted" if found is None else f"has a {type(found).__name__} of another kind for network"
+        raise InputError(f"the {type(model).__name__} {state}; call model.fit(train_set) before")
     if bilateral != (side in ("users", "items")):
         ways = "say side='users' or side='items'" if bilateral else "leave side out, its items have no latents"
         raise InputError(f"side is {side!r} of a {type(model).__name__}; {ways}")
     if bilateral and any(model.cap_priors.values()):
         raise InputError("the BiVAECF has cap_priors, a prior that hangs on features; use diagnose(..., prior=)")
     matrix = _matrix(model, data, side or "users")
-    encode, decode = _coders(vae, side)
+    vae: Any = found
+    if side == "users":
+        encode, decode = vae.encode_user, lambda theta: vae.decode_user(theta, vae.mu_beta)
+    elif side == "items":
+        encode, decode = vae.encode_item, lambda beta: vae.decode_item(vae.mu_theta, beta)
+    else:
+        encode, decode = vae.encode, vae.decode
     likelihood, size = _LIKELIHOODS[model.likelihood](decode), int(options.get("batch_size", 500))
     rows = Batches(
         range(0, matrix.shape[0], size), lambda at: torch.from_numpy(matrix[at : at + size].toarray()).float()
@@ -138,23 +148,6 @@ def _kinds(model: Any, wanted: str) -> tuple[type[nn.Module], bool]:
         f"{type(model).__name__} cannot be {wanted}: it is none of cornac's VAECF and BiVAECF; give the recommender "
         "itself, not its network or its score"
     )
-
-
-def _network(model: Any) -> tuple[Any, bool]:
-    kind, bilateral = _kinds(model, "diagnosed")
-    vae = getattr(model, "bivae" if bilateral else "vae", None)
-    if type(vae) is not kind:
-        state = "is not fitted" if vae is None else f"has a {type(vae).__name__} of another kind for network"
-        raise InputError(f"the {type(model).__name__} {state}; call model.fit(train_set) before")
-    return vae, bilateral
-
-
-def _coders(vae: Any, side: str | None) -> tuple[Callable[[Tensor], Any], Callable[[Tensor], Tensor]]:
-    if side == "users":
-        return vae.encode_user, lambda theta: vae.decode_user(theta, vae.mu_beta)
-    if side == "items":
-        return vae.encode_item, lambda beta: vae.decode_item(vae.mu_theta, beta)
-    return vae.encode, vae.decode
 
 
 def _matrix(model: Any, data: Any, side: str) -> Any:

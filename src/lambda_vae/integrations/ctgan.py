@@ -118,8 +118,14 @@ def diagnose_ctgan(model: Any, table: Any, **options: Any) -> CollapseReport:
         return mu, logvar
 
     x = _transformed(fitted.transformer, table if fitted is model else _processed(model, table))
-    likelihood, weight = _likelihood(fitted.transformer, decoder), 1.0 / float(fitted.loss_factor)
-    return report_on(encode, likelihood, x, options, kl_weight=weight, notes=_notes(fitted))
+    factor = float(fitted.loss_factor)
+    notes = (
+        f"TVAE's loss counts the reconstruction {factor:g} times (loss_factor): a KL weight of {1 / factor:g}.",
+        "Its sample() takes the most probable level of every category, which no likelihood here does; `with "
+        "drawn_categories(model): model.sample(n)` draws them.",
+    )
+    likelihood = _likelihood(fitted.transformer, decoder)
+    return report_on(encode, likelihood, x, options, kl_weight=1.0 / factor, notes=notes)
 
 
 @contextmanager
@@ -263,12 +269,3 @@ def _likelihood(transformer: Any, decoder: Any) -> DecoderLikelihood:
         std = decoder.sigma.detach()[numbers]
         parts["numbers"] = numbers, gaussian(lambda scores: torch.tanh(scores[:, numbers]), std=std)
     return mixed(parts, decode=lambda z: decoder(z)[0])
-
-
-def _notes(fitted: Any) -> tuple[str, ...]:
-    factor = float(fitted.loss_factor)
-    return (
-        f"TVAE's loss counts the reconstruction {factor:g} times (loss_factor): a KL weight of {1 / factor:g}.",
-        "Its sample() takes the most probable level of every category, which no likelihood here does; `with "
-        "drawn_categories(model): model.sample(n)` draws them.",
-    )

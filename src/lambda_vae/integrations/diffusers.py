@@ -19,7 +19,6 @@ from lambda_vae.likelihoods import std_of_kl_weight as usual_std
 
 (DiagonalGaussianDistribution,) = needed("diffusers", "diffusers.models.autoencoders.vae.DiagonalGaussianDistribution")
 
-
 __all__ = ["diagnose_diffusers", "equalize_diffusers", "std_of_kl_weight"]
 
 #: What the classes call their number of latent channels.

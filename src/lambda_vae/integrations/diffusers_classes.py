@@ -36,11 +36,7 @@ class Asked:
     shape: tuple[int, ...] = ()
 
     def look_at(self, images: object, batch_size: int) -> None:
-        """Raise where the data are no floats, before they are made ones.
-
-        Raises:
-            InputError: They are bytes, say.
-        """
+        """Raise where the data are no floats, before they are made ones."""
         with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
             x = next(iter(ExternalBatches(images, batch_size, torch.device("cpu"))), None)
         if isinstance(x, Tensor) and not x.is_floating_point():
@@ -51,11 +47,7 @@ class Asked:
         return images
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mu and logvar, asked for in the model's own precision.
-
-        Raises:
-            InputError: They are none that the class takes.
-        """
+        """Return mu and logvar, asked for in the model's own precision."""
         self._require(x)
         self.shape = tuple(x.shape[1:])
         try:
@@ -70,11 +62,7 @@ class Asked:
         return q.mean, q.logvar if hasattr(q, "logvar") else 2.0 * q.std.log()
 
     def decode(self, z: Tensor) -> Tensor:
-        """Return the reconstruction, of the shape of the images that were encoded.
-
-        Raises:
-            InputError: It has another shape.
-        """
+        """Return the reconstruction, of the shape of the images that were encoded."""
         decoded = self.reconstruction(z.to(_precision(self.model)))
         if self.shape and tuple(decoded.shape[1:]) != self.shape:
             raise InputError(
@@ -221,11 +209,7 @@ _WAYS: dict[str, type[Asked]] = {
 
 
 def asked(model: Any, draws: int = 1) -> Asked:
-    """Return a model that knows how its class wants to be asked.
-
-    Raises:
-        InputError: Its decoder draws and is asked but once, or wants more than z.
-    """
+    """Return a model that knows how its class wants to be asked."""
     _refuse(model, draws)
     ways = (_WAYS[kind.__name__] for kind in type(model).__mro__ if kind.__name__ in _WAYS)
     return next(ways, Asked)(model)

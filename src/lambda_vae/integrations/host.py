@@ -68,11 +68,7 @@ class Batches:
 
 
 class Watch:
-    """What a package's callback that watches a training is made of.
-
-    Args:
-        settings: Of `CollapseMonitor`, such as every, horizon or thresholds.
-    """
+    """What a package's callback that watches a training is made of."""
 
     monitor: CollapseMonitor | None = None
 
@@ -92,10 +88,5 @@ def watched(monitor: CollapseMonitor, model: object, mu: Tensor, logvar: Tensor,
 
 
 def image_batch_size(images: object, most: int = 500) -> int:
-    """Return how many images go through a network at once.
-
-    Args:
-        images: All of them in one tensor; of batches it is not asked.
-        most: At the most.
-    """
+    """Return how many images go through a network at once."""
     return max(1, min(most, _NUMBERS // images[0].numel())) if isinstance(images, Tensor) and len(images) else most

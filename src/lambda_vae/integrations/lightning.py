@@ -172,11 +172,7 @@ class EqualizeCallback(Callback):
         return self._generate_state_key(**told) if told else super().state_key
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Take hold of the place where the module draws z.
-
-        Raises:
-            InputError: The module does not fit.
-        """
+        """Take hold of the place where the module draws z."""
         self._stage = stage
         if stage == "fit":
             self._fetch()
@@ -187,11 +183,7 @@ class EqualizeCallback(Callback):
                 self._take_hold(trainer, pl_module)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take hold of a module that made its parts in `configure_model`.
-
-        Raises:
-            InputError: The module does not fit.
-        """
+        """Take hold of a module that made its parts in `configure_model`."""
         if type(pl_module).configure_model is not LightningModule.configure_model:
             self._take_hold(trainer, pl_module)
 

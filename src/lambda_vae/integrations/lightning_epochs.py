@@ -18,9 +18,6 @@ def plan(trainer: Any, equalizer: VarianceEqualizer, ended: int, total: int | No
         ended: Epochs of this Trainer that are over.
         total: Epochs of all of it, where the user says them.
         automatic: Whether the module leaves the optimisation to Lightning, so that steps can be counted in batches.
-
-    Raises:
-        InputError: Its length is not known, or too short.
     """
     least, steps = max(equalizer.release_epochs, equalizer.settle_epochs), equalizer.steps_per_epoch
     if not least:
@@ -37,11 +34,7 @@ def plan(trainer: Any, equalizer: VarianceEqualizer, ended: int, total: int | No
 
 
 def epochs_of(trainer: Any, steps_per_epoch: int | None = None, *, automatic: bool) -> int:
-    """Return the number of epochs, the last of which may be cut short, as max_epochs and max_steps give it.
-
-    Raises:
-        InputError: Only a clock or the user ends it, or it is not known how many steps an epoch has.
-    """
+    """Return the number of epochs, the last of which may be cut short, as max_epochs and max_steps give it."""
     batches = trainer.num_training_batches
     known, limits = batches not in (0, math.inf), list[float]()
     if trainer.max_epochs not in (None, -1) and (known or steps_per_epoch is None):

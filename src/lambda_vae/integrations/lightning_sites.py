@@ -24,13 +24,6 @@ def equalized(
 ) -> VarianceEqualizer:
     """Return the equalizer of the place where a module draws z, put in here unless one of the same settings is there.
 
-    Args:
-        module: Lightning's.
-        latent_dim: D.
-        delta: The trade-off.
-        asked: The arguments of `equalize` that say where z is drawn, and from what.
-        settings: Those of `VarianceEqualizer` that are not as usual.
-
     Raises:
         InputError: The module does not fit, or its own author equalized it with other settings.
     """
@@ -62,11 +55,7 @@ def equalized(
 
 
 def held(module: nn.Module, asked: Mapping[str, Any]) -> VarianceEqualizer:
-    """Return the equalizer that a module holds: its own, or what `equalize` gave it.
-
-    Raises:
-        InputError: There is none, or there are several.
-    """
+    """Return the equalizer that a module holds: its own, or what `equalize` gave it."""
     found = _equalizers(module)
     if len(found) > 1 and any(asked[name] for name in ("method", "at", "into")):
         sites = _sites(module, asked)

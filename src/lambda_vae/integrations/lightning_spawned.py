@@ -13,11 +13,7 @@ __all__ = ["Parcel"]
 
 
 class Parcel:
-    """State on its way back; whoever makes it is the process that it goes to.
-
-    Args:
-        owner: With it the file goes, if nobody fetched it.
-    """
+    """State on its way to the process that makes this; the file goes with the owner, if nobody fetched it."""
 
     def __init__(self, owner: object) -> None:
         self._home, self._path = os.getpid(), Path(tempfile.gettempdir(), f"lambda-vae-{uuid.uuid4().hex}.pt")

@@ -63,7 +63,12 @@ def diagnose_monai(
     if takes == "std":
         options.setdefault("dim", 1)  # of volumes as well, [B, C, D, H, W]
     stands = f"The {reduction} {loss} with a KL weight of {kl_weight:g}, {voxels} voxels an image, stands for {noise}."
-    notes = (stands, *_notes(model))
+    notes = [stands]
+    if not getattr(model, "use_mean_at_inference", True):
+        notes.append(
+            "In eval mode this VarAutoEncoder's own forward decodes mu + sigma, which no number here does: say "
+            "use_mean_at_inference=True."
+        )
     return report_on(encode, log_likelihood, images, options, model=model, kl_weight=weight, notes=notes, takes=takes)
 
 
@@ -140,12 +145,3 @@ def _require_shape(model: Any, image: list[int]) -> None:
             f"an image is {image}, where this {type(model).__name__} takes {wanted}".replace("'", "")
             + "; give a tensor [N, C, ...] or batches of that shape, as in the training"
         )
-
-
-def _notes(model: Any) -> tuple[str, ...]:
-    if getattr(model, "use_mean_at_inference", True):
-        return ()
-    return (
-        "In eval mode this VarAutoEncoder's own forward decodes mu + sigma, which no number here does: say "
-        "use_mean_at_inference=True.",
-    )

@@ -17,7 +17,6 @@ from lambda_vae.integrations.tested import needed
 
 __all__ = ["diagnose_pyg", "equalize_pyg", "graph_bound"]
 
-
 _DEPEND = "Nodes with an edge depend on one another; standard errors take them for independent."
 
 

@@ -46,7 +46,10 @@ def diagnose_pyod(model: Any, x: Any, *, std: float | None = None, **options: An
     Source:
         pyod 3.6.7, models/vae.py, `vae_loss`; models/base_dl.py, `fit`.
     """
-    module = _fitted(model)
+    _require_vae(model)
+    if not hasattr(model, "decision_scores_"):
+        raise InputError("the model is not fitted; call model.fit(x) before diagnose_pyod(model, x)")
+    module: Any = unwrapped(model.model)
     scaled = _as_trained(model, x)
 
     def encode(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -59,7 +62,10 @@ def diagnose_pyod(model: Any, x: Any, *, std: float | None = None, **options: An
         kl = float(0.5 * (mu**2 + logvar.exp() - logvar - 1.0).sum(1).mean())
         on = float(model.beta) > 0.0 and kl < _capacity(model)
         features = int(model.feature_size)
-        own = std_of_kl_weight(float(model.beta), features, "mean") if on else _fitting(model, features)
+        if on:
+            own = std_of_kl_weight(float(model.beta), features, "mean")
+        else:  # root mean square of what the decoder left of the training data, from pyod's scores of them
+            own = max(math.sqrt(float((model.decision_scores_**2).mean()) / features), 1e-6)
         likelihood = gaussian(module.decode, std=own if std is None else std)
         # at another noise than its own, the loss is this likelihood against another weight of the KL
         weight = 0.0 if not on else 1.0 if std is None else (own / std) ** 2
@@ -128,13 +134,6 @@ def _require_vae(model: Any) -> None:
         raise InputError(f"beta is {model.beta}, by which the loss rewards the KL; give VAE(beta=...) of at least 0")
 
 
-def _fitted(model: Any) -> Any:
-    _require_vae(model)
-    if not hasattr(model, "decision_scores_"):
-        raise InputError("the model is not fitted; call model.fit(x) before diagnose_pyod(model, x)")
-    return unwrapped(model.model)
-
-
 def _as_trained(model: Any, x: Any) -> Tensor:
     (dataset,) = needed("pyod", "pyod.utils.torch_utility.TorchDataset")
     x = x.detach().cpu().numpy() if isinstance(x, Tensor) else x
@@ -157,12 +156,6 @@ def _as_trained(model: Any, x: Any) -> Tensor:
                 "by 1e-8, so that it decides every score and bound; fit without the features that are constant"
             )
     return dataset(x, **scale)[slice(None)]
-
-
-def _fitting(model: Any, features: int) -> float:
-    """Root mean square of what the decoder left of the training data, from pyod's scores of them."""
-    left = float((model.decision_scores_**2).mean())
-    return max(math.sqrt(left / features), 1e-6)
 
 
 def _note(model: Any, kl: float, own: float, on: bool, told: float | None) -> str:

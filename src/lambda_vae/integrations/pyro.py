@@ -329,7 +329,12 @@ def _site(trace: Trace, site: str, whose: str) -> Any:
 def _observed(trace: Trace, site: str) -> Tensor:
     """Log p(x|z), [B], of the trace of a model that was conditioned on z."""
     latent = _site(trace, site, "model")
-    _check_prior(latent["fn"], site)
+    prior, _ = _normal(latent["fn"], f"the model's prior of {site!r}")
+    if bool((prior.loc != 0.0).any() or (prior.scale != 1.0).any()):
+        raise InputError(
+            f"the model's prior of {site!r} is Normal({float(prior.loc.flatten()[0]):.3g}, "
+            f"{float(prior.scale.flatten()[0]):.3g}); a report is on N(0, I): move its loc and scale into the decoder"
+        )
     if trace.stochastic_nodes:
         others = ", ".join(trace.stochastic_nodes)
         raise InputError(f"the model also samples {others}; a report is on one latent site, {site!r} alone")
@@ -347,12 +352,3 @@ def _observed(trace: Trace, site: str) -> Tensor:
     if not parts:
         raise InputError("the model observes nothing when it is called with x; give its likelihood obs=x")
     return torch.stack(parts).sum(0)
-
-
-def _check_prior(law: object, site: str) -> None:
-    prior, _ = _normal(law, f"the model's prior of {site!r}")
-    if bool((prior.loc != 0.0).any() or (prior.scale != 1.0).any()):
-        raise InputError(
-            f"the model's prior of {site!r} is Normal({float(prior.loc.flatten()[0]):.3g}, "
-            f"{float(prior.scale.flatten()[0]):.3g}); a report is on N(0, I): move its loc and scale into the decoder"
-        )

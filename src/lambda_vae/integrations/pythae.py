@@ -107,7 +107,13 @@ def diagnose_pythae(model: Any, data: object, **options: Any) -> CollapseReport:
         data = DataLoader(data, batch_size=options.get("batch_size", 500), collate_fn=collate_dataset_output)
     if isinstance(data, DataLoader):
         data = Batches(data, lambda batch: batch["data"] if isinstance(batch, Mapping) else batch)
-    weight, notes = _judged_by(model), _notes(model)
+    notes = [
+        f"{type(model).__name__} is trained on {what}, which is no likelihood; every likelihood and cause here is that "
+        "of its reconstruction_loss, as in its get_nll."
+        for kind, what in _NO_LIKELIHOOD.items()
+        if type(model) is kind
+    ]
+    weight = _judged_by(model)
     return report_on(encode, log_likelihood, data, options, model=model, kl_weight=weight, notes=notes)
 
 
@@ -154,11 +160,7 @@ class CollapseCallback(Watch, TrainingCallback):  # type: ignore[misc]  # pythae
     """
 
     def on_train_begin(self, training_config: object, **event: Any) -> None:
-        """Begin a new monitor.
-
-        Raises:
-            InputError: The model's gradients cannot be told apart.
-        """
+        """Begin a new monitor."""
         model: Any = unwrapped(event["model"])
         if type(model) is models.VAEGAN:
             raise InputError(
@@ -235,16 +237,6 @@ def _refusal(model: object, wanted: str, otherwise: str) -> str:
     return (
         f"{name} cannot be {wanted}: it is none of pythae's models whose KL is known to be in closed form, which are "
         f"{', '.join(known.__name__ for known in _KL_WEIGHT)}; if yours is, use lambda_vae.{otherwise}"
-    )
-
-
-def _notes(model: object) -> tuple[str, ...]:
-    what = _NO_LIKELIHOOD.get(type(model))
-    if what is None:
-        return ()
-    return (
-        f"{type(model).__name__} is trained on {what}, which is no likelihood; every likelihood and cause here is that "
-        "of its reconstruction_loss, as in its get_nll.",
     )
 
 

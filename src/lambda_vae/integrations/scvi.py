@@ -159,19 +159,11 @@ class CollapseCallback(Watch, Callback):
     _batch = 1
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin a new monitor.
-
-        Raises:
-            InputError: The model's latent cannot be watched.
-        """
+        """Begin a new monitor."""
         module = _drawing(_module(getattr(trainer, "_model", None), "watched"))
         peaks = _cells_of(trainer._model) is Peaks  # type: ignore[attr-defined]
-        self.monitor = CollapseMonitor(
-            int(module.n_latent),
-            reduction="sum" if peaks else "mean",
-            device=trainer.strategy.root_device,
-            **self.settings,
-        )
+        reduction, device = "sum" if peaks else "mean", trainer.strategy.root_device
+        self.monitor = CollapseMonitor(int(module.n_latent), reduction=reduction, device=device, **self.settings)
         self._batch = _batch_size(trainer) if peaks else 1
         self._handle = module.z_encoder.register_forward_hook(_Watched(module, self.monitor, peaks))
 
@@ -302,8 +294,6 @@ def _notes(model: Any, weight: float | None) -> tuple[str, ...]:
             "PEAKVI's loss adds the reconstruction of the whole batch to the KL of each of its cells, and so weighs "
             f"the KL by 1/{batch}, its batch size: few dimensions can collapse, and codes need not fit N(0, I)."
         )
-        if weight is None:
-            return tuple(notes)
     if weight is not None and weight != 1.0:
         notes.append(
             f"scvi's training ended at a KL weight of {weight:.3g}, by which causes are judged; every likelihood here "

@@ -35,11 +35,7 @@ def columns_of(loader: Any) -> Columns:
 
 
 def chosen_cells(model: Any, adata: Any, indices: Sequence[int] | str | None) -> tuple[Sequence[int] | None, str]:
-    """Return the cells to measure, and a sentence on which they are.
-
-    Raises:
-        InputError: Another word than "all".
-    """
+    """Return the cells to measure, and a sentence on which they are."""
     if isinstance(indices, str):
         if indices != "all":
             raise InputError(f"indices is {indices!r}; give the numbers of cells, or 'all'")
@@ -63,12 +59,7 @@ def chosen_cells(model: Any, adata: Any, indices: Sequence[int] | str | None) ->
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """The two callables for the module of SCVI and LinearSCVI, of rows that carry all that it wants to know of a cell.
-
-    Args:
-        module: scvi's.
-        columns: Of the rows.
-    """
+    """The two callables for the module of SCVI and LinearSCVI, of rows that carry all it wants to know of a cell."""
 
     #: What its loss of a cell is the sum of.
     parts: ClassVar[str] = "its -log p(x|z) and the KL to N(0, I)"
@@ -98,11 +89,7 @@ class Cells:
         return total - kl_divergence(q, p_l).sum(1)
 
     def require_the_loss(self, rows: Tensor) -> None:
-        """Raise unless the module's own loss of these cells, in nats, is the sum of the parts that are known of it.
-
-        Raises:
-            InputError: It is not.
-        """
+        """Raise unless the module's own loss of these cells, in nats, is the sum of the parts that are known of it."""
         with torch.no_grad(), torch.random.fork_rng():
             tensors = self.tensors(rows)
             losses = self._losses(rows, tensors, self.inferred(tensors))

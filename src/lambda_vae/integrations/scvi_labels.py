@@ -115,7 +115,10 @@ class Labelled(Cells):
         mean, variance = self.module.decoder_z1_z2(z2, classes)
         p_z2 = Normal(torch.zeros_like(z2), torch.ones_like(z2))
         kl = kl_divergence(q_z2, p_z2).sum(-1) if closed else _log_p(q_z2, z2) - _log_p(p_z2, z2)
-        log_q_y = self._log_q_y(z)
+        answer = self.module.classifier(z)
+        log_q_y = F.log_softmax(answer, -1)
+        if not self.module.classifier.logits:
+            log_q_y = answer.clamp(min=torch.finfo(z.dtype).eps).log()
         q_y, log_p_y = log_q_y.exp(), self._p_y().clamp(min=torch.finfo(z.dtype).eps).log()
         log_p_z = self._by_class(_log_p(Normal(mean, variance.sqrt()), copies))
         excess = self._by_class(kl) + log_q_y - log_p_y
@@ -124,12 +127,6 @@ class Labelled(Cells):
     def _p_y(self) -> Tensor:
         shares: Tensor = self.module.y_prior.detach().reshape(-1)
         return shares / shares.sum()
-
-    def _log_q_y(self, z: Tensor) -> Tensor:
-        answer: Tensor = self.module.classifier(z)
-        if self.module.classifier.logits:
-            return F.log_softmax(answer, -1)
-        return answer.clamp(min=torch.finfo(z.dtype).eps).log()
 
     def _by_class(self, part: Tensor) -> Tensor:
         """[classes * B, ...] as scvi repeats cells, to [B, classes, ...]."""
