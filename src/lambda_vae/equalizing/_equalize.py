@@ -51,10 +51,6 @@ class HostEqualizer(VarianceEqualizer):
     def also(self, model: nn.Module, method: str) -> None:
         """Narrow another place where the same host draws the same latent.
 
-        Args:
-            model: The host.
-            method: The place's name, as for `equalize`.
-
         Raises:
             InputError: There is no such place.
         """
@@ -64,34 +60,18 @@ class HostEqualizer(VarianceEqualizer):
         self.hold(place.take(DrawSite(self, place.owner, str(place), takes=self.sites[0].takes)), model, None)
 
     def replace(self, owner: object, name: str, by: Callable[..., Any]) -> None:
-        """Put something in the place of a method of the host's, as where its epochs end, until `remove`.
-
-        Args:
-            owner: The host, or what trains it.
-            name: The method's.
-            by: Called instead; an object, so that a copy of the host has its own.
-        """
+        """Put an object, so that a copy of the host has its own, in the place of a method until `remove`."""
         self._replaced.append((owner, name, vars(owner).get(name)))
         setattr(owner, name, by)
 
     def end_epochs_with(self, owner: object, name: str) -> None:
-        """End an epoch whenever a method of the host's returns, and keep out of what the host saves.
-
-        Args:
-            owner: The host, or what trains it.
-            name: The method, which is called once an epoch.
-        """
+        """End an epoch whenever a method of the host's returns, and keep out of what the host saves."""
         if not self.apart:
             self.apart = self.managed = True
             self.replace(owner, name, partial(_ended, getattr(owner, name), self))
 
     def require_same(self, what: str, asked: dict[str, Any], host: str = "model") -> None:
         """Raise unless a place is asked for again with the settings that it has.
-
-        Args:
-            what: The place.
-            asked: The settings.
-            host: What `remove` gives back.
 
         Raises:
             InputError: They are others.

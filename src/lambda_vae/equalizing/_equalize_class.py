@@ -160,9 +160,6 @@ _held: set[type[nn.Module]] = set()
 def alone(kind: type[nn.Module]) -> Iterator[None]:
     """Keep a class from a second block meanwhile: whose lambda an instance gets could not be told there.
 
-    Args:
-        kind: The class.
-
     Raises:
         InputError: It is under such a block already.
     """
@@ -180,12 +177,7 @@ def alone(kind: type[nn.Module]) -> Iterator[None]:
 
 @contextmanager
 def instances_made(kind: type[nn.Module], take: Callable[[nn.Module], None]) -> Iterator[None]:
-    """Hand on every instance of a class that is made meanwhile, once its own `__init__` is through.
-
-    Args:
-        kind: The class.
-        take: Called with each.
-    """
+    """Hand on every instance of a class that is made meanwhile, once its own `__init__` is through."""
     own = vars(kind).get("__init__")
     init: Callable[..., None] = kind.__init__
 

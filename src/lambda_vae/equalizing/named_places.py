@@ -13,21 +13,8 @@ from lambda_vae.errors import InputError
 __all__ = ["Named", "named_place", "unwrapped", "usual_places"]
 
 _USUAL = (
-    "reparameterize",
-    "reparametrize",
-    "reparameterise",
-    "reparametrise",
-    "reparameterization",
-    "reparametrization",
-    "reparam",
-    "_reparameterize",
-    "sample_gauss",
-    "_sample_gauss",
-    "rsample_from_gaussian",
-    "sampling",
-    "sample_z",
-    "sample_latent",
-    "sample",
+    *"reparameterize reparametrize reparameterise reparametrise reparameterization reparametrization reparam".split(),
+    *"_reparameterize sample_gauss _sample_gauss rsample_from_gaussian sampling sample_z sample_latent sample".split(),
 )
 
 
@@ -64,11 +51,7 @@ class Named:
         return self.kind.held(self.owner, self.method)
 
     def take(self, site: DrawSite) -> Any:
-        """Put the place under a site.
-
-        Args:
-            site: Narrows.
-        """
+        """Put the place under a site."""
         if self.kind is RsamplePlace:
             return RsamplePlace(site, self.model)
         if self.posterior is not None:
@@ -123,11 +106,7 @@ def named_place(model: nn.Module, name: str | None, into: str | None = None, pos
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the module within what torch.compile and the distributed wrappers make of it.
-
-    Args:
-        model: Wrapped or not.
-    """
+    """Return the module within what torch.compile and the distributed wrappers make of it."""
     while True:
         inner = getattr(model, "_orig_mod", None)
         if inner is None and isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
@@ -138,11 +117,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def usual_places(model: nn.Module) -> list[Named]:
-    """Return the methods and parts of a usual name that draw z, of a model and its parts.
-
-    Args:
-        model: The host.
-    """
+    """Return the methods and parts of a usual name that draw z, of a model and its parts."""
     places = []
     for path, owner in model.named_modules():
         if isinstance(owner, VarianceEqualizer) or unwrapped(owner) is not owner:

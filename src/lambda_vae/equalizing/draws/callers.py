@@ -28,12 +28,7 @@ _Lines = tuple[tuple[str, int, int], ...]
 
 
 class Callers:
-    """The lines of code that a place is called from, each with the sigma that it drew with last.
-
-    Args:
-        name: Of the place, for people.
-        order: Which draw of a call is meant; None for all.
-    """
+    """The lines of code that a place is called from, each with the sigma that it drew with last."""
 
     def __init__(self, name: str, order: int | None = None) -> None:
         self.name, self.order, self.calls, self.drawn = name, order, 0, 0
@@ -45,10 +40,6 @@ class Callers:
 
     def note(self, std: Tensor, axis: int) -> None:
         """Take note of a draw; compare where another line drew in the same step, now and then.
-
-        Args:
-            std: sigma.
-            axis: The latent one.
 
         Raises:
             InputError: Two lines that draw one after the other draw with different sigmas.

@@ -18,14 +18,7 @@ _LAST: list[Any] = []
 
 
 def watch_densities(equalizer: VarianceEqualizer, name: str, mu: Tensor, z: Tensor) -> None:
-    """Take note of a z that was narrowed; from the first on, `Normal.log_prob` looks whether it is given one.
-
-    Args:
-        equalizer: Who warns, once.
-        name: Of the place, for people.
-        mu: Of the draw.
-        z: Narrowed.
-    """
+    """Take note of a z that was narrowed; from the first on, `Normal.log_prob` looks whether it is given one."""
     Normal.log_prob = _log_prob  # type: ignore[method-assign]
     _LAST[:] = [(weakref.ref(z), weakref.ref(_root(mu)), weakref.ref(equalizer), name)]
 

@@ -134,12 +134,7 @@ def _near(a: Tensor, b: Tensor, rounding: Tensor, within: float = 1e-3) -> Tenso
 
 
 def consistent(probes: Probes, candidates: Named) -> list[Draw]:
-    """Return every reading of an output as mean + sigma * eps that its numbers allow, the exact ones first.
-
-    Args:
-        probes: Of the output.
-        candidates: The tensors of the same call that mu and sigma may be.
-    """
+    """Return every reading of an output as mean + sigma * eps that its numbers allow, the exact ones first."""
     if not probes.affine:
         return []
     widths = [(source, takes) for source, tensor in candidates for takes in WIDTHS if _is_width(probes, tensor, takes)]

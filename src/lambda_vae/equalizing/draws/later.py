@@ -15,12 +15,7 @@ Drawn = Callable[[Callable[..., Any], Call], Any]
 
 
 def hold(posterior: Any, drawn: Drawn) -> None:
-    """Have a distribution's draws made by somebody else.
-
-    Args:
-        posterior: Has `rsample`, `sample`, or both.
-        drawn: Makes them of the distribution's own.
-    """
+    """Have a distribution's draws made by somebody else."""
     for name in ("rsample", "sample"):
         if callable(getattr(posterior, name, None)):
             setattr(posterior, name, _Later(drawn, posterior, name))

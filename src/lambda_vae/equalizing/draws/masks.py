@@ -12,12 +12,7 @@ __all__ = ["ForwardArgument", "masked"]
 
 
 class ForwardArgument:
-    """An argument of a model's forward, as of its last call.
-
-    Args:
-        model: The host.
-        name: The argument's.
-    """
+    """An argument of a model's forward, as of its last call."""
 
     def __init__(self, model: nn.Module, name: str) -> None:
         self.name = name
@@ -40,10 +35,6 @@ class ForwardArgument:
 
 def masked(model: nn.Module, mask: str | Callable[[], Tensor] | None) -> Callable[[], Tensor | None] | None:
     """Return what gives the mask of a draw.
-
-    Args:
-        model: The host.
-        mask: A callable, the name of an argument of the model's forward, or None.
 
     Raises:
         InputError: There is no such argument.

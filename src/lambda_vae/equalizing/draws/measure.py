@@ -39,15 +39,7 @@ class Measurement:
 
 @dataclass(frozen=True, eq=False)
 class Measuring:
-    """Measures the draws of one place.
-
-    Args:
-        name: Of the place, for people.
-        owner: The module that draws.
-        width: D.
-        axis: The latent one.
-        takes: What the caller says of the draw, to be held against what is measured.
-    """
+    """Measures the draws of one place."""
 
     name: str
     owner: nn.Module

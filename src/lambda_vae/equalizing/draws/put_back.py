@@ -23,11 +23,7 @@ Undo = Callable[[], None]
 
 @contextmanager
 def undone(module: nn.Module) -> Iterator[None]:
-    """Put back the generators of all devices, of Python and numpy, and a module's attributes and buffers.
-
-    Args:
-        module: With its parts.
-    """
+    """Put back the generators of all devices, of Python and numpy, and a module's attributes and buffers."""
     attributes = [(part, dict(vars(part)), dict(part._buffers)) for part in module.modules()]
     values = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
     seen: set[int] = set()

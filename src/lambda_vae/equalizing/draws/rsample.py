@@ -20,10 +20,6 @@ class RsamplePlace(Place):
     """The draws of D dimensions that `Normal.rsample` makes while a model's forward or training step runs.
 
     `Normal.rsample` is replaced once for all; outside of such a call, and for draws of another length, it is torch's.
-
-    Args:
-        site: Narrows.
-        model: The host.
     """
 
     def __init__(self, site: DrawSite, model: nn.Module) -> None:

@@ -90,11 +90,7 @@ class DrawSite:
         self.text, self.settled = text, True
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
-        """Hand each z of a training step to a watcher, and on what it returns; return what takes it off again.
-
-        Args:
-            watcher: (mu, sigma, z, lambda) -> z.
-        """
+        """Hand each z of a training step to a watcher, and on what it returns; return what takes it off again."""
         self.watchers.append(watcher)
         return lambda: self.watchers.remove(watcher) if watcher in self.watchers else None
 
@@ -213,14 +209,7 @@ class DrawSite:
         self.equalizer.observe(std, mu, None if self.mask is None else self.mask())
 
     def seen(self, mu: Tensor, std: Tensor, z: Tensor, log_std: Tensor | None = None) -> Tensor:
-        """Return z with the noise of sigma^lambda; observe sigma, once a step.
-
-        Args:
-            mu: Of the draw.
-            std: Likewise.
-            z: Drawn by the host from them.
-            log_std: ln sigma, where the host has that.
-        """
+        """Return z with the noise of sigma^lambda; observe sigma, once a step."""
         equalizer = self.equalizer
         if not torch.compiler.is_compiling():
             _require_first(self.name, z)

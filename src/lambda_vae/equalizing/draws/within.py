@@ -22,12 +22,7 @@ _STEPS = ("training_step", "train_step")
 
 
 class OwnCall:
-    """Notes while a model's forward or training step runs.
-
-    Args:
-        model: It.
-        owner: Whoever asks; what runs innermost.
-    """
+    """Notes while a model's forward or training step runs."""
 
     def __init__(self, model: nn.Module, owner: object) -> None:
         self.model, self.owner = model, owner
@@ -61,10 +56,6 @@ class OwnCall:
     def require(self, name: str, order: int) -> None:
         """Raise unless it runs, since only within it draws are counted.
 
-        Args:
-            name: Of the place that draws.
-            order: Which draw of a call is meant.
-
         Raises:
             InputError: The draw is made outside of it.
         """
@@ -83,11 +74,7 @@ class OwnCall:
 
 
 class _Run:
-    """One own call, of one thread.
-
-    Args:
-        call: Whose.
-    """
+    """One own call, of one thread."""
 
     def __init__(self, call: OwnCall) -> None:
         self.call = call
