@@ -180,7 +180,7 @@ def equalize(
     if attach and isinstance(model, nn.Sequential | nn.ModuleList | nn.ModuleDict):
         raise InputError(
             f"the model is a {type(model).__name__}, which would run the equalizer as one of its own parts; say "
-            "attach=False, and keep the equalizer's state_dict beside the model's"
+            "attach=False, and keep the equalizer's state_dict next to the model's"
         )
     place = named_place(model, method or at, into, posterior)
     asked = {"latent_dim": latent_dim, "delta": delta, "draw": draw, **settings}

@@ -76,7 +76,7 @@ class EqualizedNormal(Normal):
 
     @property
     def sampled(self) -> Normal:
-        """The law that samples are drawn from, for a valid bound or importance weights."""
+        """The distribution that samples are drawn from, for a valid bound or importance weights."""
         return Normal(self.loc, self.sampling_std, validate_args=False)
 
     def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008 - as torch has it
@@ -97,7 +97,7 @@ class EqualizedNormal(Normal):
         return drawn
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "EqualizedNormal":
-        """Return the same law with a larger batch shape.
+        """Return the same distribution with a larger batch shape.
 
         Args:
             batch_shape: The new one.

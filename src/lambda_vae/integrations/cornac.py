@@ -64,7 +64,7 @@ def diagnose_cornac(model: Any, data: Any, *, side: str | None = None, **options
         ways = "say side='users' or side='items'" if bilateral else "leave side out, its items have no latents"
         raise InputError(f"side is {side!r} of a {type(model).__name__}; {ways}")
     if bilateral and any(model.cap_priors.values()):
-        raise InputError("the BiVAECF has cap_priors, a prior that hangs on features; use diagnose(..., prior=)")
+        raise InputError("the BiVAECF has cap_priors, a prior that depends on features; use diagnose(..., prior=)")
     matrix = _matrix(model, data, side or "users")
     vae: Any = found
     if side == "users":

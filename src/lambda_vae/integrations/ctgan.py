@@ -212,7 +212,7 @@ def _transformed(transformer: Any, table: Any) -> Tensor:
     if not len(table):
         raise InputError("the table has no rows; give some")
     _require_numbers(transformer, table)
-    own = copy.deepcopy(transformer)  # which goes on with its own chance at every call
+    own = copy.deepcopy(transformer)  # whose own generator goes on at every call
     with _one_sentence(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of levels that are new, which is said below
         parts = [own.transform(table[at : at + _ROWS]) for at in range(0, len(table), _ROWS)]

@@ -158,6 +158,6 @@ def _prior_notes(report: CollapseReport) -> tuple[str, ...]:
     low, high = float(variance[misfit].min()), float(variance[misfit].max())
     return (
         f"In {int(misfit.sum())} of {len(variance)} dimensions codes have a variance of {low:.2g} to {high:.2g} over "
-        "the data, the prior of 1: reconstructions may be good while decoding N(0, I) gives noise; draw from a law "
-        "fitted to the codes, as latent diffusion does, or raise the KL weight or delta.",
+        "the data, the prior of 1: reconstructions may be good while decoding N(0, I) gives noise; draw from a "
+        "distribution fitted to the codes, as latent diffusion does, or raise the KL weight or delta.",
     )

@@ -145,8 +145,8 @@ class _TemporalDecoder(Asked):
     def posterior(self, x: Tensor) -> Any:
         if x.dim() == 4:
             return self.model.encode(x).latent_dist
-        law = self.model.encode(x.transpose(1, 2).flatten(0, 1)).latent_dist
-        return type(law)(law.parameters.unflatten(0, (len(x), x.shape[2])).transpose(1, 2))
+        q = self.model.encode(x.transpose(1, 2).flatten(0, 1)).latent_dist
+        return type(q)(q.parameters.unflatten(0, (len(x), x.shape[2])).transpose(1, 2))
 
     def reconstruction(self, z: Tensor) -> Tensor:
         if z.dim() == 4:

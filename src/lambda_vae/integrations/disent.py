@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["diagnose_disent", "equalize_disent"]
 
-#: What a framework does beside likelihood and KL.
+#: What a framework does besides likelihood and KL.
 _BESIDE = {
     "Vae": "",
     "BetaVae": "",
@@ -41,8 +41,8 @@ def diagnose_disent(framework: Any, data: object, **options: Any) -> CollapseRep
 
     log p(x|z) is what the framework's own loss stands for. With `loss_reduction="mean"`, disent's default, the loss is
     a mean over the F features plus beta times a mean over the D latents, so that "mse" is a Gaussian of variance
-    beta F / (2 D) beside a KL of weight 1; with "mean_sum" the variance is beta / 2. "normal" is the same with twice
-    the variance, "mae" a Laplace distribution, and "bce" or "bernoulli" a Bernoulli one beside a KL of weight
+    beta F / (2 D) and a KL of weight 1; with "mean_sum" the variance is beta / 2. "normal" is the same with twice
+    the variance, "mae" a Laplace distribution, and "bce" or "bernoulli" a Bernoulli one and a KL of weight
     beta F / D, or beta.
 
     Args:
@@ -151,7 +151,7 @@ def _share(framework: Any) -> float:
 
 
 def _likelihood(framework: Any, weight: float) -> tuple[LogLikelihood, float]:
-    """The log-likelihood, and the weight that the KL has beside it."""
+    """The log-likelihood, and the weight that is left to the KL."""
     cfg, model = framework.cfg, framework._model
     mean = cfg.loss_reduction == "mean"
     share, features = (weight / model.z_size, int(model.x_size)) if mean else (weight, None)

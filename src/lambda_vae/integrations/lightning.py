@@ -189,15 +189,15 @@ class EqualizeCallback(Callback):
 
     def _take_hold(self, trainer: Trainer, module: LightningModule) -> None:
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        beside = [one for one in callbacks if isinstance(one, EqualizeCallback) and one is not self]
+        others = [one for one in callbacks if isinstance(one, EqualizeCallback) and one is not self]
         device = trainer.strategy.root_device
-        if any(one.prefix == self.prefix for one in beside):
+        if any(one.prefix == self.prefix for one in others):
             raise InputError(f"two EqualizeCallbacks have prefix {self.prefix!r}; give each its own")
         if self.latent_dim is None or self.delta is None:
             equalizer = held(module, self.asked)
         else:
             equalizer = equalized(module, self.latent_dim, self.delta, self.asked, self.settings)
-        if any(one._equalizer is equalizer for one in beside):
+        if any(one._equalizer is equalizer for one in others):
             raise InputError("two EqualizeCallbacks have one place where z is drawn; leave one out, or name its place")
         if self._monitor is None:
             width = equalizer.latent_dim

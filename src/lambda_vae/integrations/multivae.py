@@ -141,7 +141,7 @@ def _check(model: Any, data: Any, dataset: Any, kind: str) -> None:
     if model.multiple_latent_spaces:
         raise InputError(
             f"{kind} has modalities_specific_dim={model.model_config.modalities_specific_dim}, a latent of each "
-            "modality beside the shared one, which cannot be measured together; leave it out"
+            "modality next to the shared one, which cannot be measured together; leave it out"
         )
     if kind == "MoPoE" and "_".join(sorted(model.encoders)) not in model.subsets:
         raise InputError(f"MoPoE's subsets {list(model.subsets)} lack that of all modalities; add it to subsets=")

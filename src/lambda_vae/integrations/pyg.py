@@ -90,7 +90,7 @@ def graph_bound(
         data: What the encoder sees, as for `diagnose_pyg`.
         edges: Of the graph, [2, E], undirected: one direction is enough; those of `data` if left out.
         samples: Of the whole graph, for the importance-weighted bound.
-        generator: The source of chance.
+        generator: That noise is drawn from.
 
     Raises:
         InputError: Another model or decoder, data without features or edges, or several graphs.
@@ -116,7 +116,7 @@ def graph_bound(
         raise InputError(f"samples is {samples}; it must be at least 1")
     if getattr(data, "num_graphs", 1) > 1:
         raise InputError(f"the data hold {data.num_graphs} graphs, between which no edge can be; give one at a time")
-    chance = generator or torch.Generator(inputs[0].device).manual_seed(0)
+    generator = generator or torch.Generator(inputs[0].device).manual_seed(0)
     with torch.no_grad(), evaluated(model.encoder):
         mu, log_std = model.encoder(*inputs)
         log_std = log_std.clamp(max=largest)
@@ -131,7 +131,7 @@ def graph_bound(
         kl = 0.5 * (mu**2 + (2.0 * log_std).exp() - 2.0 * log_std - 1.0).sum().double()
         log_p, log_w = [], []
         for _ in range(samples):
-            noise = torch.randn(mu.shape, generator=chance, device=mu.device)
+            noise = torch.randn(mu.shape, generator=generator, device=mu.device)
             z = mu + log_std.exp() * noise
             log_p.append(torch.nn.functional.logsigmoid(signs * (z @ z.T)[pairs[0], pairs[1]]).sum().double())
             log_w.append(log_p[-1] + (0.5 * (noise**2 - z**2) + log_std).sum().double())

@@ -140,7 +140,7 @@ def equalize_pyro(
     optimizer and the site's distribution stay as they are; `svi.evaluate_loss`, and whatever else runs the guide, draws
     with sigma, and at delta = inf every number of the training stays bit for bit what it was. What `poutine.mask` masks
     is not observed. Call `equalizer.end_epoch()` after each training epoch, or give steps_per_epoch, and put
-    `equalizer.state_dict()` beside the parameter store in a checkpoint; `equalizer.remove()` gives the SVI back.
+    `equalizer.state_dict()` next to the parameter store in a checkpoint; `equalizer.remove()` gives the SVI back.
 
     A guide with several latents gets one equalizer a site, each by its own call; a second call for the same site
     returns the first's equalizer.
@@ -210,8 +210,8 @@ class _Site(Messenger):
             self._narrow(msg)
 
     def _narrow(self, msg: dict[str, Any]) -> None:
-        law, events = _normal(msg["fn"], f"the guide's {self.name!r}")
-        mu, std, z = law.loc, law.scale, msg["value"]
+        q, events = _normal(msg["fn"], f"the guide's {self.name!r}")
+        mu, std, z = q.loc, q.scale, msg["value"]
         if not self.observed:  # the particles of a step are one observation
             self.equalizer.observe(std, mu, _counted(msg["mask"], std, events, self.equalizer.dim))
             self.observed = True
@@ -254,9 +254,9 @@ def _counted(mask: Tensor | bool | None, std: Tensor, events: int, dim: int) -> 
     return aligned.squeeze(dim)
 
 
-def _normal(law: object, what: str) -> tuple[Normal, int]:
+def _normal(distribution: object, what: str) -> tuple[Normal, int]:
     """The Normal within a distribution, and how many of its axes are events."""
-    base, events = law, 0
+    base, events = distribution, 0
     while isinstance(base, Independent):
         base, events = base.base_dist, events + base.reinterpreted_batch_ndims
     if not isinstance(base, Normal):

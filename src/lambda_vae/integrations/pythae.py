@@ -77,9 +77,9 @@ def diagnose_pythae(model: Any, data: object, **options: Any) -> CollapseReport:
     log p(x|z) is that of the model's own reconstruction loss: "bce", independent Bernoulli features with the decoder's
     output as probabilities; "mse", half a summed squared error and so a Gaussian of variance 1, whose constant
     F/2 ln 2 pi (which the loss leaves out, and `get_nll` does not) is counted. MSSSIM_VAE and VAEGAN are trained on
-    neither; they are measured with the law of their `reconstruction_loss`, as by their `get_nll`, and the report says
-    so. Of an equalized model the noise it was trained with is measured; `equalizer=None` measures sigma. Causes are
-    judged by the KL weight that the model's config names, where it names one and no history is given.
+    neither; they are measured with the likelihood of their `reconstruction_loss`, as by their `get_nll`, and the report
+    says so. Of an equalized model the noise it was trained with is measured; `equalizer=None` measures sigma. Causes
+    are judged by the KL weight that the model's config names, where it names one and no history is given.
 
     Args:
         model: In eval mode, with a Gaussian q and the prior N(0, I).

@@ -39,7 +39,7 @@ _TAKEN: dict[str, type[Cells]] = {
     "drvi.scvi_tools_based.model._drvi.DRVI": Disentangled,
 }
 
-#: What is diagnosed beside them, and neither equalized nor watched.
+#: What is diagnosed besides, and neither equalized nor watched.
 _DIAGNOSED: dict[str, type[Cells]] = _TAKEN | {
     "scvi.model._scanvi.SCANVI": Labelled,
     "scvi.model._totalvi.TOTALVI": Proteins,
@@ -47,7 +47,7 @@ _DIAGNOSED: dict[str, type[Cells]] = _TAKEN | {
 
 #: Why not.
 _REFUSED: dict[type, str] = {
-    models.TOTALVI: "its EncoderTOTALVI draws z inside, beside a library size, and hands out no (q, z) to take hold of",
+    models.TOTALVI: "its EncoderTOTALVI draws z inside, with a library size, and hands out no (q, z) to take hold of",
     models.MULTIVI: "it draws z from a mixture of several encoders' posteriors, and no encoder's own draw is used",
     models.SCANVI: "its KL is an estimate at the z that is drawn, by densities that narrowed noise would not have",
 }
@@ -194,8 +194,8 @@ class _Watched:
     over_batch: bool = False
 
     def __call__(self, encoder: nn.Module, given: object, drawn: tuple[Any, ...]) -> tuple[Any, ...]:
-        *law, z = drawn  # (q, z), or (mean, variance, z)
-        q = law[0] if len(law) == 1 else Normal(law[0], law[1].sqrt())
+        *given, z = drawn  # (q, z), or (mean, variance, z)
+        q = given[0] if len(given) == 1 else Normal(given[0], given[1].sqrt())
         if self.over_batch:
             self.monitor.loss_scale = float(len(z))
         return *drawn[:-1], watched(self.monitor, self.module, q.loc, 2.0 * q.scale.log(), z)
@@ -253,10 +253,10 @@ def _module(model: Any, wanted: str) -> Any:
 
 
 def _drawing(module: Any) -> Any:
-    law = getattr(module, "latent_distribution", "normal")
-    if law != "normal" or isinstance(getattr(module.z_encoder, "z_transformation", None), nn.Softmax):
+    kind = getattr(module, "latent_distribution", "normal")
+    if kind != "normal" or isinstance(getattr(module.z_encoder, "z_transformation", None), nn.Softmax):
         raise InputError(
-            f"latent_distribution is {law!r}: a softmax over all dimensions follows the draw, "
+            f"latent_distribution is {kind!r}: a softmax over all dimensions follows the draw, "
             "so that no dimension's noise is its own; use latent_distribution='normal'"
         )
     return module

@@ -23,7 +23,7 @@ __all__ = ["Cells", "Columns", "Disentangled", "Peaks", "chosen_cells", "columns
 #: The name, width and type of everything that is registered of a cell.
 Columns = tuple[tuple[str, int, torch.dtype], ...]
 
-#: Where the density of a latent library size is looked at, and with what weight: exact for polynomials of degree 9.
+#: Where the density of a latent library size is taken, and with what weight: exact for polynomials of degree 9.
 _NODES = tuple(zip(*np.polynomial.hermite_e.hermegauss(5), strict=True))
 
 
@@ -114,7 +114,7 @@ class Cells:
         return theirs, kl - self.log_likelihood(rows, q.mean)
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Return what `diagnose` is told, beside what the caller says."""
+        """Return what `diagnose` is told, with what the caller says."""
         return given
 
     def notes(self, rows: Any) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ _MOMENTS = 4096
 class Labelled(Cells):
     r"""SCANVI.
 
-    Its loss holds, beside -ln p(x|z1) and for every cell, labelled or not,
+    Its loss holds, next to -ln p(x|z1) and for every cell, labelled or not,
 
     .. math:: \ln q(z_1|x) - \sum_y q(y|z_1) \ln p(z_1|z_2^y, y)
         + \sum_y q(y|z_1) \mathrm{KL}(q(z_2|z_1, y) \,\|\, p(z_2)) + \mathrm{KL}(q(y|z_1) \,\|\, p(y))
@@ -81,7 +81,7 @@ class Labelled(Cells):
         return theirs, _log_p(q, q.mean) - log_p_z + excess - super().log_likelihood(rows, q.mean)
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Return what `diagnose` is told, beside what the caller says.
+        """Return what `diagnose` is told, with what the caller says.
 
         Raises:
             InputError: A prior, which would not be the one that log_likelihood is over.
@@ -133,6 +133,6 @@ class Labelled(Cells):
         return part.view(self.module.n_labels, -1, *part.shape[1:]).transpose(0, 1)
 
 
-def _log_p(law: Any, z: Tensor) -> Tensor:
+def _log_p(distribution: Any, z: Tensor) -> Tensor:
     """Log density in nats, summed over dimensions."""
-    return law.log_prob(z).sum(-1)
+    return distribution.log_prob(z).sum(-1)

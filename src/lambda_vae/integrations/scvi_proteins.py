@@ -64,7 +64,7 @@ class Proteins(Cells):
         return theirs, ours
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Return what `diagnose` is told, beside what the caller says."""
+        """Return what `diagnose` is told, with what the caller says."""
         return {"draws": _DRAWS} | given
 
     def notes(self, rows: Any) -> tuple[str, ...]:

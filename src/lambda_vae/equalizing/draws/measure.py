@@ -94,7 +94,7 @@ class Measuring:
         return [source for (source, a), (_, b) in outs if not torch.equal(a, b)]
 
     def _drawn_beside(self, call: Callable[[], Any], later: tuple[Source, ...]) -> bool:
-        """Whether what is returned beside distributions is drawn by chance, and they are not."""
+        """Whether what is returned next to distributions is drawn by chance, and they are not."""
         chancy = self._chancy(call)
         within = [one for one in chancy if any(one.steps[: len(q.steps)] == q.steps for q in later)]
         return bool(chancy) and not within
@@ -114,7 +114,7 @@ class Measuring:
         return [draw for draw, *_ in kept]
 
     def _require_unused(self, moved: list[Probes], z: set[Any]) -> None:
-        """Raise if what is returned beside z was made of z, which would keep the noise of sigma."""
+        """Raise if what is returned next to z was made of z, which would keep the noise of sigma."""
         used = [one.source.name for one in moved if one.source not in z and not one.is_noise]
         if z and used:
             raise InputError(

@@ -24,7 +24,7 @@ _NORMAL = {"normal", "normal_", "normal_functional"}
 
 @dataclass(frozen=True, eq=False)
 class Repeated:
-    """What a draw returned, and the chance that it took.
+    """What a draw returned, and the random numbers that it took.
 
     Args:
         out: What the host returned.

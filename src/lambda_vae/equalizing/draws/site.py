@@ -1,4 +1,4 @@
-"""One place where a host draws z: the draw is looked at, observed, and its noise narrowed."""
+"""One place where a host draws z: the draw is measured, observed, and its noise narrowed."""
 
 import sys
 import warnings
