@@ -132,10 +132,7 @@ class EqualizeCallback(Callback):
                 f"{', '.join(self.settings)} is given without latent_dim and delta; give them too, or set it where the "
                 "module makes its own equalizer"
             )
-        try:
-            self.latent_dim, self.delta = latent_dim, None if delta is None else float(delta)
-        except ValueError:
-            raise InputError(f"delta is {delta!r}; it must be a number greater than 1, or inf") from None
+        self.latent_dim, self.delta = latent_dim, None if delta is None else _number(delta)
         self.asked: dict[str, Any] = {"method": method, "at": at, "into": into, "posterior": posterior, "draw": draw}
         self._place = {name: value for name, value in self.asked.items() if value is not None}
         self.asked |= {"takes": takes, "mask": mask}
@@ -338,6 +335,13 @@ class EqualizeCallback(Callback):
         self.equalizer.load_state_dict(state["equalizer"])
         self.monitor.load_state_dict(state["monitor"])
         self._ended, self._state = state.get("ended"), {}
+
+
+def _number(delta: float | str) -> float:
+    try:
+        return float(delta)
+    except ValueError:
+        raise InputError(f"delta is {delta!r}; it must be a number greater than 1, or inf") from None
 
 
 def diagnose_lightning(
