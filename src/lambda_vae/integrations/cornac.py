@@ -208,13 +208,7 @@ def _notes(model: Any, side: str | None, rows: Any) -> tuple[str, ...]:
 
 
 class _Bilateral:
-    """A BiVAE's one method under an equalizer a side; which side draws is told by the layer that gave its sigma.
-
-    Args:
-        vae: Just made.
-        sides: The equalizers of its users and items.
-        batch_size: Of either.
-    """
+    """A BiVAE's one method under an equalizer a side; which side draws is told by the layer that gave its sigma."""
 
     def __init__(self, vae: Any, sides: Mapping[str, HostEqualizer], batch_size: int) -> None:
         self.vae, self.sides, self.turn = vae, sides, ""
@@ -234,7 +228,6 @@ class _Bilateral:
         return turn
 
     def remove(self) -> None:
-        """Give the network back."""
         for handle in self.handles:
             handle.remove()
         for equalizer in self.sides.values():
@@ -255,6 +248,5 @@ class _SideSite(DrawSite):
 
     @property
     def due(self) -> bool:
-        """Whether the draw that is made now is this side's."""
         bilateral, side = self.turns
         return bilateral.turn == side and super().due

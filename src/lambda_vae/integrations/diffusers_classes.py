@@ -25,15 +25,10 @@ _IN_CHANNELS = ("in_channels", "encoder_in_channels", "input_channels", "num_cha
 
 @dataclass(eq=False)
 class Asked:
-    """A model with the words its class wants.
-
-    Args:
-        model: In eval mode.
-        shape: Of an example, from when one was encoded.
-    """
+    """A model in eval mode, with the words its class wants."""
 
     model: Any
-    shape: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()  # of an example, from when one was encoded
 
     def look_at(self, images: object, batch_size: int) -> None:
         """Raise where the data are no floats, before they are made ones."""

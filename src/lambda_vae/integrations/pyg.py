@@ -50,7 +50,7 @@ def diagnose_pyg(model: Any, data: Any, **options: Any) -> CollapseReport:
 
     own = {"takes": "log_std", "batch_size": nodes, **options}
     report = report_on(encode, None, torch.arange(nodes)[:, None], own, model=model, notes=[_DEPEND])
-    return replace(report, notes=(*report.notes, *_notes(model, inputs[1], nodes, len(report.kl))))
+    return replace(report, notes=(*report.notes, _note(model, inputs[1], nodes, len(report.kl))))
 
 
 def equalize_pyg(model: Any, delta: float, latent_dim: int, **settings: Any) -> HostEqualizer:
@@ -167,18 +167,17 @@ def _indices(edges: object) -> bool:
     return isinstance(edges, Tensor) and not edges.is_floating_point() and edges.dim() == 2 and len(edges) == 2
 
 
-def _notes(model: Any, edges: Any, nodes: int, latent_dim: int) -> tuple[str, ...]:
-    usual = (
-        "recon_loss is a mean over edges plus a mean over pairs without one, and kl_loss() a mean over nodes: the "
-        f"usual kl_loss() / {nodes} weighs the KL by {1 / nodes:.2g}."
-    )
+def _note(model: Any, edges: Any, nodes: int, latent_dim: int) -> str:
     (inner,) = needed("pyg", "torch_geometric.nn.models.autoencoder.InnerProductDecoder")
-    weight = (
-        _collapsing_weight(edges.cpu(), nodes, latent_dim) if _indices(edges) and type(model.decoder) is inner else None
+    known = _indices(edges) and type(model.decoder) is inner
+    weight = _collapsing_weight(edges.cpu(), nodes, latent_dim) if known else None
+    limit = ""
+    if weight is not None:
+        limit = f" By linear theory no dimension outlives a weight above about {weight:.2g} on this graph."
+    return (
+        "recon_loss is a mean over edges plus a mean over pairs without one, and kl_loss() a mean over nodes: the "
+        f"usual kl_loss() / {nodes} weighs the KL by {1 / nodes:.2g}.{limit}"
     )
-    if weight is None:
-        return (usual,)
-    return (f"{usual} By linear theory no dimension outlives a weight above about {weight:.2g} on this graph.",)
 
 
 def _collapsing_weight(edges: Tensor, nodes: int, latent_dim: int) -> float | None:
