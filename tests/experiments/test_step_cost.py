@@ -66,7 +66,7 @@ def test_every_method_can_take_its_turn(method):
 
 def test_a_turn_goes_on_where_the_last_one_ended():
     contender = Contender(VAE, load("digits"), 50)
-    trainer = contender._trainer
+    trainer = contender.trainer
     assert trainer.steps == 72
     for turn in range(1, 4):
         contender.turn()

@@ -45,20 +45,20 @@ class Contender:
         endless = replace(config, train=train, evaluate_every=0, trackers=())
         if endless.method.uses(_LED):
             endless = replace(endless, method=endless.method.with_settings(**{_LED: 0}))
-        self._trainer, self._steps = make_trainer(Run.resolve(endless, dataset)), steps
+        self.trainer, self._steps = make_trainer(Run.resolve(endless, dataset)), steps
 
     def turn(self) -> float:
         """Train and return the seconds of a step: the processor's where it does the work, else the clock's."""
         before, left = self._now(), self._steps
         while left:
-            there = self._trainer.step
-            self._trainer.run_epoch(StopRequest(), left)
-            left -= (self._trainer.step or self._trainer.steps) - there  # an epoch's end begins the next at step 0
+            there = self.trainer.step
+            self.trainer.run_epoch(StopRequest(), left)
+            left -= (self.trainer.step or self.trainer.steps) - there  # an epoch's end begins the next at step 0
         seconds: float = (self._now() - before) / self._steps
         return seconds
 
     def _now(self) -> float:
-        if self._trainer.device.type == "cpu":
+        if self.trainer.device.type == "cpu":
             return time.process_time()
         torch.accelerator.synchronize()
         return time.perf_counter()
