@@ -31,7 +31,7 @@ def page(steps: int, rounds: int) -> str:
         rounds: Turns of each method, after one to warm up.
     """
     mnist = load("mnist")
-    contenders = {name: Contender(RunConfig(data="mnist", method=name), mnist, steps) for name in METHODS}
+    contenders = {name: Contender(RunConfig(data="mnist", method=METHODS[name]), mnist, steps) for name in METHODS}
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(rounds + 1):
         for name, contender in contenders.items():

@@ -19,7 +19,7 @@ from lambda_vae.runs.callbacks import HistoryFile, ProgressBar, TrackerLog
 from lambda_vae.runs.config import RunConfig
 from lambda_vae.runs.flat import config_data, differences, read_config, write_config
 from lambda_vae.runs.folder import RunFolder, locked
-from lambda_vae.runs.processes import check_agreement, check_trackers, make_accelerator, on_main
+from lambda_vae.runs.processes import check_agreement, make_accelerator, on_main
 from lambda_vae.runs.resolve import Run
 from lambda_vae.runs.results import identity, record_result
 from lambda_vae.training import Diverged, EpochRow, Trainer, checkpoints
@@ -107,7 +107,6 @@ def train(
         Diverged: A loss was not finite; metrics.json then says "failed" and why.
     """
     started = datetime.now(UTC)
-    check_trackers(config.trackers)
     config_data(config)  # refuses a method that nobody finds again
     folder = RunFolder(out)
     accelerator = make_accelerator(config.trackers, folder.path / "logs")

@@ -47,7 +47,11 @@ def make_accelerator(trackers: Sequence[str] = (), logs: Path | None = None) -> 
     Args:
         trackers: Names that accelerate knows; they begin with `init_trackers`.
         logs: Where they write.
+
+    Raises:
+        InputError: As `check_trackers`.
     """
+    check_trackers(trackers)
     # accelerate joins processes without an accelerator only when it is told that there is none.
     alone_on_cpu = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.accelerator.is_available()
     # A message costs the processes of a small network more than its bytes: one a step, of up to so many megabytes.
