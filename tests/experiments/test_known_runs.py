@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from flat_runs import changed, run_of
 
-from lambda_vae.comparisons.reuse import read_known, take_up
+from lambda_vae.comparisons.reuse import import_finished, read_finished
 from lambda_vae.errors import InputError
 from lambda_vae.paper import Reproduction
 from lambda_vae.paper.figures import load_recipes
@@ -89,10 +89,10 @@ PLAIN = run_of(data="mnist", method="vae", epochs=100, latent_dim=3)
 def test_only_runs_with_exactly_the_config_and_the_data_are_taken_up(tmp_path: Path) -> None:
     others = [changed(PLAIN, learning_rate=2e-3), changed(PLAIN, seed=1), changed(PLAIN, seed=2), PLAIN]
     pairs = [archived(others[0]), archived(others[1], sha256="other"), archived(others[2], status="failed")]
-    known = read_known(write_archive(tmp_path / "known.json", *pairs, archived(PLAIN)))
+    known = read_finished(write_archive(tmp_path / "known.json", *pairs, archived(PLAIN)))
     assert [run.config for run in known] == others
     wanted = {run_name_of(config): config for config in (PLAIN, *others[1:3], changed(PLAIN, seed=3))}
-    assert take_up(known, wanted, tmp_path, "abc") == ["vae-epochs100-seed0"]
+    assert import_finished(known, wanted, tmp_path, "abc") == ["vae-epochs100-seed0"]
     folder = tmp_path / "runs" / "vae-epochs100-seed0"
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [folder.name]
     assert read_config(folder / "config.yaml") == PLAIN
@@ -103,18 +103,18 @@ def test_only_runs_with_exactly_the_config_and_the_data_are_taken_up(tmp_path: P
 
 
 def test_a_number_of_samples_that_is_the_methods_own_changes_nothing(tmp_path: Path) -> None:
-    known = read_known(write_archive(tmp_path / "known.json", archived(changed(PLAIN, samples=1))))
-    assert take_up(known, {"two": changed(PLAIN, samples=2)}, tmp_path, "abc") == []
-    assert take_up(known, {"one": PLAIN}, tmp_path, "abc") == ["one"]
+    known = read_finished(write_archive(tmp_path / "known.json", archived(changed(PLAIN, samples=1))))
+    assert import_finished(known, {"two": changed(PLAIN, samples=2)}, tmp_path, "abc") == []
+    assert import_finished(known, {"one": PLAIN}, tmp_path, "abc") == ["one"]
     assert read_config(tmp_path / "runs" / "one" / "config.yaml") == PLAIN
 
 
 def test_a_run_that_is_here_is_left_as_it_is(tmp_path: Path) -> None:
-    known = read_known(write_archive(tmp_path / "known.json", archived(PLAIN)))
+    known = read_finished(write_archive(tmp_path / "known.json", archived(PLAIN)))
     folder = tmp_path / "runs" / run_name_of(PLAIN)
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(to_yaml({"data": "mnist"}))
-    assert take_up(known, {run_name_of(PLAIN): PLAIN}, tmp_path, "abc") == []
+    assert import_finished(known, {run_name_of(PLAIN): PLAIN}, tmp_path, "abc") == []
     assert [path.name for path in folder.iterdir()] == ["config.yaml"]
 
 
@@ -122,17 +122,17 @@ def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "known.json"
     path.write_text('{"rows": []}')
     with pytest.raises(InputError, match="is no archive of runs"):
-        read_known(path)
+        read_finished(path)
     row, record = archived(PLAIN)
     write_archive(path, ({**row, "run": "another"}, record))
     with pytest.raises(InputError, match="a run in it has no row or no config"):
-        read_known(path)
+        read_finished(path)
     write_archive(path, (row, {**record, "dimensions": {"kl": [1.0]}}))
     with pytest.raises(InputError, match="must have 3 entries"):
-        read_known(path)
+        read_finished(path)
     write_archive(path, (row, {**record, "config": {"epoch": 3}}))
     with pytest.raises(InputError, match="unknown key 'epoch'"):
-        read_known(path)
+        read_finished(path)
 
 
 def test_titles_of_the_rows_of_a_block_are_different() -> None:

@@ -10,7 +10,7 @@ import torch
 from cli_process import outcome, own_cache, write_bars  # noqa: F401 - a fixture among them
 from flat_runs import changed, run_of
 
-from lambda_vae.comparisons.ray_task import Order, carry_out, pack, unpack
+from lambda_vae.comparisons.ray_task import TaskSpec, pack, run_task, unpack
 from lambda_vae.runs import Run, train
 from lambda_vae.training.checkpoints import path_of
 
@@ -40,7 +40,7 @@ def _own_process(monkeypatch, own_cache):  # noqa: F811
 def order_of(runs, config=CONFIG, **changes):
     runs.mkdir(parents=True, exist_ok=True)
     (runs / ".mark").write_text("shared")
-    order = Order(
+    order = TaskSpec(
         name="run",
         words=("train", "--out", "runs/run"),
         config=config,
@@ -72,7 +72,7 @@ def nothing():
 def test_a_machine_that_sees_the_folder_works_in_it_and_brings_nothing_home(tmp_path):
     train(CONFIG, tmp_path / "reference")
     said = []
-    done = carry_out(order_of(tmp_path / "runs"), nothing, said.append)
+    done = run_task(order_of(tmp_path / "runs"), nothing, said.append)
     assert (done.code, done.words, done.files) == (0, "", {})
     assert said == [("run", "")]
     assert outcome(tmp_path / "runs" / "run") == outcome(tmp_path / "reference")
@@ -81,7 +81,7 @@ def test_a_machine_that_sees_the_folder_works_in_it_and_brings_nothing_home(tmp_
 def test_a_machine_that_does_not_brings_home_all_but_the_checkpoints_nobody_asked_for(tmp_path):
     train(CONFIG, tmp_path / "reference")
     order = order_of(tmp_path / "runs", keep_checkpoints=(1,), **AWAY)
-    done = carry_out(order, dict, lambda _: None)
+    done = run_task(order, dict, lambda _: None)
     assert not (tmp_path / "runs" / "run").exists()
     assert sorted(done.files) == [
         "run/checkpoints/epoch-00001-step-0000000.safetensors",
@@ -102,14 +102,14 @@ def test_a_fork_goes_along_with_the_config_it_is_checked_against(tmp_path):
     luggage = pack(tmp_path, [fork, tmp_path / "parent" / "config.yaml"])
     fetched = []
     order = order_of(tmp_path / "runs", config, fork=fork.relative_to(tmp_path).as_posix(), **AWAY)
-    done = carry_out(order, lambda: fetched.append(1) or luggage, lambda _: None)
+    done = run_task(order, lambda: fetched.append(1) or luggage, lambda _: None)
     assert (done.code, done.words, fetched) == (0, "", [1])
     unpack(done.files, tmp_path / "home")
     assert outcome(tmp_path / "home" / "run") == outcome(tmp_path / "reference")
 
 
 def test_a_run_that_diverges_comes_home_failed(tmp_path):
-    done = carry_out(order_of(tmp_path / "runs", changed(CONFIG, learning_rate=1e30), **AWAY), dict, lambda _: None)
+    done = run_task(order_of(tmp_path / "runs", changed(CONFIG, learning_rate=1e30), **AWAY), dict, lambda _: None)
     assert done.code == 1
     assert "diverged" in done.words
     assert b'"failed"' in done.files["run/metrics.json"]
@@ -117,7 +117,7 @@ def test_a_run_that_diverges_comes_home_failed(tmp_path):
 
 def test_refusals_name_the_machine_and_what_is_amiss_there(tmp_path):
     def refusal(**changes):
-        done = carry_out(order_of(tmp_path / "runs", **changes), nothing, lambda _: None)
+        done = run_task(order_of(tmp_path / "runs", **changes), nothing, lambda _: None)
         assert done.code == 2
         assert done.words.startswith(f"on {os.uname().nodename}: ")
         assert not (tmp_path / "runs" / "run").exists()
@@ -134,19 +134,19 @@ def test_data_is_found_from_the_folder_where_the_command_was_given(tmp_path):
     order = order_of(
         tmp_path / "runs", config, home=tmp_path, data=Run.resolve(changed(config, data=str(bars))).dataset.sha256
     )
-    assert carry_out(order, nothing, lambda _: None).code == 0
+    assert run_task(order, nothing, lambda _: None).code == 0
 
 
 def test_a_machine_s_own_settings_win(tmp_path, monkeypatch):
     monkeypatch.setenv("LAMBDA_VAE_DATA", "here")
     given = {"LAMBDA_VAE_DATA": "there", "LAMBDA_VAE_CACHE": "there"}
-    assert carry_out(order_of(tmp_path / "runs", settings=given), nothing, lambda _: None).code == 0
+    assert run_task(order_of(tmp_path / "runs", settings=given), nothing, lambda _: None).code == 0
     assert os.environ["LAMBDA_VAE_DATA"] == "here"
 
 
 def test_progress_is_told_while_a_run_is_away(tmp_path, monkeypatch):
     monkeypatch.setattr("lambda_vae.comparisons.ray_task._NOTE_SECONDS", 0.005)
     said = []
-    carry_out(order_of(tmp_path / "runs", changed(CONFIG, epochs=20), **AWAY), dict, said.append)
+    run_task(order_of(tmp_path / "runs", changed(CONFIG, epochs=20), **AWAY), dict, said.append)
     assert said[0] == ("run", "")
     assert any('"epochs": 20' in text for _, text in said)

@@ -7,7 +7,7 @@ import pytest
 from lambda_vae import RunConfig
 from lambda_vae.cli.tables import tuned_table
 from lambda_vae.comparisons._tune import Tuned
-from lambda_vae.comparisons.aims import Outcome, Point
+from lambda_vae.comparisons.search_objectives import Outcome, Point
 
 SAME = Outcome(26.781, 5.0, 0.1)
 WORST = Outcome(45.5, 4.0, 0.7)

@@ -12,7 +12,7 @@ from own_methods import Capped, Clamped
 
 from lambda_vae import CompareConfig, compare, from_pretrained, load_run, share_run, train
 from lambda_vae.comparisons._tune import tune
-from lambda_vae.comparisons.aims import LowestBound
+from lambda_vae.comparisons.search_objectives import LowestBound
 from lambda_vae.errors import InputError
 from lambda_vae.methods import METHODS, BetaVAE, LambdaVAE, Method, method_named
 from lambda_vae.runs import RunConfig

@@ -11,7 +11,7 @@ from cli_process import TINY, bars, cli, own_cache  # noqa: F401
 
 def test_a_search_leaves_a_config_that_train_takes(cli, bars, tmp_path):
     out = tmp_path / "tuned"
-    words = ("tune", "--data", bars, *TINY, "--epochs", 2, "--aim", "bound", "--budget", 3, "--release", "false")
+    words = ("tune", "--data", bars, *TINY, "--epochs", 2, "--objective", "bound", "--budget", 3, "--release", "false")
     said = cli(*words, "--workers", 1, "--final", "--out", out)
     assert said.code == 0, said.err
     rows = json.loads((out / "table.json").read_text())
@@ -36,8 +36,9 @@ def test_a_search_leaves_a_config_that_train_takes(cli, bars, tmp_path):
     [
         (("--method", "vae"), "vae has no delta to tune; use lambda-vae, alone or composed"),
         (("--budget", 1, "--seeds", 2), "budget is 1 and seeds is 2"),
-        (("--aim", "best"), "unknown aim 'best'"),
-        (("--aim", "capacity"), "--aim capacity needs --capacity"),
+        (("--objective", "best"), "unknown objective 'best'"),
+        (("--aim", "capacity"), "--objective capacity needs --capacity"),
+        (("--aim", "capacity"), "--aim is called --objective now"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_written(cli, bars, tmp_path, words, what):

@@ -27,7 +27,7 @@ _HELP = """lambda-vae: why a VAE's latent dimensions collapse, and what stops it
 commands
   compare      train several methods on the same data, order and noise, and put them side by side
   reproduce    make a published table or figure anew, and put what was published beside ours
-  tune         search δ and its release for a stated aim, on a validation split
+  tune         search δ and its release for a stated objective, on a validation split
   train        train one VAE, measure it, write a report
   diagnose     say which dimensions of a trained run, or of any VAE of yours, collapsed, and why
   likelihood   estimate -ln p(x): bound, importance weights, annealing from two sides
@@ -83,11 +83,15 @@ def _main(words: Sequence[str] | None) -> None:
 
 def _run_command(name: str, words: list[str]) -> None:
     function, parser = command(name)
+    from lambda_vae.cli.complaints import as_options, current_options
+
+    words, hints = current_options(words, parser.flags)
+    for hint in hints:
+        print(f"{PROGRAM}: {hint}", file=sys.stderr)
     options = parser.parse_words(words)
 
     from safetensors import SafetensorError
 
-    from lambda_vae.cli.complaints import as_options
     from lambda_vae.cli.parser import call
     from lambda_vae.training import Diverged, Interrupted
 

@@ -6,7 +6,10 @@ from typing import Any, Literal, get_args, get_origin
 
 from lambda_vae.checked import kind, nearest
 
-__all__ = ["as_options", "plain_complaint", "with_yaml_numbers"]
+__all__ = ["OLD_OPTIONS", "as_options", "current_options", "plain_complaint", "with_yaml_numbers"]
+
+OLD_OPTIONS = {"aim": "objective", "within": "tolerance"}
+"""Options of the last release that have another name now, by their names without dashes."""
 
 _UNION = r'Parser key "(\w+)".*Given value: ?(.*)'
 _VALUE = r'Parser key "(\w+)".*Got value: ?(.*)'
@@ -83,3 +86,26 @@ def as_options(message: str, flags: Mapping[str, bool]) -> str:
         return f"--{found[1]}{value.replace(' True', ' true').replace(' False', ' false')}"
 
     return re.sub(r"`(\w+)(?:=([^`]*))?`", option, message)
+
+
+def current_options(words: Sequence[str], flags: Collection[str]) -> tuple[list[str], list[str]]:
+    """Return the words of a command with options of the last release under their names of today, and a hint for each.
+
+    Args:
+        words: After the command's name.
+        flags: The options of the command, without dashes.
+
+    Example:
+        >>> current_options(["--aim", "bound", "--within=2"], {"objective", "tolerance"})[0]
+        ['--objective', 'bound', '--tolerance=2']
+    """
+    result, hints = [], []
+    for word in words:
+        old, equals, value = word.removeprefix("--").partition("=")
+        new = OLD_OPTIONS.get(old) if word.startswith("--") else None
+        if new is None or new not in flags or old in flags:
+            result.append(word)
+        else:
+            result.append(f"--{new}{equals}{value}")
+            hints.append(f"--{old} is called --{new} now; the old name goes with the next release")
+    return result, hints

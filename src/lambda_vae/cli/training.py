@@ -14,8 +14,8 @@ from lambda_vae.cli.parser import FROM_FILE
 from lambda_vae.cli.tables import tuned_table
 from lambda_vae.comparisons import CompareConfig
 from lambda_vae.comparisons._tune import tune as tuned
-from lambda_vae.comparisons.aims import aim_named
 from lambda_vae.comparisons.executors import engine_named
+from lambda_vae.comparisons.search_objectives import objective_named
 from lambda_vae.errors import InputError
 from lambda_vae.paper import FIGURES, FigureChoice, find_figure, reproduce_figure, write_figure
 from lambda_vae.records import load_comparison
@@ -84,20 +84,20 @@ def tune(
     base: Annotated[RunConfig, FROM_FILE, "delta", "release_epochs"],
     out: Path,
     *,
-    aim: str = "bound",
-    within: float | None = None,
+    objective: str = "bound",
+    tolerance: float | None = None,
     capacity: float | None = None,
     **settings: Annotated[Any, tuned],
 ) -> Iterator[str | Table]:
-    """Search δ, and the release, for a stated aim, on a validation split.
+    """Search δ, and the release, for a stated objective, on a validation split.
 
     Args:
-        aim: bound, active or capacity
-        within: active: nats from the best bound; 1 else
+        objective: bound, active or capacity
+        tolerance: active: nats from the best bound; 1 else
         capacity: capacity: the nats wanted
         out: folder for everything the command writes
     """
-    wanted = aim_named(aim, within=within, capacity=capacity, latent_dim=base.latent_dim)
+    wanted = objective_named(objective, tolerance=tolerance, capacity=capacity, latent_dim=base.latent_dim)
     yield tuned_table(tuned(base, wanted, out, **settings))
     yield _write_report(out)
     yield f"the run to train: lambda-vae train --config {out / 'tuned.yaml'} --out DIR"

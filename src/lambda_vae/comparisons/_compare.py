@@ -14,7 +14,7 @@ from rich.text import Text
 
 from lambda_vae.comparisons.executor import LOCAL, Engine
 from lambda_vae.comparisons.job import Job
-from lambda_vae.comparisons.reuse import read_known, take_up
+from lambda_vae.comparisons.reuse import import_finished, read_finished
 from lambda_vae.data import Dataset
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json, write_atomic, write_json
@@ -165,7 +165,7 @@ def compare(
     started = datetime.now(UTC)
     configs = plan(base, choice)
     check_trackers(base.trackers)
-    done = tuple(run for path in known for run in read_known(path))
+    done = tuple(run for path in known for run in read_finished(path))
     dataset = Run.resolve(base).dataset
     for config in {config.with_seed(0): config for config in configs}.values():
         check_importable(config.method)
@@ -180,7 +180,7 @@ def compare(
 
     with engine.ready() as run, locked(out):
         _write_configs(out, base, choice, configs)
-        take_up(done, {run_name(config): config for config in configs}, out, dataset.sha256)
+        import_finished(done, {run_name(config): config for config in configs}, out, dataset.sha256)
         with Live(console=console or Console(quiet=True), refresh_per_second=2, transient=True) as live:
             try:
                 run(jobs_of(configs, out), choice.workers, lambda jobs: live.update(progress(jobs)))

@@ -1,4 +1,4 @@
-"""`tune`: the delta, and the release, that serve a stated aim, found on a validation split."""
+"""`tune`: the delta, and the release, that serve a stated objective, found on a validation split."""
 
 import math
 import statistics
@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from lambda_vae.comparisons._compare import CompareConfig, compare
-from lambda_vae.comparisons.aims import Aim, Outcome, Point
+from lambda_vae.comparisons.search_objectives import Objective, Outcome, Point
 from lambda_vae.errors import InputError
 from lambda_vae.runs._train import train
 from lambda_vae.runs.config import RunConfig
@@ -49,7 +49,7 @@ class Tuned:
 
 def tune(
     base: RunConfig,
-    aim: Aim,
+    objective: Objective,
     out: Path,
     *,
     budget: int = 12,
@@ -60,15 +60,15 @@ def tune(
     resume: bool = False,
     console: Console | None = None,
 ) -> Tuned:
-    """Search delta and the release for an aim; every run is one of a comparison in `out` and can be resumed.
+    """Search delta and the release for an objective; every run is one of a comparison in `out` and can be resumed.
 
     Args:
         base: What all runs share; its method must have a delta. Without a validation split, a tenth of the training set
             (5,000 at most) is held out.
-        aim: What is wanted.
+        objective: What the search is for.
         out: Folder; `tuned.yaml` in it is taken by `train --config`.
         budget: At most so many runs.
-        seeds: Runs a point; the aim sees their mean.
+        seeds: Runs a point; the objective sees their mean.
         release: Whether releases over half of the epochs are tried too.
         workers: Processes at a time; one a core if not given.
         final: Train the winner on all training data, in out/final, and measure it once on the test set.
@@ -89,7 +89,7 @@ def tune(
     releases = (0, base.epochs // 2) if release and base.method.uses("release_epochs") else (0,)
     outcomes: dict[Point, Outcome] = {}
     tried: list[Point] = []
-    asked = aim.first(releases)
+    asked = objective.first(releases)
     while asked := asked[: budget // seeds - len(tried)]:
         tried += asked
         rows = compare(
@@ -98,8 +98,8 @@ def tune(
         outcomes = _outcomes(rows, tried)
         if not outcomes:
             raise InputError(f"none of {len(rows)} runs in {out} came through; their failures stand in table.json")
-        asked = [point for point in aim.more(outcomes) if point not in tried]
-    best = aim.best(outcomes)
+        asked = [point for point in objective.more(outcomes) if point not in tried]
+    best = objective.best(outcomes)
     config = replace(_at(base, best), validation=0)
     write_config(out / "tuned.yaml", config)
     if final:
@@ -120,10 +120,10 @@ def _choice(base: RunConfig, points: Sequence[Point], seeds: int, workers: int |
 def _outcomes(rows: Sequence[dict[str, Any]], points: Sequence[Point]) -> dict[Point, Outcome]:
     """Means over the seeds of the points of which every run came through with finite numbers."""
     outcomes = {}
-    for point in points:
-        own = [row for row in rows if (row["delta"], row["release_epochs"]) == (point.delta, point.release_epochs)]
+    for place, point in enumerate(points):
+        own = rows[place :: len(points)]  # `compare` returns all points at the first seed, then all at the next
         values = {name: [_number(row.get(name)) for row in own] for name in Outcome.__dataclass_fields__}
-        if own and all(math.isfinite(value) for each in values.values() for value in each):
+        if all(math.isfinite(value) for each in values.values() for value in each):
             outcomes[point] = Outcome(**{name: statistics.fmean(each) for name, each in values.items()})
     return outcomes
 

@@ -65,7 +65,7 @@ class Job:
 
     @property
     def log(self) -> Path:
-        """Where the process's words go; beside the folder, which belongs to the process."""
+        """Where the process's words go; next to the folder, which belongs to the process."""
         return self.folder.parent / f"{self.folder.name}.log"
 
     @property

@@ -7,7 +7,7 @@ import secrets
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 from lambda_vae.comparisons.executor import RunJobs, Show, run_jobs
 from lambda_vae.comparisons.job import Job
-from lambda_vae.comparisons.ray_task import SETTINGS, Files, Order, Outcome, carry_out, pack, unpack
+from lambda_vae.comparisons.ray_task import SETTINGS, Files, TaskResult, TaskSpec, pack, run_task, unpack
 from lambda_vae.errors import InputError
 from lambda_vae.files import write_atomic
 from lambda_vae.runs.flat import read_config
@@ -113,7 +113,7 @@ class _Tasks:
 
     Args:
         runs: The folder of all runs.
-        mark: As in an order.
+        mark: As in `TaskSpec`.
     """
 
     def __init__(self, runs: Path, mark: tuple[str, str]) -> None:
@@ -126,7 +126,7 @@ class _Tasks:
         self.notes = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": here})
         # A worker of its own for each run; one whose machine takes its leave politely is started again as well.
         settings: Any = {"num_cpus": 1, "max_calls": 1, "max_retries": _RESTARTS, "retry_exceptions": [Interrupted]}
-        self.task = ray.remote(**settings)(_carry_out)
+        self.task = ray.remote(**settings)(_run_task)
 
     def launch(self, job: Job) -> "_Task":
         """Return the run, handed over."""
@@ -134,12 +134,12 @@ class _Tasks:
 
         job.queued = True
         job.log.touch()
-        order = self._order(job)
-        return _Task(job, self.task.remote(order, [ray.put(self._luggage(job, order))], self.notes))
+        spec = self._spec(job)
+        return _Task(job, self.task.remote(spec, [ray.put(self._files_of(job, spec))], self.notes))
 
-    def _order(self, job: Job) -> Order:
+    def _spec(self, job: Job) -> TaskSpec:
         config, fork = read_config(job.config), job.fork if job.fork is not None and job.fork.exists() else None
-        return Order(
+        return TaskSpec(
             name=job.name,
             words=tuple(job.words()),
             config=config,
@@ -153,9 +153,9 @@ class _Tasks:
             settings={name: os.environ[name] for name in SETTINGS if name in os.environ},
         )
 
-    def _luggage(self, job: Job, order: Order) -> Files:
-        """The checkpoint that the run goes on from; the config beside it says what it is a checkpoint of."""
-        newest = latest(RunFolder(job.folder).checkpoints) or (self.runs / order.fork if order.fork else None)
+    def _files_of(self, job: Job, spec: TaskSpec) -> Files:
+        """The checkpoint that the run goes on from; the config next to it says what it is a checkpoint of."""
+        newest = latest(RunFolder(job.folder).checkpoints) or (self.runs / spec.fork if spec.fork else None)
         return {} if newest is None else pack(self.runs, [newest, newest.parent.parent / "config.yaml"])
 
     def show(self, show: Show, jobs: Sequence[Job]) -> None:
@@ -178,7 +178,7 @@ class _Tasks:
         return []
 
 
-def _carry_out(order: Order, luggage: list[Any], notes: Any) -> Outcome:  # noqa: ANN401 - Ray's own
+def _run_task(spec: TaskSpec, files: list[Any], notes: Any) -> TaskResult:  # noqa: ANN401 - Ray's own
     """The task itself."""
     import ray
     from ray.exceptions import RayError
@@ -187,7 +187,7 @@ def _carry_out(order: Order, luggage: list[Any], notes: Any) -> Outcome:  # noqa
         with suppress(RayError):
             notes.put_nowait(said)
 
-    return carry_out(order, lambda: ray.get(luggage[0]), note)
+    return run_task(spec, lambda: ray.get(files[0]), note)
 
 
 class _Task:
@@ -195,7 +195,7 @@ class _Task:
 
     Args:
         job: The run.
-        result: Ray's reference to its outcome.
+        result: Ray's reference to how it ends.
     """
 
     def __init__(self, job: Job, result: Any) -> None:  # noqa: ANN401 - Ray's own
@@ -208,27 +208,27 @@ class _Task:
         import ray
 
         if self.returncode is None and ray.wait([self.result], timeout=0)[0]:
-            outcome = Outcome(130, "", {}) if self.cancelled else self._outcome()
-            unpack(outcome.files, self.job.folder.parent)
-            if outcome.words:
+            ended = TaskResult(130, "", {}) if self.cancelled else self._ended()
+            unpack(ended.files, self.job.folder.parent)
+            if ended.words:
                 with self.job.log.open("a", encoding="utf-8") as log:
-                    log.write(f"{outcome.words}\n")
-            self.returncode = outcome.code
+                    log.write(f"{ended.words}\n")
+            self.returncode = ended.code
         return self.returncode
 
-    def _outcome(self) -> Outcome:
+    def _ended(self) -> TaskResult:
         import ray
         from ray.exceptions import RayError, RayTaskError
 
         try:
-            outcome: Outcome = ray.get(self.result)
+            ended: TaskResult = ray.get(self.result)
         except RayTaskError as error:
-            return Outcome(1, str(error), {})
+            return TaskResult(1, str(error), {})
         except RayError as error:
             reason = " ".join(str(error).split())
-            return Outcome(2, f"lambda-vae: Ray gave the run up: {reason}", {})
-        words = f"lambda-vae: {outcome.words}" if outcome.words else ""
-        return Outcome(outcome.code, words, outcome.files)
+            return TaskResult(2, f"lambda-vae: Ray gave the run up: {reason}", {})
+        words = f"lambda-vae: {ended.words}" if ended.words else ""
+        return replace(ended, words=words)
 
     def terminate(self) -> None:
         """Ask the run to save its checkpoint and end."""

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +23,7 @@ from lambda_vae.runs.resolve import Run
 from lambda_vae.training import Diverged
 from lambda_vae.training.checkpoints import path_of
 
-__all__ = ["SETTINGS", "Files", "Note", "Order", "Outcome", "carry_out", "pack", "unpack"]
+__all__ = ["SETTINGS", "Files", "Note", "TaskResult", "TaskSpec", "pack", "run_task", "unpack"]
 
 #: Where data is looked for; a machine's own setting wins over that of the machine that asks.
 SETTINGS = ("LAMBDA_VAE_DATA", "LAMBDA_VAE_CACHE")
@@ -40,14 +40,14 @@ Note = Callable[[tuple[str, str]], None]
 
 
 @dataclass(frozen=True)
-class Order:
+class TaskSpec:
     """What a machine is told of a run.
 
     Args:
         name: Of the run.
         words: The command it stands for.
         config: The run.
-        runs: The folder of all runs, where the order was given.
+        runs: The folder of all runs, where the task was given.
         mark: Name and content of a file in it, by which a machine that shares the folder knows it.
         home: Folder that a relative path of data starts from.
         data: Hash of the data there.
@@ -71,7 +71,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TaskResult:
     """How a run ended.
 
     Args:
@@ -85,54 +85,53 @@ class Outcome:
     files: Files
 
 
-def carry_out(order: Order, luggage: Callable[[], Files], note: Note) -> Outcome:
+def run_task(spec: TaskSpec, fetch_files: Callable[[], Files], note: Note) -> TaskResult:
     """Train the run with one thread: in its own folder if this machine sees it, else in a temporary one.
 
     Args:
-        order: The run.
-        luggage: Fetches the files that the run starts from, where the folder is not shared.
+        spec: The run.
+        fetch_files: Fetches the files that the run starts from, where the folder is not shared.
         note: See `Note`.
 
     Raises:
         Interrupted: The machine asked the process to stop; the run can be started again.
     """
     torch.set_num_threads(1)
-    sys.argv = ["lambda-vae", *order.words]  # what the run's provenance says made it
-    for name, value in order.settings.items():
+    sys.argv = ["lambda-vae", *spec.words]  # what the run's provenance says made it
+    for name, value in spec.settings.items():
         os.environ.setdefault(name, value)
-    if order.home.is_dir():
-        os.chdir(order.home)
-    note((order.name, ""))
-    if _is_shared(order):
-        return _train(order, order.runs)
+    if spec.home.is_dir():
+        os.chdir(spec.home)
+    note((spec.name, ""))
+    if _is_shared(spec):
+        return _train(spec, spec.runs)
     with TemporaryDirectory(prefix="lambda-vae-") as place:
         runs = Path(place)
-        unpack(luggage(), runs)
-        with _noting(order.name, runs, note):
-            outcome = _train(order, runs)
-        files = pack(runs, _results(RunFolder(runs / order.name), order.keep_checkpoints))
-        return Outcome(outcome.code, outcome.words, files)
+        unpack(fetch_files(), runs)
+        with _noting(spec.name, runs, note):
+            ended = _train(spec, runs)
+        return replace(ended, files=pack(runs, _results(RunFolder(runs / spec.name), spec.keep_checkpoints)))
 
 
-def _is_shared(order: Order) -> bool:
-    name, content = order.mark
+def _is_shared(spec: TaskSpec) -> bool:
+    name, content = spec.mark
     with suppress(OSError):
-        return (order.runs / name).read_text() == content
+        return (spec.runs / name).read_text() == content
     return False
 
 
-def _train(order: Order, runs: Path) -> Outcome:
-    folder = runs / order.name
+def _train(spec: TaskSpec, runs: Path) -> TaskResult:
+    folder = runs / spec.name
     _wait_for_leaver(folder)
-    fork = runs / order.fork if order.fork is not None else None
+    fork = runs / spec.fork if spec.fork is not None else None
     try:
-        _check_machine(order)
-        train(order.config, folder, resume=True, fork=fork, keep_checkpoints=order.keep_checkpoints)
+        _check_machine(spec)
+        train(spec.config, folder, resume=True, fork=fork, keep_checkpoints=spec.keep_checkpoints)
     except Diverged as failure:  # metrics.json says so too
-        return Outcome(1, str(failure), {})
+        return TaskResult(1, str(failure), {})
     except InputError as refusal:
-        return Outcome(2, f"on {socket.gethostname()}: {refusal}", {})
-    return Outcome(0, "", {})
+        return TaskResult(2, f"on {socket.gethostname()}: {refusal}", {})
+    return TaskResult(0, "", {})
 
 
 def _wait_for_leaver(folder: Path) -> None:
@@ -141,15 +140,15 @@ def _wait_for_leaver(folder: Path) -> None:
         time.sleep(0.2)
 
 
-def _check_machine(order: Order) -> None:
+def _check_machine(spec: TaskSpec) -> None:
     """Refuse to train something else here than would have been trained there."""
     here = version("lambda-vae")
-    if here != order.version:
-        raise InputError(f"lambda-vae is {here}, where the run comes from it is {order.version}; install the same")
-    data = Run.resolve(order.config).dataset.sha256
-    if data != order.data:
+    if here != spec.version:
+        raise InputError(f"lambda-vae is {here}, where the run comes from it is {spec.version}; install the same")
+    data = Run.resolve(spec.config).dataset.sha256
+    if data != spec.data:
         raise InputError(
-            f"{order.config.data} is other data (sha256 {data[:12]}, where the run comes from {order.data[:12]}); put "
+            f"{spec.config.data} is other data (sha256 {data[:12]}, where the run comes from {spec.data[:12]}); put "
             "the same files on every machine"
         )
 

@@ -13,11 +13,11 @@ from lambda_vae.runs.config import RunConfig
 from lambda_vae.runs.flat import flattened, from_flat, write_config
 from lambda_vae.runs.folder import RunFolder
 
-__all__ = ["KnownRun", "read_known", "take_up"]
+__all__ = ["FinishedRun", "import_finished", "read_finished"]
 
 
 @dataclass(frozen=True)
-class KnownRun:
+class FinishedRun:
     """A finished run as an archive holds it.
 
     Args:
@@ -35,7 +35,7 @@ class KnownRun:
     provenance: Mapping[str, Any]
 
 
-def read_known(path: Path) -> tuple[KnownRun, ...]:
+def read_finished(path: Path) -> tuple[FinishedRun, ...]:
     """Return the finished runs of an archive.
 
     Raises:
@@ -45,10 +45,10 @@ def read_known(path: Path) -> tuple[KnownRun, ...]:
     if not isinstance(content, dict) or not isinstance(content.get("runs"), list):
         raise InputError(f"{path} is no archive of runs; give the .json next to a results page")
     rows = {row["run"]: row for row in content.get("rows", ()) if isinstance(row, dict) and "run" in row}
-    return tuple(_known(record, rows, path) for record in content["runs"])
+    return tuple(_finished(record, rows, path) for record in content["runs"])
 
 
-def _known(record: Any, rows: Mapping[str, Any], path: Path) -> KnownRun:  # noqa: ANN401 - from outside
+def _finished(record: Any, rows: Mapping[str, Any], path: Path) -> FinishedRun:  # noqa: ANN401 - from outside
     if not isinstance(record, dict) or record.get("run") not in rows or not isinstance(record.get("config"), dict):
         raise InputError(f"{path} is damaged: a run in it has no row or no config; restore it")
     row = RunRow.from_record(rows[record["run"]], path)
@@ -56,18 +56,20 @@ def _known(record: Any, rows: Mapping[str, Any], path: Path) -> KnownRun:  # noq
     check_dimensions(dimensions, row.latent_dim, path)
     where = f"{path}: {record['run']}: "
     config = from_flat(flattened(record["config"], where), where)
-    return KnownRun(config, row, dimensions, tuple(record.get("test") or ()), record.get("provenance") or {})
+    return FinishedRun(config, row, dimensions, tuple(record.get("test") or ()), record.get("provenance") or {})
 
 
-def take_up(known: tuple[KnownRun, ...], configs: Mapping[str, RunConfig], out: Path, sha256: str) -> list[str]:
-    """Write the records of known runs where runs with exactly their config, on the same data, are still to come.
+def import_finished(
+    finished: tuple[FinishedRun, ...], configs: Mapping[str, RunConfig], out: Path, sha256: str
+) -> list[str]:
+    """Write the records of finished runs where runs with exactly their config, on the same data, are still to come.
 
     Returns:
-        The names of the runs that were taken up.
+        The names of the runs that were imported.
     """
-    done = [run for run in known if _data_hash(run) == sha256 and run.row.done]
+    done = [run for run in finished if _data_hash(run) == sha256 and run.row.done]
     by_config = {_spelt_out(run.config): run for run in done}
-    taken = []
+    imported = []
     for name, config in configs.items():
         folder, run = RunFolder(out / "runs" / name), by_config.get(_spelt_out(config))
         if run is None or folder.config.exists():
@@ -77,8 +79,8 @@ def take_up(known: tuple[KnownRun, ...], configs: Mapping[str, RunConfig], out: 
         write_json(folder.provenance, {**run.provenance, "known": True})
         metrics = {key: value for key, value in run.row.to_record().items() if key != "path"}
         write_json(folder.metrics, {**metrics, "dimensions": run.dimensions})
-        taken.append(name)
-    return taken
+        imported.append(name)
+    return imported
 
 
 def _spelt_out(config: RunConfig) -> RunConfig:
@@ -88,6 +90,6 @@ def _spelt_out(config: RunConfig) -> RunConfig:
     return replace(config, method=config.method.with_settings(samples=config.method.draws(1)))
 
 
-def _data_hash(run: KnownRun) -> object:
+def _data_hash(run: FinishedRun) -> object:
     data = run.provenance.get("data")
     return data.get("sha256") if isinstance(data, dict) else None

@@ -15,7 +15,7 @@ from lambda_vae.checked import check_known
 from lambda_vae.comparisons._compare import jobs_of, progress, rows_of, time_finished
 from lambda_vae.comparisons.executor import LOCAL, Engine, RunJobs, Show
 from lambda_vae.comparisons.job import Job
-from lambda_vae.comparisons.reuse import KnownRun, read_known, take_up
+from lambda_vae.comparisons.reuse import FinishedRun, import_finished, read_finished
 from lambda_vae.data import Dataset
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json, replacing, write_atomic, write_json
@@ -152,7 +152,7 @@ def reproduce(
     started = datetime.now(UTC)
     dataset = Run.resolve(RunConfig(data=choice.data)).dataset
     PUBLISHED[choice.table].check_data(dataset)
-    known = tuple(run for path in choice.known for run in read_known(path))
+    known = tuple(run for path in choice.known for run in read_finished(path))
     recipes = choice.recipes(out)
     for recipe in recipes:
         make_trainer(Run.resolve(choice.runs(recipe, choice.data)[0], dataset))  # refuses before anything is written
@@ -185,14 +185,14 @@ def _run(
     out: Path,
     choice: Reproduction,
     of_run: Mapping[RunConfig, Recipe],
-    known: tuple[KnownRun, ...],
+    known: tuple[FinishedRun, ...],
     dataset: Dataset,
     started: datetime,
     console: Console | None,
     run: RunJobs,
 ) -> None:
     wanted = [config for config, recipe in of_run.items() if recipe in choice.asked and choice.takes(config)]
-    take_up(known, {run_name_of(config): config for config in wanted}, out, dataset.sha256)
+    import_finished(known, {run_name_of(config): config for config in wanted}, out, dataset.sha256)
 
     def record() -> None:
         rows = [row.to_record() for row in _rows(out, of_run)]

@@ -84,7 +84,7 @@ COLUMNS: tuple[Column, ...] = (
         'The same of the surrogate: what the paper reports as "BPD".', narrow="surrogate BPD\n(paper's, not\na bound)",
     ),
     Column("excess_kl", "excess KL", 2, "", 9, "NLL bound minus surrogate, nats: what the surrogate leaves out."),
-    Column("rate", "rate", 2, "", 11, "KL of the law really sampled from the prior, nats."),
+    Column("rate", "rate", 2, "", 11, "KL from the prior of the distribution really sampled from, nats."),
     Column("reconstruction", "reconstruction", 2, "lower", 10, "Expected -log p(x|z), nats."),
     Column(
         "snr_capacity", "SNR capacity", 1, "higher", 5,

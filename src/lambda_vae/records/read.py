@@ -76,7 +76,7 @@ class RunRecord:
 
 @dataclass(frozen=True, eq=False)
 class ComparisonRecord:
-    """Several runs under one roof.
+    """Several runs that are compared.
 
     Args:
         path: The comparison's folder.
@@ -146,7 +146,7 @@ def load_comparison(path: Path) -> ComparisonRecord:
             raise InputError(f"{source} points outside its folder ({row.path!r}); a run lies under runs/")
         if (folder / "metrics.json").exists():
             run = load_run(folder)
-            # A run goes by the name that it has under this roof.
+            # A run goes by the name that it has in the comparison.
             runs.append(replace(run, row=replace(run.row, run=row.run, label=row.label)))
     return ComparisonRecord(path, rows, tuple(runs), _optional(path / "provenance.json"), _text(path))
 

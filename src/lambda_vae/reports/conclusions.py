@@ -13,7 +13,16 @@ from lambda_vae.reports.measured import measured_on
 from lambda_vae.reports.pareto import pareto_front
 from lambda_vae.reports.tables import Cell, Line, comparison_table
 
-__all__ = ["TOLERANCE", "advice", "clearly_better", "comparison_verdict", "run_verdict", "verdict_lines", "witness"]
+__all__ = [
+    "TOLERANCE",
+    "advice",
+    "clearly_better",
+    "comparison_verdict",
+    "run_verdict",
+    "verdict",
+    "verdict_lines",
+    "witness",
+]
 
 TOLERANCE = 1.0
 """Nats of the best likelihood that the best trade may cost."""
@@ -34,7 +43,12 @@ def verdict_lines(record: ComparisonRecord) -> tuple[str, ...]:
     Args:
         record: From `load_record`.
     """
-    return (run_verdict(record.rows[0]),) if len(record.rows) == 1 else comparison_verdict(record.rows)
+    return verdict(record.rows)
+
+
+def verdict(rows: Sequence[RunRow]) -> tuple[str, ...]:
+    """Return the verdict on a run, or on several that are compared."""
+    return (run_verdict(rows[0]),) if len(rows) == 1 else comparison_verdict(rows)
 
 
 def run_verdict(row: RunRow) -> str:
@@ -226,7 +240,7 @@ def _choices(done: Sequence[RunRow], tolerance: float) -> list[str]:
     else:
         caution = (
             "the test set: to publish a choice between methods or settings, choose on a validation split "
-            "(`validation`) and measure the choice once on test."
+            "(the setting validation) and measure the choice once on test."
         )
     return [*sentences, f"These are figures of {caution}"]
 

@@ -182,7 +182,7 @@ def _legend_columns(labels: Sequence[str], width: float) -> int:
 
 
 def exponent_figure(runs: Iterable[RunRecord]) -> Figure:
-    """Return each dimension's λ against its σ at the end of training, beside Eq. 16's curve for its δ.
+    """Return each dimension's λ against its σ at the end of training, with Eq. 16's curve for its δ.
 
     Args:
         runs: Runs with dimensions.

@@ -32,13 +32,14 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ),
     (
         "Importance-weighted NLL",
-        "The same quantity, estimated more tightly from several samples a point; which law they were drawn "
-        "from stands beside it.",
+        "The same quantity, estimated more tightly from several samples a point; the distribution that they "
+        "were drawn from is named with it.",
     ),
     (
         "Surrogate",
-        'What λ-VAE trains on and its paper calls "NLL". It charges the KL of a wider law than the one that '
-        "is sampled, so it is not a bound on the likelihood and may be compared with the paper's figure only.",
+        'What λ-VAE trains on and its paper calls "NLL". It charges the KL of a wider distribution than '
+        "the one that is sampled, so it is not a bound on the likelihood and may be compared with the paper's figure "
+        "only.",
     ),
     (
         "λ and δ",

@@ -61,7 +61,7 @@ def render(record: ComparisonRecord) -> str:
     """Return the page as text."""
     table = comparison_table(record.rows, record.data)
     drawn = page_data(record, table)
-    # Loading plotly takes longer than all else in this room, and whoever only wants a table need not wait for it.
+    # Loading plotly takes longer than all else in this package, and whoever only wants a table need not wait for it.
     from plotly.offline import get_plotlyjs
 
     parts = "\n".join(_source(name) for name in ("plots.js", "dimensions.js", "start.js"))

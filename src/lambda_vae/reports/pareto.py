@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from lambda_vae.records.columns import COLUMNS, Column
 from lambda_vae.reports.tables import Cell, Table
 
-__all__ = ["Panel", "Point", "frontier_panels", "pareto_front"]
+__all__ = ["MethodPoint", "Panel", "frontier_panels", "pareto_front"]
 
 _ACROSS, _UPRIGHT = ("active_units", "linear_probe_accuracy"), ("nll_bound", "nll_iw")
 
 
 @dataclass(frozen=True)
-class Point:
+class MethodPoint:
     """One method in one panel.
 
     Args:
@@ -47,9 +47,9 @@ class Panel:
 
     x: Column
     y: Column
-    points: tuple[Point, ...]
+    points: tuple[MethodPoint, ...]
     front: tuple[int, ...]
-    above: tuple[Point, ...] = ()
+    above: tuple[MethodPoint, ...] = ()
 
     def titles(self) -> tuple[str, str]:
         """Return what stands along the axes, across and upright."""
@@ -82,7 +82,7 @@ def frontier_panels(table: Table) -> tuple[tuple[Panel, ...], ...]:
 
 
 def _panel(table: Table, x: Column, y: Column) -> Panel:
-    points = [Point(index, line.cell(x.key), line.cell(y.key)) for index, line in enumerate(table.lines)]
+    points = [MethodPoint(index, line.cell(x.key), line.cell(y.key)) for index, line in enumerate(table.lines)]
     points = [point for point in points if point.x.known and point.y.known]
     # Of all methods, not of those with this x: the panels of a row share their axis.
     ceiling = _ceiling(cell.value for line in table.lines if (cell := line.cell(y.key)).known)

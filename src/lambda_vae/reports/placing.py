@@ -1,4 +1,4 @@
-"""Names beside points, where they cover least."""
+"""Names next to points, where they cover least."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ def place_labels(
     line: Sequence[int],
     spreads: Sequence[tuple[float | None, float | None]] = (),
 ) -> None:
-    """Write each label beside its point; each in turn takes the place that overlaps all that is drawn least.
+    """Write each label next to its point; each in turn takes the place that overlaps all that is drawn least.
 
     Args:
         figure: The figure; its layout is settled here, before places are compared.

@@ -13,7 +13,7 @@ from lambda_vae.records.columns import SURROGATE
 from lambda_vae.records.export import archive
 from lambda_vae.records.read import ComparisonRecord, RunRecord, load_record
 from lambda_vae.records.run_row import RunRow
-from lambda_vae.reports.conclusions import advice, comparison_verdict, run_verdict
+from lambda_vae.reports.conclusions import advice, verdict
 from lambda_vae.reports.differences import UNSTATED, differences
 from lambda_vae.reports.figures import (
     equalization_figure,
@@ -111,7 +111,7 @@ def _block(name: str, rows: Sequence[RunRow], data: str, out: Path) -> list[str]
     with_paper = any(line.published("surrogate_nll") is not None for line in table.lines if line.runs)
     return [
         f"## {name or 'At the end of training'}",
-        "\n".join(comparison_verdict(rows) if len(rows) > 1 else (run_verdict(rows[0]),)),
+        "\n".join(verdict(rows)),
         table.to_markdown().strip(),
         *(["\n".join(said)] if said else []),
         f"![NLL bound and importance-weighted NLL against active units and probe accuracy]({frontier.name})",

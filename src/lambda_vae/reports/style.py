@@ -85,7 +85,7 @@ def name_panel(axis: Axes, letter: str, title: str = "") -> None:
 def name_line(
     axis: Axes, place: tuple[float, float], text: str, color: str, shift: tuple[float, float] = (4, 0)
 ) -> None:
-    """Write a line's name beside it, where a legend would make the eye travel.
+    """Write a line's name next to it, where a legend would make the eye travel.
 
     Args:
         axis: The panel.
@@ -116,7 +116,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
     Args:
         figure: From one of the functions in `figures`.
-        path: Where to; written beside and renamed.
+        path: Where to; written next to it and renamed.
 
     Raises:
         InputError: Another ending.
@@ -129,7 +129,7 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
 
 def _settle(figure: Figure) -> None:
-    """Fix the layout. Its solver's last digits change from call to call, and the names of clip paths hang on them."""
+    """Fix the layout. Its solver's last digits change from call to call, and the names of clip paths depend on them."""
     if figure.get_layout_engine() is None:
         return
     figure.draw_without_rendering()

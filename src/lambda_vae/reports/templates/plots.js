@@ -110,7 +110,7 @@ function frontier(panel, plot) {
     });
   });
   const [across, upright] = panel.titles;
-  // In two lines: the longer names do not fit beside so low a plot.
+  // In two lines: the longer names do not fit next to so low a plot.
   const note = { text: panel.note, xref: "paper", yref: "paper", x: 1, y: 1, xanchor: "right", yanchor: "bottom", showarrow: false };
   return [traces, layout(across, upright.replace(" (", "<br>("), {
     xaxis: { range: ranges.x }, yaxis: { range: ranges.y }, annotations: panel.note ? [note] : [],

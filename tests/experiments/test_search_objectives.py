@@ -2,12 +2,20 @@ import math
 
 import pytest
 
-from lambda_vae.comparisons.aims import Aim, HighestActive, LowestBound, Outcome, Point, TargetCapacity, aim_named
+from lambda_vae.comparisons.search_objectives import (
+    HighestActive,
+    LowestBound,
+    Objective,
+    Outcome,
+    Point,
+    TargetCapacity,
+    objective_named,
+)
 from lambda_vae.equalization import predicted_capacity
 from lambda_vae.errors import InputError
 
 
-def searched(aim: Aim, oracle, rounds=8, releases=(0, 5)):
+def searched(aim: Objective, oracle, rounds=8, releases=(0, 5)):
     """The best point after so many rounds against a known landscape, and how many points that took."""
     outcomes = {}
     asked = aim.first(releases)
@@ -32,11 +40,11 @@ def test_lowest_bound_closes_in_on_the_bottom_of_the_valley():
 
 
 def test_most_active_units_are_taken_at_the_edge_of_what_is_allowed():
-    best, _ = searched(HighestActive(within=0.5), valley, rounds=10)
+    best, _ = searched(HighestActive(tolerance=0.5), valley, rounds=10)
     assert valley(best).nll_bound <= 100.0 + 0.5 + 0.01
     edge = math.log(0.1) - 0.5**0.5
     assert math.log(best.delta - 1.0) == pytest.approx(edge, abs=0.15)
-    nothing, _ = searched(HighestActive(within=0.0), valley, rounds=10)
+    nothing, _ = searched(HighestActive(tolerance=0.0), valley, rounds=10)
     assert nothing == searched(LowestBound(), valley, rounds=10)[0]
 
 
@@ -65,20 +73,20 @@ def test_points_never_repeat():
 @pytest.mark.parametrize(
     ("words", "what"),
     [
-        ({"name": "best"}, "unknown aim 'best'; it is one of bound, active, capacity"),
-        ({"name": "capacity"}, "`aim=capacity` needs `capacity`"),
-        ({"name": "bound", "within": 1.0}, "`within` belongs to `aim=active`, and the aim is bound"),
-        ({"name": "active", "capacity": 1.0}, "`capacity` belongs to `aim=capacity`"),
-        ({"name": "active", "within": -1.0}, "within is -1.0"),
+        ({"name": "best"}, "unknown objective 'best'; it is one of bound, active, capacity"),
+        ({"name": "capacity"}, "`objective=capacity` needs `capacity`"),
+        ({"name": "bound", "tolerance": 1.0}, "`tolerance` belongs to `objective=active`, and the objective is bound"),
+        ({"name": "active", "capacity": 1.0}, "`capacity` belongs to `objective=capacity`"),
+        ({"name": "active", "tolerance": -1.0}, "tolerance is -1.0"),
         ({"name": "capacity", "capacity": math.nan}, "capacity is nan"),
     ],
 )
 def test_bad_aims_are_refused(words, what):
     with pytest.raises(InputError, match=what):
-        aim_named(**{"within": None, "capacity": None, "latent_dim": 30, **words})
+        objective_named(**{"tolerance": None, "capacity": None, "latent_dim": 30, **words})
 
 
 def test_every_aim_has_a_name():
-    assert isinstance(aim_named("bound", within=None, capacity=None, latent_dim=30), LowestBound)
-    assert aim_named("active", within=None, capacity=None, latent_dim=30) == HighestActive(1.0)
-    assert aim_named("capacity", within=None, capacity=40.0, latent_dim=30) == TargetCapacity(40.0, 30)
+    assert isinstance(objective_named("bound", tolerance=None, capacity=None, latent_dim=30), LowestBound)
+    assert objective_named("active", tolerance=None, capacity=None, latent_dim=30) == HighestActive(1.0)
+    assert objective_named("capacity", tolerance=None, capacity=40.0, latent_dim=30) == TargetCapacity(40.0, 30)

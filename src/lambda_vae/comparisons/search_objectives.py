@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from lambda_vae.checked import check_known
 from lambda_vae.equalization import predicted_capacity
 from lambda_vae.errors import InputError
 
-__all__ = ["Aim", "HighestActive", "LowestBound", "Outcome", "Point", "TargetCapacity", "aim_named"]
+__all__ = ["HighestActive", "LowestBound", "Objective", "Outcome", "Point", "TargetCapacity", "objective_named"]
 
 #: Where a search for the best delta begins.
 _FIRST_DELTAS = (1.01, 1.05, 1.25, 2.0)
@@ -53,8 +54,8 @@ Outcomes = Mapping[Point, Outcome]
 
 
 @runtime_checkable
-class Aim(Protocol):
-    """What is wanted."""
+class Objective(Protocol):
+    """What a search is for."""
 
     def first(self, releases: Sequence[int]) -> list[Point]:
         """Return the points to begin with."""
@@ -86,21 +87,25 @@ def _around(best: Point, outcomes: Outcomes) -> list[Point]:
     return [point for point in points if point not in outcomes]
 
 
-def _grid(releases: Sequence[int]) -> list[Point]:
-    return [Point(delta, release) for release in releases for delta in _FIRST_DELTAS]
+class _AroundTheBest:
+    """A coarse grid for every release, then the middles next to the best point; smaller deltas first."""
+
+    def first(self, releases: Sequence[int]) -> list[Point]:
+        """Return the grid."""
+        return [Point(delta, release) for release in releases for delta in _FIRST_DELTAS]
+
+    def more(self, outcomes: Outcomes) -> list[Point]:
+        """Return the middles."""
+        return _around(self.best(outcomes), outcomes)
+
+    def best(self, outcomes: Outcomes) -> Point:
+        """Return the best point tried."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class LowestBound:
+class LowestBound(_AroundTheBest):
     """The lowest nll_bound."""
-
-    def first(self, releases: Sequence[int]) -> list[Point]:
-        """Return a coarse grid for every release."""
-        return _grid(releases)
-
-    def more(self, outcomes: Outcomes) -> list[Point]:
-        """Return the middles next to the best point."""
-        return _around(self.best(outcomes), outcomes)
 
     def best(self, outcomes: Outcomes) -> Point:
         """Return the point with the lowest bound."""
@@ -108,33 +113,25 @@ class LowestBound:
 
 
 @dataclass(frozen=True)
-class HighestActive:
+class HighestActive(_AroundTheBest):
     """The most active units among the points whose nll_bound lies within some nats of the best.
 
     Args:
-        within: Nats, >= 0.
+        tolerance: Nats, >= 0.
 
     Raises:
-        InputError: `within` is negative or not a number.
+        InputError: `tolerance` is negative or not a number.
     """
 
-    within: float
+    tolerance: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.within < math.inf:
-            raise InputError(f"within is {self.within}; it must be a finite number of nats, 0 or greater")
-
-    def first(self, releases: Sequence[int]) -> list[Point]:
-        """Return a coarse grid for every release."""
-        return _grid(releases)
-
-    def more(self, outcomes: Outcomes) -> list[Point]:
-        """Return the middles next to the best point, the one with more active units (smaller delta) first."""
-        return _around(self.best(outcomes), outcomes)
+        if not 0 <= self.tolerance < math.inf:
+            raise InputError(f"tolerance is {self.tolerance}; it must be a finite number of nats, 0 or greater")
 
     def best(self, outcomes: Outcomes) -> Point:
         """Return the point with the most active units among those near enough; of equals the lower bound."""
-        limit = min(outcome.nll_bound for outcome in outcomes.values()) + self.within
+        limit = min(outcome.nll_bound for outcome in outcomes.values()) + self.tolerance
         near = [point for point, outcome in outcomes.items() if outcome.nll_bound <= limit]
         return max(near, key=lambda point: (outcomes[point].active_units, -outcomes[point].nll_bound))
 
@@ -196,27 +193,28 @@ class TargetCapacity:
         return _delta(min(max(_even(delta), _LEAST), _MOST))
 
 
-def aim_named(name: str, *, within: float | None, capacity: float | None, latent_dim: int) -> Aim:
-    """Return an aim by its name on the command line.
+def objective_named(
+    name: str, *, tolerance: float | None = None, capacity: float | None = None, latent_dim: int
+) -> Objective:
+    """Return an objective by its name on the command line.
 
     Args:
         name: bound, active or capacity.
-        within: Nats, for active; 1 if None.
+        tolerance: Nats, for active; 1 if None.
         capacity: Nats, for capacity.
         latent_dim: D.
 
     Raises:
-        InputError: Unknown name, or a number that is missing, out of range, or belongs to another aim.
+        InputError: Unknown name, or a number that is missing, out of range, or belongs to another objective.
     """
-    for option, value, owner in (("within", within, "active"), ("capacity", capacity, "capacity")):
+    for option, value, owner in (("tolerance", tolerance, "active"), ("capacity", capacity, "capacity")):
         if value is not None and name != owner:
-            raise InputError(f"`{option}` belongs to `aim={owner}`, and the aim is {name}; leave it out")
+            raise InputError(f"`{option}` belongs to `objective={owner}`, and the objective is {name}; leave it out")
+    check_known("objective", name, ("bound", "active", "capacity"), "it is one of")
     if name == "bound":
         return LowestBound()
     if name == "active":
-        return HighestActive(1.0 if within is None else within)
-    if name == "capacity":
-        if capacity is None:
-            raise InputError("`aim=capacity` needs `capacity`, the nats that are wanted")
-        return TargetCapacity(capacity, latent_dim)
-    raise InputError(f"unknown aim {name!r}; it is one of bound, active, capacity")
+        return HighestActive(1.0 if tolerance is None else tolerance)
+    if capacity is None:
+        raise InputError("`objective=capacity` needs `capacity`, the nats that are wanted")
+    return TargetCapacity(capacity, latent_dim)
