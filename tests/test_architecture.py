@@ -40,9 +40,9 @@ FLOORS = (
 ONLY = {
     "checked": {"errors"},
     "files": {"errors"},
-    "data": {"errors", "files", "rng"},
+    "data": {"errors", "files", "rng", "deprecated"},
     "records": {"errors", "checked", "files", "equalization"},
-    "reports": {"errors", "files", "equalization", "records"},
+    "reports": {"errors", "files", "equalization", "records", "deprecated"},
 }
 
 LONGEST_FILE, LONGEST_FUNCTION = 400, 50

@@ -9,6 +9,7 @@ from diagnostics.linear_gaussian import draw, equalized, linear_vae, loadings
 import lambda_vae
 from lambda_vae import diagnostics
 from lambda_vae.diagnostics import quick_reading
+from lambda_vae.errors import InputError
 from lambda_vae.generation import Judge, aggregate_codes
 from lambda_vae.priors import StandardNormalPrior
 
@@ -59,6 +60,28 @@ def test_an_integration_is_the_same_module_under_its_old_name():
     new = import_module("lambda_vae.integrations.lightning")
     assert old is new
     assert new.__spec__.name == "lambda_vae.integrations.lightning"
+
+
+@pytest.mark.parametrize(
+    "name", ["DRAWINGS", "find_drawing", "write_drawing", "Drawing", "load_comparison", "load_run"]
+)
+def test_what_reports_gave_away_is_found_there_once_more(name):
+    with pytest.warns(DeprecationWarning, match=rf"reports\.{name} is called lambda_vae\.(paper|records)\."):
+        assert getattr(import_module("lambda_vae.reports"), name) is not None
+
+
+def test_functions_of_data_work_for_one_more_release():
+    data = import_module("lambda_vae.data")
+    with pytest.warns(DeprecationWarning, match=r"lambda_vae\.data\.batches is called"):
+        batches = data.batches
+    with pytest.warns(DeprecationWarning, match=r"lambda_vae\.data\.steps_per_epoch is called"):
+        steps = data.steps_per_epoch
+    shares = [[batch.tolist() for batch in batches(torch.arange(7), 2, rank=rank, world=2)] for rank in (0, 1)]
+    assert shares == [[[0, 1], [4, 5]], [[2, 3], [6]]]
+    assert steps(7, 2, world=2) == 2
+    assert steps(7, 2, world=2, drop_last=True) == 1
+    with pytest.raises(InputError, match="rank is 2 of 2 processes"):
+        batches(torch.arange(7), 2, rank=2, world=2)
 
 
 @pytest.mark.parametrize("name", ["nothing", "__path__x"])

@@ -22,8 +22,13 @@ _PACKAGES = {
     "experiments": ("runs", "comparisons", "sharing"),
 }
 
-#: Public names of the last release that changed within their package or class.
+#: Public names of the last release that changed within their package or class, or went to another ("package:name").
 _NAMES = {
+    "data": {
+        "batches": "old_batches.batches",
+        "fixed_test_view": "old_batches.fixed_test_view",
+        "steps_per_epoch": "old_batches.steps_per_epoch",
+    },
     "diagnostics": {"examine": "compute_report"},
     "diagnostics.DimensionState": {"supply": "encoder_snr", "demand": "decoder_curvature"},
     "distributions": {
@@ -32,6 +37,12 @@ _NAMES = {
         "Law": "PosteriorDistribution",
         "Observation": "LikelihoodDistribution",
         "Reversed": "Inverse",
+    },
+    "reports": {
+        "DRAWINGS": "paper:FIGURES",
+        "Drawing": "paper:PaperFigure",
+        "find_drawing": "paper:find_figure",
+        "write_drawing": "paper:write_figure",
     },
     "training": {"Joint": "JointUpdate"},
     "training.Trainer": {
@@ -48,7 +59,7 @@ _NAMES = {
     },
 }
 #: Packages that other packages took all but a few public names of.
-_HEIRS = {"diagnostics": "estimation"}
+_HEIRS = {"diagnostics": "estimation", "reports": "records"}
 _ROOT = "lambda_vae."
 
 #: Whose frames may lie between a public function and the line that called it.
@@ -86,6 +97,10 @@ def renamed(owner: object, where: str, name: str) -> Any:  # noqa: ANN401 - any 
         return getattr(home, name)
     if new is None:
         raise AttributeError(f"{where} has no attribute {name!r}")
+    package, _, elsewhere = new.partition(":")
+    if elsewhere:
+        old_name(f"{where}.{name}", f"{_ROOT}{package}.{elsewhere}", 4)
+        return getattr(import_module(_ROOT + package), elsewhere)
     old_name(f"{where}.{name}", f"{where}.{new}", 4)
     return attrgetter(new)(owner)
 
@@ -149,7 +164,7 @@ class _Package(ModuleType):
 class _OldNames(MetaPathFinder, Loader):
     def find_spec(self, fullname: str, _path: object, _target: object = None) -> ModuleSpec | None:
         name = fullname.removeprefix(_ROOT)
-        if fullname.startswith(_ROOT) and (name in _PACKAGES or name.startswith("adapters.hosts.")):
+        if fullname.startswith(_ROOT) and (name in _PACKAGES or name.startswith("adapters.")):
             return ModuleSpec(fullname, self, is_package=name in _PACKAGES)
         return None
 
@@ -159,9 +174,12 @@ class _OldNames(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__.removeprefix(_ROOT)
         if name not in _PACKAGES:
-            new = f"{_ROOT}integrations.{name.rpartition('.')[2]}"
+            old = "adapters.hosts." if name.startswith("adapters.hosts.") else "adapters."
+            home = "integrations." if old == "adapters.hosts." else "any_vae."
+            new = _ROOT + home + name.removeprefix(old)
+            found = import_module(new)
             old_name(module.__name__, new)
-            sys.modules[module.__name__] = import_module(new)
+            sys.modules[module.__name__] = found
 
 
 def install_old_names() -> None:

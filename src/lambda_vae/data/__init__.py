@@ -1,14 +1,19 @@
 """Data: a name or a path in, memory-mapped arrays out, batches cut by index, binarised on the device."""
 
-from lambda_vae.data.batches import epoch_order
+import sys
+from typing import Any
+
+from lambda_vae.data import old_batches as old_batches
 from lambda_vae.data.binarise import BINARISATIONS, Binarisation, binarise, binarise_fixed, view_test, view_train
 from lambda_vae.data.checks import check_batch, check_likelihood
 from lambda_vae.data.dataset import Dataset, Split
 from lambda_vae.data.listing import Check, Row, describe, verify
 from lambda_vae.data.loading import load, prepare
 from lambda_vae.data.named import NAMED, NamedDataset
+from lambda_vae.data.order import epoch_order
 from lambda_vae.data.pictures import ImageOptions
 from lambda_vae.data.validation import check_validation, hold_out
+from lambda_vae.deprecated import renamed
 
 __all__ = [
     "BINARISATIONS",
@@ -34,3 +39,7 @@ __all__ = [
     "view_test",
     "view_train",
 ]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any name of the last release
+    return renamed(sys.modules[__name__], __name__, name)

@@ -1,5 +1,9 @@
 """Tables, figures and the HTML page, made from records on disk and never from models."""
 
+import sys
+from typing import Any
+
+from lambda_vae.deprecated import renamed
 from lambda_vae.reports.conclusions import verdict_lines
 from lambda_vae.reports.console import print_comparison
 from lambda_vae.reports.figures import (
@@ -27,3 +31,7 @@ __all__ = [
     "verdict_lines",
     "write_report",
 ]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any name of the last release
+    return renamed(sys.modules[__name__], __name__, name)

@@ -7,7 +7,7 @@ from accelerate import Accelerator
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from lambda_vae.data.batches import epoch_order
+from lambda_vae.data.order import epoch_order
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
 from lambda_vae.training.batch import Batch
