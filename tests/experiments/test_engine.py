@@ -24,7 +24,7 @@ def job(tmp_path, monkeypatch):
     interpreter = tmp_path / "interpreter"  # called as: interpreter -m lambda_vae.cli SCRIPT FOLDER ...
     interpreter.write_text('#!/bin/sh\nshift 2\nexec /bin/sh "$@"\n')
     interpreter.chmod(0o755)
-    monkeypatch.setattr(engine, "sys", SimpleNamespace(executable=str(interpreter)))
+    monkeypatch.setattr(engine, "sys", SimpleNamespace(executable=str(interpreter), path=[]))
 
     def make(name, script, **settings):
         folder = tmp_path / "runs" / name

@@ -305,7 +305,10 @@ def test_a_diverging_run_says_so_and_is_marked(cli, tmp_path):
     assert "training diverged in epoch 1 at step 1" in said.err
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["status"] == "failed"
-    assert metrics["failure"] in said.err
+    happened, advice = metrics["failure"].split(" Try ")
+    assert happened in said.err
+    assert "`clip_norm=1.0`" in advice  # a record is read from Python; the command line names its options
+    assert "--clip_norm 1.0" in said.err
     assert cli("report", run).code == 0
 
 

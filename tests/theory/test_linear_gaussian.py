@@ -8,6 +8,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from lambda_vae.distributions import DiagGaussian, GaussianLikelihood
+from lambda_vae.equalization import Equalization
 from lambda_vae.model import VAE
 from lambda_vae.objectives import excess_kl, nll_bound, surrogate_nll
 from lambda_vae.posteriors import GaussianPosterior
@@ -55,7 +56,7 @@ class Scene:
         lambdas = None if exponent is None else torch.full((D,), exponent, dtype=torch.float64)
         eps = torch.randn(samples, B, D, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
         with torch.no_grad():
-            return self.vae(self.x, eps, lambdas)
+            return self.vae.with_equalization(Equalization(lambdas))(self.x, eps)
 
     def expected_bound(self, q: DiagGaussian) -> Tensor:
         """E_q[-log p(x|z)] + KL(q || p), in closed form: a quadratic under a Gaussian."""

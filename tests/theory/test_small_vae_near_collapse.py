@@ -46,7 +46,7 @@ def trained() -> VAE:
     optimizer = torch.optim.SGD([p for p in vae.parameters() if p.requires_grad], lr=0.05)
     for step in range(200):
         optimizer.zero_grad()
-        nll_bound(vae(X, noise(1000 + step, 2), None)).mean().backward()
+        nll_bound(vae(X, noise(1000 + step, 2))).mean().backward()
         optimizer.step()
     return vae
 
@@ -59,7 +59,7 @@ def test_rates_at_the_collapsed_point_are_those_of_mu_and_of_ln_sigma_squared() 
         vae.decoder[0].weight.zero_()
         head.weight.zero_()
         head.bias.fill_(shift)
-    nll_bound(vae(X, noise(3), None)).mean().backward()
+    nll_bound(vae(X, noise(3))).mean().backward()
     rates = -head.bias.grad / shift
     torch.testing.assert_close(rates[:D], torch.full((D,), -1.0, dtype=torch.float64), rtol=1e-6, atol=0)
     torch.testing.assert_close(rates[D:], torch.full((D,), -0.5, dtype=torch.float64), rtol=1e-3, atol=0)
