@@ -17,7 +17,7 @@ from torch import Tensor, cdist
 from facts import facts, facts_lines
 from lambda_vae import RunConfig, Trace, TrainOptions, train
 from lambda_vae.files import write_atomic
-from lambda_vae.methods import VAE, Context, InfoVAE, Method, setting
+from lambda_vae.methods import Context, InfoVAE, Method, PlainVAE, setting
 from lambda_vae.objectives import RBF, Objective, Terms
 from lambda_vae.objectives.bounds import rate_q
 
@@ -80,7 +80,7 @@ def page(base: RunConfig, weight: float, seeds: int) -> str:
     """
     lines = []
     for method, title in (
-        (VAE(), "VAE"),
+        (PlainVAE(), "VAE"),
         (InfoVAE(weight=weight + 1), f"InfoVAE, {weight:g} MMD²"),
         (MMDNoise(weight), f"VAE, {weight:g} times the noise of an MMD²"),
     ):

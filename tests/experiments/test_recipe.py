@@ -7,7 +7,7 @@ import yaml
 from lambda_vae.checked import checked
 from lambda_vae.data import Dataset, Split
 from lambda_vae.errors import InputError
-from lambda_vae.methods import METHODS, VAE, LambdaVAE
+from lambda_vae.methods import METHODS, LambdaVAE, PlainVAE
 from lambda_vae.paper import Reproduction
 from lambda_vae.paper.figures import load_recipes
 from lambda_vae.paper.recipe import Recipe, named, run_name_of, runs_of
@@ -151,7 +151,7 @@ def test_tables_of_images_are_trained_by_the_papers_recipe(table, network, data,
         for recipe in load_recipes(table)
     )
     assert ours.method == LambdaVAE(delta=1.001, ramp_epochs=150, refresh_every=5)
-    assert replace(ours, method=VAE()) == plain
+    assert replace(ours, method=PlainVAE()) == plain
     assert (plain.network, plain.latent_dim, plain.epochs) == (NETWORKS[network](16, 1, 64, 2), latent_dim, 400)
     assert (plain.likelihood, plain.train.batch_size, plain.train.clip_norm) == ("logistic-mixture", 100, 1.0)
     rate = plain.train.learning_rates(8)
@@ -176,7 +176,7 @@ def test_tables_of_images_shrink_alike_for_both_methods(table, scale):
         runs_of(recipe, "cifar10", TABLES[table].scales[scale], 0, TABLES[table].settings_for("cifar10"))[0]
         for recipe in load_recipes(table)
     )
-    assert replace(ours, method=VAE()) == plain
+    assert replace(ours, method=PlainVAE()) == plain
     assert 0 < ours.method.values["ramp_epochs"] < ours.epochs < 400
     assert ours.method.values["refresh_every"] == 1
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from lambda_vae.methods.base import Method
 
-__all__ = ["VAE"]
+__all__ = ["PlainVAE"]
 
 
 @dataclass(frozen=True)
-class VAE(Method):
+class PlainVAE(Method):
     """Diagonal Gaussian posterior, standard normal prior, the ELBO."""
 
     name, title = "vae", "VAE"
