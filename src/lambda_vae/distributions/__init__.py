@@ -1,4 +1,4 @@
-"""Distributions: one a file; rooms return them, so that objectives read like their equations."""
+"""Distributions: one a file; a model's parts return them, so that objectives read like their equations."""
 
 import sys
 from typing import Any

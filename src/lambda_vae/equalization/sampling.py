@@ -1,4 +1,4 @@
-"""The sampling step of every method that this house compares: how sigma becomes the noise that z gets.
+"""The sampling step of every method that is compared here: how sigma becomes the noise that z gets.
 
 `Equalized` is the paper's. The others take it apart: they ask what of lambda-VAE is the cap on the noise that Eq. 30
 implies, and what is the gradient that goes through sigma^lambda.

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.methods.base import Context, Method, setting
+from lambda_vae.methods.lambda_vae import LambdaVAE
 from lambda_vae.training import LinearWarmUp, Schedule
 
 __all__ = ["LambdaRising"]
@@ -38,15 +39,13 @@ class LambdaRising(Method):
         return LinearWarmUp(context.epochs * (5 / 6) if self.warm_up_epochs is None else self.warm_up_epochs)
 
     def equalizer(self, context: Context) -> VarianceEqualizer:
-        return VarianceEqualizer(
-            context.latent_dim,
+        return LambdaVAE(
             self.delta,
-            refresh_every=self.refresh_every,
-            decay=self.decay,
-            ramp_epochs=self.ramp_epochs,
-            max_exponent=self.max_exponent,
             release_epochs=round(context.epochs * 3 / 4),
             settle_epochs=round(context.epochs / 12),
             release_path="delta",
-            total_epochs=context.epochs,
-        )
+            ramp_epochs=self.ramp_epochs,
+            refresh_every=self.refresh_every,
+            decay=self.decay,
+            max_exponent=self.max_exponent,
+        ).equalizer(context)
