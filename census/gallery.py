@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from lambda_vae.files import write_atomic
 from package import DEFAULT, KINDS, Package
 from page import Chosen, Runs
-from run import HOUSE
+from recorded import HOUSE
 
 __all__ = ["best", "gallery", "write"]
 

@@ -1,7 +1,6 @@
 """results/census.md and .csv, from the runs of results/census/NAME.json."""
 
 import csv
-import importlib
 import io
 import math
 import re
@@ -13,7 +12,7 @@ from typing import Any
 from lambda_vae.files import write_atomic
 from package import CHECK, DEFAULT, KINDS, Package
 from paragraphs import PAGES, PARAGRAPHS
-from run import HOUSE, NAMES, read
+from recorded import HOUSE
 
 __all__ = ["Chosen", "census", "write"]
 
@@ -276,11 +275,11 @@ def table(found: Mapping[str, tuple[Package, Runs]]) -> str:
     return text.getvalue()
 
 
-def write() -> None:
-    """Write results/census.md and .csv of the packages that have runs."""
-    found = {name: (importlib.import_module(f"packages.{name}").PACKAGE, read(name)) for name in NAMES if read(name)}
-    import gallery
+def write(found: Mapping[str, tuple[Package, Runs]]) -> None:
+    """Write results/census.md and .csv.
 
-    gallery.write(found)
+    Args:
+        found: Packages with their runs.
+    """
     write_atomic(HOUSE / "results" / "census.md", census(found))
     write_atomic(HOUSE / "results" / "census.csv", table(found))

@@ -9,7 +9,6 @@ A run that stands in results/census/NAME.json is not made again, unless --again.
 """
 
 import argparse
-import importlib
 import json
 import logging
 import random
@@ -18,22 +17,8 @@ import sys
 import time
 import warnings
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
 
-HOUSE = Path(__file__).resolve().parents[1]
-RUNS = HOUSE / "results" / "census"
-NAMES = sorted(path.stem for path in (HOUSE / "census" / "packages").glob("*.py") if path.stem != "__init__")
-
-
-def read(name: str) -> list[dict[str, Any]]:
-    """Return the runs of a package that are there.
-
-    Args:
-        name: Of its script.
-    """
-    path = RUNS / f"{name}.json"
-    return json.loads(path.read_text()) if path.is_file() else []
+from recorded import HOUSE, NAMES, RUNS, package_of, read, with_runs
 
 
 def here(name: str, again: bool) -> None:
@@ -49,7 +34,7 @@ def here(name: str, again: bool) -> None:
     from lambda_vae.runs.provenance import repository_state
     from package import DEFAULT
 
-    package = importlib.import_module(f"packages.{name}").PACKAGE
+    package = package_of(name)
     torch.set_num_threads(1)
     runs = [] if again else read(name)
     for seed, kind, setting in package.jobs():
@@ -92,7 +77,7 @@ def elsewhere(name: str, again: bool) -> int:
         name: Of the package's script.
         again: Make all of them.
     """
-    package = importlib.import_module(f"packages.{name}").PACKAGE
+    package = package_of(name)
     environment = HOUSE / ".census" / name
     python = environment / "bin" / "python"
     if not (environment / "complete").is_file():
@@ -125,9 +110,12 @@ def main() -> int:
             elif elsewhere(name, asked.again):
                 failed.append(name)
     if not asked.here:
+        import gallery
         import page
 
-        page.write()
+        found = with_runs()
+        gallery.write(found)
+        page.write(found)
     if failed:
         print("not finished:", *failed, file=sys.stderr)
     return bool(failed)
