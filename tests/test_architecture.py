@@ -146,8 +146,9 @@ def test_an_arrow_against_the_floors_is_found(tmp_path: Path, file: str, line: s
     assert len(wrong_arrows(tmp_path)) == 1
 
 
-def test_no_import_leads_back_to_where_it_began() -> None:
-    assert circles(HOUSE) == set()
+@pytest.mark.parametrize("house", [HOUSE, PROJECT / "census"])
+def test_no_import_leads_back_to_where_it_began(house: Path) -> None:
+    assert circles(house) == set()
 
 
 def test_a_circle_is_found(tmp_path: Path) -> None:
