@@ -1,11 +1,11 @@
-"""The one exception that stands for bad input, and the one way to a warning."""
+"""The exceptions that the command line turns into a sentence and an exit code, and the one way to a warning."""
 
 import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["InputError", "require_within", "warn"]
+__all__ = ["Diverged", "InputError", "Interrupted", "require_within", "warn"]
 
 #: Whose lines a warning does not point at, for nobody mends anything there.
 _BETWEEN = ("lambda_vae", "torch", "jaxtyping")
@@ -22,6 +22,14 @@ class InputError(ValueError):
         ...
         lambda_vae.errors.InputError: delta is 0.9; it must be greater than 1
     """
+
+
+class Diverged(RuntimeError):
+    """Training left the finite numbers; the message says where, which term, and what to try."""
+
+
+class Interrupted(Exception):
+    """Training was asked to stop and has saved a checkpoint; resume it to go on."""
 
 
 def warn(text: str) -> None:

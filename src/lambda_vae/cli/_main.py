@@ -8,11 +8,16 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from rich.console import Console
+from safetensors import SafetensorError
 
 from lambda_vae.checked import nearest
 from lambda_vae.cli.commands import COMMANDS, command
+from lambda_vae.cli.complaints import as_options, current_options
 from lambda_vae.cli.ending import PROGRAM, fail, process_number
-from lambda_vae.errors import InputError
+from lambda_vae.cli.help import explained
+from lambda_vae.cli.parser import call
+from lambda_vae.cli.signatures import source
+from lambda_vae.errors import Diverged, InputError, Interrupted
 
 __all__ = ["main"]
 
@@ -25,24 +30,7 @@ _HELP = """lambda-vae: why a VAE's latent dimensions collapse, and what stops it
                      --out runs/mnist
 
 commands
-  compare      train several methods on the same data, order and noise, and put them side by side
-  reproduce    make a published table or figure anew, and put what was published beside ours
-  tune         search δ and its release for a stated objective, on a validation split
-  train        train one VAE, measure it, write a report
-  diagnose     say which dimensions of a trained run, or of any VAE of yours, collapsed, and why
-  likelihood   estimate -ln p(x): bound, importance weights, annealing from two sides
-  information  split the KL of a trained run: what z tells about x, redundancy, misfit to the prior
-  gradients    decay exponent, critical gradient ratio and attenuation of trained runs
-  sample       draw from the prior, or from a law fitted to the codes, and decode
-  generation   measure what the prior and such fits generate
-  reconstruct  decode the mean codes of test examples
-  share        write a run as a folder to hand on, and send it to the hub
-  export       write encoder and decoder as ONNX or torch.export programmes
-  report       write the HTML report of a run or a comparison anew
-  predict      before training: how many latent dimensions a loss can keep alive on some data
-  theory       what a δ implies: critical std, sampling noise, capacity, λ(σ)
-  list         the methods, or the settings of one
-  data         list, prepare or verify data sets
+{commands}
 
 `lambda-vae COMMAND --help` gives the options of each."""
 
@@ -67,7 +55,9 @@ def main(words: Sequence[str] | None = None) -> None:
 def _main(words: Sequence[str] | None) -> None:
     arguments = list(sys.argv[1:] if words is None else words)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(_HELP)
+        summaries = {name: explained(source(f"cli.{place}").summary, None, None) for name, place in COMMANDS.items()}
+        lines = "\n".join(f"  {name:12} {summary}" for name, summary in summaries.items())
+        print(_HELP.format(commands=lines))
         return
     if arguments[0] == "--version":
         print(f"{PROGRAM} {version(PROGRAM)}")
@@ -83,18 +73,10 @@ def _main(words: Sequence[str] | None) -> None:
 
 def _run_command(name: str, words: list[str]) -> None:
     function, parser = command(name)
-    from lambda_vae.cli.complaints import as_options, current_options
-
     words, hints = current_options(words, parser.flags)
     for hint in hints:
         print(f"{PROGRAM}: {hint}", file=sys.stderr)
     options = parser.parse_words(words)
-
-    from safetensors import SafetensorError
-
-    from lambda_vae.cli.parser import call
-    from lambda_vae.training import Diverged, Interrupted
-
     flags = {"resume": True, **parser.flags}
     console = Console(quiet=process_number() > 0)
     try:

@@ -85,9 +85,9 @@ def prepare(
     """Fetch, check and prepare data sets.
 
     Args:
-        image_size: crop and resize images to a square
-        image_colour: turn images into grey or rgb
-        unfit_images: broken and odd files: refuse or skip
+        image_size: crop and resize to a square of so many pixels
+        image_colour: kept, grey or rgb
+        unfit_images: refuse or skip broken and odd files
     """
     for name in names:
         found = data.load(name, images=data.ImageOptions(image_size, image_colour, unfit_images))

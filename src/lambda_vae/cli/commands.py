@@ -1,17 +1,12 @@
-"""Every command: the function that it calls, whose module is imported when it is called."""
-
-from collections.abc import Callable
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+"""Every command and where the function lies that it calls, whose module is imported when it is called."""
 
 from lambda_vae.cli.ending import PROGRAM
-
-if TYPE_CHECKING:
-    from lambda_vae.cli.parser import Parser
+from lambda_vae.cli.parser import Parser, parser_of
+from lambda_vae.cli.signatures import Source, source
 
 __all__ = ["COMMANDS", "command"]
 
-#: Where its function lies, below `lambda_vae.cli`.
+#: Below `lambda_vae.cli`, in the order of the help.
 COMMANDS = {
     "compare": "training:compare",
     "reproduce": "training:reproduce",
@@ -36,14 +31,11 @@ COMMANDS = {
 }
 
 
-def command(name: str) -> tuple[Callable[..., Any], "Parser"]:
-    """Return the function that a command calls, and its parser.
+def command(name: str) -> tuple[Source, Parser]:
+    """Return the function that a command calls, not imported yet, and its parser.
 
     Args:
         name: Of the command.
     """
-    from lambda_vae.cli.parser import parser_of
-
-    module, function = COMMANDS[name].split(":")
-    found = getattr(import_module(f"lambda_vae.cli.{module}"), function)
-    return found, parser_of(found, f"{PROGRAM} {name}")
+    function = source(f"cli.{COMMANDS[name]}")
+    return function, parser_of(function, f"{PROGRAM} {name}")

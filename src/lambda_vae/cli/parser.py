@@ -7,28 +7,27 @@ not have itself, and that no further name in `Annotated` leaves out. `console` a
 user's.
 """
 
-import shutil
-from argparse import SUPPRESS, HelpFormatter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import is_dataclass
-from inspect import Parameter, getdoc, signature
+from argparse import SUPPRESS
+from collections.abc import Sequence
+from inspect import Parameter
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, get_args, get_origin
+from typing import Any, NoReturn, get_args, get_origin
 
-import docstring_parser
-from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
+from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from lambda_vae.checked import checked
-from lambda_vae.cli.complaints import plain_complaint, with_yaml_numbers
+from lambda_vae.cli.complaints import as_options, plain_complaint, with_yaml_numbers
 from lambda_vae.cli.ending import fail
-from lambda_vae.cli.run_options import OF_METHODS, add_run_options, run_config, settings_given, with_flat_config
+from lambda_vae.cli.help import OF_METHODS, Formatter, explained, placeholder
+from lambda_vae.cli.run_options import method_settings, run_config, run_options, settings_given, with_flat_config
+from lambda_vae.cli.signatures import Option, Source
 from lambda_vae.errors import InputError
 
 __all__ = ["FROM_FILE", "Parser", "call", "parser_of"]
 
 #: In `Annotated`: the fields of a dataclass may come from a YAML file too, and lists are written as there.
-FROM_FILE = object()
+FROM_FILE = "--config"
 
 _WORDS = {
     "run": "folder of a run",
@@ -37,14 +36,6 @@ _WORDS = {
     "table": "",
     "name": "of a method, whose settings are told",
 }
-
-
-class _Formatter(DefaultHelpFormatter):
-    """Wide enough for a line an option, where the terminal is."""
-
-    def __init__(self, prog: str) -> None:
-        width = min(120, shutil.get_terminal_size().columns - 2)
-        super().__init__(prog, max_help_position=40, width=width)  # type: ignore[no-untyped-call]
 
 
 class Parser(ArgumentParser):
@@ -70,22 +61,6 @@ class Parser(ArgumentParser):
         except (UnicodeDecodeError, OSError) as error:
             fail(f"the config file cannot be read: {error}")
 
-    def format_help(self, formatter: HelpFormatter | None = None) -> str:
-        """Return the help, without the settings of methods, which `lambda-vae list NAME` tells.
-
-        Args:
-            formatter: Another one.
-        """
-        hidden = [action for action in self._actions if action.help == OF_METHODS]
-        if hidden:
-            self.usage = "%(prog)s [--OPTION VALUE ...] --out OUT"
-        for action in hidden:
-            action.help = SUPPRESS
-        text = super().format_help(formatter)
-        for action in hidden:
-            action.help = OF_METHODS
-        return str(text)
-
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """End the program with jsonargparse's complaint made plain.
 
@@ -98,54 +73,67 @@ class Parser(ArgumentParser):
         fail(f"{plain_complaint(message, hints, options)}; see {self.prog} --help")
 
 
-def parser_of(function: Callable[..., Any], prog: str) -> Parser:
+def parser_of(command: Source, prog: str) -> Parser:
     """Return the parser of a command.
 
     Args:
-        function: What the command calls; its docstring is the help.
+        command: The function that it calls; its docstring is the help.
         prog: How it is called.
     """
-    own, doc = signature(function, eval_str=True).parameters, _doc(function)
-    parser = Parser(prog=prog, description=doc.short_description, allow_abbrev=False, formatter_class=_Formatter)
-    for parameter in own.values():
-        lender, lent = _lent(parameter, own)
+    parser = Parser(prog=prog, description=command.summary, allow_abbrev=False, formatter_class=Formatter)
+    for option in command.options:
+        lender, lent = _lent(option, command)
         if lender is None:
-            _add(parser, parameter, doc)
-        elif FROM_FILE in _marks(parameter):
-            parser.add_argument("--config", action="config", help="a YAML file with any of the options below")
-            add_run_options(parser, skip=[mark for mark in _marks(parameter) if isinstance(mark, str)])
+            _add(parser, option, word=option.name in _WORDS and option.kind is Parameter.POSITIONAL_OR_KEYWORD)
+        elif FROM_FILE not in option.marks:
+            for each in lent:
+                _add(parser, each)
         else:
-            for each in lent.values():
-                _add(parser, each, _doc(lender))
+            parser.usage = "%(prog)s [--OPTION VALUE ...] --out PATH"
+            parser.add_argument(
+                FROM_FILE, action="config", metavar="PATH", help="a YAML file with any of these options"
+            )
+            printing = parser._actions[-1]
+            printing.help, printing.metavar = "print all values as YAML, and stop", ""
+            for title, options in run_options().items():
+                group = parser.add_argument_group(title)
+                for each in options:
+                    if each.name not in option.marks:
+                        _add(group, each, as_in_file=True)
+            for name, hint in method_settings().items():
+                if name != "samples" and name not in option.marks:
+                    parser.add_argument(f"--{name}", type=hint, default=SUPPRESS, help=OF_METHODS)
+    for action in parser._actions:
+        action.help = as_options(action.help or "", parser.flags)
+    parser._actions[0].help = "show this help"
     return parser
 
 
-def call(function: Callable[..., Any], options: Namespace, console: Console) -> Any:
+def call(command: Source, options: Namespace, console: Console) -> Any:
     """Return what the function of a command returns.
 
     Args:
-        function: What the command calls.
+        command: The function.
         options: What its parser made of the words.
         console: For whoever shows progress.
     """
-    own = signature(function, eval_str=True).parameters
-    left_out = {mark for one in own.values() if FROM_FILE in _marks(one) for mark in _marks(one)}
+    left_out = {mark for option in command.options if FROM_FILE in option.marks for mark in option.marks}
     of_run = {name: value for name, value in vars(options).items() if name not in left_out}
-    values = {**vars(options), "console": console, "method_settings": settings_given(of_run)}
-    given: dict[str, Any] = {}
-    for name, parameter in own.items():
-        if FROM_FILE in _marks(parameter):
-            given[name] = run_config(of_run)
-            continue
-        lender, lent = _lent(parameter, own)
-        settings = {option: _value(each.annotation, values[option]) for option, each in lent.items()}
-        if parameter.kind is Parameter.VAR_KEYWORD:
-            given |= settings
+    values, given = {**vars(options), "console": console}, dict[str, Any]()
+    for option in command.options:
+        lender, lent = _lent(option, command)
+        settings = {each.name: _value(each.marks[0], values[each.name]) for each in lent}
+        if option.name == "method_settings":
+            given[option.name] = settings_given(of_run)
         elif lender is None:
-            given[name] = _value(parameter.annotation, values[name])
+            given[option.name] = _value(option.marks[0], values[option.name])
+        elif FROM_FILE in option.marks:
+            given[option.name] = run_config(of_run)
+        elif option.kind is Parameter.VAR_KEYWORD:
+            given |= settings
         else:
-            given[name] = checked(lender, settings) if is_dataclass(_marks(parameter)[0]) else settings
-    return function(**given)
+            given[option.name] = checked(lender.load(), settings) if lender is option.marks[0] else settings
+    return command.load()(**given)
 
 
 def _value(hint: Any, parsed: Any) -> Any:
@@ -154,41 +142,32 @@ def _value(hint: Any, parsed: Any) -> Any:
     return Path(parsed) if hint is Path else parsed
 
 
-def _marks(parameter: Parameter) -> Sequence[Any]:
-    """Its type, and what `Annotated` adds."""
-    hint = parameter.annotation
-    return get_args(hint) if get_origin(hint) is Annotated else (hint,)
-
-
-def _lent(parameter: Parameter, own: Mapping[str, Parameter]) -> tuple[Any, dict[str, Parameter]]:
+def _lent(option: Option, command: Source) -> tuple[Source | None, list[Option]]:
     """The dataclass or function that a parameter stands for, and what that lends; None and nothing if for itself."""
-    of, *marks = _marks(parameter)
-    lender: Any = next(filter(callable, marks), of if is_dataclass(of) else None)
-    if lender is None:
-        return None, {}
-    offered = {name: each for name, each in signature(lender, eval_str=True).parameters.items() if name not in own}
-    return lender, {n: each for n, each in offered.items() if each.default is not Parameter.empty and n not in marks}
+    of, *marks = option.marks
+    lender = next((one for one in (*marks, of) if isinstance(one, Source)), None)
+    if lender is None or FROM_FILE in marks:
+        return lender, []
+    taken = [*marks, *(each.name for each in command.options)]
+    return lender, [each for each in lender.options if each.value is not None and each.name not in taken]
 
 
-def _doc(of: Callable[..., Any]) -> docstring_parser.Docstring:
-    return docstring_parser.parse(getdoc(of) or "")
-
-
-def _add(parser: Parser, parameter: Parameter, doc: docstring_parser.Docstring) -> None:
-    name, hint, default = parameter.name, parameter.annotation, parameter.default
-    if name in ("console", "method_settings"):
+def _add(parser: Any, option: Option, *, word: bool = False, as_in_file: bool = False) -> None:
+    hint, default = option.marks[0], option.default
+    if option.name in ("console", "method_settings"):
         return
-    meaning = next((each.description for each in doc.params if each.arg_name == name), _WORDS.get(name))
-    if hint is bool and default is False:
-        parser.add_argument(f"--{name}", action="store_true", help=meaning)
+    required = default is Parameter.empty
+    flag = hint is bool and default is False and not as_in_file
+    meaning = explained(option.meaning or _WORDS.get(option.name), hint, None if required or flag else default)
+    if flag:
+        parser.add_argument(f"--{option.name}", action="store_true", help=meaning)
         return
-    several, required = get_origin(hint) in (Sequence, tuple), default is Parameter.empty
+    several = get_origin(hint) in (Sequence, tuple) and not as_in_file
     of = get_args(hint)[0] if several else hint
     settings: dict[str, Any] = {"type": str if of is Path else of, "help": meaning}
-    word = name in _WORDS and parameter.kind is not Parameter.KEYWORD_ONLY
     settings |= {"nargs": "+"} if several else {"nargs": "?"} if word and not required else {}
     settings |= {} if required else {"default": list(default) if several else default}
     if word:
-        parser.add_argument(name, **settings)
+        parser.add_argument(option.name, metavar=option.name.upper(), **settings)
     else:
-        parser.add_argument(f"--{name}", required=required, **settings)
+        parser.add_argument(f"--{option.name}", metavar=placeholder(of), required=required, **settings)

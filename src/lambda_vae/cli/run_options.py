@@ -1,57 +1,52 @@
 """The options that say which run is meant: one name for each value, those of methods and networks among them."""
 
-import argparse
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from jsonargparse import ArgumentParser
+
+from lambda_vae.cli.signatures import Option, source
 
 if TYPE_CHECKING:
     from lambda_vae.runs import RunConfig
 
-__all__ = ["OF_METHODS", "add_run_options", "run_config", "settings_given", "with_flat_config"]
-
-#: The help of an option that the help does not show: print_config leaves out what has none.
-OF_METHODS = "a setting of methods"
-
-_METHOD = (
-    'such as lambda-vae:delta=1.19+warm-up:epochs=50, or package:Class of your own; "lambda-vae list NAME" tells the '
-    "settings of one, which may be given as options too: --delta 1.19"
-)
+__all__ = ["method_settings", "run_config", "run_options", "settings_given", "with_flat_config"]
 
 
-def add_run_options(parser: ArgumentParser, skip: Collection[str] = ()) -> None:
-    """Add an option for each value of a run; those of methods are taken, and named by `lambda-vae list NAME` alone.
+def _as_text(method: str = "lambda-vae", network: str = "mlp", samples: int | None = None) -> None:
+    """What options say in a word where a config has an object or leaves it to the method.
 
     Args:
-        parser: Of a command.
-        skip: Names that the command has itself.
+        method: Such as lambda-vae:delta=1.19+warm-up:epochs=50, or package:Class of yours; its settings (`lambda-vae
+            list NAME`) are options too, such as --delta
+        network: mlp, or for images resnet or pixelcnn
+        samples: Draws of z an example; the method's own if not given
     """
-    from lambda_vae.data.pictures import Colour, Unfit
-    from lambda_vae.runs import RunConfig
-    from lambda_vae.runs.flat import method_settings
-    from lambda_vae.runs.networks import MLP, NETWORKS, PixelCNN
-    from lambda_vae.training import TrainOptions
 
-    if "method" not in skip:
-        parser.add_argument("--method", type=str, default="lambda-vae", help=_METHOD)
-    parser.add_class_arguments(RunConfig, skip={"method", "network", "images", "train"})
-    parser.add_class_arguments(TrainOptions, skip={"samples", "keep_checkpoints"})
-    drawn = "draws of z for each example; the method's own number if not given"
-    parser.add_argument("--samples", type=int | None, default=None, help=drawn)
-    parser.add_argument("--network", type=str, default="mlp", help=f"one of {', '.join(NETWORKS)}")
-    parser.add_class_arguments(MLP)
-    parser.add_class_arguments(PixelCNN)
-    size = "folders of images, hf: sets: cut out the largest centred square and resize it to this"
-    parser.add_argument("--image_size", type=int | None, default=None, help=size)
-    parser.add_argument("--image_colour", type=Colour, default="kept", help="the same: turn all into grey or rgb")
-    unfit = "the same: refuse names the first broken or odd file, skip leaves such out"
-    parser.add_argument("--unfit_images", type=Unfit, default="refuse", help=unfit)
-    for name, hint in method_settings().items():
-        if name not in ("samples", *skip):
-            parser.add_argument(f"--{name}", type=hint, default=argparse.SUPPRESS, help=OF_METHODS)
+
+def run_options() -> dict[str, list[Option]]:
+    """Return the options of a run, by the headings of the help."""
+    method, network, samples = source("cli.run_options:_as_text").options
+    run = {option.name: option for option in source("runs.config:RunConfig").options}
+    train = {option.name: option for option in source("training.options:TrainOptions").options}
+    for name in ("method", "network", "images", "train"):
+        del run[name]
+    for name in ("samples", "keep_checkpoints"):
+        del train[name]
+    return {
+        "what is trained": [method, *run.values()],
+        "how it is trained": [*train.values(), samples],
+        "networks": [network, *source("runs.networks:MLP").options, *source("runs.networks:PixelCNN").options],
+        "folders of images, and images of hf: sets": source("cli.asking:prepare").options[1:],
+    }
+
+
+def method_settings() -> dict[str, Any]:
+    """Return the type of every setting of a method of this package, by its name in records."""
+    from lambda_vae.runs import flat
+
+    return flat.method_settings()
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,8 +75,6 @@ def settings_given(values: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         values: By name.
     """
-    from lambda_vae.runs.flat import method_settings
-
     given = {name: value for name, value in _given(values).items() if name in method_settings()}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
 

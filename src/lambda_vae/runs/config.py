@@ -37,21 +37,21 @@ class RunConfig:
     """One training run.
 
     Args:
-        data: A named data set (`lambda-vae data list`) or a path to your own.
+        data: A named set (see `lambda-vae data list`) or a path to your own.
         method: Such as `LambdaVAE(delta=1.19) + WarmUp(epochs=50)`, or the text that stands for it
             ("lambda-vae:delta=1.19+warm-up:epochs=50").
         network: `MLP`, or for images `ResNet` or `PixelCNN`; or the name of one.
         latent_dim: Number of latent dimensions.
-        likelihood: bernoulli, gaussian, or for grey and RGB values logistic-mixture (channels independent) or
-            logistic-mixture-channels (green given red, blue given both); by the data if not given.
-        binarisation: Of images under a Bernoulli likelihood: stochastic (afresh at each view), fixed, or none (grey
-            values kept).
-        validation: Training examples to hold out and measure on instead of the test set; 0 for none.
+        likelihood: bernoulli, gaussian, logistic-mixture or logistic-mixture-channels; by the data if not given. The
+            mixtures are for grey and RGB values: channels independent, or green given red and blue given both.
+        binarisation: stochastic, fixed or none, of images under a Bernoulli likelihood. Stochastic draws afresh at
+            each view, none keeps grey values.
+        validation: Training examples held out and measured on, not the test set.
         images: What is done to folders of images, and to images of hf: sets.
         train: The numbers of training.
-        evaluate_every: Epochs between readings on the test set during training; 0 for none.
+        evaluate_every: Epochs between readings on the test set; 0 for none.
         iw_samples: Samples for the importance-weighted likelihood.
-        trackers: Names that accelerate knows (tensorboard, wandb, mlflow, ...).
+        trackers: tensorboard, wandb, mlflow or others that accelerate knows.
 
     Raises:
         InputError: A value is out of a range that no other part would check before training.

@@ -120,7 +120,7 @@ class ResNet(Network):
         encoder_width: Channels of the encoder at full resolution.
         encoder_blocks: Residual blocks a stage in the encoder.
         decoder_width: Channels of the decoder at full resolution.
-        decoder_blocks: Residual blocks a stage in the decoder; a pixelcnn has none.
+        decoder_blocks: Residual blocks a stage in the decoder. A pixelcnn has none.
         multipliers: Of the widths, one a stage.
     """
 

@@ -7,15 +7,12 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from lambda_vae.errors import Diverged
 from lambda_vae.objectives import Terms
 
 __all__ = ["Diverged", "StepLog"]
 
 _COLUMNS = ("loss", "reconstruction", "rate_q", "largest |logvar|")
-
-
-class Diverged(RuntimeError):
-    """Training left the finite numbers; the message says where, which term, and what to try."""
 
 
 class StepLog:

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from lambda_vae.errors import Interrupted
+
 __all__ = ["Interrupted", "StopRequest", "stop_requests"]
-
-
-class Interrupted(Exception):
-    """Training was asked to stop and has saved a checkpoint; resume it to go on."""
 
 
 class StopRequest:

@@ -16,23 +16,22 @@ class TrainOptions:
 
     Args:
         epochs: Passes over the data.
-        batch_size: Examples a step on each process; the rest of an epoch that fills no batch is left out, another rest
+        batch_size: Examples a step on each process. The rest of an epoch that fills no batch is left out, another rest
             each epoch.
-        learning_rate: Of Adam; its largest value where a schedule moves it.
-        learning_rate_schedule: "constant", or "cosine": down to the floor along half a wave over all epochs.
-        learning_rate_floor: cosine: where it ends.
-        learning_rate_warm_up_epochs: First rise from 0 in a straight line over so many epochs; 0 does not.
+        learning_rate: Adam's; the largest where a schedule moves it.
+        learning_rate_schedule: constant, or cosine: half a wave down to the floor.
+        learning_rate_floor: Where the cosine ends.
+        learning_rate_warm_up_epochs: Epochs over which it first rises from 0.
         scale_learning_rate: Multiply the learning rate by the number of processes.
         seed: Of the order, the binarisation and the noise.
         samples: K, draws of z for each example.
-        precision: "float32", or "bfloat16" for the networks (losses, KLs and sampling stay in float32).
-        matmul: torch's route for float32 products: "highest", "high", "medium".
+        precision: float32, or bfloat16 for the networks. Losses, KLs and sampling stay in float32.
+        matmul: Route of float32 products: highest, high or medium.
         compile: Compile encoder and decoder.
-        accumulate: Parts that a batch passes through the networks in, one after the other; the step is the whole
-            batch's.
-        average_decay: Of a moving average of the weights, which is what is measured and saved; None keeps none.
-        recompute: Let networks for images keep the inputs of their blocks alone, and compute the rest again backwards.
-        clip_norm: Largest gradient norm; None leaves gradients alone.
+        accumulate: Parts that a batch passes the networks in. They follow each other; the step is the whole batch's.
+        average_decay: Of a moving average of the weights, if any. The average is what is measured and saved.
+        recompute: Save memory with images: compute maps again backwards. Blocks keep their inputs alone.
+        clip_norm: Largest gradient norm; any if not given.
         checkpoint_every: Epochs between checkpoints.
         keep_checkpoints: Epoch ends whose checkpoint stays to the end.
         measure: Keep the per-dimension record of each epoch.
