@@ -135,6 +135,29 @@ def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
         read_finished(path)
 
 
+PUBLISHED = {
+    "table1-mnist": Reproduction("table1", "mnist"),
+    "table1-omniglot": Reproduction("table1", "omniglot"),
+    "table2-cpu": Reproduction("table2", "cifar10", "cpu"),
+    "table2-steps": Reproduction("table2", "cifar10", "steps"),
+    "table3-cpu": Reproduction("table3", "cifar10", "cpu"),
+    "table3-steps": Reproduction("table3", "cifar10", "steps"),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_table_is_made_again_without_training_anything(name: str, tmp_path: Path) -> None:
+    path, choice = Path(__file__).parents[2] / "results" / f"{name}.json", PUBLISHED[name]
+    runs = json.loads(path.read_text())["runs"]
+    (sha256,) = {run["provenance"]["data"]["sha256"] for run in runs}
+    (data,) = {run["config"]["data"] for run in runs}  # at the smaller scales the first rows of it, in a file
+    wanted = {run_name_of(config): config for recipe in choice.asked for config in choice.runs(recipe, data)}
+    assert import_finished(read_finished(path), wanted, tmp_path, sha256) == list(wanted)
+    optional = [recipe for recipe in load_recipes(choice.table) if recipe.optional]
+    wanted |= {run_name_of(config): config for recipe in optional for config in choice.runs(recipe, data)}
+    assert len(runs) == len(import_finished(read_finished(path), wanted, tmp_path / "optional", sha256))
+
+
 def test_titles_of_the_rows_of_a_block_are_different() -> None:
     labels = [
         (recipe.epochs, config.method.label)

@@ -1,6 +1,6 @@
 """The main job: the same data, order and noise for every method, one table, one report."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import product
@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from lambda_vae.comparisons.executor import LOCAL, Engine
+from lambda_vae.comparisons.executor import LOCAL, Engine, RunJobs
 from lambda_vae.comparisons.job import Job
 from lambda_vae.comparisons.reuse import import_finished, read_finished
 from lambda_vae.data import Dataset
@@ -32,7 +32,10 @@ from lambda_vae.runs.results import describe_data, identity, run_name
 from lambda_vae.runs.step_cost import kept_costs, step_cost, time_steps
 from lambda_vae.training.checkpoints import path_of
 
-__all__ = ["CompareConfig", "compare", "jobs_of", "plan", "progress", "rows_of", "time_finished"]
+__all__ = [
+    "CompareConfig", "check_idle", "compare", "jobs_of", "plan", "progress", "provenance_of", "rows_of", "run_shown",
+    "time_finished",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -175,22 +178,27 @@ def compare(
     def record() -> list[dict[str, Any]]:
         rows = [row.to_record() for row in rows_of(out, configs)]
         write_json(out / "table.json", rows)
-        write_json(out / "provenance.json", _provenance(out, base, configs, dataset, rows, started))
+        write_json(out / "provenance.json", provenance_of(out, base, configs, dataset, rows, started))
         return rows
 
     with engine.ready() as run, locked(out):
         _write_configs(out, base, choice, configs)
         import_finished(done, {run_name(config): config for config in configs}, out, dataset.sha256)
-        with Live(console=console or Console(quiet=True), refresh_per_second=2, transient=True) as live:
-            try:
-                run(jobs_of(configs, out), choice.workers, lambda jobs: live.update(progress(jobs)))
-            finally:  # what is done can be read and reported, also after an interruption
-                record()
+        try:
+            run_shown(run, jobs_of(configs, out), choice.workers, console)
+        finally:  # what is done can be read and reported, also after an interruption
+            record()
         time_finished(out, configs, dataset)
         return record()
 
 
-def _provenance(
+def run_shown(run: RunJobs, jobs: Sequence[Job], workers: int | None, console: Console | None) -> None:
+    """Run jobs, and show on the console where they stand."""
+    with Live(console=console or Console(quiet=True), refresh_per_second=2, transient=True) as live:
+        run(jobs, workers, lambda now: live.update(progress(now)))
+
+
+def provenance_of(
     out: Path,
     base: RunConfig,
     configs: Sequence[RunConfig],
@@ -198,6 +206,7 @@ def _provenance(
     rows: Sequence[dict[str, Any]],
     started: datetime,
 ) -> dict[str, Any]:
+    """Return what provenance.json says of the rows of runs in a folder."""
     options = {name: getattr(base.train, name) for name in ("precision", "matmul", "compile")}
     seeds = sorted({config.seed for config in configs})
     record = provenance(command_line(), seeds, describe_data(Run.resolve(base, dataset)), options, started)
@@ -225,7 +234,12 @@ def _check_folder(
         path = out / "configs" / f"{run_name(config)}.yaml"
         if path.exists() and read_config(path) != config:
             raise InputError(f"{out} holds another comparison (its {path.name} differs); choose another `out`")
-    busy = [path for path in (out, *(out / "runs" / run_name(config) for config in configs)) if is_locked(path)]
+    check_idle(out, map(run_name, configs))
+
+
+def check_idle(out: Path, names: Iterable[str] = ()) -> None:
+    """Refuse a folder where a process is at work, in it or in one of these runs of it, or that has no room."""
+    busy = [path for path in (out, *(out / "runs" / name for name in names)) if is_locked(path)]
     if busy:
         raise InputError(f"another process is training in {busy[0]}; wait until it ends, or choose another `out`")
     check_room(out)

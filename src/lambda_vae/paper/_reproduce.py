@@ -1,5 +1,6 @@
 """`reproduce`: a published table row by row, on the same network and under the same measurements, resumable."""
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,10 +10,9 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.live import Live
 
 from lambda_vae.checked import check_known
-from lambda_vae.comparisons._compare import jobs_of, progress, rows_of, time_finished
+from lambda_vae.comparisons._compare import check_idle, jobs_of, provenance_of, rows_of, run_shown, time_finished
 from lambda_vae.comparisons.executor import LOCAL, Engine, RunJobs, Show
 from lambda_vae.comparisons.job import Job
 from lambda_vae.comparisons.reuse import FinishedRun, import_finished, read_finished
@@ -27,10 +27,9 @@ from lambda_vae.runs._train import make_trainer, train
 from lambda_vae.runs.config import RunConfig, to_yaml
 from lambda_vae.runs.cost import cost_of, cost_table
 from lambda_vae.runs.flat import read_config, write_config
-from lambda_vae.runs.folder import check_kept, check_room, is_locked, locked
-from lambda_vae.runs.provenance import command_line, provenance, provenance_of_runs
+from lambda_vae.runs.folder import check_kept, locked
 from lambda_vae.runs.resolve import Run
-from lambda_vae.runs.results import describe_data, training_length
+from lambda_vae.runs.results import training_length
 from lambda_vae.runs.snapshots import snapshot_epochs
 from lambda_vae.training import Diverged
 
@@ -86,6 +85,11 @@ class Reproduction:
         return PUBLISHED[self.table].scales[self.scale]
 
     @property
+    def identity(self) -> dict[str, str]:
+        """What its folder says it holds."""
+        return {"table": self.table, "data": self.data, "scale": self.scale}
+
+    @property
     def default_out(self) -> Path:
         """The folder, if none is given: runs/TABLE-DATA, with the scale unless it is the paper's."""
         scale = "" if self.scale == "paper" else f"-{self.scale}"
@@ -109,14 +113,6 @@ class Reproduction:
             for recipe in load_recipes(self.table)
             if recipe in asked or there & {run_name_of(config) for config in self.runs(recipe, self.data)}
         )
-
-    def takes(self, config: RunConfig) -> bool:
-        """Return whether a run of a row that is asked for is wanted now.
-
-        Args:
-            config: The run.
-        """
-        return self.seeds is None or config.seed < self.seeds
 
     def runs(self, recipe: Recipe, data: str) -> list[RunConfig]:
         """Return the runs of a row.
@@ -191,21 +187,28 @@ def _run(
     console: Console | None,
     run: RunJobs,
 ) -> None:
-    wanted = [config for config, recipe in of_run.items() if recipe in choice.asked and choice.takes(config)]
+    wanted = [
+        config
+        for config, recipe in of_run.items()
+        if recipe in choice.asked and config.seed < (choice.seeds or math.inf)
+    ]
     import_finished(known, {run_name_of(config): config for config in wanted}, out, dataset.sha256)
 
     def record() -> None:
         rows = [row.to_record() for row in _rows(out, of_run)]
         write_json(out / "table.json", rows)
-        write_json(out / "provenance.json", _provenance(out, choice, rows, dataset, started))
+        base = choice.runs(choice.asked[0], choice.data)[0]
+        made = provenance_of(out, base, list(of_run), dataset, rows, started)
+        title = f"{PUBLISHED[choice.table].title} on {choice.data}, made whole"
+        notes = [note for note in (choice.how_much.note, _NOTES.get(choice.data, "")) if note]
+        write_json(out / "provenance.json", {**made, "title": title, "notes": notes})
 
     record()  # a killed reproduction can be reported too
-    with Live(console=console or Console(quiet=True), refresh_per_second=2, transient=True) as live:
-        try:
-            kept = {run_name_of(config): snapshot_epochs(config.epochs, of_run[config].snapshots) for config in wanted}
-            run(jobs_of(wanted, out, run_name_of, kept), choice.workers, lambda jobs: live.update(progress(jobs)))
-        finally:
-            record()
+    kept = {run_name_of(config): snapshot_epochs(config.epochs, of_run[config].snapshots) for config in wanted}
+    try:
+        run_shown(run, jobs_of(wanted, out, run_name_of, kept), choice.workers, console)
+    finally:
+        record()
     if not choice.how_much.here:  # a run of a second has no figures, and no cost
         time_finished(out, list(of_run), dataset, run_name_of)
         record()
@@ -227,24 +230,17 @@ def _run_here(jobs: Sequence[Job], _workers: int | None, show: Show) -> None:
 
 def _check_folder(out: Path, choice: Reproduction, configs: Sequence[RunConfig], *, resume: bool) -> None:
     """Refuse a folder with anything else in it, or with processes still at work; nothing is written."""
-    check_kept(out, _identity(choice), "reproduction", resume=resume)
+    check_kept(out, choice.identity, "reproduction", resume=resume)
     for config in configs:
         path = out / "configs" / f"{run_name_of(config)}.yaml"
         if path.exists() and read_config(path) != config:
             raise InputError(f"the recipe of {path.stem} has changed since {out} was begun; choose another `out`")
-    busy = [path for path in (out, *(out / "runs" / run_name_of(config) for config in configs)) if is_locked(path)]
-    if busy:
-        raise InputError(f"another process is training in {busy[0]}; wait until it ends, or choose another `out`")
-    check_room(out)
-
-
-def _identity(choice: Reproduction) -> dict[str, str]:
-    return {"table": choice.table, "data": choice.data, "scale": choice.scale}
+    check_idle(out, map(run_name_of, configs))
 
 
 def _write_configs(out: Path, choice: Reproduction, configs: Sequence[RunConfig]) -> None:
     """What it is comes first, so that a folder is known for what it is from the beginning; then one file a run."""
-    write_atomic(out / "config.yaml", to_yaml(_identity(choice)))
+    write_atomic(out / "config.yaml", to_yaml(choice.identity))
     for config in configs:
         write_config(out / "configs" / f"{run_name_of(config)}.yaml", config)
 
@@ -280,18 +276,3 @@ def _rows(out: Path, of_run: Mapping[RunConfig, Recipe]) -> list[RunRow]:
         rows.append(of_recipe)
     rows.sort(key=lambda row: -(row.epochs or 0))  # stable: within a block the order is that of the runs
     return rows
-
-
-def _provenance(
-    out: Path, choice: Reproduction, rows: Sequence[Mapping[str, Any]], dataset: Dataset, started: datetime
-) -> dict[str, Any]:
-    base = choice.runs(choice.asked[0], choice.data)[0]
-    options = {name: getattr(base.train, name) for name in ("precision", "matmul", "compile")}
-    seeds = sorted({row["seed"] for row in rows})
-    record = provenance(command_line(), seeds, describe_data(Run.resolve(base, dataset)), options, started)
-    return {
-        **record,
-        "title": f"{PUBLISHED[choice.table].title} on {choice.data}, made whole",
-        "notes": [note for note in (choice.how_much.note, _NOTES.get(choice.data, "")) if note],
-        **provenance_of_runs(out, rows),
-    }

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from lambda_vae.checked import check_known
+from lambda_vae.comparisons._compare import check_idle
 from lambda_vae.comparisons.executor import LOCAL, Engine
 from lambda_vae.errors import InputError
 from lambda_vae.files import write_atomic
@@ -22,7 +23,7 @@ from lambda_vae.paper.tables import SCALES
 from lambda_vae.records.read import ComparisonRecord, RunRecord, load_comparison
 from lambda_vae.runs.config import RunConfig, to_yaml
 from lambda_vae.runs.flat import read_config
-from lambda_vae.runs.folder import check_kept, check_room, is_locked, locked
+from lambda_vae.runs.folder import check_kept, locked
 from lambda_vae.runs.provenance import command_line, provenance
 from lambda_vae.runs.resolve import Run
 from lambda_vae.runs.results import describe_data
@@ -127,7 +128,8 @@ def reproduce_figure(
     started = datetime.now(UTC)
     _check_data(choice)
     found = found_runs(choice.name, choice.runs) if choice.runs else None
-    _check_folder(out, choice, resume=resume)
+    check_kept(out, choice.identity, "figure", resume=resume)
+    check_idle(out)
     with locked(out):
         write_atomic(out / "config.yaml", to_yaml(choice.identity))
         comparisons = found or _train(choice, out, resume=resume, console=console, engine=engine)
@@ -147,14 +149,6 @@ def _check_data(choice: FigureChoice) -> None:
         if choice.figure.images and dataset.kind != "image":
             raise InputError(f"{choice.name} shows pictures and {name} holds vectors; give data of images")
         PUBLISHED[choice.name].check_data(dataset)
-
-
-def _check_folder(out: Path, choice: FigureChoice, *, resume: bool) -> None:
-    """Refuse a folder with anything else in it, or with a process still at work; nothing is written."""
-    check_kept(out, choice.identity, "figure", resume=resume)
-    if is_locked(out):
-        raise InputError(f"another process is at work in {out}; wait until it ends, or choose another `out`")
-    check_room(out)
 
 
 def _train(

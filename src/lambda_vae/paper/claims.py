@@ -27,28 +27,14 @@ class Claim:
 
 
 def verdict(holds: bool, otherwise: str = DIFFERS) -> str:
-    """Return the verdict on a claim that a number decides.
-
-    Args:
-        holds: Whether what we see is what the paper says.
-        otherwise: The verdict if not.
-    """
+    """Return the verdict on a claim that a number decides."""
     return AGREES if holds else otherwise
 
 
 def claims_page(
     title: str, picture: str, caption: str, claims: Sequence[Claim], provenance: Mapping[str, Any], notes: Sequence[str]
 ) -> str:
-    """Return the page of a figure.
-
-    Args:
-        title: Its heading.
-        picture: Name of the picture's file, in the same folder.
-        caption: What is drawn, and how.
-        claims: In the paper's order.
-        provenance: Where the numbers come from.
-        notes: What must be said before anything is believed.
-    """
+    """Return the page of a figure, with the notes, which must be read before anything is believed, above the claims."""
     rows = "".join(f"\n| {_cell(c.paper)} | {_cell(c.seen)} | **{c.verdict}** |" for c in claims)
     table = f"| the paper | what we see | |\n| --- | --- | --- |{rows}"
     kept = ("command", "commit", "data", "seeds", "machine")

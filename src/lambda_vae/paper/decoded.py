@@ -26,13 +26,7 @@ _ROW = (
 
 @dataclass(frozen=True, eq=False)
 class Codes:
-    """Test images of a finished run, and their mean codes.
-
-    Args:
-        run: The run.
-        x: The images.
-        mu: Their codes.
-    """
+    """Test images of a finished run, and their mean codes."""
 
     run: LoadedRun
     x: Float[Tensor, "N F"]
@@ -41,12 +35,7 @@ class Codes:
     @classmethod
     @torch.no_grad()
     def of(cls, path: Path, count: int) -> "Codes":
-        """Return the codes of a run's first test images.
-
-        Args:
-            path: Folder of the run.
-            count: How many images.
-        """
+        """Return the codes of a run's first test images."""
         run = load_run(path)
         view = run.measured
         x = view.head(count)
@@ -55,41 +44,23 @@ class Codes:
 
     @torch.no_grad()
     def decoded(self, mu: Float[Tensor, "N D"], seed: int | None = None) -> Float[Tensor, "N F"]:
-        """Return what is shown of p(x|z) at these codes.
-
-        Args:
-            mu: Codes, its own or others.
-            seed: Draw the pixels of an autoregressive decoder; without one, each is the likeliest.
-        """
+        """Return what is shown of p(x|z) at these codes; the seed is as for `shown`."""
         vae, parts = self.run.vae, torch.split(mu, self.run.measured.batch_size)
         seeds = [None if seed is None else seed + place for place in range(len(parts))]  # noise of its own for each
         return torch.cat([shown(vae.decode(part), own) for part, own in zip(parts, seeds, strict=True)])
 
     def images(self, x: Float[Tensor, "N F"]) -> list[Any]:
-        """Return the first few images as a record holds them.
-
-        Args:
-            x: Images.
-        """
+        """Return the first few images as a record holds them."""
         listed: list[Any] = pixels(x[:_SHOWN], self.run.dataset.shape).tolist()
         return listed
 
     def errors(self, x: Float[Tensor, "N F"]) -> list[float]:
-        """Return the mean squared error of each image, its values in [0, 1].
-
-        Args:
-            x: What was made of the images.
-        """
+        """Return the mean squared error of each image, its values in [0, 1]."""
         return rounded((x - self.x).square().mean(1))
 
 
 def decoded_panels(comparisons: Comparisons, count: int, read: Callable[[Codes], dict[str, Any]]) -> dict[str, Any]:
-    """Return a panel for each data set: its first test images, and what is read of each run's codes of them.
-
-    Args:
-        comparisons: Finished runs, by data.
-        count: Test images that are measured.
-        read: From codes to numbers.
+    """Return a panel for each data set: its first test images, and what is read of each run's codes of so many of them.
 
     Raises:
         InputError: A run cannot be read back, or two of one comparison saw other test images.

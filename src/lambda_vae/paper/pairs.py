@@ -41,11 +41,7 @@ class Pair:
         return title if self.data.startswith(self._papers_data) else f"{title} (here: {self.data})"
 
     def paper(self, quantity: str, prefix: str = "") -> tuple[float, float]:
-        """Return what the paper has for the plain VAE and for lambda-VAE.
-
-        Args:
-            quantity: Such as "snr_capacity".
-            prefix: Of the names of its lines.
+        """Return what the paper has for the plain VAE and for lambda-VAE, in lines whose names begin with the prefix.
 
         Example:
             >>> Pair("cifar10", {}, {}).paper("snr_capacity")
@@ -56,22 +52,13 @@ class Pair:
         return plain, ours
 
     def gain(self, quantity: str) -> float:
-        """Return how many times the plain run's value ours is; NaN where that is not known.
-
-        Args:
-            quantity: Such as "snr_capacity".
-        """
+        """Return how many times the plain run's value ours is; NaN where that is not known."""
         plain, ours = self.plain[quantity], self.ours[quantity]
         return math.nan if plain is None or ours is None or plain == 0 else ours / plain
 
 
 def claims_of(numbers: Numbers, *makers: Callable[[Pair], Claim]) -> list[Claim]:
-    """Return the claims on each panel's pair, or that a run of it is missing.
-
-    Args:
-        numbers: With "panels", each with its "data" and "runs".
-        makers: One a claim.
-    """
+    """Return the claims on each panel's pair, or that a run of it is missing."""
     claims = []
     for panel in numbers["panels"]:
         runs = {run["method"]: run for run in panel["runs"]}
@@ -87,9 +74,6 @@ def claims_of(numbers: Numbers, *makers: Callable[[Pair], Claim]) -> list[Claim]
 def name_of(run: Numbers) -> str:
     """Return a run's name in a figure.
 
-    Args:
-        run: As in the record.
-
     Example:
         >>> name_of({"method": "lambda-vae", "label": "λ-VAE δ=1.001, ramp epochs=150"})
         'λ-VAE'
@@ -98,20 +82,12 @@ def name_of(run: Numbers) -> str:
 
 
 def place_of(run: Numbers) -> int:
-    """Return which of the colours, dashes and marks a run has, the same in every figure.
-
-    Args:
-        run: As in the record.
-    """
+    """Return which of the colours, dashes and marks a run has, the same in every figure."""
     return {"lambda-vae": 0, "vae": 1}.get(run["method"], 2)
 
 
 def told(value: float | None, form: str = ".0f") -> str:
     """Return a number in words that bear a missing one.
-
-    Args:
-        value: The number.
-        form: How it is written.
 
     Example:
         >>> told(1.234, ".1f"), told(None)

@@ -23,41 +23,24 @@ note = partial(Axes.annotate, textcoords="offset points", fontsize=8)
 
 
 def all_runs(comparisons: Comparisons) -> list[RunRecord]:
-    """Return the runs on all data.
-
-    Args:
-        comparisons: Finished runs, by data.
-    """
+    """Return the runs on all data."""
     return [run for record in comparisons.values() for run in record.runs]
 
 
 def identity_of(run: RunRecord) -> dict[str, Any]:
-    """Return what a figure names a run by.
-
-    Args:
-        run: The run.
-    """
+    """Return what a figure names a run by."""
     label = run.label.removesuffix(f", {training_length(run.row.epochs or 0)}")  # which a table of several lengths adds
     keys = ("run", "method", "delta", "beta", "seed", "epochs")
     return {"label": label, **{key: getattr(run.row, key) for key in keys}}
 
 
 def runs_of_figure(runs: Iterable[RunRecord]) -> list[RunRecord]:
-    """Return the runs that came through and have a history of their dimensions.
-
-    Args:
-        runs: Finished runs.
-    """
+    """Return the runs that came through and have a history of their dimensions."""
     return [run for run in runs if not run.failed and run.track("std_mean").size]
 
 
 def panels_of(comparisons: Comparisons, read: Callable[[RunRecord], Mapping[str, Any]]) -> dict[str, Any]:
-    """Return a panel for each data set, with what a figure needs of each of its runs.
-
-    Args:
-        comparisons: Finished runs, by data.
-        read: From a run to its numbers.
-    """
+    """Return a panel for each data set, with what a figure reads of each of its runs."""
     return {
         "panels": [
             {
@@ -70,36 +53,17 @@ def panels_of(comparisons: Comparisons, read: Callable[[RunRecord], Mapping[str,
 
 
 def rounded(values: Tensor | NDArray[np.floating] | Sequence[float], digits: int = 5) -> list[float]:
-    """Return numbers as a record holds them.
-
-    Args:
-        values: Of one axis.
-        digits: So many of each are kept.
-    """
+    """Return numbers of one axis as a record holds them, with so many digits of each."""
     return [float(f"{float(value):.{digits}g}") for value in values]
 
 
 def series(axis: Axes, x: Any, y: Any, index: int, **style: Any) -> None:  # noqa: ANN401 - as matplotlib takes them
-    """Draw a series in the colour and the dashes of its place, so that it is told apart without colour too.
-
-    Args:
-        axis: The panel.
-        x: Places.
-        y: Values.
-        index: Its place among the series.
-        style: What else matplotlib takes.
-    """
+    """Draw a series in the colour and the dashes of its place among others, so that it is told apart without colour."""
     axis.plot(x, y, color=COLORS[index], **{"linestyle": DASHES[index % len(DASHES)], **style})
 
 
 def strip(axis: Axes, label: str, images: Any) -> None:  # noqa: ANN401 - nested lists, or an array
-    """Draw images in a row, with their name on the left: grey ones as ink on paper, colours as they are.
-
-    Args:
-        axis: The panel.
-        label: Text, never mathematics.
-        images: [n, H, W] or [n, H, W, 3], 0 to 255.
-    """
+    """Draw images, [n, H, W] or [n, H, W, 3], in a row with their name: grey as ink on paper, colours as they are."""
     images = np.array(images, np.uint8)
     paper = 0 if images.ndim == 3 else 255
     row = grid(images, len(images), max(1, images.shape[1] // 14), paper)

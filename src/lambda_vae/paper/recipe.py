@@ -72,10 +72,7 @@ class Recipe:
 
 @cache
 def recipes_in(name: str) -> tuple[Recipe, ...]:
-    """Return the recipes in a folder, in the order of their files' names; none where there is no folder.
-
-    Args:
-        name: The folder's, below `recipes`.
+    """Return the recipes in a folder below `recipes`, in the order of their files; none where there is no folder.
 
     Raises:
         InputError: A recipe that cannot be read, or two of one name.
