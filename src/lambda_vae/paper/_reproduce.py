@@ -101,11 +101,7 @@ class Reproduction:
         return named(load_recipes(self.table), self.only, optional=self.optional)
 
     def recipes(self, out: Path) -> tuple[Recipe, ...]:
-        """Return the rows asked for, and those that the folder holds already.
-
-        Args:
-            out: Its folder; need not exist.
-        """
+        """Return the rows asked for, and those that a folder, which need not exist, holds already."""
         asked = self.asked
         there = {path.stem for path in (out / "configs").glob("*.yaml")}
         return tuple(
@@ -115,12 +111,7 @@ class Reproduction:
         )
 
     def runs(self, recipe: Recipe, data: str) -> list[RunConfig]:
-        """Return the runs of a row.
-
-        Args:
-            recipe: The row.
-            data: As in the runs' configs.
-        """
+        """Return the runs of a row on data as their configs name it."""
         settings = PUBLISHED[self.table].settings_for(self.data)
         return runs_of(recipe, data, self.how_much, _FEWER_SEEDS.get(self.data, 0), settings)
 
@@ -155,7 +146,8 @@ def reproduce(
     rows = choice.how_much.rows
     cut = rows if rows is not None and len(dataset.train) > rows[0] else None
     data = str(out / "data" / f"{dataset.name}-{choice.scale}.npz") if cut else choice.data
-    of_run = _plan(choice, recipes, data)
+    pairs = [(config, recipe) for recipe in recipes for config in choice.runs(recipe, data)]
+    of_run = dict(sorted(pairs, key=lambda pair: pair[0].seed))  # the first seed of everything first
     _check_folder(out, choice, list(of_run), resume=resume)
     if console is not None and choice.scale == "paper" and PUBLISHED[choice.table].settings:
         first = choice.runs(recipes[0], choice.data)[0]
@@ -171,12 +163,6 @@ def reproduce(
     return table
 
 
-def _plan(choice: Reproduction, recipes: Sequence[Recipe], data: str) -> dict[RunConfig, Recipe]:
-    """Every run with its row, the first seed of everything first."""
-    pairs = [(config, recipe) for recipe in recipes for config in choice.runs(recipe, data)]
-    return dict(sorted(pairs, key=lambda pair: pair[0].seed))
-
-
 def _run(
     out: Path,
     choice: Reproduction,
@@ -187,11 +173,8 @@ def _run(
     console: Console | None,
     run: RunJobs,
 ) -> None:
-    wanted = [
-        config
-        for config, recipe in of_run.items()
-        if recipe in choice.asked and config.seed < (choice.seeds or math.inf)
-    ]
+    seeds = choice.seeds or math.inf
+    wanted = [config for config, recipe in of_run.items() if recipe in choice.asked and config.seed < seeds]
     import_finished(known, {run_name_of(config): config for config in wanted}, out, dataset.sha256)
 
     def record() -> None:

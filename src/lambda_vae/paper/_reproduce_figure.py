@@ -219,7 +219,8 @@ def _cut(name: str, record: ComparisonRecord) -> ComparisonRecord:
         raise InputError(
             f"{record.path} holds no finished run{of_network} that {name} shows; it shows {wanted}{of_network}"
         )
-    if PUBLISHED[name].channels is not None and any(_is_grey(run) for run in picked):
+    originals = [run.images["originals"] for run in picked if "originals" in run.images]
+    if PUBLISHED[name].channels is not None and any(images.ndim != 4 for images in originals):
         raise InputError(f"{PUBLISHED[name].title} is of RGB images and {record.path} was trained on grey ones")
     return replace(record, runs=tuple(picked), rows=tuple(run.row for run in picked))
 
@@ -239,8 +240,3 @@ def _like(recipe: Recipe, runs: Iterable[RunRecord]) -> RunRecord | None:
 def _network(run: RunRecord) -> str | None:
     path = run.path / "config.yaml"
     return read_config(path).network.name if path.exists() else None
-
-
-def _is_grey(run: RunRecord) -> bool:
-    originals = run.images.get("originals")
-    return originals is not None and originals.ndim != 4

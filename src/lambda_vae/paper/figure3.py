@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -19,7 +20,7 @@ from lambda_vae.estimation._kl_split import mismatch_identity
 from lambda_vae.estimation._mutual_information import mutual_information
 from lambda_vae.files import read_json, write_json
 from lambda_vae.paper.claims import DIFFERS, IN_PART, NOT_SHOWN, Claim, verdict
-from lambda_vae.paper.figure import Comparisons, Numbers, PaperFigure
+from lambda_vae.paper.figure import Numbers, PaperFigure
 from lambda_vae.paper.panels import panels_of, rounded
 from lambda_vae.paper.recipe import recipes_in
 from lambda_vae.records.read import RunRecord
@@ -45,10 +46,6 @@ _DEAD_STD, _DEAD_SIGNAL = 0.95, 0.01
 _FALSE_ALARM = 0.01
 
 _RINGS: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 2.5, "markerfacecolor": "none"}
-
-
-def _numbers(comparisons: Comparisons) -> dict[str, Any]:
-    return panels_of(comparisons, _of_run)
 
 
 def _of_run(run: RunRecord) -> dict[str, Any]:
@@ -78,22 +75,16 @@ def _measured(path: Path) -> dict[str, Any]:
 @torch.no_grad()
 def _codes(snapshot: Snapshot, view: FixedView) -> DiagGaussian:
     """What z is really drawn from, of all test examples."""
-    laws = [snapshot.vae.sampled(snapshot.vae.encode(x)).marginals() for x in view]
-    return DiagGaussian(torch.cat([law.mu for law in laws]), torch.cat([law.logvar for law in laws]))
+    parts = [snapshot.vae.sampled(snapshot.vae.encode(x)).marginals() for x in view]
+    return DiagGaussian(torch.cat([part.mu for part in parts]), torch.cat([part.logvar for part in parts]))
 
 
 def _information(codes: DiagGaussian) -> dict[str, Any]:
     """I(X;Z), and both sides of Eq. 8; the same noise at every snapshot and for every method."""
     found = mutual_information(codes.mu, codes.logvar, torch.Generator().manual_seed(0), draws=_DRAWS)
     identity = mismatch_identity(codes.mu, codes.logvar, torch.Generator().manual_seed(1), draws=_DRAWS)
-    return {
-        "information": found.value,
-        "stderr": found.stderr,
-        "cap": found.cap,
-        "saturated": found.saturated,
-        "reason": found.reason,
-        "identity": asdict(identity),
-    }
+    told = {name: getattr(found, name) for name in ("stderr", "cap", "saturated", "reason")}
+    return {"information": found.value, **told, "identity": asdict(identity)}
 
 
 @torch.no_grad()
@@ -382,7 +373,7 @@ FIGURE = PaperFigure(
         "components apart. Means of the components, their std, the size of the data and the length of the training "
         "are ours: the paper gives none."
     ),
-    numbers=_numbers,
+    numbers=partial(panels_of, read=_of_run),
     drawing=_draw,
     claims=_claims,
     data=("gaussian-mixture-2", "gaussian-mixture-4"),

@@ -1,5 +1,6 @@
 """Figure 6, SNR information capacity and decoder capacity over training."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from lambda_vae.equalization import predicted_capacity
 from lambda_vae.paper.claims import Claim
-from lambda_vae.paper.figure import Comparisons, Numbers, PaperFigure
+from lambda_vae.paper.figure import Numbers, PaperFigure
 from lambda_vae.paper.pairs import Pair, claims_of, gain_verdict, name_of, place_of, told
 from lambda_vae.paper.panels import note, panels_of, rounded, series
 from lambda_vae.records.read import RunRecord
@@ -23,12 +24,8 @@ _MEASURED = (
 )  # fmt: skip
 
 
-def _numbers(comparisons: Comparisons) -> dict[str, Any]:
+def _of_run(run: RunRecord) -> dict[str, Any]:
     """Both capacities, summed over dimensions, at each epoch and on the test set."""
-    return panels_of(comparisons, _capacities)
-
-
-def _capacities(run: RunRecord) -> dict[str, Any]:
     return {
         "epoch": run.history["epochs"],
         "snr_capacity_by_epoch": rounded(_capacity(run.track("signal_power"), run.track("sampling_std"))),
@@ -92,10 +89,6 @@ def _implied(axis: Axes, runs: list[Numbers]) -> None:
             note(axis, "δ alone", (run["epoch"][0], implied), (2, 5), color=INK, va="center")
 
 
-def _claims(numbers: Numbers) -> list[Claim]:
-    return claims_of(numbers, _throughput, _use)
-
-
 def _gain(pair: Pair, name: str) -> str:
     plain, ours, gain = told(pair.plain[name], ".1f"), told(pair.ours[name], ".1f"), told(pair.gain(name), ".2f")
     return f"{plain} nats for the VAE and {ours} for λ-VAE, {gain} times as much"
@@ -143,9 +136,9 @@ FIGURE = PaperFigure(
         "epoch by epoch; marks at the end: the test set, of which the claims speak. Thin lines: where the ramp of λ "
         "ends, and the capacity that δ alone implies where S = 1. A gain of at least half the paper's agrees."
     ),
-    numbers=_numbers,
+    numbers=partial(panels_of, read=_of_run),
     drawing=_draw,
-    claims=_claims,
+    claims=partial(claims_of, makers=(_throughput, _use)),
     data=("cifar10",),
     other_data=True,
     table="table2",

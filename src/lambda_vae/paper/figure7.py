@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 from lambda_vae.equalization import NEAR_PRIOR_STD, critical_std, optimal_exponent
 from lambda_vae.methods import LambdaVAE
 from lambda_vae.paper.claims import DIFFERS, IN_PART, NOT_SHOWN, Claim, verdict
-from lambda_vae.paper.figure import Comparisons, Numbers, PaperFigure
+from lambda_vae.paper.figure import Numbers, PaperFigure
 from lambda_vae.paper.pairs import Pair, claims_of, name_of, place_of, told
 from lambda_vae.paper.panels import panels_of, rounded
 from lambda_vae.records.read import RunRecord
@@ -32,12 +33,8 @@ _FULL = 0.995
 _HOLLOW: dict[str, Any] = {"linestyle": "none", "markersize": 3.5, "markerfacecolor": "none", "markeredgewidth": 0.7}
 
 
-def _numbers(comparisons: Comparisons) -> dict[str, Any]:
-    """Sigma, running and on the test set, and lambda of each dimension at the end."""
-    return panels_of(comparisons, _of_run)
-
-
 def _of_run(run: RunRecord) -> dict[str, Any]:
+    """Sigma, running and on the test set, and lambda of each dimension at the end."""
     config = read_config(run.path / "config.yaml")
     settings = {**LambdaVAE().values, **config.method.values}
     running = _running_std(run) if run.row.delta is not None else None
@@ -74,12 +71,7 @@ class Alignment:
 
     @classmethod
     def of(cls, run: Numbers, std: Sequence[float]) -> "Alignment":
-        """Return the alignment of a run at one reading of its sigma.
-
-        Args:
-            run: As in the record.
-            std: Of each dimension.
-        """
+        """Return the alignment of a run at one reading of each dimension's sigma."""
         exponent, curve = np.array(run["exponent"], dtype=np.float64), _curve(run, std)
         for what, values in (("λ", exponent), ("Eq. 16(σ)", curve)):
             if not np.isfinite(values).all():
@@ -134,10 +126,6 @@ def _equalized(axis: Axes, run: Numbers, std: Sequence[float] | None, *, of_test
     if std is not None:
         label = f"{name_of(run)}, {Alignment.of(run, std).r}"
         axis.plot(std, run["exponent"], MARKERS[2 if of_test else 0], color=COLORS[0], label=label, **_HOLLOW)
-
-
-def _claims(numbers: Numbers) -> list[Claim]:
-    return claims_of(numbers, _on_curve, _clamped, _unserved)
 
 
 def _said(alignment: Alignment) -> str:
@@ -217,9 +205,9 @@ FIGURE = PaperFigure(
         "training and test examples. The plain VAE's dimensions have λ = 1. r: Pearson's correlation of λ and Eq. "
         "16(σ)."
     ),
-    numbers=_numbers,
+    numbers=partial(panels_of, read=_of_run),
     drawing=_draw,
-    claims=_claims,
+    claims=partial(claims_of, makers=(_on_curve, _clamped, _unserved)),
     data=("cifar10",),
     other_data=True,
     table="table2",

@@ -1,6 +1,7 @@
 """Figure 8, reconstructions of the same test images by both models."""
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from lambda_vae.paper.claims import DIFFERS, IN_PART, NOT_SHOWN, Claim, verdict
 from lambda_vae.paper.decoded import Codes, decoded_panels
-from lambda_vae.paper.figure import Comparisons, Numbers, PaperFigure
+from lambda_vae.paper.figure import Numbers, PaperFigure
 from lambda_vae.paper.pairs import NO_BITS, Pair, claims_of, name_of, told
 from lambda_vae.paper.panels import strip
 from lambda_vae.reports.style import close_rows, name_panel, new_figure
@@ -21,12 +22,8 @@ __all__ = ["FIGURE"]
 _MEASURED = 512
 
 
-def _numbers(comparisons: Comparisons) -> dict[str, Any]:
-    """Test images and their reconstructions at mu, with errors and detail."""
-    return decoded_panels(comparisons, _MEASURED, _of_codes)
-
-
 def _of_codes(codes: Codes) -> dict[str, Any]:
+    """Reconstructions at mu, with errors and detail."""
     decoded, shape = codes.decoded(codes.mu), codes.run.dataset.shape
     return {
         "reconstructions": codes.images(decoded),
@@ -55,10 +52,6 @@ def _draw(numbers: Numbers) -> Figure:
         for run in panel["runs"]:
             strip(next(axes), name_of(run), run["reconstructions"])
     return figure
-
-
-def _claims(numbers: Numbers) -> list[Claim]:
-    return claims_of(numbers, _sharper, _bits)
 
 
 def _sharper(pair: Pair) -> Claim:
@@ -100,9 +93,9 @@ FIGURE = PaperFigure(
         "than are shown. Error: mean squared difference to the original, its values in [0, 1]. Detail: mean squared "
         "difference of neighbouring pixels, as a share of the originals': blur takes it away."
     ),
-    numbers=_numbers,
+    numbers=partial(decoded_panels, count=_MEASURED, read=_of_codes),
     drawing=_draw,
-    claims=_claims,
+    claims=partial(claims_of, makers=(_sharper, _bits)),
     data=("cifar10",),
     other_data=True,
     table="table2",

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from lambda_vae.equalization import NEAR_PRIOR_STD
 from lambda_vae.paper.claims import DIFFERS, IN_PART, NOT_SHOWN, Claim, verdict
 from lambda_vae.paper.decoded import Codes, decoded_panels
-from lambda_vae.paper.figure import Comparisons, Numbers, PaperFigure
+from lambda_vae.paper.figure import Numbers, PaperFigure
 from lambda_vae.paper.pairs import NO_BITS, Pair, claims_of, gain_verdict, name_of, place_of, told
 from lambda_vae.paper.panels import series, strip
 from lambda_vae.reports.style import COLORS, INK, MARKERS, close_rows, name_panel, new_figure
@@ -26,12 +26,8 @@ _MODES = {"greedy": None, "ancestral": 0}
 _LINES = "PixelCNN "
 
 
-def _numbers(comparisons: Comparisons) -> dict[str, Any]:
-    """Images made pixel by pixel, each from its own code and from the next image's."""
-    return decoded_panels(comparisons, _MEASURED, _of_codes)
-
-
 def _of_codes(codes: Codes) -> dict[str, Any]:
+    """Images made pixel by pixel, each from its own code and from the next image's."""
     return {"modes": {mode: _mode(codes, seed) for mode, seed in _MODES.items()}}
 
 
@@ -89,11 +85,6 @@ def _error_panel(axis: Axes, runs: list[Numbers], letter: str) -> None:
 
 def _stderr(values: Any) -> float:  # noqa: ANN401 - a list, or an array
     return float(np.std(values, ddof=1) / math.sqrt(len(values)))
-
-
-def _claims(numbers: Numbers) -> list[Claim]:
-    details = (partial(_detail, mode=mode) for mode in _MODES)
-    return claims_of(numbers, _bits, _units, _decoder, *details)
 
 
 def _bits(pair: Pair) -> Claim:
@@ -165,9 +156,9 @@ FIGURE = PaperFigure(
         "another image's (hollow), ± one standard error. Where both are the same, z is not looked at. The errors are "
         "of more images than are shown."
     ),
-    numbers=_numbers,
+    numbers=partial(decoded_panels, count=_MEASURED, read=_of_codes),
     drawing=_draw,
-    claims=_claims,
+    claims=partial(claims_of, makers=(_bits, _units, _decoder, *(partial(_detail, mode=mode) for mode in _MODES))),
     data=("cifar10",),
     other_data=True,
     table="table3",

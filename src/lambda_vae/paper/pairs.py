@@ -1,7 +1,7 @@
 """A plain and an equalized run side by side, as Figures 6 to 9 have them, next to the paper's own pair."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lambda_vae.paper.claims import DIFFERS, IN_PART, NOT_SHOWN, Claim, verdict
@@ -57,7 +57,7 @@ class Pair:
         return math.nan if plain is None or ours is None or plain == 0 else ours / plain
 
 
-def claims_of(numbers: Numbers, *makers: Callable[[Pair], Claim]) -> list[Claim]:
+def claims_of(numbers: Numbers, makers: Sequence[Callable[[Pair], Claim]]) -> list[Claim]:
     """Return the claims on each panel's pair, or that a run of it is missing."""
     claims = []
     for panel in numbers["panels"]:
