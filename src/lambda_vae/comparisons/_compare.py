@@ -21,7 +21,7 @@ from lambda_vae.files import read_json, write_atomic, write_json
 from lambda_vae.methods import METHODS, Method
 from lambda_vae.methods.spec import check_importable, parse, text_of
 from lambda_vae.records.run_row import RunRow
-from lambda_vae.runs._train import last_shared_epoch, make_trainer
+from lambda_vae.runs._train import last_shared_epoch
 from lambda_vae.runs.config import RunConfig, read_yaml, to_yaml
 from lambda_vae.runs.flat import config_data, flat, flattened, read_config, write_config
 from lambda_vae.runs.folder import check_room, is_empty, is_locked, locked
@@ -172,7 +172,7 @@ def compare(
     dataset = Run.resolve(base).dataset
     for config in {config.with_seed(0): config for config in configs}.values():
         check_importable(config.method)
-        make_trainer(Run.resolve(config, dataset))  # refuses what does not fit before anything is written
+        Run.resolve(config, dataset).check()  # before anything is written
     _check_folder(out, base, choice, configs, resume=resume)
 
     def record() -> list[dict[str, Any]]:

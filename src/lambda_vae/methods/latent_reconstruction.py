@@ -10,6 +10,7 @@ from torch import Tensor
 from lambda_vae.distributions import Independent
 from lambda_vae.errors import InputError
 from lambda_vae.methods.base import Context, Method, setting
+from lambda_vae.model import VAE
 from lambda_vae.training import Batch, Draws, JointUpdate, Step, Stepper, Strategy
 
 __all__ = ["LatentReconstruction", "Reencoding"]
@@ -40,24 +41,31 @@ class Reencoding(JointUpdate):
             raise InputError(f"latent_weight is {weight}; it must be a finite number, 0 or greater")
         self.weight = weight
 
-    def begin(self, stepper: Stepper, draws: Draws) -> None:
-        """Begin to sum.
+    def check_model(self, vae: VAE) -> None:
+        """Raise unless p(x|z) has a mean given z.
 
         Args:
-            stepper: Whose model and device are used.
-            draws: Not used.
+            vae: The model.
 
         Raises:
-            InputError: p(x|z) has no mean given z.
+            InputError: It has none.
         """
-        self.error = torch.zeros((), device=stepper.device)
         with torch.no_grad():
-            p_x = stepper.vae.decode(torch.zeros(1, stepper.vae.latent_dim, device=stepper.device))
+            p_x = vae.decode(torch.zeros(1, vae.latent_dim, device=next(vae.parameters()).device))
         if self.weight and not isinstance(p_x, Independent):
             raise InputError(
                 f"latent-reconstruction encodes E[x|z], which a {type(p_x).__name__} does not give; use a network and "
                 "a likelihood whose features are independent given z"
             )
+
+    def begin(self, stepper: Stepper, draws: Draws) -> None:
+        """Begin to sum.
+
+        Args:
+            stepper: Whose device is used.
+            draws: Not used.
+        """
+        self.error = torch.zeros((), device=stepper.device)
 
     def step(self, stepper: Stepper, draws: Draws, batch: Batch) -> Step:
         """Take one gradient step of the whole model.

@@ -23,7 +23,7 @@ from lambda_vae.paper.figures import PUBLISHED, load_recipes
 from lambda_vae.paper.recipe import Recipe, named, run_name_of, runs_of
 from lambda_vae.paper.tables import Scale
 from lambda_vae.records.run_row import RunRow
-from lambda_vae.runs._train import make_trainer, train
+from lambda_vae.runs._train import train
 from lambda_vae.runs.config import RunConfig, to_yaml
 from lambda_vae.runs.cost import cost_of, cost_table
 from lambda_vae.runs.flat import read_config, write_config
@@ -142,7 +142,7 @@ def reproduce(
     known = tuple(run for path in choice.known for run in read_finished(path))
     recipes = choice.recipes(out)
     for recipe in recipes:
-        make_trainer(Run.resolve(choice.runs(recipe, choice.data)[0], dataset))  # refuses before anything is written
+        Run.resolve(choice.runs(recipe, choice.data)[0], dataset).check()  # before anything is written
     rows = choice.how_much.rows
     cut = rows if rows is not None and len(dataset.train) > rows[0] else None
     data = str(out / "data" / f"{dataset.name}-{choice.scale}.npz") if cut else choice.data

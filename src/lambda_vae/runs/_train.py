@@ -14,7 +14,6 @@ from lambda_vae.diagnostics import quick_reading
 from lambda_vae.equalization.shared import let_go
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json, write_json
-from lambda_vae.objectives import ELBO
 from lambda_vae.runs.callbacks import HistoryFile, ProgressBar, TrackerLog
 from lambda_vae.runs.config import RunConfig
 from lambda_vae.runs.flat import config_data, differences, read_config, write_config
@@ -48,19 +47,17 @@ def make_trainer(
     Raises:
         InputError: A value is out of range.
     """
-    method, context, train = run.method, run.context, run.dataset.train
-    vae = run.build_vae()
-    vae.prior.init_from_data(run.probe().head(1000))
+    parts, train = run.parts(), run.dataset.train
     return Trainer(
-        vae,
-        method.objective(context) or ELBO(),
+        parts.vae,
+        parts.objective,
         train.tensor(),
         run.training_view,
         run.options(keep_checkpoints),
         rows=None if train.rows is None else train.index(),
-        schedule=method.schedule(context),
-        equalizer=method.equalizer(context),
-        strategy=method.strategy(context),
+        schedule=parts.schedule,
+        equalizer=parts.equalizer,
+        strategy=parts.strategy,
         folder=folder,
         listeners=listeners or (),
         accelerator=accelerator or make_accelerator(),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from typing import NamedTuple
 
 from lambda_vae.checked import check_known
 from lambda_vae.data import (
@@ -16,14 +17,27 @@ from lambda_vae.data import (
     view_train,
 )
 from lambda_vae.distributions import LIKELIHOODS
+from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.methods import Context, Method
 from lambda_vae.model import VAE
+from lambda_vae.objectives import ELBO, Objective
 from lambda_vae.runs.build import build_vae
 from lambda_vae.runs.config import RunConfig
 from lambda_vae.runs.views import FixedView
-from lambda_vae.training import TrainOptions, View
+from lambda_vae.training import JointUpdate, Schedule, Strategy, TrainOptions, View
+from lambda_vae.training.strategies import check_fit
 
-__all__ = ["Run"]
+__all__ = ["Parts", "Run"]
+
+
+class Parts(NamedTuple):
+    """The model of a run and the parts of its method, untrained."""
+
+    vae: VAE
+    objective: Objective
+    schedule: Schedule | None
+    equalizer: VarianceEqualizer | None
+    strategy: Strategy
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +101,28 @@ class Run:
             InputError: As `build_vae`.
         """
         return build_vae(self.config, self.dataset.shape, self.likelihood)
+
+    def parts(self) -> Parts:
+        """Return what a trainer of the run trains, at its beginning.
+
+        Raises:
+            InputError: A value is out of range, or the network does not fit the data.
+        """
+        method, context = self.method, self.context
+        vae = self.build_vae()
+        vae.prior.init_from_data(self.probe().head(1000))
+        objective, strategy = method.objective(context) or ELBO(), method.strategy(context) or JointUpdate()
+        return Parts(vae, objective, method.schedule(context), method.equalizer(context), strategy)
+
+    def check(self) -> None:
+        """Raise what a trainer of the run would, without one; nothing is written.
+
+        Raises:
+            InputError: As `parts`, or what is trained does not fit together.
+        """
+        check_batch(len(self.dataset.train), self.config.train.batch_size)
+        parts = self.parts()
+        check_fit(parts.vae, parts.objective, parts.strategy, self.options())
 
     def options(self, keep_checkpoints: tuple[int, ...] = ()) -> TrainOptions:
         """Return the numbers of training, with the number of samples that the method draws.

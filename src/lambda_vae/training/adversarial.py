@@ -11,7 +11,7 @@ from torch.nn.functional import softplus
 
 from lambda_vae.distributions import DiagGaussian
 from lambda_vae.errors import InputError
-from lambda_vae.model import Trace
+from lambda_vae.model import VAE, Trace
 from lambda_vae.training.adversary import Adversary
 from lambda_vae.training.batch import Batch, Step
 from lambda_vae.training.draws import Draws
@@ -102,17 +102,20 @@ class AdversarialBayes(Adversary):
         super().__init__(hidden, learning_rate, _WON_POSTERIOR)
         self.adaptive_contrast = adaptive_contrast
 
-    def begin(self, stepper: Stepper, draws: Draws) -> None:
-        """Make T on the stepper's device.
+    def check_model(self, vae: VAE) -> None:
+        """Raise if the prior is learned and only its draws would be looked at.
 
         Raises:
-            InputError: The prior is learned and only its draws would be looked at.
+            InputError: It is.
         """
-        if not self.adaptive_contrast and any(True for _ in stepper.vae.prior.parameters()):
+        if not self.adaptive_contrast and any(True for _ in vae.prior.parameters()):
             raise InputError(
                 "adaptive_contrast is False and the prior is learned: draws of the prior teach it nothing; use "
                 "`adaptive_contrast=True` or the standard prior"
             )
+
+    def begin(self, stepper: Stepper, draws: Draws) -> None:
+        """Make T on the stepper's device."""
         vae = stepper.vae
         self.make(stepper, draws, vae.likelihood.features + vae.latent_dim)
 

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from torch import Tensor
 
 from lambda_vae.deprecated import renamed
 from lambda_vae.equalization import VarianceEqualizer
-from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
 from lambda_vae.objectives import Objective
 from lambda_vae.training import checkpoints
@@ -30,7 +28,7 @@ from lambda_vae.training.recorder import Recorder
 from lambda_vae.training.schedules import Constant, Schedule
 from lambda_vae.training.state import EqualizerState, OptimizerState, Part, RunState
 from lambda_vae.training.stepper import Stepper
-from lambda_vae.training.strategies import JointUpdate, Strategy
+from lambda_vae.training.strategies import JointUpdate, Strategy, check_fit
 
 __all__ = ["Trainer"]
 
@@ -59,7 +57,7 @@ class Trainer:
         accelerator: For devices and processes; made from the options if absent.
 
     Raises:
-        InputError: A batch is larger than the data.
+        InputError: A batch is larger than the data, or as `check_fit`.
     """
 
     def __init__(
@@ -83,21 +81,12 @@ class Trainer:
         self.vae, self.options, self.folder, self.listeners = vae, options, folder, listeners
         self.schedule: Schedule = schedule or Constant()
         self.strategy: Strategy = strategy or JointUpdate()
-        if len(signature(self.strategy.begin).parameters) != 2:
-            raise InputError(
-                f"{type(self.strategy).__name__} is a strategy of the last release, whose methods took the trainer; "
-                "let begin, step and end_epoch take (stepper, draws, ...), as training.Strategy says"
-            )
+        check_fit(vae, objective, self.strategy, options)
         self.equalizer = equalizer.to(self.device) if equalizer is not None else None
         self._equalize()
         draws_prior = self.strategy.draws_prior or getattr(objective, "draws_prior", False)
         self.draws = Draws(x, view, vae, options, self.accelerator, rows=rows, draws_prior=draws_prior)
         self.steps = self.draws.steps
-        whole = type(self.strategy) is not JointUpdate or getattr(objective, "whole_batch", False)
-        if whole and options.accumulate > 1:
-            raise InputError(
-                f"accumulate is {options.accumulate}, and this method looks at its batch as a whole; use `accumulate=1`"
-            )
         self.matmul_error = set_matmul(options.matmul, self.device)
         self.recorder = Recorder(vae, self.equalizer, options, self.steps, self.accelerator)
         self.stepper = Stepper(vae, objective, options, self.accelerator, self.recorder)

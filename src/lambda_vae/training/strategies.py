@@ -1,21 +1,29 @@
 """How one batch becomes a step: the dynamics of a method, apart from what it minimises."""
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from lambda_vae.errors import InputError
+from lambda_vae.model import VAE
+from lambda_vae.objectives import Objective
 from lambda_vae.training.batch import Batch, Step
 from lambda_vae.training.divergence import StepLog
 from lambda_vae.training.draws import Draws
+from lambda_vae.training.options import TrainOptions
 from lambda_vae.training.stepper import Stepper
 
-__all__ = ["JointUpdate", "Strategy"]
+__all__ = ["JointUpdate", "Strategy", "check_fit"]
 
 
 @runtime_checkable
 class Strategy(Protocol):
-    """The dynamics of a method; what it owns (a discriminator, its optimiser, flags) goes into checkpoints."""
+    """The dynamics of a method; what it owns (a discriminator, its optimiser, flags) goes into checkpoints.
+
+    One that cannot train every model says so in `check_model(vae)`, which raises InputError; `JointUpdate` has one.
+    """
 
     @property
     def draws_prior(self) -> bool:
@@ -52,6 +60,9 @@ class JointUpdate:
 
     draws_prior = False
 
+    def check_model(self, vae: VAE) -> None:
+        """Do nothing: every model can be trained so."""
+
     def begin(self, stepper: Stepper, draws: Draws) -> None:
         """Do nothing: the model is all there is."""
 
@@ -72,3 +83,30 @@ class JointUpdate:
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take nothing."""
+
+
+def check_fit(vae: VAE, objective: Objective, strategy: Strategy, options: TrainOptions) -> None:
+    """Raise unless a model can be trained so; nothing is made.
+
+    Args:
+        vae: The model.
+        objective: Trace -> terms.
+        strategy: How a batch becomes a step.
+        options: The numbers.
+
+    Raises:
+        InputError: A strategy of the last release, a batch in parts where it is looked at as a whole, or a model that
+            the strategy refuses.
+    """
+    if len(signature(strategy.begin).parameters) != 2:
+        raise InputError(
+            f"{type(strategy).__name__} is a strategy of the last release, whose methods took the trainer; let begin, "
+            "step and end_epoch take (stepper, draws, ...), as training.Strategy says"
+        )
+    whole = type(strategy) is not JointUpdate or getattr(objective, "whole_batch", False)
+    if whole and options.accumulate > 1:
+        raise InputError(
+            f"accumulate is {options.accumulate}, and this method looks at its batch as a whole; use `accumulate=1`"
+        )
+    if check_model := getattr(strategy, "check_model", None):
+        check_model(vae)
