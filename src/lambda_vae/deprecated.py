@@ -42,6 +42,7 @@ _NAMES = {
         "DRAWINGS": "paper:FIGURES",
         "Drawing": "paper:PaperFigure",
         "find_drawing": "paper:find_figure",
+        "learning_curves": "reports.old_curves:learning_curves",
         "write_drawing": "paper:write_figure",
     },
     "training": {"Joint": "JointUpdate"},

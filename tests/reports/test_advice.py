@@ -42,39 +42,42 @@ def starting(rows: list[RunRow], word: str, **settings: float) -> str:
 
 def test_best_bound_with_lead_and_cost() -> None:
     assert starting(ALL, "Best bound") == (
-        "Best bound: warm. Importance-weighted NLL 89.00 ± 0.14 nats, 0.80 ahead of near at 89.80 ± 0.14. "
-        "NLL bound 94.30 ± 0.14 nats, 1.20 ahead of near at 95.50 ± 0.14. 18 ± 0.0 active units, linear probe 91.0%. "
-        "A step takes 1.10 times the plain VAE's."
+        "Best bound: warm. Importance-weighted NLL 89.00 ± 0.14 nats, 0.80 below near at 89.80 ± 0.14. "
+        "NLL bound 94.30 ± 0.14 nats, 1.20 below near at 95.50 ± 0.14. 18.0 ± 0.0 active units, linear probe 91.0%. "
+        "A training step takes 1.10 times as long as the plain VAE's."
     )
 
 
 def test_best_representation_counts_active_units_first() -> None:
     text = starting(ALL, "Best representation")
-    assert text.startswith("Best representation: sharp. It has 26 ± 0.0 active units. Importance-weighted NLL 110.90")
+    assert text.startswith("Best representation: sharp. It has 26.0 ± 0.0 active units. Importance-weighted NLL 110.90")
     assert "reaches 88.0%; the best, 94.0%, is that of the plain VAE." in text
 
 
 def test_directions_are_told_where_they_contradict_active_units() -> None:
     many = [row.updated(active_directions=9) for row in runs("rotated", 20, 95.0, 90.0, 0.9)]
     fewer = [row.updated(active_directions=12) for row in runs("plain", 12, 94.0, 89.0, 0.9)]
-    told = "It has 20 ± 0.0 active units. But its means move along 9 ± 0.0 directions; those of plain, along 12 ± 0.0."
+    told = (
+        "It has 20.0 ± 0.0 active units. But its means vary along 9.0 ± 0.0 directions, and those of plain along 12.0 "
+        "± 0.0."
+    )
     assert told in starting([*many, *fewer], "Best representation")
     level = [row.updated(active_directions=12) for row in many]
     assert "directions" not in starting([*level, *fewer], "Best representation")
 
 
 def test_best_trade_takes_most_units_within_its_price() -> None:
-    text = starting(ALL, "Best trade")
-    assert "(most active units on the frontier within 1 nats of the best importance-weighted NLL): near" in text
+    text = starting(ALL, "Best trade-off")
+    assert "(most active units on the frontier within 1 nat of the best importance-weighted NLL): near" in text
     assert "3 more active units than warm for 0.80 nats" in text
-    assert text.endswith("A step takes 2.50 times the plain VAE's.")
-    assert "warm again; nothing that near" in starting(ALL, "Best trade", tolerance=0.5)
-    assert ": sharp, 8 more" in starting(ALL, "Best trade", tolerance=30.0)
+    assert text.endswith("A training step takes 2.50 times as long as the plain VAE's.")
+    assert "warm again; nothing that close" in starting(ALL, "Best trade-off", tolerance=0.5)
+    assert ": sharp, 8 more" in starting(ALL, "Best trade-off", tolerance=30.0)
 
 
 def test_a_method_off_the_frontier_is_no_trade() -> None:
     dominated = runs("dominated", 20, 95.6, 89.9)
-    assert "near, 3 more" in starting([*ALL, *dominated], "Best trade")
+    assert "near, 3 more" in starting([*ALL, *dominated], "Best trade-off")
 
 
 def test_the_surrogate_has_no_say() -> None:
@@ -86,13 +89,13 @@ def test_a_lead_within_the_spread_is_called_so() -> None:
     wide = (-1.0, 1.0)
     text = starting([*runs("a", 5, 95.0, 90.0, seeds=wide), *runs("b", 5, 95.5, 92.9, seeds=wide)], "Best bound")
     # The spread of a difference of two: sqrt(2 + 2) = 2 nats.
-    assert "0.50 ahead of b at 95.50 ± 1.41, which is within the spread over seeds." in text
-    assert "2.90 ahead of b at 92.90 ± 1.41." in text
+    assert "0.50 below b at 95.50 ± 1.41, which is within one standard deviation over seeds." in text
+    assert "2.90 below b at 92.90 ± 1.41." in text
 
 
 def test_one_seed_says_nothing_about_chance() -> None:
     rows = [row for row in ALL if row.seed == 0]
-    assert "by one seed only, so whether the lead is more than chance is unknown" in starting(rows, "Best bound")
+    assert "with one seed, whether that is more than chance is unknown" in starting(rows, "Best bound")
 
 
 def test_two_likelihoods_that_disagree_are_both_named() -> None:
@@ -103,24 +106,24 @@ def test_two_likelihoods_that_disagree_are_both_named() -> None:
 
 def test_ties() -> None:
     rows = [*runs("a", 9, 95.0, 90.0, 0.8), *runs("b", 9, 95.0, 90.0, 0.9)]
-    assert "level with b at 90.00" in starting(rows, "Best bound")
-    assert "Best representation: b. It has 9 ± 0.0 active units, as many as a; the probe decides." in starting(
+    assert "equal to b at 90.00" in starting(rows, "Best bound")
+    assert "Best representation: b. It has 9.0 ± 0.0 active units, as many as a; the probe decides." in starting(
         rows, "Best representation"
     )
     bare = [*runs("a", 9, 95.0, 90.0), *runs("b", 9, 94.0, 90.0)]
-    assert "b. It has 9 ± 0.0 active units, as many as a; the bound decides." in starting(bare, "Best representation")
+    assert "b. It has 9.0 ± 0.0 active units, as many as a; the bound decides." in starting(bare, "Best representation")
 
 
 def test_data_without_labels() -> None:
     rows = [row.updated(linear_probe_accuracy=None) for row in ALL]
-    assert "no labels, so no probe could be asked" in starting(rows, "Best representation")
+    assert "no labels to probe the code with" in starting(rows, "Best representation")
     assert "linear probe" not in " ".join(advice(rows))
 
 
 def test_without_importance_weights_the_bound_decides() -> None:
     rows = [row.updated(nll_iw=None) for row in ALL]
     assert starting(rows, "Best bound").startswith("Best bound: warm. NLL bound 94.30")
-    assert "within 2 nats of the best NLL bound): near" in starting(rows, "Best trade", tolerance=2.0)
+    assert "within 2 nats of the best NLL bound): near" in starting(rows, "Best trade-off", tolerance=2.0)
 
 
 def test_one_method_leaves_no_choice() -> None:
@@ -153,5 +156,7 @@ def test_unknown_costs_are_called_unknown() -> None:
 def test_what_was_measured_on_decides_the_last_word() -> None:
     assert "choose on a validation split" in advice(ALL)[-1]
     validated = [row.updated(measured_on="validation") for row in ALL]
-    assert advice(validated)[-1].startswith("These are figures of a validation split: measure what you choose once")
+    assert advice(validated)[-1].startswith(
+        "These figures are of a validation split. Measure the method that you choose once"
+    )
     assert advice([*validated[:4], *ALL[4:]])[0].startswith("Some runs were measured on a validation split and others")

@@ -16,7 +16,6 @@ from lambda_vae.reports import (
     exponent_figure,
     frontier_figure,
     image_figure,
-    learning_curves,
     save_figure,
     theory_figure,
 )
@@ -33,7 +32,6 @@ def _theory(_record: ComparisonRecord) -> Figure:
 
 
 FIGURES: dict[str, Callable[[ComparisonRecord], Figure]] = {
-    "learning_curves": lambda record: learning_curves(record.runs),
     "equalization": lambda record: equalization_figure(record.runs),
     "frontier": lambda record: frontier_figure(record.rows),
     "exponent": lambda record: exponent_figure(record.runs),
@@ -54,19 +52,19 @@ def test_figure_has_the_same_bytes_every_time(name: str, ending: str, record: Co
 
 def test_drawing_leaves_global_settings_alone(record: ComparisonRecord, tmp_path: Path) -> None:
     before = dict(mpl.rcParams)
-    save_figure(learning_curves(record.runs), tmp_path / "x.svg")
+    save_figure(exponent_figure(record.runs), tmp_path / "x.svg")
     assert dict(mpl.rcParams) == before
 
 
 def test_unknown_ending_is_refused(record: ComparisonRecord, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'\.gif'; use \.svg, \.pdf or \.png"):
-        save_figure(learning_curves(record.runs), tmp_path / "x.gif")
+        save_figure(exponent_figure(record.runs), tmp_path / "x.gif")
 
 
 def test_hostile_label_does_not_start_mathematics(tmp_path: Path) -> None:
     folder = write_comparison(tmp_path / "c", ("vae", "lambda-1.01"), 1, epochs=4, label="$\\frac{ $ <b>")
     record = load_record(folder)
-    for name in ("learning_curves", "equalization", "frontier", "exponent", "images"):
+    for name in ("equalization", "frontier", "exponent", "images"):
         assert save_figure(FIGURES[name](record), tmp_path / f"{name}.svg").stat().st_size > 2000
 
 
@@ -120,7 +118,7 @@ def test_runs_without_history_or_dimensions_draw_empty(tmp_path: Path) -> None:
     write_run(tmp_path, failure="the loss became NaN", images=False, epochs=3)
     (tmp_path / "history.json").unlink()
     record = load_record(tmp_path)
-    for name in ("learning_curves", "equalization", "frontier", "exponent", "images"):
+    for name in ("equalization", "frontier", "exponent", "images"):
         assert save_figure(FIGURES[name](record), tmp_path / f"{name}.svg").exists()
 
 

@@ -59,7 +59,7 @@ def test_page_says_what_the_table_says(tmp_path: Path) -> None:
     for expected in (
         "The plain VAE uses 7.5 of 30 latent dimensions", "not a bound", "λ-VAE δ=1.01", "78.43", "97.17",
         "0123456789abcdef0123456789abcdef01234567", "lambda-vae compare", "ab" * 32, "torch 2.13.0", "4 min",
-        "Under-dispersed", "Information gap", "What to take", "Best representation: λ-VAE δ=1.01.",
+        "Under-dispersed", "Information gap", "Which method to choose", "Best representation: λ-VAE δ=1.01.",
     ):  # fmt: skip
         assert expected in page.text, expected
 

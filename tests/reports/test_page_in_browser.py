@@ -256,3 +256,18 @@ def test_a_method_far_above_the_frontiers_is_named_over_them(browser: Browser, t
     assert browser.evaluate(f"{plot}.data.length") == 10  # the frontier and nine points
     assert browser.evaluate("document.querySelectorAll('#frontier-legend li').length") == 10
     assert quiet(browser)
+
+
+def test_a_plot_can_be_saved_as_svg(browser: Browser, comparison: Path) -> None:
+    visit(browser, comparison)
+    buttons = "[...document.querySelectorAll('#plot-train .modebar-btn')].map(b => b.dataset.attr || b.dataset.title)"
+    assert len(browser.evaluate(buttons)) == 1
+    assert browser.evaluate("document.getElementById('plot-train')._context.toImageButtonOptions") == {
+        "format": "svg", "filename": "train", "width": 720, "height": 360,
+    }  # fmt: skip
+    browser.evaluate(
+        "Plotly.toImage('plot-train', {format: 'svg', width: 720, height: 360}).then(uri => { window.saved = uri; })"
+    )
+    browser.wait_for("!!window.saved")
+    assert browser.evaluate("window.saved").startswith("data:image/svg+xml")
+    assert quiet(browser)

@@ -19,7 +19,7 @@ def test_results_page_holds_command_table_and_frontier(tmp_path: Path) -> None:
     assert "±" in page
     assert "not a bound" in page
     assert (tmp_path / "results" / "fake-frontier.svg").stat().st_size > 1000
-    assert "## What to take\n\n- Best bound: VAE, warm-up. Importance-weighted NLL" in page
+    assert "## Which method to choose\n\n- Best bound: VAE, warm-up. Importance-weighted NLL" in page
     rows = json.loads((tmp_path / "results" / "fake.json").read_text())["rows"]
     assert [row["run"] for row in rows] == [row["run"] for row in read_json(folder / "table.json")]
     assert (tmp_path / "results" / "fake.csv").read_text().count("\n") == 1 + 4
@@ -66,8 +66,8 @@ def test_results_page_must_be_markdown(tmp_path: Path) -> None:
 def test_figures_of_a_run_and_a_comparison_are_written(tmp_path: Path) -> None:
     comparison = write_comparison(tmp_path / "many", seeds=1, epochs=4)
     names = {path.stem for path in write_figures(comparison)}
-    assert {"learning_curves", "equalization", "exponents", "frontier"} <= names
+    assert {"equalization", "exponents", "frontier"} <= names
     assert any(name.startswith("images-") for name in names)
     write_run(tmp_path / "one", epochs=4)
     names = {path.stem for path in write_figures(tmp_path / "one")}
-    assert {"learning_curves", "equalization", "exponents", "images"} == names
+    assert {"equalization", "exponents", "images"} == names

@@ -12,8 +12,8 @@ from lambda_vae.paper.claims import DIFFERS, IN_PART, NOT_SHOWN, Claim, verdict
 from lambda_vae.paper.figure import Comparisons, Numbers, PaperFigure
 from lambda_vae.paper.panels import all_runs, identity_of, rounded, runs_of_figure, series
 from lambda_vae.records.read import RunRecord
-from lambda_vae.reports.page_data import BIN_EDGES
-from lambda_vae.reports.style import COLORS, DASHES, INK, name_panel, new_figure
+from lambda_vae.reports.figures import std_panel
+from lambda_vae.reports.style import COLORS, INK, name_panel, new_figure
 
 __all__ = ["FIGURE"]
 
@@ -39,7 +39,8 @@ def _draw(numbers: Numbers) -> Figure:
     for place, run in enumerate(runs):
         inner = outer[place // columns, place % columns].subgridspec(1, 2, width_ratios=(4, 1))
         panel = figure.add_subplot(inner[0])
-        _std_panel(panel, figure.add_subplot(inner[1], sharey=panel), run)
+        side = figure.add_subplot(inner[1], sharey=panel)
+        std_panel(panel, side, run["epoch"], np.array(run["std"], dtype=np.float64))
         name_panel(panel, "abcdefg"[place % 7], run["label"])
     last = figure.add_subplot(outer[-1, len(runs) % columns :])
     _exponent_panel(last, numbers)
@@ -48,27 +49,6 @@ def _draw(numbers: Numbers) -> Figure:
     assert isinstance(layout, ConstrainedLayoutEngine)
     layout.set(w_pad=0.02, wspace=0)
     return figure
-
-
-def _std_panel(axis: Axes, side: Axes, run: Numbers) -> None:
-    std, epochs = np.array(run["std"]), np.array(run["epoch"], dtype=np.float64)
-    counts = np.stack([np.histogram(np.clip(line, 0, BIN_EDGES[-1] - 1e-9), BIN_EDGES)[0] for line in std])
-    edges = np.append(epochs - 0.5, epochs[-1] + 0.5)
-    axis.grid(False)
-    # Whatever is there must be seen next to what is there thirty times.
-    shade = np.where(counts > 0, 0.25 + 0.75 * np.sqrt(counts / counts.max()), 0)
-    axis.pcolormesh(edges, BIN_EDGES, shade.T, cmap="Greys", vmin=0, vmax=1, rasterized=True)
-    mean, spread = std.mean(1), std.std(1)
-    axis.plot(epochs, mean, color=COLORS[1], lw=1.4)
-    for bound in (mean - spread, mean + spread):
-        axis.plot(epochs, bound, color=COLORS[1], lw=0.9, linestyle=DASHES[1])
-    axis.set(xlabel="epoch", ylabel="mean σ", ylim=(0, BIN_EDGES[-1]))
-    side.grid(False)
-    side.barh(BIN_EDGES[:-1], counts[-1], np.diff(BIN_EDGES), align="edge", color="#555555")
-    side.spines["left"].set_visible(False)
-    side.tick_params(labelleft=False, left=False)
-    side.set_xlabel("dims.")
-    side.set_xticks([0, int(counts[-1].max())])
 
 
 def _exponent_panel(axis: Axes, numbers: Numbers) -> None:

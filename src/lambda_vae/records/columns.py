@@ -54,11 +54,11 @@ class Column:
 COLUMNS: tuple[Column, ...] = (
     Column(
         "active_units", "AU", 1, "higher", 1,
-        "Active units: latent dimensions whose mean moves with the input (variance over 0.01).",
+        "Active units: latent dimensions whose posterior mean varies with the input (variance over 0.01).",
     ),
     Column(
         "active_directions", "active directions", 1, "higher", 7,
-        "Directions of the code that carry something; fewer than active units where a rotation hides collapse.",
+        "Directions along which the posterior means vary; fewer than active units where a rotation hides collapse.",
         narrow="active\ndirections", everywhere=True,
     ),
     Column(
@@ -76,23 +76,24 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "nll_bound_bpd", "BPD bound", 3, "lower", 8,
-        "NLL bound in bits per dimension: nats / (ln 2 x numbers of an image).",
+        "NLL bound in bits per dimension: nats / (ln 2 · number of values in an example).",
     ),
-    Column("nll_iw_bpd", "BPD, importance-weighted", 3, "lower", 9, "The same of the importance-weighted NLL."),
+    Column("nll_iw_bpd", "BPD, importance-weighted", 3, "lower", 9, "Importance-weighted NLL in bits per dimension."),
     Column(
         "surrogate_bpd", SURROGATE_BPD, 3, "", 9,
-        'The same of the surrogate: what the paper reports as "BPD".', narrow="surrogate BPD\n(paper's, not\na bound)",
+        'The surrogate in bits per dimension: what the paper reports as "BPD".',
+        narrow="surrogate BPD\n(paper's, not\na bound)",
     ),
     Column("excess_kl", "excess KL", 2, "", 9, "NLL bound minus surrogate, nats: what the surrogate leaves out."),
     Column("rate", "rate", 2, "", 11, "KL from the prior of the distribution really sampled from, nats."),
     Column("reconstruction", "reconstruction", 2, "lower", 10, "Expected -log p(x|z), nats."),
     Column(
         "snr_capacity", "SNR capacity", 1, "higher", 5,
-        "Information the noisy latent channel can carry, nats.", narrow="SNR\ncapacity",
+        "Information that the latent dimensions can carry through their noise, nats.", narrow="SNR\ncapacity",
     ),
     Column(
         "snr_capacity_joint", "SNR capacity, joint", 1, "higher", 10,
-        "The same of all dimensions together: what two of them both say is counted once, nats.",
+        "SNR capacity of all dimensions jointly, nats: what two of them share counts once.",
         narrow="SNR capacity,\njoint", everywhere=True,
     ),
     Column(
@@ -102,7 +103,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "decoder_capacity", "decoder capacity", 1, "higher", 12,
-        "How strongly the decoder reacts: summed RMS gradient.",
+        "How strongly the decoder reacts to the code: RMS gradient, summed over dimensions.",
     ),
     Column("mean_std", "mean σ", 3, "", 13, "Mean posterior standard deviation over dimensions; 1 is the prior's."),
     Column(
@@ -121,7 +122,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("seconds", "seconds", 0, "lower", 15, "Wall-clock time of one run."),
     Column(
         "step_cost", "step's cost", 2, "lower", 19,
-        "Time per training step, of the plain VAE's, both timed side by side when the runs were done.",
+        "Time of a training step relative to the plain VAE's, both timed in turn after the runs.",
     ),
     Column("paper:active_units", "paper: AU", 0, "", 16, "The paper's Table 1."),
     Column(

@@ -11,7 +11,6 @@ from lambda_vae.reports.figures import (
     exponent_figure,
     frontier_figure,
     image_figure,
-    learning_curves,
     theory_figure,
 )
 from lambda_vae.reports.page import write_report
@@ -24,7 +23,6 @@ __all__ = [
     "exponent_figure",
     "frontier_figure",
     "image_figure",
-    "learning_curves",
     "print_comparison",
     "save_figure",
     "theory_figure",

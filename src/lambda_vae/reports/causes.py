@@ -1,4 +1,4 @@
-"""Why dimensions collapse, in plain words: what the diagnosis's names mean, and how a sentence counts them."""
+"""Why dimensions collapse: what each cause means, its colour, and how a sentence counts them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -49,6 +49,8 @@ def because(counts: Mapping[str, float]) -> str:
     if cause not in CAUSES or 2 * counts[cause] <= sum(counts.values()):
         return f" ({listed_causes(counts)})"
     named = cause if len(counts) == 1 else listed_causes(counts)
+    if cause == "undetermined":
+        return f", for causes that the measurements do not tell ({named})"
     return f", {'all' if len(counts) == 1 else 'mostly'} because {CAUSES[cause]} ({named})"
 
 

@@ -1,6 +1,6 @@
-"""What the runs of a comparison come to, in plain sentences, from the records alone: the verdict, and what to take.
+"""What runs come to, in plain sentences from the records alone: the verdict, and which method to choose.
 
-Only `nll_bound` and `nll_iw` count as likelihoods here; the surrogate has no say.
+Only `nll_bound` and `nll_iw` count as likelihoods here, never the surrogate.
 """
 
 import math
@@ -13,22 +13,15 @@ from lambda_vae.reports.measured import measured_on
 from lambda_vae.reports.pareto import pareto_front
 from lambda_vae.reports.tables import Cell, Line, comparison_table
 
-__all__ = [
-    "TOLERANCE",
-    "advice",
-    "clearly_better",
-    "comparison_verdict",
-    "run_verdict",
-    "verdict",
-    "verdict_lines",
-    "witness",
-]
+__all__ = ["TOLERANCE", "advice", "verdict", "verdict_lines", "witness"]
 
 TOLERANCE = 1.0
-"""Nats of the best likelihood that the best trade may cost."""
+"""Nats of the best likelihood that the best trade-off may cost."""
 
 #: Below this share of the active units, active directions are worth a sentence, as in a run's own verdict.
 _HIDDEN = 0.9
+
+_WITHIN_SPREAD = ", which is within one standard deviation over seeds"
 
 Quantity = Callable[[Line], Cell]
 _LIKELIHOODS: dict[str, Quantity] = {
@@ -47,33 +40,25 @@ def verdict_lines(record: ComparisonRecord) -> tuple[str, ...]:
 
 
 def verdict(rows: Sequence[RunRow]) -> tuple[str, ...]:
-    """Return the verdict on a run, or on several that are compared."""
-    return (run_verdict(rows[0]),) if len(rows) == 1 else comparison_verdict(rows)
-
-
-def run_verdict(row: RunRow) -> str:
-    """Return the outcome of one run in a sentence or two."""
-    if not row.done:
-        return f"The run failed: {row.failure or 'no reason was recorded'}."
-    return row.verdict or " ".join(comparison_verdict([row]))
-
-
-def comparison_verdict(rows: Sequence[RunRow]) -> tuple[str, ...]:
-    """Return the outcome of a comparison in a few sentences, the most important first.
+    """Return the outcome of a run, or of several that are compared, in a few sentences, the most important first.
 
     Args:
         rows: One a run; the plain VAE is the baseline where it is among them, else the first method.
 
     Returns:
-        What the baseline uses and why the rest collapsed, whether another method shows that the data hold more for
-        them, whether a rotation hides more of it, which method keeps most dimensions and at what valid bound, which has
-        the best valid bound, how many runs failed.
+        Of one run its own verdict. Of several what the baseline uses and why the rest collapsed, whether another method
+        shows that the data hold more, whether a rotation hides more of the collapse, which method keeps most dimensions
+        and at what valid bound, which has the best valid bound, how many runs failed.
 
     Example:
         >>> row = RunRow(run="a", label="VAE", method="vae", status="done", active_units=7, latent_dim=30)
-        >>> comparison_verdict([row.updated(verdict_counts={"collapsed": 23})])
+        >>> verdict([row.updated(verdict_counts={"collapsed": 23})])
         ('The plain VAE uses 7 of 30 latent dimensions; 23 collapsed.',)
     """
+    if len(rows) == 1 and not rows[0].done:
+        return (f"The run failed: {rows[0].failure or 'no reason was recorded'}.",)
+    if len(rows) == 1 and rows[0].verdict:
+        return (rows[0].verdict,)
     done = [line for line in comparison_table(rows).lines if line.runs]
     sentences: list[str] = []
     if done:
@@ -82,31 +67,32 @@ def comparison_verdict(rows: Sequence[RunRow]) -> tuple[str, ...]:
         shows = witness(base, others)
         sentences += [*_usage(base, shows), *_hidden(base, others), *_compared(base, others, shows)]
         if others and all(line.runs == 1 for line in done):
-            sentences.append("Every method ran with one seed only, so the spread of these differences is unknown.")
+            sentences.append("Every method ran with one seed only, so how far seeds differ is unknown.")
     if waiting := sum(row.waiting for row in rows):
         sentences.append(f"The comparison is not finished: {waiting} of {len(rows)} runs are still to come.")
     if failed := sum(row.failed for row in rows):
-        sentences.append(f"{failed} of {len(rows)} runs failed; the reasons stand below the table.")
+        sentences.append(f"{failed} of {len(rows)} runs failed, for the reasons given below the table.")
     return tuple(sentences)
 
 
 def witness(base: Line, others: Sequence[Line]) -> Line | None:
     """Return the method that shows that the data hold more than another one encodes; None if no method does.
 
-    It has more dimensions in use, and a lower valid bound by more than the error of the two: the standard deviation
-    over seeds, or the standard error over examples where there is one seed. Both are measured on the same examples, so
-    the error of their difference is smaller than that.
+    It has more dimensions in use, by more than the standard deviation over seeds where there are several, and a lower
+    valid bound by more than the error of the two: the standard deviation over seeds, or the standard error over
+    examples where there is one seed. Both are measured on the same examples, so the error of their difference is
+    smaller than that.
     """
     used = base.dimensions_used
-    if used is None:
-        return None
-    able = [line for line in others if (line.dimensions_used or 0.0) > used and clearly_better(line, base)]
-    return max(able, key=lambda line: line.dimensions_used or 0.0, default=None)
 
+    def shows_more(line: Line) -> bool:
+        more = line.dimensions_used.value - used.value
+        lower = base.nll_bound.value - line.nll_bound.value
+        return more > _spread(line.dimensions_used, used, unknown=0.0) and lower > math.hypot(
+            _error(line), _error(base)
+        )
 
-def clearly_better(ours: Line, theirs: Line) -> bool:
-    """Return whether a method's valid bound is lower than another's by more than the error of the two."""
-    return theirs.nll_bound.value - ours.nll_bound.value > math.hypot(_error(ours), _error(theirs))
+    return _most([line for line in others if shows_more(line)], lambda line: line.dimensions_used)
 
 
 def _error(line: Line) -> float:
@@ -117,37 +103,45 @@ def _error(line: Line) -> float:
     return max((math.inf if error is None else error for error in errors), default=math.inf)
 
 
+def _spread(ours: Cell, theirs: Cell, unknown: float) -> float:
+    if ours.spread is None or theirs.spread is None:
+        return unknown
+    return math.hypot(ours.spread, theirs.spread)
+
+
 def _usage(line: Line, shows: Line | None) -> list[str]:
     if line.active_units.mean is None:
-        return [f"{_opening(line.name)} has no count of its latent dimensions."]
+        return [f"{_capital(line.name)} has no count of its latent dimensions."]
     seeds = f" (mean of {line.runs} seeds)" if line.runs > 1 else ""
     collapsed, sharp = _mean_verdicts(line.done, "collapsed"), _mean_verdicts(line.done, "over-sharp")
     counts = cause_counts(line.done)
-    text = f"{_opening(line.name)} uses {_count(line.active_units)} of {line.row.latent_dim} latent dimensions{seeds}"
+    units = _short(line.active_units.value)
+    text = f"{_capital(line.name)} uses {units} of {line.row.latent_dim} latent dimensions{seeds}"
     text += f", {_short(sharp)} of them under-dispersed" if sharp else ""
     text += f"; {_short(collapsed)} collapsed" if collapsed else ""
     if shows is None or not collapsed:
         return [f"{text}{because(counts) if collapsed else ''}."]
-    text += f", but the data hold more for them: {shows.name} uses {_used(shows)} at a better valid bound"
     gap = f"{shows.nll_bound.value:.2f} nats against {line.nll_bound.value:.2f}"
-    return [f"{text}, {gap}.", *_alone(counts)]
+    text += f", although the data hold more: {shows.name} uses {_used(line, shows)} at a better valid bound, {gap}."
+    return [text, *_alone(line, counts)]
 
 
-def _used(line: Line) -> str:
-    """How many dimensions a method uses; directions where a rotation makes the units more than these."""
-    used = line.dimensions_used
-    assert used is not None, "a witness has more of them than another method"
-    return _short(used) if used == line.active_units.mean else f"{_short(used)} directions"
+def _used(base: Line, shows: Line) -> str:
+    """How many dimensions a method uses; both counts where they are directions, which were not told of the other."""
+    count = _short(shows.dimensions_used.value)
+    if shows.dimensions_used is shows.active_units and base.dimensions_used is base.active_units:
+        return count
+    return f"{count} directions against {_short(base.dimensions_used.value)}"
 
 
-def _alone(counts: Mapping[str, float]) -> list[str]:
+def _alone(line: Line, counts: Mapping[str, float]) -> list[str]:
     """The causes that the run names by itself, where another one has shown more than it could see."""
     seen = {name: number for name, number in counts.items() if name != "no signal"}
     parts = [listed_causes(seen)] if seen else []
     if counts.get("no signal"):
-        blind = f"for {_short(counts['no signal'])} it found nothing more in the data"
-        parts.append(f"{blind}, which the other method puts in doubt")
-    return [f"Judged from that run alone: {'; '.join(parts)}."] if parts else []
+        blind = f"for {_short(counts['no signal'])} nothing more was found in the data"
+        parts.append(f"{blind}, which the other method calls into question")
+    return [f"Causes by the measures of {line.name} alone: {'; '.join(parts)}."] if parts else []
 
 
 def _hidden(base: Line, others: Sequence[Line]) -> list[str]:
@@ -155,10 +149,10 @@ def _hidden(base: Line, others: Sequence[Line]) -> list[str]:
     units, moving = base.active_units.mean, base.active_directions.mean
     if units is None or moving is None or moving >= _HIDDEN * units:
         return []
-    text = f"Its means move along {_short(moving)} directions only, the rest of the code repeats these"
+    text = f"Its posterior means vary along only {_short(moving)} directions, which the other active dimensions repeat"
     widest = _most(others, lambda line: line.active_directions)
     if widest is not None and widest.active_directions.value > moving:
-        text += f"; those of {widest.label} along {_count(widest.active_directions)}"
+        text += f"; those of {widest.label} vary along {_short(widest.active_directions.value)}"
     return [f"{text}."]
 
 
@@ -167,15 +161,14 @@ def _compared(base: Line, others: Sequence[Line], shows: Line | None) -> list[st
     lowest = _least([base, *others], lambda line: line.nll_bound)
     sentences = []
     if widest is not None and widest is not shows and widest.active_units.value > base.active_units.value:
-        keeps = f"{_opening(widest.label)} keeps {_count(widest.active_units)} in use"
-        both = base.nll_bound.mean is not None and widest.nll_bound.mean is not None
+        both = base.nll_bound.known and widest.nll_bound.known
         bound = f" at a valid bound of {widest.nll_bound.mean:.2f} nats, {_difference(widest, base)}" if both else ""
-        sentences.append(f"{keeps}{bound}.")
+        sentences.append(f"{_capital(widest.label)} uses {_short(widest.active_units.value)} dimensions{bound}.")
     if lowest is not None and lowest is not widest and lowest is not shows and others:
-        best = f"The best valid bound belongs to {lowest.name}: {lowest.nll_bound.mean:.2f} nats"
+        best = f"{_capital(lowest.name)} has the best valid bound, {lowest.nll_bound.mean:.2f} nats"
         gap = "" if lowest is base else f" ({_difference(lowest, base)})"
         counted = lowest.active_units.mean is not None and lowest is not base
-        used = f", with {_count(lowest.active_units)} dimensions in use" if counted else ""
+        used = f", with {_short(lowest.active_units.value)} dimensions in use" if counted else ""
         sentences.append(f"{best}{gap}{used}.")
     return sentences
 
@@ -187,25 +180,16 @@ def _difference(line: Line, base: Line) -> str:
     return text + (_WITHIN_SPREAD if abs(gap) < _spread(line.nll_bound, base.nll_bound, unknown=0.0) else "")
 
 
-_WITHIN_SPREAD = ", which is within the spread over seeds"
-
-
-def _spread(ours: Cell, theirs: Cell, unknown: float) -> float:
-    if ours.spread is None or theirs.spread is None:
-        return unknown
-    return math.hypot(ours.spread, theirs.spread)
-
-
 def _mean_verdicts(rows: Sequence[RunRow], verdict: str) -> float:
     counts = [row.verdict_counts.get(verdict) or 0 for row in rows if row.verdict_counts is not None]
     return sum(counts) / len(counts) if counts else 0.0
 
 
 def advice(rows: Sequence[RunRow], tolerance: float = TOLERANCE) -> tuple[str, ...]:
-    """Return what the runs recommend, a few plain sentences: best bound, best representation, best trade.
+    """Return which method to choose, in a few plain sentences: best bound, best representation, best trade-off.
 
     The best bound is the lowest mean. The best representation has the most active units, then the best probe. The best
-    trade has the most active units of the methods on the frontier within `tolerance` of the best `nll_iw` (of
+    trade-off has the most active units of the methods on the frontier within `tolerance` of the best `nll_iw` (of
     `nll_bound` where no run has the other).
 
     Args:
@@ -230,19 +214,19 @@ def _choices(done: Sequence[RunRow], tolerance: float) -> list[str]:
         return ["Only one method has results: there is nothing to choose between."]
     if measured_on(done) == "mixed":
         return [
-            "Some runs were measured on a validation split and others on the test set: nothing can be recommended "
-            "from both; measure all on the same."
+            "Some runs were measured on a validation split and others on the test set, so that nothing can be "
+            "recommended from both; measure all on the same."
         ]
     best = {name: line for name, cell in _LIKELIHOODS.items() if (line := _least(lines, cell)) is not None}
     sentences = [*_bounds(lines, best), *_representation(lines), *_trade(lines, *next(iter(best.items())), tolerance)]
     if measured_on(done) == "validation":
-        caution = "a validation split: measure what you choose once on the test set and publish that."
+        caution = "a validation split. Measure the method that you choose once on the test set, and publish that."
     else:
         caution = (
-            "the test set: to publish a choice between methods or settings, choose on a validation split "
-            "(the setting validation) and measure the choice once on test."
+            "the test set. To publish a choice between methods or settings, choose on a validation split (the setting "
+            "validation) and measure the choice once on the test set."
         )
-    return [*sentences, f"These are figures of {caution}"]
+    return [*sentences, f"These figures are of {caution}"]
 
 
 def _bounds(lines: Sequence[Line], best: Mapping[str, Line]) -> list[str]:
@@ -255,7 +239,7 @@ def _bounds(lines: Sequence[Line], best: Mapping[str, Line]) -> list[str]:
 
 
 def _lead(lines: Sequence[Line], best: Line, name: str) -> str:
-    """How far the best is ahead of the next, and whether the seeds can tell the two apart."""
+    """How much better the best is than the next, and whether the seeds can tell the two apart."""
     cell = _LIKELIHOODS[name]
     ours, second = cell(best), _least([line for line in lines if line is not best], cell)
     head = f"{_capital(name)} {_value(ours)} nats"
@@ -264,12 +248,12 @@ def _lead(lines: Sequence[Line], best: Line, name: str) -> str:
     theirs = cell(second)
     gap, other = theirs.value - ours.value, f"{second.name} at {_value(theirs)}"
     if gap == 0:
-        return f"{head}, level with {other}."
+        return f"{head}, equal to {other}."
     if ours.spread is None or theirs.spread is None:
-        trust = ", by one seed only, so whether the lead is more than chance is unknown"
+        trust = "; with one seed, whether that is more than chance is unknown"
     else:
         trust = _WITHIN_SPREAD if gap < _spread(ours, theirs, unknown=0.0) else ""
-    return f"{head}, {gap:.2f} ahead of {other}{trust}."
+    return f"{head}, {gap:.2f} below {other}{trust}."
 
 
 def _representation(lines: Sequence[Line]) -> list[str]:
@@ -292,7 +276,7 @@ def _directions(lines: Sequence[Line], chosen: Line) -> str:
     if top is None or not ours.known or top.active_directions.value <= ours.value:
         return ""
     most = _value(top.active_directions, 1)
-    return f"But its means move along {_value(ours, 1)} directions; those of {top.name}, along {most}."
+    return f"But its means vary along {_value(ours, 1)} directions, and those of {top.name} along {most}."
 
 
 def _probe(line: Line) -> Cell:
@@ -302,7 +286,7 @@ def _probe(line: Line) -> Cell:
 def _best_probe(lines: Sequence[Line], chosen: Line) -> str:
     top, ours = _most(lines, _probe), _probe(chosen)
     if top is None:
-        return "The data have no labels, so no probe could be asked."
+        return "The data have no labels to probe the code with."
     said = f"Its linear probe reaches {_percent(ours)}" if ours.known else "It has no linear probe"
     if top is chosen:
         return f"{said}, the best of all."
@@ -317,9 +301,10 @@ def _trade(lines: Sequence[Line], name: str, best: Line, tolerance: float) -> li
     if not near:
         return []
     chosen = max(near, key=lambda line: (line.active_units.value, -cell(line).value))
-    rule = f"Best trade (most active units on the frontier within {tolerance:g} nats of the best {name})"
+    within = f"{tolerance:g} nat{'' if tolerance == 1 else 's'}"
+    rule = f"Best trade-off (most active units on the frontier within {within} of the best {name})"
     if chosen is best:
-        return [f"{rule}: {chosen.name} again; nothing that near has more active units."]
+        return [f"{rule}: {chosen.name} again; nothing that close has more active units."]
     more = chosen.active_units.value - (best.active_units.value if best.active_units.known else 0.0)
     head = f"{rule}: {chosen.name}, {_short(more)} more active units than {best.name}"
     price = cell(chosen).value - cell(best).value
@@ -343,7 +328,7 @@ def _cost(line: Line) -> str:
         return ""
     if not line.step_cost.known:
         return "Its cost compared with the plain VAE's is not known."
-    return f"A step takes {line.step_cost.value:.2f} times the plain VAE's."
+    return f"A training step takes {line.step_cost.value:.2f} times as long as the plain VAE's."
 
 
 def _left_out(rows: Sequence[RunRow]) -> list[str]:
@@ -366,12 +351,9 @@ def _most(lines: Sequence[Line], cell: Quantity) -> Line | None:
 
 
 def _value(cell: Cell, digits: int = 2) -> str:
-    mean = _short(cell.value) if digits == 1 else f"{cell.value:.{digits}f}"
-    return mean if cell.spread is None else f"{mean} ± {cell.spread:.{digits}f}"
-
-
-def _count(cell: Cell) -> str:
-    return _short(cell.value)
+    if cell.spread is None:
+        return _short(cell.value) if digits == 1 else f"{cell.value:.{digits}f}"
+    return f"{cell.value:.{digits}f} ± {cell.spread:.{digits}f}"
 
 
 def _short(value: float) -> str:
@@ -388,7 +370,3 @@ def _listed(names: Sequence[str]) -> str:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:] if not text.startswith(("λ", "β", "δ")) else text
-
-
-def _opening(name: str) -> str:
-    return f"T{name[1:]}" if name.startswith("the ") else name

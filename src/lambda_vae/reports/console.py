@@ -12,7 +12,7 @@ __all__ = ["print_comparison"]
 
 
 def print_comparison(record: ComparisonRecord, console: Console | None = None) -> None:
-    """Print table, notes, failures, verdict, and what to take.
+    """Print table, notes, failures, verdict, and which method to choose.
 
     Args:
         record: From `load_record`.
@@ -29,6 +29,6 @@ def print_comparison(record: ComparisonRecord, console: Console | None = None) -
     for place, sentence in enumerate(verdict_lines(record)):
         console.print(escape(sentence), style="bold" if place == 0 else "", highlight=False)
     if len(record.rows) > 1:
-        console.print("\nWhat to take", style="bold")
+        console.print("\nWhich method to choose", style="bold")
         for sentence in advice(record.rows):
             console.print(Padding(escape(sentence), (0, 0, 0, 2)), highlight=False)

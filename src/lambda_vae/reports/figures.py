@@ -23,41 +23,11 @@ __all__ = [
     "exponent_figure",
     "frontier_figure",
     "image_figure",
-    "learning_curves",
+    "std_panel",
     "theory_figure",
 ]
 
 _LONGEST = 38  # letters of a name: two columns of a legend then fit under two panels
-_SERIES = (
-    ("loss", "training loss, nats"),
-    ("reconstruction", "reconstruction, nats"),
-    ("rate_q", "KL(q₁ ‖ prior), nats"),
-    ("active_units", "active units"),
-)
-
-
-def learning_curves(runs: Iterable[RunRecord]) -> Figure:
-    """Return loss, reconstruction, rate and active units over epochs, one line a run, one colour a method.
-
-    Args:
-        runs: Runs with a history.
-    """
-    known = [run for run in runs if run.history.get("epochs")]
-    colours = _indices(known)
-    with look():
-        figure = new_figure(7.2, 5.0)
-        axes = figure.subplots(2, 2, sharex=True).ravel()
-        for axis, (key, title) in zip(axes, _SERIES, strict=True):
-            for run in known:
-                if run.history.get(key):
-                    values = np.array(run.history[key], dtype=np.float64)
-                    index = colours[run.label]
-                    axis.plot(run.history["epochs"], values, color=_colour(index), linestyle=_dash(index), lw=1.3)
-            axis.set_ylabel(title)
-        for axis in axes[2:]:
-            axis.set_xlabel("epoch")
-        _legend(figure, colours)
-    return figure
 
 
 def equalization_figure(runs: Iterable[RunRecord]) -> Figure:
@@ -80,26 +50,38 @@ def equalization_figure(runs: Iterable[RunRecord]) -> Figure:
         outer = figure.add_gridspec(rows, columns)
         for place, run in enumerate(shown):
             inner = outer[place // columns, place % columns].subgridspec(1, 2, width_ratios=(4, 1), wspace=0.03)
-            _std_panel(figure.add_subplot(inner[0]), figure.add_subplot(inner[1]), run)
+            axis = figure.add_subplot(inner[0], title=_short(run.label))
+            std_panel(axis, figure.add_subplot(inner[1]), run.history["epochs"], run.track("std_mean"))
         last = slice(None) if len(shown) % columns == 0 else len(shown) % columns
         _exponent_panel(figure.add_subplot(outer[rows - 1, last]), shown)
     return figure
 
 
-def _std_panel(axis: Axes, side: Axes, run: RunRecord) -> None:
-    std, epochs = run.track("std_mean"), np.array(run.history["epochs"], dtype=np.float64)
+def std_panel(axis: Axes, side: Axes, epochs: Sequence[float], std: NDArray[np.float64]) -> None:
+    """Draw how many dimensions have which mean σ at each epoch, and the last epoch's histogram at its side.
+
+    Args:
+        axis: Histograms over epochs, with mean ± one standard deviation over dimensions.
+        side: The last histogram.
+        epochs: E of them.
+        std: Mean σ of each dimension, [E, D].
+    """
     counts = np.stack([std_histogram(line) for line in std])
+    edges = np.append(np.array(epochs) - 0.5, epochs[-1] + 0.5)
     axis.grid(False)
-    edges = np.append(epochs - 0.5, epochs[-1] + 0.5)
-    axis.pcolormesh(edges, BIN_EDGES, np.sqrt(counts.T), cmap="Greys", vmin=0, rasterized=True)
+    # Whatever is there must be seen next to what is there thirty times.
+    shade = np.where(counts > 0, 0.25 + 0.75 * np.sqrt(counts / max(counts.max(), 1)), 0)
+    axis.pcolormesh(edges, BIN_EDGES, shade.T, cmap="Greys", vmin=0, vmax=1, rasterized=True)
     mean, spread = std.mean(1), std.std(1)
-    axis.plot(epochs, mean, color=COLORS[0])
+    axis.plot(epochs, mean, color=COLORS[1], lw=1.4)
     for bound in (mean - spread, mean + spread):
-        axis.plot(epochs, bound, color=COLORS[0], lw=0.8, linestyle=DASHES[1])
-    axis.set(title=_short(run.label), xlabel="epoch", ylabel="mean σ", ylim=(0, 1.0625))
-    side.barh(BIN_EDGES[:-1], counts[-1], np.diff(BIN_EDGES), align="edge", color="#777777")
-    side.set(ylim=(0, 1.0625), xlabel="dims.")
-    side.tick_params(labelleft=False)
+        axis.plot(epochs, bound, color=COLORS[1], lw=0.9, linestyle=DASHES[1])
+    axis.set(xlabel="epoch", ylabel="mean σ", ylim=(0, BIN_EDGES[-1]))
+    side.grid(False)
+    side.barh(BIN_EDGES[:-1], counts[-1], np.diff(BIN_EDGES), align="edge", color="#555555")
+    side.spines["left"].set_visible(False)
+    side.tick_params(labelleft=False, left=False)
+    side.set(ylim=(0, BIN_EDGES[-1]), xlabel="dims.", xticks=[0, int(counts[-1].max())])
 
 
 def _exponent_panel(axis: Axes, runs: Sequence[RunRecord]) -> None:

@@ -1,4 +1,4 @@
-"""The words of a report, for somebody who has not read the paper."""
+"""The terms of a report, for somebody who has not read the paper."""
 
 from lambda_vae.reports.causes import CAUSES
 
@@ -7,8 +7,8 @@ __all__ = ["GLOSSARY"]
 GLOSSARY: tuple[tuple[str, str], ...] = (
     (
         "Latent dimension",
-        "One of the numbers into which the encoder squeezes an input. For each it gives a mean μ and a "
-        "standard deviation σ; the decoder receives the mean plus noise of that size.",
+        "One of the numbers that encode an input. For each of them the encoder gives a mean μ and a standard deviation "
+        "σ; the decoder receives the mean plus noise of that size.",
     ),
     (
         "Collapse",
@@ -17,12 +17,12 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ),
     (
         "Active units (AU)",
-        "How many dimensions still say something: their mean varies over the test set by more than 0.01.",
+        "How many dimensions carry something: the variance of their mean μ over the test set is above 0.01.",
     ),
     (
         "Active directions",
-        "How many directions of the code carry something, whatever its axes are. Fewer than active units: the encoder "
-        "has spread few signals over many dimensions, and the collapse is hidden from their count.",
+        "How many directions in latent space carry something, whatever the axes. Where they are fewer than the active "
+        "units, the encoder has spread few signals over many dimensions, and counting units hides the collapse.",
     ),
     (
         "NLL bound",
@@ -32,19 +32,18 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ),
     (
         "Importance-weighted NLL",
-        "The same quantity, estimated more tightly from several samples a point; the distribution that they "
-        "were drawn from is named with it.",
+        "The same quantity, estimated more tightly from many samples per example; the proposal distribution that "
+        "they were drawn from stands next to it.",
     ),
     (
         "Surrogate",
-        'What λ-VAE trains on and its paper calls "NLL". It charges the KL of a wider distribution than '
-        "the one that is sampled, so it is not a bound on the likelihood and may be compared with the paper's figure "
-        "only.",
+        'What λ-VAE is trained on and its paper calls "NLL". Its KL is that of a wider distribution than the one z is '
+        "sampled from, so it is not a bound on the likelihood, and may be compared with the paper's figures only.",
     ),
     (
         "λ and δ",
-        "λ-VAE shrinks the noise of a dimension from σ to σ^λ. λ is worked out from σ; δ > 1 is the one "
-        "setting: close to 1 means little noise and many active dimensions, large means nearly a plain VAE.",
+        "λ-VAE shrinks the noise of a dimension from σ to σ^λ. λ follows from σ and from the one setting, δ > 1: a δ "
+        "close to 1 means little noise and many active dimensions, a large one nearly a plain VAE.",
     ),
     (
         "Release",
@@ -52,18 +51,18 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ),
     (
         "Under-dispersed",
-        "An active dimension with so much less noise than suits it that widening its noise alone would lower the valid "
-        "bound. Records call it over-sharp.",
+        "An active dimension whose σ is too small: widening its noise alone would lower the valid bound. Records on "
+        "disk call it over-sharp.",
     ),
     (
         "Gradient ratio ρ",
-        "How hard the reconstruction pulls a dimension's σ down against how hard the KL term pushes it up to "
-        "1. Well below 1, the dimension drifts into collapse: gradient imbalance.",
+        "How hard the reconstruction pulls a dimension's σ down, relative to how hard the KL term pushes it up to 1. "
+        "Well below 1, the dimension drifts into collapse: gradient imbalance.",
     ),
     (
         "Decoder noise",
         "The variance that the likelihood takes for noise. A squared error without a scale assumes 1/2 or 1, whatever "
-        "the data's own noise; what varies by less than that cannot pay for a latent dimension.",
+        "the data's own noise; what varies by less than that is not worth the KL of a latent dimension.",
     ),
     (
         "Causes",
@@ -71,12 +70,12 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ),
     (
         "Information gap",
-        "What the encoder knows about an input and the noise hides from the decoder.",
+        "What the encoder knows about an input, but sampling noise hides from the decoder.",
     ),
     (
         "SNR capacity",
-        "How much information the noisy dimensions can carry, in nats, from signal power and noise. Jointly: what two "
-        "of them both say is counted once.",
+        "How much information the dimensions can carry through their noise, in nats, from signal power and noise "
+        "variance. Jointly: what two of them share is counted once.",
     ),
 )
 """Term and meaning, in the order in which a reader meets them."""

@@ -1,4 +1,4 @@
-"""One self-contained HTML page for a run or a comparison: no network, no server, nothing but the file."""
+"""The HTML page of a run or a comparison: one file that needs neither network nor server."""
 
 import base64
 import hashlib
@@ -120,7 +120,8 @@ def _fingerprint(script: str) -> str:
 
 
 def _title(record: ComparisonRecord) -> str:
-    return record.rows[0].label if len(record.rows) == 1 else record.name
+    what = record.rows[0].label if len(record.rows) == 1 else record.name
+    return f"{what} on {record.data}" if record.data else what
 
 
 def _caveats(record: ComparisonRecord) -> tuple[str, ...]:
@@ -131,9 +132,13 @@ def _facts(record: ComparisonRecord) -> list[tuple[str, str]]:
     row = record.rows[0]
     if row.epochs is None and row.examples is not None:
         return [("latent dimensions", str(row.latent_dim)), ("examples", str(row.examples))]
-    methods, seeds = (len({getattr(row, name) for row in record.rows}) for name in ("label", "seed"))
     facts = [("data", record.data or "not recorded"), ("latent dimensions", _told(row.latent_dim))]
-    facts += [("epochs", _told(row.epochs)), ("methods", str(methods)), ("seeds", str(seeds))]
+    facts.append(("epochs", _told(row.epochs)))
+    if len(record.rows) > 1:
+        facts.append(("methods", str(len({row.label for row in record.rows}))))
+        facts.append(("seeds", str(len({row.seed for row in record.rows}))))
+    else:
+        facts.append(("seed", _told(row.seed)))
     facts += [("measured on", f"{examples_word(record.rows)} split")] if measured_note(record.rows) else []
     return facts
 
@@ -143,7 +148,7 @@ def _told(count: int | None) -> str:
 
 
 def _galleries(record: ComparisonRecord) -> list[dict[str, Any]]:
-    """Pictures of the first run of each method that has any: more seeds would swell the page and add little."""
+    """Images of the first run of each method that has any: more seeds would swell the page and add little."""
     shown: dict[str, RunRecord] = {}
     for run in record.runs:
         if run.images:
@@ -156,7 +161,7 @@ def _pictures(run: RunRecord) -> list[dict[str, str]]:
     span = f" from {values[0]:g} to {values[-1]:g}" if values else ""
     titles = {
         "reconstructions": f"{examples_word([run.row]).capitalize()} images (top) and their reconstructions (below)",
-        "traversals": f"One dimension moved{span}, all others held; rows are dimensions {', '.join(map(str, dims))}",
+        "traversals": f"One dimension moved{span}, the others held; rows are dimensions {', '.join(map(str, dims))}",
         "prior_samples": "Samples from the prior",
     }
     return [{"title": titles[name], "uri": png_data_uri(sheet)} for name, sheet in sheets(run.images, 8).items()]

@@ -1,4 +1,4 @@
-"""What the page's script needs, as small plain values: thinned histories, histograms, columns by dimension."""
+"""The data of the page's plots, as small plain values: thinned histories, histograms, columns by dimension."""
 
 import base64
 import math
@@ -22,25 +22,25 @@ BIN_EDGES = np.arange(44) * 0.025 - 0.0125
 """Bins of a σ histogram, one of them centred on 1; what lies above the last edge is counted in the last bin."""
 
 DIMENSION_COLUMNS: tuple[tuple[str, str, int, str], ...] = (
-    ("kl", "KL", 3, "KL of this dimension from the prior, nats; 0 means that it says nothing"),
+    ("kl", "KL", 3, "KL of this dimension's posterior from the prior, nats; at 0 it carries nothing"),
     ("std_mean", "σ", 3, "mean posterior standard deviation; 1 is the prior's"),
-    ("std_spread", "σ spread", 3, "how much σ differs between examples"),
+    ("std_spread", "std of σ", 3, "standard deviation of σ over examples"),
     ("exponent", "λ", 2, "noise exponent; 1 is the plain VAE"),
-    ("sampling_std", "σ^λ", 3, "standard deviation of the noise really added"),
-    ("signal_power", "signal", 3, "variance of the posterior mean over examples; active above 0.01"),
-    ("gradient_ratio", "ρ", 3, "pull of the reconstruction on σ against the push of the KL; 1 is balance"),
-    ("gradient_ratio_stderr", "ρ error", 3, "standard error of ρ"),
-    ("snr_capacity", "capacity", 3, "information the noisy channel can carry, nats"),
-    ("snr_capacity_predicted", "predicted", 3, "what δ predicts for the capacity, nats"),
-    ("capacity_lost", "lost", 3, "capacity lost to the sampling noise, nats"),
-    ("decoder_capacity", "decoder", 3, "RMS gradient of the decoder in this dimension"),
+    ("sampling_std", "noise", 3, "standard deviation of the noise that z is sampled with, σ^λ under λ-VAE"),
     (
-        "bound_gain",
-        "worth",
+        "signal_power",
+        "signal power",
         3,
-        "nats that the bound loses on these data without this dimension; below 0 it is a burden",
+        "variance of the posterior mean over examples; above 0.01 the dimension is active",
     ),
-    ("bound_gain_stderr", "worth error", 3, "standard error of that worth"),
+    ("gradient_ratio", "ρ", 3, "gradient of the reconstruction on σ over that of the KL term; 1 is balance"),
+    ("gradient_ratio_stderr", "± ρ", 3, "standard error of ρ"),
+    ("snr_capacity", "SNR capacity", 3, "information that this dimension can carry through its noise, nats"),
+    ("snr_capacity_predicted", "capacity predicted", 3, "the SNR capacity that δ predicts, nats"),
+    ("capacity_lost", "capacity lost", 3, "SNR capacity lost to the sampling noise, nats"),
+    ("decoder_capacity", "decoder capacity", 3, "RMS gradient of the decoder with respect to this dimension"),
+    ("bound_gain", "bound gain", 3, "nats by which this dimension improves the bound on these data; it harms below 0"),
+    ("bound_gain_stderr", "± bound gain", 3, "standard error of the bound gain"),
 )
 """Key, heading, digits and meaning of the columns shown for each dimension."""
 

@@ -20,7 +20,6 @@ from lambda_vae.reports.figures import (
     exponent_figure,
     frontier_figure,
     image_figure,
-    learning_curves,
 )
 from lambda_vae.reports.markdown import markdown_table
 from lambda_vae.reports.provenance import provenance_lines
@@ -41,7 +40,7 @@ def write_figures(folder: Path) -> list[Path]:
     """
     record = load_record(folder)
     firsts = list({run.label: run for run in reversed(record.runs)}.values())[::-1]
-    figures = {"learning_curves": learning_curves(record.runs)} if record.runs else {}
+    figures = {}
     if any(run.track("std_mean").size for run in firsts):
         figures["equalization"] = equalization_figure(firsts)
         figures["exponents"] = exponent_figure(firsts)
@@ -115,7 +114,7 @@ def _block(name: str, rows: Sequence[RunRow], data: str, out: Path) -> list[str]
         table.to_markdown().strip(),
         *(["\n".join(said)] if said else []),
         f"![NLL bound and importance-weighted NLL against active units and probe accuracy]({frontier.name})",
-        "\n".join(["## What to take", "", *(f"- {sentence}" for sentence in advice(rows))]),
+        "\n".join(["## Which method to choose", "", *(f"- {sentence}" for sentence in advice(rows))]),
         *(["### Compared with published figures", "\n".join(f"- {text}" for text in apart)] if apart else []),
         *([UNSTATED] if apart and with_paper else []),
     ]

@@ -22,7 +22,7 @@ __all__ = ["Cell", "Line", "Table", "comparison_table"]
 _WIDEST_LABEL = 26
 _SURROGATE_NOTE = (
     'The surrogate is the paper\'s "NLL". It is not a bound on -log p(x): the excess KL is missing from it. '
-    "Where z is drawn from q itself (no λ, no clamped or fixed noise) it equals the NLL bound."
+    "Where z is sampled from q itself (no λ, no clamped or fixed noise) it equals the NLL bound."
 )
 
 
@@ -102,10 +102,10 @@ class Line:
         return "the plain VAE" if self.row.method == "vae" else self.label
 
     @property
-    def dimensions_used(self) -> float | None:
+    def dimensions_used(self) -> Cell:
         """How many dimensions the code really has: active units, or directions where there are fewer."""
-        counts = (self.active_units.mean, self.active_directions.mean)
-        return min((count for count in counts if count is not None), default=None)
+        fewer = self.active_directions.value < self.active_units.value
+        return self.active_directions if fewer else self.active_units
 
     def cell(self, key: str) -> Cell:
         """Return the cell of one column."""
@@ -217,18 +217,19 @@ class Table:
         notes = [f"{waiting} of {waiting + self.ended} runs are still to come."] if waiting else []
         rows = [line.row for line in self.lines]
         notes += filter(None, [measured_note(rows)])
-        likelihoods = f"Likelihoods are in nats per {examples_word(rows)} example"
-        notes.append(f"{likelihoods}; ± is the sample standard deviation over seeds.")
+        several = any(line.runs > 1 for line in self.lines)
+        spread = "; ± is the sample standard deviation over seeds" if several else ""
+        notes.append(f"Likelihoods are in nats per {examples_word(rows)} example{spread}.")
         samples = sorted({row.nll_iw_samples for row in rows if row.nll_iw_samples})
         if samples and "nll_iw" in keys:
             named = " or ".join(map(str, samples))
-            notes.append(f"Importance-weighted: {named} samples a point; the proposal stands in brackets.")
+            notes.append(f"Importance-weighted NLL: {named} samples per example, from the proposal in brackets.")
         if "surrogate_nll" in keys:
             notes.append(_SURROGATE_NOTE)
         if "step_cost" in keys:
             notes.append(
-                "Step's cost: time per training step, of the plain VAE's, both timed side by side when the runs were "
-                "done; the seconds of a run count whatever else the machine did."
+                "Step's cost: time of a training step relative to the plain VAE's, both timed in turn after the runs; "
+                "the seconds of a run depend on what else the machine did."
             )
         if any(key.startswith("paper:") for key in keys):
             notes.append(f"Paper's figures: {published_source()}.")

@@ -1,5 +1,4 @@
-// The view dimension by dimension: one run's table, sorted and filtered, with a plot that follows it.
-// ---- dimension by dimension
+// Dimension by dimension: one run's table, sorted and filtered, and a plot of the same dimensions.
 const TRACKS = { std_mean: "σ", exponent: "λ", kl: "KL" };
 function track(run, key, dimension) {
   const packed = run.tracks[key];
@@ -52,7 +51,7 @@ function dimensions() {
       return th;
     };
     const row = document.createElement("tr");
-    row.append(cell("dimension", "dim.", "number of the dimension"), ...columns().map((c) => cell(c.key, c.title, c.hint)));
+    row.append(cell("dimension", "dim.", "index of the dimension"), ...columns().map((c) => cell(c.key, c.title, c.hint)));
     if (state.run.verdict.length) row.append(cell("verdict", "verdict", Object.keys(VERDICTS).map(verdictName).join(", ")), cell("cause", "cause", "why it collapsed"));
     head.replaceChildren(row);
   }
@@ -131,7 +130,7 @@ function dimensions() {
     });
     if (x === "std_mean" && y === "exponent") traces.unshift({ x: run.curve.std, y: run.curve.exponent, mode: "lines", hoverinfo: "skip",
       name: run.delta === null ? "λ = 1" : `Eq. 16 at δ = ${run.delta}`, line: { color: css("--muted"), dash: "dot", width: 1.5 } });
-    const across = x === "rank" ? `dimensions, in the order of the table (${name(state.sort)})` : name(x);
+    const across = x === "rank" ? `dimensions in the order of the table (by ${name(state.sort)})` : name(x);
     return [traces, layout(across, name(y), { showlegend: run.verdict.length > 0, barmode: "overlay", bargap: 0, hovermode: "closest" })];
   }
 

@@ -34,7 +34,7 @@ function layout(x, y, more = {}) {
   });
   const { xaxis, yaxis, ...rest } = more;
   return {
-    margin: { l: 56, r: 14, t: 30, b: 44 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    margin: { l: 56, r: 14, t: 30, b: 44 }, paper_bgcolor: css("--card"), plot_bgcolor: css("--card"),
     font: { family: "system-ui, 'DejaVu Sans', Arial, sans-serif", size: 12.5, color: css("--ink") },
     hoverlabel: { bgcolor: css("--card"), bordercolor: css("--line"), font: { color: css("--ink") }, align: "left" },
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 }, showlegend: false,
@@ -46,7 +46,8 @@ function layout(x, y, more = {}) {
 function draw(id, make) {
   plots.set(id, make);
   const [traces, shape] = make();
-  return Plotly.react($(id), traces, shape, { responsive: true, displaylogo: false, displayModeBar: false });
+  const toImageButtonOptions = { format: "svg", filename: id.replace("plot-", ""), width: 720, height: 360 };
+  return Plotly.react($(id), traces, shape, { responsive: true, displaylogo: false, modeBarButtons: [["toImage"]], toImageButtonOptions });
 }
 const redraw = () => plots.forEach((make, id) => { if (!$(id).hidden) draw(id, make); });
 
@@ -58,7 +59,7 @@ function options(select, items, chosen) {
 const symbol = (index) => SYMBOLS[(index + Math.floor(index / COLORS.length)) % SYMBOLS.length];
 const GLYPHS = { circle: "●", square: "■", diamond: "◆", "triangle-up": "▲", cross: "✚", "triangle-down": "▼", star: "★", hexagon: "⬢" };
 
-// A number goes where it covers least: each point tries four places, in turn, against points, bars and earlier numbers.
+// A number goes where it covers least: each point in turn tries eight places against points, bars and earlier numbers.
 function labelPlaces(points, ranges, plot) {
   const wide = plot.clientWidth - 80, high = plot.clientHeight - 80;
   const across = (x) => (x - ranges.x[0]) / (ranges.x[1] - ranges.x[0]) * wide;
@@ -110,7 +111,7 @@ function frontier(panel, plot) {
     });
   });
   const [across, upright] = panel.titles;
-  // In two lines: the longer names do not fit next to so low a plot.
+  // In two lines, for the longer names are higher than the plot.
   const note = { text: panel.note, xref: "paper", yref: "paper", x: 1, y: 1, xanchor: "right", yanchor: "bottom", showarrow: false };
   return [traces, layout(across, upright.replace(" (", "<br>("), {
     xaxis: { range: ranges.x }, yaxis: { range: ranges.y }, annotations: panel.note ? [note] : [],
