@@ -2,6 +2,7 @@
 
 import copy
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -27,7 +28,9 @@ pytestmark = QUIET
 @pytest.fixture(scope="module")
 def blood():
     """700 blood cells (10x Genomics, in scanpy's own package): the counts of the 100 genes that vary most."""
-    cells = scanpy.datasets.pbmc68k_reduced()
+    with warnings.catch_warnings():  # scanpy's wheel has the file in anndata's first format, of which anndata warns
+        warnings.simplefilter("ignore", anndata.OldFormatWarning)
+        cells = scanpy.datasets.pbmc68k_reduced()
     per_count = cells.obs.n_counts.to_numpy()[:, None] / 1e4  # scanpy keeps ln(1 + 10,000 x the share of all counts)
     counts = np.expm1(cells.raw.X.toarray()) * per_count
     assert np.abs(counts - counts.round()).max() < 0.1
