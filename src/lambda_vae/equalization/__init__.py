@@ -1,7 +1,7 @@
 """The idea: sample with sigma^lambda, one exponent for each latent dimension, and leave the KL as it was.
 
-`theory` says what an exponent does and which is best; `equalizer` observes sigma in training and holds the exponent.
-`sampling` holds the sampling step itself, and beside it the ablations that take it apart.
+`theory` has the effects of an exponent and the best one; `equalizer` observes sigma in training and sets the exponent;
+`sampling` has the sampling step itself and its ablations.
 """
 
 from lambda_vae.equalization.equalizer import ReleasePath, VarianceEqualizer

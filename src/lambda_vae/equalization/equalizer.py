@@ -37,14 +37,14 @@ class VarianceEqualizer(EqualizerState):
         release_epochs: The exponent falls back to 1 over this many epochs at the end of training, and the last epoch is
             trained at exactly 1, so that the finished model is an ordinary VAE; 0 never releases.
         settle_epochs: The release is over so many epochs earlier, and these are trained at exactly 1 as well.
-        release_path: How it falls back. "exponent": in a straight line. "delta": as if delta rose to inf, so that
-            ln sigma_c goes to 0 in a straight line; a dimension with a small std, which needs no help, is let go first.
-        release_capacity: A dimension whose wide law carries so many nats is at 1 until it carries less; None never
-            lets go of a single dimension.
+        release_path: How it falls back. "exponent": linearly. "delta": as if delta rose to inf, so that ln sigma_c goes
+            to 0 linearly; a dimension with a small std, which needs no help, is released first.
+        release_capacity: A dimension whose capacity at sigma, not sigma^lambda, is so many nats has exponent 1 until it
+            is less; None never releases single dimensions.
         total_epochs: Length of the training; needed for a release.
         dim: The latent axis of mu and std: -1 for [..., D], 1 for [B, C, H, W].
-        steps_per_epoch: Where nobody can call `end_epoch`: an epoch ends by itself when the next training step begins
-            after so many; a step is a call of the equalizer, or of `observe`, and every process takes as many.
+        steps_per_epoch: Instead of calls of `end_epoch`: an epoch ends when the next training step begins after so
+            many; a step is a call of the equalizer, or of `observe`, and every process has as many.
         process_group: The processes that train this model together; None is all of them, torch's default group.
 
     Raises:
@@ -174,15 +174,15 @@ class VarianceEqualizer(EqualizerState):
         mu: Float[Tensor, "..."] | None = None,
         mask: Bool[Tensor, "..."] | None = None,
     ) -> None:
-        """Add the posteriors of one batch to the statistics of this epoch, without waiting for the device.
+        """Add the posteriors of one batch to the statistics of this epoch, without synchronising with the device.
 
-        What a backward pass computes anew, as under gradient checkpointing, was observed already and is left out.
-        Within `torch.func.vmap` each example counts.
+        A forward that is recomputed in a backward pass, as by gradient checkpointing, does not count twice. Within
+        `torch.func.vmap` each example counts.
 
         Args:
             std: Posterior stds; averaged over all axes but the latent one.
             mu: Posterior means; needed by `release_capacity` alone.
-            mask: True where an example counts, padding apart; broadcasts against std without its latent axis.
+            mask: True where an example counts, False for padding; broadcasts against std without its latent axis.
 
         Raises:
             InputError: The latent axis has another length than `latent_dim`, mu is missing, or a shape does not fit.
@@ -225,7 +225,7 @@ class VarianceEqualizer(EqualizerState):
             self._begin_step()
         elif self.steps_per_epoch is not None:
             _begin_step_uncompiled(self)
-        self._observed.add(std, mu, mask, beside=self._group.exists)
+        self._observed.add(std, mu, mask, parallel=self._group.exists)
         self._observed.pending = self._observed.unshared = True
 
     def _begin_step(self) -> None:
@@ -245,13 +245,13 @@ class VarianceEqualizer(EqualizerState):
         return values.detach().movedim(self.dim, -1).reshape(-1, self.latent_dim)
 
     def train(self, mode: bool = True) -> "VarianceEqualizer":
-        """Switch training mode on or off, and say so once where epochs go by and nobody calls `end_epoch`.
+        """Switch training mode on or off, and warn once if epochs pass without a call of `end_epoch`.
 
         Args:
             mode: Whether to train.
         """
         if mode and not self.training and self._observed.pending and self._is_never_ended():
-            # The first return may be that from a validation within the epoch, before its end.
+            # the first return may be from a validation within the epoch
             self._returns, self._observed.pending = self._returns + 1, False
             if self._returns == 2:
                 self._warn("end_epoch", idle.never_ended("the model came back to training a second time"))
@@ -273,7 +273,7 @@ class VarianceEqualizer(EqualizerState):
             )
         self._end_epoch()
 
-    # Tensors are replaced, never written to: the backward pass of a batch may still need those it was drawn with.
+    # Tensors are replaced, never written to: the backward pass of a batch may still need them.
     @torch.inference_mode(False)
     @torch.no_grad()
     def _end_epoch(self) -> None:
@@ -301,10 +301,10 @@ class VarianceEqualizer(EqualizerState):
     def _set_exponent(self, done: int) -> None:
         ramp = min(1.0, done / self.ramp_epochs) if self.ramp_epochs else 1.0
         self.exponent = self._released(ramp, self._held(done))
-        _ = self.narrows  # looked at now: compiled code reads what was seen last
+        _ = self.narrows  # updated now, since compiled code reads the last value
 
     def _refresh(self, first: bool) -> None:
-        """Fold what was seen into the running std, take Eq. 16 of it, and forget what was seen."""
+        """Update the running std, apply Eq. 16 to it, and reset the statistics."""
         seen, mu, mu_sq = self._seen[:3] / self._seen[3]
         mean = seen.to(self.running_std)
         self.running_std = mean if first else self.decay * self.running_std + (1 - self.decay) * mean
@@ -317,7 +317,7 @@ class VarianceEqualizer(EqualizerState):
 
     @property
     def release_left(self) -> int | None:
-        """The epochs still to be trained until every exponent is 1 for good; None where no release is planned."""
+        """The epochs left until every exponent stays 1; None if no release is planned."""
         if not (self.release_epochs or self.settle_epochs) or self.total_epochs is None:
             return None
         return max(0, self.total_epochs - 1 - self.settle_epochs - int(self.epoch))
@@ -325,7 +325,7 @@ class VarianceEqualizer(EqualizerState):
     @torch.inference_mode(False)
     @torch.no_grad()
     def plan_release(self, total_epochs: int) -> None:
-        """Plan the release anew from where the training stands, as for a second and longer one.
+        """Plan the release again from the current epoch, as for a second and longer training.
 
         Args:
             total_epochs: Length of the whole training, counted from this equalizer's first epoch.
@@ -343,23 +343,23 @@ class VarianceEqualizer(EqualizerState):
         self._set_exponent(done)
 
     def _held(self, done: int) -> float:
-        """Return what the release has left after `done` epochs: 1 before it begins, exactly 0 once it is over."""
+        """Return the remaining fraction of the release after `done` epochs: 1 before it begins, 0 once it is over."""
         if not (self.release_epochs or self.settle_epochs) or self.total_epochs is None:
             return 1.0
         left = max(0, self.total_epochs - 1 - self.settle_epochs - done)
         return min(1.0, left / max(1, self.release_epochs))
 
     def _released(self, ramp: float, held: float) -> Float[Tensor, " D"]:
-        """The exponent on its way up from 1, and back."""
+        """The exponent in the ramp from 1, and in the release back to it."""
         ones = torch.ones_like(self.target_exponent)
         if self.release_path == "exponent":
             return torch.lerp(ones, self.target_exponent, ramp * held)
         return torch.maximum(ones, held * torch.lerp(ones, self.target_exponent, ramp))
 
     def notes(self) -> tuple[str, ...]:
-        """Return what a report must say of lambda: that it never acted or still does; nothing where all is well."""
+        """Return the notes of a report: that lambda never acted or still does; none if all is well."""
         done, seen = int(self.epoch), float(self.get_extra_state()[3].max())
-        if self.delta == math.inf or (done == 0 and self.narrows):  # somebody set it by hand
+        if self.delta == math.inf or (done == 0 and self.narrows):  # the user set it
             return ()
         if done == 0 or done < self.refresh_every:
             return (idle.never_acted(done, seen, self.refresh_every, self.steps_per_epoch),)
@@ -369,15 +369,15 @@ class VarianceEqualizer(EqualizerState):
         return ()
 
     def __prepare_scriptable__(self) -> nn.Module:
-        """Return what stands in a scripted model; it samples in eval mode and cannot be trained."""
+        """Return the module for a scripted model, which samples in eval mode and cannot be trained."""
         return ScriptedSampling(self.exponent.clone(), self.dim).train(self.training)
 
     def extra_repr(self) -> str:
-        """Return what tells one equalizer from another, for `print`."""
+        """Return the settings that `print` shows."""
         return f"latent_dim={self.latent_dim}, delta={self.delta}, refresh_every={self.refresh_every}"
 
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def _begin_step_uncompiled(equalizer: VarianceEqualizer) -> None:
-    """The end of an epoch is Python's: with steps_per_epoch a compiled model is two graphs."""
+    """End an epoch outside of compiled code: with steps_per_epoch a compiled model is two graphs."""
     equalizer._begin_step()

@@ -1,13 +1,13 @@
-"""When an equalizer does nothing, or never stops: sentences for a warning or a report."""
+"""Sentences for a warning or a report: lambda never acted, or was not released."""
 
 __all__ = ["PATIENCE", "never_acted", "never_ended", "still_acts"]
 
-#: After so many steps of a first epoch that nobody ended it is likely that nobody will.
+#: Steps of a first epoch after which a missing call of `end_epoch` is assumed.
 PATIENCE = 10_000
 
 
 def never_ended(seen: str) -> str:
-    """Return the sentence for a training whose epochs nobody ends, after what tells so."""
+    """Return the sentence for a training without calls of `end_epoch`, after the evidence for it."""
     return (
         f"{seen} and lambda is still 1, for end_epoch() was not called; call equalizer.end_epoch() after each training "
         "epoch, or say steps_per_epoch="
@@ -15,7 +15,7 @@ def never_ended(seen: str) -> str:
 
 
 def never_acted(done: int, seen: float, refresh_every: int, steps_per_epoch: int | None) -> str:
-    """Return the sentence for lambda that was never set, after so many epochs and examples seen."""
+    """Return the sentence for lambda that was never set, after so many epochs and observed examples."""
     if done:
         return f"Lambda never acted: it is first set after {refresh_every} epochs, of which {done} ended."
     if seen == 0:
@@ -28,6 +28,6 @@ def never_acted(done: int, seen: float, refresh_every: int, steps_per_epoch: int
 
 
 def still_acts(highest: float, done: int, total_epochs: int | None, left: int) -> str:
-    """Return the sentence for lambda that is to be released and is not yet, `left` epochs before the end of that."""
+    """Return the sentence for lambda whose release has `left` epochs to go."""
     more = f"the release is over after {left} more" if left else "end_epoch() releases it"
     return f"Lambda is still up to {highest:.3g} after {done} of {total_epochs} epochs; {more}."

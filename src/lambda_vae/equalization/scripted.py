@@ -1,4 +1,4 @@
-"""What becomes of an equalizer in TorchScript, which knows neither epochs nor warnings: it samples, in eval mode."""
+"""An equalizer in TorchScript, which has neither epochs nor warnings: it samples in eval mode."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,7 @@ __all__ = ["ScriptedSampling"]
 
 
 class ScriptedSampling(nn.Module):
-    """mu + sigma^lambda * eps with the exponents that an equalizer had when the model was scripted.
+    """mu + sigma^lambda * eps with the exponents at the time of scripting.
 
     Args:
         exponent: lambda, [D].

@@ -1,4 +1,4 @@
-"""What a VarianceEqualizer is set to: checked, and as one tensor beside the weights."""
+"""The settings of a VarianceEqualizer: checked, and as one tensor in a state dict."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
@@ -14,27 +14,23 @@ __all__ = ["ReleasePath", "Setting", "check", "differences", "from_tensor", "to_
 ReleasePath = Literal["exponent", "delta"]
 Setting = int | float | str | None
 
-#: The order in a state dict: new ones come last, so that older files still mean what they say.
+#: The order in a state dict; new ones are appended, so that older files can be read.
 _NAMES = (
     *("delta", "refresh_every", "decay", "ramp_epochs", "max_exponent", "release_capacity"),
     *("release_epochs", "settle_epochs", "release_path", "total_epochs", "steps_per_epoch"),
-    # where the training stands: the processes that hold equal shares of the sums, those of which each holds its own
-    # sums alone (0: none), and the steps of the unfinished epoch
+    # the state of the training: the processes with equal shares of the sums, those that have their own sums alone (0:
+    # none), and the steps of the unfinished epoch
     *("shares", "unshared", "steps"),
 )
 
-#: With another of these the training goes another way; when it ends and how it is released may be planned anew.
+#: Those that decide lambda; the release may be planned again.
 _DECIDE = _NAMES[:6]
 
 
 def check(
     *, latent_dim: int, delta: float, max_exponent: float, total_epochs: int | None, **more: Setting | object
 ) -> None:
-    """Refuse what no equalizer can be set to.
-
-    Raises:
-        InputError: A setting is out of range.
-    """
+    """Raise InputError if a setting is out of range."""
     theory.require(latent_dim=latent_dim, delta=delta, max_exponent=max_exponent)
     ranges: dict[str, tuple[Callable[[Any], bool], str]] = {
         "refresh_every": (lambda value: value >= 1, "at least 1"),
@@ -51,17 +47,17 @@ def check(
 
 
 def to_tensor(values: Mapping[str, Setting]) -> Tensor:
-    """Return settings as numbers, float64 on the CPU; -1 stands for None, since NaN is unlike itself."""
+    """Return settings as numbers, float64 on the CPU; -1 is None, since NaN differs from itself."""
     return torch.tensor([_number(name, values.get(name)) for name in _NAMES], dtype=torch.float64, device="cpu")
 
 
 def from_tensor(settings: Tensor) -> dict[str, float | None]:
-    """Return the settings that a state dict holds, as numbers; those that it is too old for are left out."""
+    """Return the settings in a state dict as numbers, without those that are newer than it."""
     return {name: None if one < 0 else one for name, one in zip(_NAMES, settings.tolist(), strict=False)}
 
 
 def differences(here: Mapping[str, Setting], settings: Tensor) -> str | None:
-    """Return a sentence on the settings that decide lambda and are not those of a state dict; None where none is."""
+    """Return a sentence on settings that decide lambda and differ from a state dict's; None if there are none."""
     there = from_tensor(settings)
     # a model that was cast as a whole holds them in that dtype
     own = from_tensor(to_tensor(here).to(settings.dtype))

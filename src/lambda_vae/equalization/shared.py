@@ -1,4 +1,4 @@
-"""What the processes of one training tell each other of sigma and lambda at the end of an epoch."""
+"""The exchange of sigma and lambda between the processes of one training at the end of an epoch."""
 
 import time
 from typing import TYPE_CHECKING, Any
@@ -13,16 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Group", "gathered", "strangers"]
 
-#: Means of sigma differ where it is by more than this share, and by more standard errors than chance gives.
+#: Means of sigma differ if it is by more than this fraction and by more than so many standard errors.
 _SHARE, _ERRORS = 0.1, 8.0
 
 
 class Group:
-    """The processes that train one model; a copy of the model within this process has the same ones.
-
-    Args:
-        group: Of torch.distributed; None is the default group.
-    """
+    """The processes that train one model: a group of torch.distributed, which copies of the model share."""
 
     def __init__(self, group: "ProcessGroup | None" = None) -> None:
         self.group = group
@@ -34,11 +30,11 @@ class Group:
 
     @property
     def size(self) -> int:
-        """The number of processes; 1 where torch.distributed does not run, or this process is none of the group."""
+        """The number of processes; 1 if torch.distributed does not run, or this process is not in the group."""
         return max(1, dist.get_world_size(self.group)) if self.exists else 1
 
     def share(self, sums: Tensor) -> Tensor:
-        """Return an equal share of the joint sums, so that the checkpoint of one process is right for all."""
+        """Return an equal share of the joint sums, so that the checkpoint of one process is valid for all."""
         if self.size == 1:
             return sums
         joint = sums.clone()
@@ -54,7 +50,7 @@ class Group:
 
 
 def gathered(values: Tensor, group: Group) -> Tensor:
-    """Return what every process of the group holds, stacked along a new first axis."""
+    """Return the values of all processes of the group, stacked along a new first axis."""
     parts = [torch.empty_like(values) for _ in range(group.size)]
     dist.all_gather(parts, values.contiguous(), group=group.group)
     let_go()
@@ -62,15 +58,15 @@ def gathered(values: Tensor, group: Group) -> Tensor:
 
 
 def let_go() -> None:
-    """Give gloo's thread Python's lock, without which it holds on to the tensors of a collective that is over.
+    """Release Python's lock to gloo's thread, so that it can free the tensors of a finished collective.
 
-    A process group that is taken down before then waits for that thread, with the lock, for ever (torch 2.13.0).
+    If the process group is destroyed before, it waits for that thread, with the lock, for ever (torch 2.13.0).
     """
     time.sleep(0.01)
 
 
 def strangers(own: Float[Tensor, "P 3 D"]) -> str | None:
-    """Return a sentence where two processes saw another sigma than chance explains; None where none did."""
+    """Return a sentence if sigma differs significantly between two processes; else None."""
     mean = own[:, 0] / own[:, 2]
     variance = (own[:, 1] / own[:, 2] - mean.square()).clamp(min=0.0)
     error = (variance / own[:, 2]).sqrt()

@@ -2,10 +2,10 @@
 
 A function of sigma (`std`) or lambda (`exponent`) takes floats and returns a float, or takes tensors that broadcast and
 returns a tensor, differentiable, in float32 or better. Information is in nats, for one latent dimension. A float out of
-range is an InputError; the values of a tensor are not looked at, since training would wait for the device.
+range is an InputError; the values of a tensor are not checked, since training would wait for the device.
 
 One rule is ours: where sigma >= 1, sigma^lambda would widen the noise instead of narrowing it, so the noise is left as
-it is, and every function here speaks of the noise that is really sampled.
+it is, and every function here is about the noise that is sampled.
 """
 
 import math
@@ -40,10 +40,10 @@ __all__ = [
 
 Number = TypeVar("Number", float, Float[Tensor, "..."])
 
-#: From here on a dimension counts as collapsed: Eq. 16 divides by ln sigma, which changes sign at 1.
+#: sigma of a collapsed dimension, at least: Eq. 16 divides by ln sigma, which changes sign at 1.
 COLLAPSED_STD = 1.0 - 1e-6
 
-#: Beyond it a dimension stands near the prior: the paper's count of collapsed dimensions on images (Section 6.2).
+#: sigma of a dimension near the prior, at least: the paper's count of collapsed dimensions on images (Section 6.2).
 NEAR_PRIOR_STD = 0.9
 
 _DOMAIN: dict[str, tuple[Callable[[float], bool], str]] = {
@@ -57,7 +57,7 @@ _DOMAIN: dict[str, tuple[Callable[[float], bool], str]] = {
 
 
 class FixedPoint(NamedTuple):
-    """Where sigma and lambda stop chasing each other."""
+    """The joint equilibrium of sigma and lambda."""
 
     exponent: float
     std: float
@@ -137,8 +137,8 @@ def joint_fixed_point(delta: float, max_exponent: float = 20.0) -> FixedPoint:
     """Return the solution of Eq. 13 and Eq. 16 together: lambda is best for sigma, and sigma the attractor of lambda.
 
     Both hold where sigma*(lambda)^lambda = sigma_c. The left side falls from 1/e at lambda = 1, so for delta above
-    1 / (1 - e^-2), about 1.157, no exponent above 1 solves it: lambda rests at the floor of Eq. 16, which is 1, sigma
-    at its limit 1/e, and nothing is equalized. Likewise lambda rests at `max_exponent` for delta next to 1.
+    1 / (1 - e^-2), about 1.157, no exponent above 1 solves it: lambda is at the minimum of Eq. 16, which is 1, sigma at
+    its limit 1/e, and nothing is equalized. Likewise lambda is `max_exponent` for delta close to 1.
 
     Args:
         delta: > 1.
@@ -208,7 +208,7 @@ def narrowing(std: Number, exponent: Number | float) -> Number:
 
 
 def narrowing_of_log(log_std: Number, exponent: Number | float) -> Number:
-    """Return `narrowing` for those who hold ln sigma, which takes fewer operations; at sigma = 1 it has a gradient.
+    """Return `narrowing` as a function of ln sigma, with fewer operations; at sigma = 1 it has a gradient.
 
     Args:
         log_std: ln sigma.
@@ -223,7 +223,7 @@ def narrowing_of_log(log_std: Number, exponent: Number | float) -> Number:
 
 
 def sampling_logvar(logvar: Number, exponent: Number | float) -> Number:
-    """Return ln of the variance that z is sampled with: `sampling_std` for those who hold ln sigma^2.
+    """Return ln of the variance that z is sampled with: `sampling_std` as a function of ln sigma^2.
 
     Args:
         logvar: ln sigma^2.
@@ -242,7 +242,7 @@ def sampling_logvar(logvar: Number, exponent: Number | float) -> Number:
 
 
 def gradient_amplification(std: Number, exponent: Number | float) -> Number:
-    """Return lambda sigma^(lambda - 1), the factor an exponent puts on the reconstruction gradient.
+    """Return lambda sigma^(lambda - 1), the factor of an exponent on the reconstruction gradient.
 
     Args:
         std: Posterior std.
@@ -263,7 +263,7 @@ def gradient_amplification(std: Number, exponent: Number | float) -> Number:
 
 
 def information_gain(std: Number, exponent: Number | float) -> Number:
-    """Return (lambda - 1) |ln sigma|, the information about x that the narrower noise lets through, >= 0.
+    """Return (lambda - 1) |ln sigma|, the information about x gained by the narrower noise, >= 0.
 
     Args:
         std: Posterior std.
@@ -280,7 +280,7 @@ def information_gain(std: Number, exponent: Number | float) -> Number:
 
 
 def excess_kl(std: Number, exponent: Number | float) -> Number:
-    r"""Return KL(q_lambda || p) - KL(q_1 || p), what the paper's KL leaves out of account, >= 0.
+    r"""Return KL(q_lambda || p) - KL(q_1 || p), the excess over the KL in the paper's loss, >= 0.
 
     .. math:: \tfrac12 \bigl(\sigma^{2\lambda} - \sigma^2 - \ln\sigma^{2\lambda} + \ln\sigma^2\bigr)
 
@@ -324,14 +324,14 @@ def net_information_gain(std: Number, exponent: Number | float, delta: float) ->
     def formula(std: Tensor, exponent: Tensor) -> Tensor:
         cost = delta * excess_kl(std, exponent)
         if delta == math.inf:
-            cost = torch.where(cost.isnan() & ~std.isnan(), 0.0, cost)  # inf times no cost at all
+            cost = torch.where(cost.isnan() & ~std.isnan(), 0.0, cost)  # inf times a cost of 0
         return information_gain(std, exponent) - cost
 
     return _lift(formula, std=std, exponent=exponent)
 
 
 def predicted_sampling_std(std: Number, delta: float, max_exponent: float = 20.0) -> Number:
-    """Return the noise left at lambda*: min(sigma, sigma_c) as far as `max_exponent` reaches, sigma from 1 on.
+    """Return the noise at lambda*: min(sigma, sigma_c) as far as `max_exponent` allows; sigma from 1 on.
 
     Args:
         std: Posterior std.

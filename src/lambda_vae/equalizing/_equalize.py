@@ -1,4 +1,4 @@
-"""Switch lambda on in a model of somebody else's, wherever it draws z."""
+"""Switch lambda on in an external model, at its own draw of z."""
 
 import itertools
 from collections.abc import Callable
@@ -9,69 +9,53 @@ import torch
 from torch import Tensor, nn
 
 from lambda_vae.equalization import VarianceEqualizer
-from lambda_vae.equalizing.draws import DrawSite, MethodPlace, ModulePlace, RsamplePlace, masked
+from lambda_vae.equalizing.draws import DrawSite, MethodHook, ModuleHook, RsampleHook, masked
 from lambda_vae.equalizing.draws.found import WIDTHS
-from lambda_vae.equalizing.named_places import Named, named_place, unwrapped
+from lambda_vae.equalizing.targets import Target, target_of, unwrapped
 from lambda_vae.errors import InputError
 
 __all__ = ["HostEqualizer", "equalize"]
 
 
 class HostEqualizer(VarianceEqualizer):
-    """The equalizer of a host, which knows the places where z is drawn.
-
-    Args:
-        latent_dim: D.
-        delta: The trade-off, > 1.
-        settings: Of `VarianceEqualizer`.
-    """
+    """The equalizer of an external model, with its hooks there; the arguments are those of `VarianceEqualizer`."""
 
     def __init__(self, latent_dim: int, delta: float, **settings: Any) -> None:
         super().__init__(latent_dim, delta, **settings)
         self.asked: dict[str, Any] = {}
-        self.sites: list[DrawSite] = []  # the places where the host draws z, each with what was found there
-        self._places: list[Any] = []
+        self.sites: list[DrawSite] = []  # the host's draws of z
+        self._hooks: list[Any] = []
         self._replaced: list[tuple[object, str, Any]] = []
         self._holder: tuple[nn.Module, str] | None = None
 
-    def hold(self, place: Any, model: nn.Module, name: str | None) -> None:
-        """Take note of a place, which has a site and can be removed.
-
-        Args:
-            place: It.
-            model: The host.
-            name: Of the equalizer among the host's parts; None where it is none.
-        """
-        self._places.append(place)
-        self.sites.append(place.site)
+    def hold(self, hook: Any, model: nn.Module, name: str | None) -> None:
+        """Keep a hook until `remove`, and become the host's submodule of this name, if there is one."""
+        self._hooks.append(hook)
+        self.sites.append(hook.site)
         if name is not None:
             self._holder = model, name
             model.add_module(name, self)
 
     def also(self, model: nn.Module, method: str) -> None:
-        """Narrow another place where the same host draws the same latent.
-
-        Raises:
-            InputError: There is no such place.
-        """
-        place = named_place(model, method)
-        if any(site.equalizer is self for site in place.held()):
-            return
-        self.hold(place.take(DrawSite(self, place.owner, str(place), takes=self.sites[0].takes)), model, None)
+        """Narrow another method by which the same host draws the same latent."""
+        target = target_of(model, method)
+        if not any(site.equalizer is self for site in target.held()):
+            self.hold(target.take(DrawSite(self, target.owner, str(target), takes=self.sites[0].takes)), model, None)
 
     def replace(self, owner: object, name: str, by: Callable[..., Any]) -> None:
-        """Put an object, so that a copy of the host has its own, in the place of a method until `remove`."""
+        """Replace a method until `remove` by an object, of which a copy of the host has its own."""
         self._replaced.append((owner, name, vars(owner).get(name)))
         setattr(owner, name, by)
 
     def end_epochs_with(self, owner: object, name: str) -> None:
-        """End an epoch whenever a method of the host's returns, and keep out of what the host saves."""
+        """End an epoch whenever a method of the host returns, unless its steps do; keep out of what the host saves."""
         if not self.apart:
             self.apart = self.managed = True
-            self.replace(owner, name, partial(_ended, getattr(owner, name), self))
+            if self.steps_per_epoch is None:
+                self.replace(owner, name, partial(_ended, getattr(owner, name), self))
 
     def require_same(self, what: str, asked: dict[str, Any], host: str = "model") -> None:
-        """Raise unless a place is asked for again with the settings that it has.
+        """Raise unless a second call asks for the settings of the first.
 
         Raises:
             InputError: They are others.
@@ -91,23 +75,23 @@ class HostEqualizer(VarianceEqualizer):
             if before is not None:
                 setattr(owner, attribute, before)
         self._replaced.clear()
-        for place in self._places:
-            place.remove()
-            getattr(place.site.mask, "remove", lambda: None)()
-        self._places.clear()
+        for hook in self._hooks:
+            hook.remove()
+            getattr(hook.site.mask, "remove", lambda: None)()
+        self._hooks.clear()
         if self._holder is not None:
             model, name = self._holder
             delattr(model, name)
             self._holder = None
 
     def notes(self) -> tuple[str, ...]:
-        """Return what a report must say of lambda: also that it acted on no draw that it should have narrowed."""
+        """Return the notes of a report on lambda, also on draws that it should have narrowed and did not."""
         left = (site.unread_note for site in self.sites if site.unread and not site.settled)
         return (*super().notes(), *left)
 
     def extra_repr(self) -> str:
-        """Return what tells one equalizer from another, and what was found in its host."""
-        sites = [f",\n  {site}" for site in self.sites] if self._places else [", removed"] if self.sites else []
+        """Return the settings, and what was found in the host."""
+        sites = [f",\n  {site}" for site in self.sites] if self._hooks else [", removed"] if self.sites else []
         return "".join((super().extra_repr(), *sites))
 
 
@@ -126,39 +110,39 @@ def equalize(
     attach: bool = True,
     **settings: Any,
 ) -> HostEqualizer:
-    """Return the equalizer that from now on narrows the noise of `model`'s own draw of z while it trains.
+    """Return the equalizer that narrows the noise of `model`'s own draw of z in its trainings from now on.
 
-    The host draws z untouched, and the draw is then narrowed: z' = mu + sigma^(lambda - 1) (z - mu). No argument, no
-    name and nothing else that the draw returns is changed, so the KL stays the host's own to the last bit, and at
-    lambda = 1, as with delta = inf, the very tensor goes through. What mu and sigma are is measured at the first
-    training step, with the generators put back; `print(equalizer)` shows it, and what cannot be established is refused.
-    In eval mode nothing is changed. Call `equalizer.end_epoch()` after each training epoch, or give steps_per_epoch.
+    The host draws z, and the draw is then narrowed: z' = mu + sigma^(lambda - 1) (z - mu). No argument and no other
+    output of the draw changes, so the KL stays the host's own to the last bit, and at lambda = 1, as with delta = inf,
+    z is the host's own tensor. What mu and sigma are is measured at the first training step, with the state of all
+    generators restored; `print(equalizer)` shows it, and a draw that cannot be identified is refused. Eval mode is
+    unchanged. Call `equalizer.end_epoch()` after each training epoch, or give steps_per_epoch.
 
-    The equalizer is a submodule of `model`, so that its state goes into the host's checkpoints;
-    `equalizer.remove()` gives the host back. A model with several latents gets one equalizer a latent, each by its own
-    call. A second call for the same place returns the first's equalizer.
+    The equalizer is a submodule of `model`, so that its state goes into the host's checkpoints; `equalizer.remove()`
+    restores the host. A model with several latents gets one equalizer a latent, each by its own call. A second call for
+    the same draw returns the first's equalizer.
 
     Args:
-        model: The host; a compiled or distributed wrapper stands for what it wraps.
+        model: The host; a compiled or distributed wrapper is unwrapped.
         latent_dim: D.
         delta: The trade-off, > 1; see "Choosing delta" in the documentation.
-        method: The method, or the part, that draws z: "reparameterize", "vae.sample". Looked for among the usual names
-            if left out; where there is none, `Normal.rsample` within the model's own forward or training step is.
-        at: Another word for `method`, for a part whose output holds z or the distribution that z is drawn from later:
-            "encoder". "rsample" takes the draws of `Normal.rsample` though there are methods of usual names.
+        method: The method or part that draws z: "reparameterize", "vae.sample". By default one of a usual name; if
+            there is none, `Normal.rsample` within the model's own forward or training step.
+        at: An alias of `method`, for a part whose output holds z or the distribution that z is drawn from later:
+            "encoder". "rsample" takes the draws of `Normal.rsample` even if there are methods of usual names.
         into: The part that z goes into, such as "decoder", where z is drawn in the middle of other code.
         posterior: With `into`: the part whose output holds mu and sigma, such as "encoder".
-        takes: What sigma is made of, if you want what is measured to be held against it: "logvar", "std", "log_std",
-            "var" or "softplus".
-        mask: Which examples or positions count: a callable that gives it, or the name of an argument of the model's
-            forward; True counts; without the latent axis.
-        draw: Which of the draws that the place makes in one call of the model, from 0, where it draws several latents.
+        takes: The parametrisation of sigma, to be checked against the measured one: "logvar", "std", "log_std", "var"
+            or "softplus".
+        mask: Which examples or positions count, without the latent axis, True where they do: a callable, or the name of
+            an argument of the model's forward.
+        draw: Number of the draw within one call of the model, from 0, if `method` draws several latents.
         attach: False keeps the equalizer and its state out of the model.
         settings: Of `VarianceEqualizer`, such as release_epochs, dim or steps_per_epoch.
 
     Raises:
-        InputError: There is no such place, it is equalized with other settings, or, in the first training step, it is
-            no draw that lambda is for.
+        InputError: There is no such draw, it is equalized with other settings, or, in the first training step, it is
+            not mu + sigma * eps.
 
     Source:
         The paper, Eq. 9 and 16.
@@ -182,24 +166,24 @@ def equalize(
             f"the model is a {type(model).__name__}, which would run the equalizer as one of its own parts; say "
             "attach=False, and keep the equalizer's state_dict next to the model's"
         )
-    place = named_place(model, method or at, into, posterior)
+    target = target_of(model, method or at, into, posterior)
     asked = {"latent_dim": latent_dim, "delta": delta, "draw": draw, **settings}
-    for site in place.held():
-        other = place.kind is RsamplePlace and site.equalizer.latent_dim != latent_dim
+    for site in target.held():
+        other = target.kind is RsampleHook and site.equalizer.latent_dim != latent_dim
         if not other and (draw is None or site.order in (None, draw)):
             first = site.equalizer
             assert isinstance(first, HostEqualizer)
-            first.require_same(str(place), asked)
+            first.require_same(str(target), asked)
             return first
     equalizer = HostEqualizer(latent_dim, delta, **settings)
     equalizer.asked = asked
     equalizer.train(model.training or not attach)
     equalizer.to(next((parameter.device for parameter in model.parameters()), torch.device("cpu")))
-    site = DrawSite(equalizer, place.owner, str(place), takes=takes, mask=masked(model, mask), order=draw)
-    held = place.take(site)
-    equalizer.hold(held, model, _free_name(model, place) if attach else None)
-    if isinstance(held, MethodPlace | ModulePlace):
-        site.foresee(held.host if isinstance(held, MethodPlace) else place.owner.forward)
+    site = DrawSite(equalizer, target.owner, str(target), takes=takes, mask=masked(model, mask), order=draw)
+    hook = target.take(site)
+    equalizer.hold(hook, model, _free_name(model, target) if attach else None)
+    if isinstance(hook, MethodHook | ModuleHook):
+        site.foresee(hook.host if isinstance(hook, MethodHook) else target.owner.forward)
     return equalizer
 
 
@@ -209,7 +193,7 @@ def _ended(host: Callable[..., Any], equalizer: HostEqualizer, *given: Any, **na
     return returned
 
 
-def _free_name(model: nn.Module, place: Named) -> str:
-    own = f"equalizer_{place.path.replace('.', '_')}"
+def _free_name(model: nn.Module, target: Target) -> str:
+    own = f"equalizer_{target.path.replace('.', '_')}"
     names = itertools.chain(("equalizer", own), (f"{own}_{number}" for number in itertools.count(2)))
     return next(name for name in names if not hasattr(model, name))

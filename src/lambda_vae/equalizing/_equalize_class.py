@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lambda_vae.equalizing._equalize import HostEqualizer
 from lambda_vae.equalizing.draws import DrawSite, masked
-from lambda_vae.equalizing.named_places import Named, named_place
+from lambda_vae.equalizing.targets import Target, target_of
 from lambda_vae.errors import InputError
 
 __all__ = ["alone", "equalize_class", "instances_made"]
@@ -31,27 +31,27 @@ def equalize_class(
     draw: int | None = None,
     **settings: Any,
 ) -> Iterator[HostEqualizer]:
-    """Equalize the first instance of a class that is made within the `with` block and trains; then give it back.
+    """Equalize the first instance of a class that is made within the `with` block and trains; then restore it.
 
-    For packages that make their networks within `fit`, where there is nothing yet to hand to `equalize`. They know no
-    epochs of ours either, so say how many training calls make one: steps_per_epoch. After the block the host is as it
-    was, and what it saves or pickles needs nothing of ours.
+    For packages that make their networks within `fit`, before which there is no model for `equalize`. Their epochs are
+    not known either, so give the number of training calls in one: steps_per_epoch. After the block the host is as it
+    was, and its saved or pickled models do not depend on lambda-vae.
 
     Args:
-        kind: The class, as the package calls it.
+        kind: The class.
         latent_dim: D.
         delta: The trade-off, > 1; see "Choosing delta" in the documentation.
-        method: As for `equalize`, within the instance.
+        method: As for `equalize`, within the instance, as are at, takes, mask and draw.
         at: Likewise.
         posterior: Where z is drawn in the middle of `fit` and goes into an instance of `kind`: the class of the part
             whose output holds mu and sigma.
-        takes: As for `equalize`.
+        takes: Likewise.
         mask: Likewise.
         draw: Likewise.
         settings: Of `VarianceEqualizer`, such as steps_per_epoch, total_epochs and release_epochs.
 
     Raises:
-        InputError: Nothing was equalized, the class is under another block already, or as `equalize`.
+        InputError: Nothing was equalized, the class is in another open block, or as `equalize`.
 
     Source:
         The paper, Eq. 9 and 16.
@@ -73,8 +73,9 @@ def equalize_class(
     equalizer = HostEqualizer(latent_dim, delta, **settings)
     equalizer.asked = {"latent_dim": latent_dim, "delta": delta, "takes": takes, "draw": draw, **settings}
 
-    def site(named: Named) -> "_Candidate":
-        return _Candidate(equalizer, named.owner, str(named), takes=takes, mask=masked(named.model, mask), order=draw)
+    def site(target: Target) -> "_Candidate":
+        own = masked(target.model, mask)
+        return _Candidate(equalizer, target.owner, str(target), takes=takes, mask=own, order=draw)
 
     made = _Made(equalizer, kind, posterior, method or at, site)
     with ExitStack() as stack:
@@ -92,63 +93,62 @@ def equalize_class(
 
 @dataclass(eq=False)
 class _Made:
-    """The instances that are made, each under a site, of which the first that trains is chosen."""
+    """The instances made within the block, each hooked, of which the first that trains is chosen."""
 
     equalizer: HostEqualizer
     kind: type[nn.Module]
     posterior: type[nn.Module] | None
     name: str | None
-    site: Callable[[Named], "_Candidate"]
+    site: Callable[[Target], "_Candidate"]
     parts: list[nn.Module] = field(default_factory=list)
     others: list[Any] = field(default_factory=list)
     chosen: Any = None
 
     def take(self, instance: nn.Module) -> None:
-        """Put an instance that was just made under a site."""
+        """Hook an instance that was just made."""
         self.parts.append(instance)
-        named = self._named(instance)
-        if named is not None:
-            site = self.site(named)
-            place = named.take(site)
-            self.others.append(place)
-            site.asks = lambda: self.chooses(place, named.model)
+        target = self._target(instance)
+        if target is not None:
+            site = self.site(target)
+            hook = target.take(site)
+            self.others.append(hook)
+            site.asks = lambda: self.chooses(hook, target.model)
 
-    def _named(self, instance: nn.Module) -> Named | None:
+    def _target(self, instance: nn.Module) -> Target | None:
         if self.posterior is None:
-            return named_place(instance, self.name)
+            return target_of(instance, self.name)
         wanted = self.kind, self.posterior
         into, gives = (next((one for one in self.parts[::-1] if type(one) is of), None) for of in wanted)
-        return None if into is None or gives is None else Named(into, into, "made within fit", None, gives)
+        return None if into is None or gives is None else Target(into, into, "made within fit", None, gives)
 
-    def chooses(self, place: Any, model: nn.Module) -> bool:
-        """Return whether this is the instance to equalize, asked at its first draw in training."""
-        place.site.asks = None
+    def chooses(self, hook: Any, model: nn.Module) -> bool:
+        """Return whether this is the instance to equalize, at its first draw in training."""
+        hook.site.asks = None
         if self.chosen is not None:
-            place.site.left = True
+            hook.site.left = True
             warnings.warn(f"a second {self.kind.__name__} trains; the first alone has lambda", stacklevel=2)
             return False
-        self.chosen = place
-        self.others.remove(place)
+        self.chosen = hook
+        self.others.remove(hook)
         self.equalizer.to(next((parameter.device for parameter in model.parameters()), None))
-        self.equalizer.hold(place, model, "equalizer")
+        self.equalizer.hold(hook, model, "equalizer")
         return True
 
     def forget(self) -> None:
-        """Give every instance back."""
-        for place in self.others:
-            place.remove()
+        """Remove all hooks."""
+        for hook in self.others:
+            hook.remove()
         self.equalizer.remove()
 
 
 class _Candidate(DrawSite):
-    """The draw of an instance that may be the one to train."""
+    """The draw of an instance that may be the one that trains."""
 
     asks: Callable[[], bool] | None = None
     left = False
 
     @property
     def due(self) -> bool:
-        """Whether the draw that is made now is this site's."""
         due = not self.left and bool(DrawSite.due.fget(self))  # type: ignore[attr-defined]
         return due and (self.asks is None or self.asks())
 
@@ -158,10 +158,10 @@ _held: set[type[nn.Module]] = set()
 
 @contextmanager
 def alone(kind: type[nn.Module]) -> Iterator[None]:
-    """Keep a class from a second block meanwhile: whose lambda an instance gets could not be told there.
+    """Refuse a second open block for a class, in which the lambda of an instance would be ambiguous.
 
     Raises:
-        InputError: It is under such a block already.
+        InputError: There is one already.
     """
     if kind in _held:
         raise InputError(
@@ -177,11 +177,11 @@ def alone(kind: type[nn.Module]) -> Iterator[None]:
 
 @contextmanager
 def instances_made(kind: type[nn.Module], take: Callable[[nn.Module], None]) -> Iterator[None]:
-    """Hand on every instance of a class that is made meanwhile, once its own `__init__` is through."""
+    """Call `take` with every instance of a class made within the block, after its own `__init__`."""
     own = vars(kind).get("__init__")
     init: Callable[..., None] = kind.__init__
 
-    @functools.wraps(init)  # packages look up what a class takes
+    @functools.wraps(init)  # packages inspect the signature
     def made(self: nn.Module, *args: Any, **named: Any) -> None:
         init(self, *args, **named)
         if type(self) is kind:

@@ -1,4 +1,4 @@
-"""Switch lambda on in a package that makes its network, and runs through its batches, within its own `fit`."""
+"""Switch lambda on in a package that makes its network, and iterates over its batches, within its own `fit`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,11 +25,11 @@ def equalize_fit(
     fit: str = "fit",
     **settings: Any,
 ) -> Iterator[HostEqualizer]:
-    """As `equalize_class`, with the number of batches counted when `fit` is called within the block.
+    """Equalize as `equalize_class` does, with the batches in an epoch computed from the arguments of `fit`.
 
     Args:
-        host: Whose `fit` makes the network and trains it; an object, or a class for any object of it.
-        steps_per_epoch: What `fit` is given -> its batches in one epoch; of a class, the object first.
+        host: The object whose `fit` makes the network and trains it, or a class for any object of it.
+        steps_per_epoch: The arguments of `fit` -> its batches in one epoch; of a class, the object first.
         kind: As for `equalize_class`.
         latent_dim: D.
         delta: The trade-off, > 1; inf is the training as it was, bit for bit.

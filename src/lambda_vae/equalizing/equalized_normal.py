@@ -1,4 +1,4 @@
-"""sigma^lambda for code that speaks torch.distributions."""
+"""sigma^lambda for code that is written with torch.distributions."""
 
 from typing import Any
 
@@ -15,19 +15,19 @@ __all__ = ["EqualizedNormal"]
 class EqualizedNormal(Normal):
     """A Normal(loc, scale) whose samples are drawn with scale^exponent.
 
-    Everything else, `kl_divergence`, `entropy`, `log_prob` and `stddev` among it, is that of Normal(loc, scale), as
-    lambda-VAE's loss wants it. So `log_prob` is not the density that samples come from, and an objective with a Monte
-    Carlo KL, log q(z) - log p(z), is not lambda-VAE's. At exponent 1 it is Normal bit for bit.
+    Everything else, such as `kl_divergence`, `entropy`, `log_prob` and `stddev`, is that of Normal(loc, scale), as in
+    lambda-VAE's loss. So `log_prob` is not the density of the samples, and an objective with a Monte Carlo KL,
+    log q(z) - log p(z), is not lambda-VAE's. At exponent 1 it is Normal bit for bit.
 
-    As torch has it, loc, scale and exponent broadcast, and `batch_shape` is what comes out. sigma^lambda is taken in
-    float32 or better, and the samples have the dtype that Normal's have.
+    loc, scale and exponent broadcast to `batch_shape`. sigma^lambda is computed in float32 or better, and the samples
+    have the dtype of Normal's.
 
     Args:
         loc: mu.
         scale: sigma, > 0.
         exponent: lambda, >= 1, such as `equalizer.exponent` [D] against [B, D].
-        validate_args: As for Normal. A tensor of exponents is looked at where scale is, which waits for its device; a
-            Python number always.
+        validate_args: As for Normal. A tensor of exponents is checked if scale is, which synchronises with its
+            device; a Python number always.
 
     Raises:
         InputError: An exponent below 1, or one that does not broadcast.
@@ -58,7 +58,7 @@ class EqualizedNormal(Normal):
         self._broadcast()
 
     def _broadcast(self) -> None:
-        """Let the exponent have its say in the batch shape."""
+        """Expand the batch shape by that of the exponent."""
         own, more = self._batch_shape, self.exponent.shape
         if any(1 != a != b != 1 for a, b in zip(reversed(own), reversed(more), strict=False)):
             raise InputError(

@@ -1,4 +1,4 @@
-"""Policies of action chunks (ACT), of lerobot and torchrl: their report, and how they act on a z of ours."""
+"""Policies of action chunks (ACT) in lerobot and torchrl: their report, and their action for a given z."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,17 +28,17 @@ def diagnose_chunks(
     numbers: float,
     likelihood: type[Laplace] = Laplace,
 ) -> CollapseReport:
-    """Return the report on a policy, in eval mode, with the Laplace scale that its loss stands for.
+    """Return the report on a policy, in eval mode, with the Laplace scale that its loss implies.
 
     Args:
         model: The network.
-        encode: (chunk, observation) -> (mu, logvar); it may draw a z besides, which does not count.
-        act: observation -> chunk, by a z of 0.
+        encode: (chunk, observation) -> (mu, logvar), with or without a draw.
+        act: observation -> chunk, with z = 0.
         chunks: Batches of (chunk, observation).
         options: Of `diagnose`.
-        entrance: The layer that z goes into.
+        entrance: The layer that takes z.
         kl_weight: Of the loss, greater than 0.
-        numbers: Of a chunk: T A, or as many of them as are not padding.
+        numbers: In a chunk: T A, or the mean without padding.
         likelihood: Of a chunk.
     """
     if not kl_weight > 0.0:
@@ -59,7 +59,7 @@ def diagnose_chunks(
 
 @contextmanager
 def given_code(entrance: nn.Module, z: Tensor) -> Iterator[None]:
-    """Have a policy act on a z of ours, in the place of the zeros that it takes without a chunk."""
+    """Make a policy act on this z instead of the zeros that it uses without a chunk."""
     handle = entrance.register_forward_pre_hook(lambda layer, given: (z.to(given[0].dtype),))
     try:
         yield

@@ -12,20 +12,19 @@ from torch import Tensor, nn
 
 from lambda_vae.any_vae.modes import evaluated
 from lambda_vae.diagnostics import CollapseReport
-from lambda_vae.equalizing._equalize import HostEqualizer
+from lambda_vae.equalizing import HostEqualizer, equalize_fit
 from lambda_vae.equalizing._equalize_class import alone, instances_made
-from lambda_vae.equalizing._equalize_fit import equalize_fit
 from lambda_vae.equalizing.draws import DrawSite
 from lambda_vae.equalizing.draws.callers import Callers
-from lambda_vae.equalizing.named_places import named_place
+from lambda_vae.equalizing.targets import target_of
 from lambda_vae.errors import InputError
-from lambda_vae.integrations.host import Batches, report_on
+from lambda_vae.integrations.host import Batches, cannot_be, report_on
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import DecoderLikelihood, bernoulli, gaussian, multinomial, poisson
 
 __all__ = ["diagnose_cornac", "equalize_cornac"]
 
-#: By a model's own `likelihood`, which its loss spells out without the constants.
+#: By a model's `likelihood`; its loss leaves the constants out.
 _LIKELIHOODS: dict[str, Callable[[Any], DecoderLikelihood]] = {
     "mult": multinomial,
     "bern": bernoulli,
@@ -37,20 +36,19 @@ _LIKELIHOODS: dict[str, Callable[[Any], DecoderLikelihood]] = {
 def diagnose_cornac(model: Any, data: Any, *, side: str | None = None, **options: Any) -> CollapseReport:
     """Return every measure of a VAECF or BiVAECF on some users' rows, and a verdict on each latent dimension.
 
-    Whatever is stored in the matrix counts as 1, as in cornac's `fit`; users without anything are left out. log p(x|z)
-    is that of the model's own `likelihood`, constants counted: "mult", a multinomial with its coefficient; "bern";
-    "gaus", a summed squared error and so a Gaussian of std sqrt(1/2); "pois". Causes are judged by the KL weight of the
-    loss, the model's `beta` or `beta_kl`. Of a BiVAECF one side is measured, the other's factors being the means that
-    `score` uses. cornac leaves its network in train mode; here it is measured in eval mode, and left as it was.
+    Every stored entry of the matrix counts as 1, as in cornac's `fit`; users without entries are left out. log p(x|z)
+    is that of the model's `likelihood` with all constants: "mult", a multinomial with its coefficient; "bern"; "gaus",
+    a summed squared error and so a Gaussian of std sqrt(1/2); "pois". Causes are derived from the KL weight of the
+    loss, the model's `beta` or `beta_kl`. Of a BiVAECF one side is measured, given the means of the other's factors
+    that `score` uses. cornac leaves its network in train mode; it is measured in eval mode, and left as it was.
 
     Args:
         model: Fitted.
         data: A cornac Dataset whose items are the model's, such as `split.train_set`, or a matrix [users, items].
         side: Of a BiVAECF: "users" or "items".
-        options: Of `lambda_vae.diagnose`, such as iw_samples.
 
     Raises:
-        InputError: Another model, one that is not fitted, or other items than the model's; what `diagnose` refuses.
+        InputError: Another model, one that is not fitted, or other items than the model's.
 
     Source:
         cornac 3.0.1, models/vaecf/vaecf.py, `VAE.loss` and `learn`; models/bivaecf/bivae.py.
@@ -85,15 +83,13 @@ def diagnose_cornac(model: Any, data: Any, *, side: str | None = None, **options
 
 @contextmanager
 def equalize_cornac(model: Any, delta: float, **settings: Any) -> Iterator[tuple[HostEqualizer, ...]]:
-    """Equalize the network that `model.fit` makes and trains within the block; then give it back.
+    """Equalize the network that `model.fit` makes and trains within the block; then restore it.
 
     The class, the latent dimensions, the batches in an epoch and the epochs are the model's own. A BiVAECF gets two
-    equalizers, for both its posteriors go through one method, with a sigma of their own: the users' and the items'.
+    equalizers, the users' and the items', since one method draws from both posteriors, each with its own sigma.
 
     Args:
         model: A VAECF or BiVAECF that is not fitted yet.
-        delta: The trade-off, > 1; inf is the training as it was, bit for bit.
-        settings: Of `VarianceEqualizer`, such as release_epochs.
 
     Raises:
         InputError: Another model, one that has its network already, or no `fit` within the block.
@@ -139,19 +135,17 @@ def equalize_cornac(model: Any, delta: float, **settings: Any) -> Iterator[tuple
 
 
 def _kinds(model: Any, wanted: str) -> tuple[type[nn.Module], bool]:
-    """The class of a model's network, and whether its items have latents too."""
+    """Class of a model's network, and whether its items have latents too."""
     names = "VAECF", "BiVAECF", "vaecf.vaecf.VAE", "bivaecf.bivae.BiVAE"
     vaecf, bivaecf, vae, bivae = needed("cornac", *(f"cornac.models.{name}" for name in names))
     if isinstance(model, vaecf | bivaecf):
         return (vae, False) if isinstance(model, vaecf) else (bivae, True)
-    raise InputError(
-        f"{type(model).__name__} cannot be {wanted}: it is none of cornac's VAECF and BiVAECF; give the recommender "
-        "itself, not its network or its score"
-    )
+    reason = "it is none of cornac's VAECF and BiVAECF; give the recommender itself, not its network or its score"
+    raise cannot_be(model, wanted, reason)
 
 
 def _matrix(model: Any, data: Any, side: str) -> Any:
-    """The users' rows of zeros and ones, or the items' columns as rows, without those that hold nothing."""
+    """The users' rows of zeros and ones, or the items' columns as rows, without empty ones."""
     for what in ("items",) if side == "users" else ("items", "users"):
         own, ids = (getattr(one, "iid_map" if what == "items" else "uid_map", None) or {} for one in (model, data))
         other = next((one for one in ids if one in own and own[one] != ids[one]), None)
@@ -171,7 +165,7 @@ def _matrix(model: Any, data: Any, side: str) -> Any:
             f"the data are a {type(data).__name__}; give a cornac Dataset, such as split.train_set, or a matrix "
             "[users, items]"
         ) from error
-    if np.isnan(matrix.data).any():  # often what nobody has rated, and everything stored counts
+    if np.isnan(matrix.data).any():  # often missing ratings, while every stored entry counts
         raise InputError(
             f"the data hold {int(np.isnan(matrix.data).sum())} NaN, and whatever is stored counts as an interaction; "
             "give 0 where there is none"
@@ -208,18 +202,18 @@ def _notes(model: Any, side: str | None, rows: Any) -> tuple[str, ...]:
 
 
 class _Bilateral:
-    """A BiVAE's one method under an equalizer a side; which side draws is told by the layer that gave its sigma."""
+    """A BiVAE's one sampling method with two equalizers; the layer that computes sigma shows which side draws."""
 
     def __init__(self, vae: Any, sides: Mapping[str, HostEqualizer], batch_size: int) -> None:
         self.vae, self.sides, self.turn = vae, sides, ""
         layers = {"users": (vae.user_std, vae.item_encoder), "items": (vae.item_std, vae.user_encoder)}
         self.handles = [layer.register_forward_hook(self._turning(side)) for side, (layer, _) in layers.items()]
         for side, equalizer in sides.items():
-            if equalizer.steps_per_epoch is None:  # the other side reads this one's rows; each batch is drawn for twice
+            if equalizer.steps_per_epoch is None:  # the other side encodes this one's rows; each batch is drawn twice
                 equalizer.steps_per_epoch = 2 * ceil(layers[side][1][0].in_features / batch_size)
             site = _SideSite(equalizer, vae, f"BiVAE.reparameterize of the {side}", takes="std")
             site.turns, site.callers = (self, side), _OneLatent(site.name)
-            equalizer.hold(named_place(vae, "reparameterize").take(site), vae, f"equalizer_{side}")
+            equalizer.hold(target_of(vae, "reparameterize").take(site), vae, f"equalizer_{side}")
 
     def _turning(self, side: str) -> Callable[..., None]:
         def turn(*_: object) -> None:
@@ -235,10 +229,10 @@ class _Bilateral:
 
 
 class _OneLatent(Callers):
-    """Of a site that is known to draw one latent: cornac does not shuffle, and batches differ more than latents do."""
+    """Compares no lines: a side draws one latent, and cornac's unshuffled batches differ more than latents do."""
 
     def note(self, std: Tensor, axis: int) -> None:
-        """Take note of nothing."""
+        """Do nothing."""
 
 
 class _SideSite(DrawSite):

@@ -1,4 +1,4 @@
-"""ctgan's TVAE, and the TVAESynthesizer that SDV makes of it: diagnosed, equalized, and sampled by draws."""
+"""ctgan's TVAE and SDV's TVAESynthesizer: diagnosed, equalized, and with categories sampled by draws."""
 
 import copy
 import warnings
@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from lambda_vae.diagnostics import CollapseReport
-from lambda_vae.equalizing._equalize import HostEqualizer
+from lambda_vae.equalizing import HostEqualizer, equalize_fit
 from lambda_vae.equalizing._equalize_class import instances_made
-from lambda_vae.equalizing._equalize_fit import equalize_fit
 from lambda_vae.errors import InputError
 from lambda_vae.integrations.host import report_on
 from lambda_vae.integrations.tested import needed
@@ -21,7 +20,7 @@ from lambda_vae.likelihoods import DecoderLikelihood, categorical, gaussian, mix
 
 __all__ = ["diagnose_ctgan", "drawn_categories", "equalize_ctgan"]
 
-#: A DataTransformer takes longer tables to processes of their own, one for each core.
+#: A DataTransformer starts a process for each core for longer tables.
 _ROWS = 499
 
 
@@ -30,18 +29,16 @@ def equalize_ctgan(model: Any, delta: float, **settings: Any) -> Iterator[HostEq
     """Narrow the noise of the TVAE that trains within the block, and keep its encoder on the model.
 
     `with equalize_ctgan(model, 1.1): model.fit(table, categories)`. TVAE makes both networks within `fit`, draws z
-    there and throws its encoder away. After the block the encoder is `model.encoder` (of a synthesizer
-    `model._model.encoder`), with which `diagnose_ctgan` works, and which saves with the model; nothing else is left of
-    ours. With delta = inf that is all that happens: the weights are those of a plain `fit`, bit for bit. The epochs and
-    their batches are counted; total_epochs is the model's.
+    there and discards its encoder. After the block the encoder is `model.encoder` (of a synthesizer
+    `model._model.encoder`), which `diagnose_ctgan` uses, and which is saved with the model; nothing else of lambda-vae
+    remains. With delta = inf the weights are those of a plain `fit`, bit for bit. The epochs and their batches are
+    counted; total_epochs is the model's.
 
     Args:
         model: ctgan's TVAE or SDV's TVAESynthesizer, fitted within the block.
-        delta: The trade-off, > 1; inf is the training as it was.
-        settings: Of `VarianceEqualizer`, such as release_epochs.
 
     Raises:
-        InputError: Another model, none fitted within the block, or as `equalize_class`.
+        InputError: Another model, none fitted within the block.
 
     Source:
         ctgan 0.12.1, synthesizers/tvae.py, `TVAE.fit`; sdv 2.0.0, single_table/ctgan.py, `TVAESynthesizer._fit`.
@@ -71,7 +68,7 @@ def equalize_ctgan(model: Any, delta: float, **settings: Any) -> Iterator[HostEq
                 f"this {type(model).__name__} was not fitted within equalize_ctgan; call its `fit` in the block"
             )
     kept = encoders[made.index(True)].cpu().eval()
-    # Beside what it trained with, so that after another, plain fit nothing is measured with a stranger's decoder.
+    # With the decoder it trained with, since a later, plain fit makes another decoder.
     kept.trained_with = (fitted.decoder, equalizer.exponent.detach().cpu().clone(), delta)
     fitted.encoder = kept
 
@@ -79,12 +76,12 @@ def equalize_ctgan(model: Any, delta: float, **settings: Any) -> Iterator[HostEq
 def diagnose_ctgan(model: Any, table: Any, **options: Any) -> CollapseReport:
     """Return every measure of a fitted TVAE on a table, and a verdict on each latent dimension with its cause.
 
-    x is a row as TVAE's own transformer gives it: of a number its value within one of the components that were found
-    for its column, clipped to +-0.99, and which component, as the transformer draws it; of a category one of its
-    levels. log p(x|z) is that of TVAE's loss: categories by the decoder's scores, numbers Gaussian about tanh of its
-    output with its own learned sigma, whose constant 1/2 ln 2 pi the loss leaves out and is counted here. The loss
-    multiplies it by `loss_factor`, 2 by default, so that the KL weighs 1 / loss_factor against it: causes are judged by
-    that weight, while `nll_bound` is the bound at weight 1. All is computed on the CPU.
+    x is a row by TVAE's own transformer: for a number its value within one component of its column, clipped to
+    +-0.99, and the component, as the transformer draws it; for a category one of its levels. log p(x|z) is that of
+    TVAE's loss: categories by the decoder's scores, numbers Gaussian about tanh of its output with a learned sigma,
+    with the constant 1/2 ln 2 pi that the loss leaves out. The loss multiplies it by `loss_factor`, 2 by default, so
+    that the KL weighs 1 / loss_factor against it: causes are derived from that weight, while `nll_bound` is the bound
+    at weight 1. All is computed on the CPU.
 
     Args:
         model: TVAE or TVAESynthesizer, fitted within `equalize_ctgan`, which keeps the encoder.
@@ -130,31 +127,28 @@ def diagnose_ctgan(model: Any, table: Any, **options: Any) -> CollapseReport:
 
 @contextmanager
 def drawn_categories(model: Any) -> Iterator[None]:
-    """Have `sample` draw categories from the decoder's probabilities within the block, in the place of the largest.
+    """Make `sample` draw categories from the decoder's probabilities within the block, not the most probable ones.
 
-    TVAE's own `sample` draws numbers with the decoder's sigma, and takes the most probable level of every category and
-    component. No weight is changed, and after the block `sample` is as it was.
+    TVAE's own `sample` draws numbers with the decoder's sigma, but takes the most probable level of every category and
+    component. No weight changes, and after the block `sample` is as it was.
 
     Args:
-        model: TVAE or TVAESynthesizer, fitted in whatever way.
-
-    Raises:
-        InputError: Another model, or one that is not fitted.
+        model: TVAE or TVAESynthesizer, fitted with or without lambda.
 
     Source:
         ctgan 0.12.1, `TVAE.sample` and `DataTransformer.inverse_transform`, which takes the argmax.
     """
     fitted = _fitted(model)
-    own, places = fitted.decoder, [place for place, number in _spans(fitted.transformer) if not number]
+    own, categories = fitted.decoder, [columns for columns, number in _spans(fitted.transformer) if not number]
 
-    def drawn(decoder: nn.Module, z: object, answer: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor] | None:
+    def drawn(decoder: nn.Module, z: object, out: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor] | None:
         if decoder is not own:  # a copy of it
             return None
-        scores = answer[0].clone()
-        for place in places:
-            level = torch.multinomial(torch.softmax(scores[:, place], 1), 1).squeeze(1)
-            scores[:, place] = nn.functional.one_hot(level, place.stop - place.start).to(scores.dtype)
-        return scores, answer[1]
+        scores = out[0].clone()
+        for columns in categories:
+            level = torch.multinomial(torch.softmax(scores[:, columns], 1), 1).squeeze(1)
+            scores[:, columns] = nn.functional.one_hot(level, columns.stop - columns.start).to(scores.dtype)
+        return scores, out[1]
 
     hook = own.register_forward_hook(drawn)
     try:
@@ -164,7 +158,7 @@ def drawn_categories(model: Any) -> Iterator[None]:
 
 
 def _is_synthesizer(model: object, tvae: Any) -> bool:
-    """Whether it is SDV's; that is not imported, as ctgan does without it."""
+    """Whether it is SDV's, which is not imported since it is optional."""
     if isinstance(model, tvae) and type(model).fit is tvae.fit:
         return False
     if "sdv.single_table.ctgan.TVAESynthesizer" in {f"{one.__module__}.{one.__name__}" for one in type(model).mro()}:
@@ -175,7 +169,7 @@ def _is_synthesizer(model: object, tvae: Any) -> bool:
 
 
 def _fitted(model: Any) -> Any:
-    """The TVAE that a model is, or has made."""
+    """The TVAE itself, or that of a synthesizer."""
     tvae = needed("ctgan", "ctgan.synthesizers.tvae.TVAE")[0]
     fitted = getattr(model, "_model", None) if _is_synthesizer(model, tvae) else model
     if not hasattr(fitted, "decoder"):
@@ -184,7 +178,7 @@ def _fitted(model: Any) -> Any:
 
 
 def _processed(synthesizer: Any, table: Any) -> Any:
-    """A table as the synthesizer hands it to its TVAE, without its being fitted anew."""
+    """A table as the synthesizer passes it to its TVAE."""
     if isinstance(table, Mapping):
         if len(table) != 1:
             raise InputError(f"the data hold {len(table)} tables; give one, {{'name': DataFrame}}")
@@ -195,7 +189,7 @@ def _processed(synthesizer: Any, table: Any) -> Any:
 
 
 def _transformed(transformer: Any, table: Any) -> Tensor:
-    """Rows of a table as TVAE's encoder takes them, the same at every call."""
+    """Rows of a table as TVAE's encoder takes them, the same in every call."""
     import numpy as np
 
     columns = [info.column_name for info in transformer._column_transform_info_list]
@@ -212,9 +206,9 @@ def _transformed(transformer: Any, table: Any) -> Tensor:
     if not len(table):
         raise InputError("the table has no rows; give some")
     _require_numbers(transformer, table)
-    own = copy.deepcopy(transformer)  # whose own generator goes on at every call
+    own = copy.deepcopy(transformer)  # since each call advances its generator
     with _one_sentence(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of levels that are new, which is said below
+        warnings.simplefilter("ignore")  # of unknown levels, which are refused below
         parts = [own.transform(table[at : at + _ROWS]) for at in range(0, len(table), _ROWS)]
     x = torch.from_numpy(np.concatenate(parts)).float()
     at = 0
@@ -230,11 +224,11 @@ def _transformed(transformer: Any, table: Any) -> Tensor:
 
 
 def _require_numbers(transformer: Any, table: Any) -> None:
-    """Refuse gaps, which `fit` refuses too, while its transformer puts a number of its own there."""
+    """Refuse missing numbers, as `fit` does, where its transformer would impute one."""
     for at, info in enumerate(transformer._column_transform_info_list):
         if info.column_type != "discrete":
             column = table[info.column_name] if transformer.dataframe else table[:, at]
-            gaps = sum(value is None or value != value for value in column)  # NaN is unlike itself
+            gaps = sum(value is None or value != value for value in column)  # NaN differs from itself
             if gaps:
                 raise InputError(
                     f"column {info.column_name!r} holds no number in {gaps} of {len(table)} rows, which "
@@ -251,7 +245,7 @@ def _one_sentence() -> Iterator[None]:
 
 
 def _spans(transformer: Any) -> Iterator[tuple[slice, bool]]:
-    """Where each number or category stands in a row, and whether it is a number."""
+    """The columns of each number or category in a row, and whether it is a number."""
     at = 0
     for span in (span for column in transformer.output_info_list for span in column):
         yield slice(at, at + int(span.dim)), span.activation_fn != "softmax"
@@ -259,10 +253,10 @@ def _spans(transformer: Any) -> Iterator[tuple[slice, bool]]:
 
 
 def _likelihood(transformer: Any, decoder: Any) -> DecoderLikelihood:
-    numbers = [place.start for place, number in _spans(transformer) if number]
+    numbers = [columns.start for columns, number in _spans(transformer) if number]
     parts: dict[str, tuple[Any, DecoderLikelihood]] = {
-        f"category at {place.start}": (place, categorical(itemgetter((slice(None), place)), logits=True))
-        for place, number in _spans(transformer)
+        f"category at {columns.start}": (columns, categorical(itemgetter((slice(None), columns)), logits=True))
+        for columns, number in _spans(transformer)
         if not number
     }
     if numbers:

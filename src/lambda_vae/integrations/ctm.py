@@ -9,7 +9,7 @@ from torch.distributions import Normal
 from torch.utils.data import DataLoader
 
 from lambda_vae.diagnostics import CollapseReport
-from lambda_vae.equalizing._equalize import HostEqualizer, equalize
+from lambda_vae.equalizing import HostEqualizer, equalize
 from lambda_vae.errors import InputError
 from lambda_vae.integrations.host import Batches, report_on
 from lambda_vae.integrations.tested import needed
@@ -29,22 +29,18 @@ def diagnose_ctm(model: Any, dataset: Any, **options: Any) -> CollapseReport:
 
     log p(x|z) is the model's own: the words of a document, drawn from softmax(BatchNorm(softmax(z) beta)), or for
     model_type="LDA" from softmax(z) softmax(BatchNorm(beta)), without dropout and without the multinomial's
-    coefficient, as its loss has it. The prior is the one that was learned, N(prior_mean, prior_variance); signal and
-    sigma are in units of its standard deviation. Causes are judged by loss_weights["beta"].
+    coefficient, as in its loss. The prior is the learned one, N(prior_mean, prior_variance); signal and sigma are in
+    units of its standard deviation. Causes are derived from loss_weights["beta"].
 
     Args:
         model: CombinedTM or ZeroShotTM, fitted, without labels.
         dataset: Documents as the package takes them, a CTMDataset.
-        options: Of `lambda_vae.diagnose`, such as iw_samples or train_data.
-
-    Raises:
-        InputError: Another model or dataset, or what `diagnose` refuses.
 
     Source:
         contextualized-topic-models 2.6.1, models/ctm.py, `_loss`, and networks/decoding_network.py, `forward`.
     """
     network = _network(model, "diagnosed").eval()  # as the package's own get_thetas does, and leaves it
-    if options.get("kl_weight") is None:  # by a history: where BatchNorm fixes sigma, its gradients balance at none
+    if options.get("kl_weight") is None:  # as a history: gradients balance at no weight where BatchNorm fixes sigma
         options.setdefault("history", {"kl_weight": [float(model.weights["beta"])]})
     if options.get("train_data") is not None:
         options["train_data"] = _documents(model, options["train_data"])
@@ -55,30 +51,22 @@ def diagnose_ctm(model: Any, dataset: Any, **options: Any) -> CollapseReport:
             return theta @ torch.softmax(network.beta_batchnorm(network.beta), 1)
         return torch.softmax(network.beta_batchnorm(theta @ network.beta), 1)
 
-    def encode(x: Tensor, embedding: Tensor) -> Any:
-        return network.inf_net(x, embedding)
-
     prior = Normal(network.prior_mean.detach(), _prior_std(network))
-    likelihood = multinomial(words, coefficient=False)
-    data = _documents(model, dataset)
-    return report_on(encode, likelihood, data, options, prior=prior, model=network, notes=[_NORMALISED])
+    likelihood, data = multinomial(words, coefficient=False), _documents(model, dataset)
+    return report_on(network.inf_net, likelihood, data, options, prior=prior, model=network, notes=[_NORMALISED])
 
 
 def equalize_ctm(model: Any, delta: float, **settings: Any) -> HostEqualizer:
-    """Return the equalizer that from now on narrows the noise of a contextualized topic model while it trains.
+    """Return the equalizer that narrows the noise of a contextualized topic model in its trainings from now on.
 
-    lambda is refreshed after each epoch of `fit`; nothing else is to be called. sigma is taken in units of the prior's
-    own standard deviation, which the package learns. The KL stays the package's own, and topics, thetas and validation
-    loss are never narrowed. A BatchNorm holds ln sigma^2 near 0 on average whatever lambda does, so that what is
-    narrowed does not answer by a smaller sigma, as it does elsewhere.
+    lambda is refreshed after each epoch of `fit`. sigma is taken in units of the prior's own standard deviation, which
+    the package learns. The KL stays the package's own, and topics, thetas and validation loss are never narrowed. A
+    BatchNorm holds ln sigma^2 near 0 on average whatever lambda is, so that lambda does not make sigma itself smaller,
+    as it does elsewhere.
 
     Args:
         model: CombinedTM or ZeroShotTM, before `fit`.
-        delta: The trade-off, > 1; inf is the model as it was, bit for bit.
         settings: Of `VarianceEqualizer`, such as release_epochs; total_epochs is the model's num_epochs.
-
-    Raises:
-        InputError: Another model, or what `equalize` refuses.
 
     Source:
         contextualized-topic-models 2.6.1, networks/decoding_network.py, `reparameterize`.
@@ -87,8 +75,7 @@ def equalize_ctm(model: Any, delta: float, **settings: Any) -> HostEqualizer:
     settings.setdefault("total_epochs", int(model.num_epochs))
     equalizer = equalize(network, int(model.n_components), delta, method="reparameterize", takes="logvar", **settings)
     equalizer.sites[0].unit = partial(_prior_std, network)
-    if settings.get("steps_per_epoch") is None:
-        equalizer.end_epochs_with(model, "_train_epoch")
+    equalizer.end_epochs_with(model, "_train_epoch")
     return equalizer
 
 

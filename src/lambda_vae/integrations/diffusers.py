@@ -1,4 +1,4 @@
-"""diffusers: AutoencoderKL, and every autoencoder there that samples through `encode(x).latent_dist.sample()`."""
+"""diffusers: AutoencoderKL and every autoencoder that samples by `encode(x).latent_dist.sample()`."""
 
 import inspect
 import math
@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from lambda_vae.diagnostics import CollapseReport
-from lambda_vae.equalizing._equalize import HostEqualizer, equalize
+from lambda_vae.equalizing import HostEqualizer, equalize
 from lambda_vae.errors import InputError
 from lambda_vae.integrations.diffusers_classes import OWN_GAUSSIANS, asked
 from lambda_vae.integrations.host import image_batch_size, report_on
@@ -21,7 +21,7 @@ from lambda_vae.likelihoods import std_of_kl_weight as usual_std
 
 __all__ = ["diagnose_diffusers", "equalize_diffusers", "std_of_kl_weight"]
 
-#: What the classes call their number of latent channels.
+#: Names in the classes' configs for the number of latent channels.
 _CHANNELS = (
     "latent_channels", "z_channels", "z_dim", "codebook_dim", "decoder_input_channels", "vocoder_input_dim"
 )  # fmt: skip
@@ -30,27 +30,23 @@ _CHANNELS = (
 def diagnose_diffusers(model: nn.Module, images: object, *, std: float, **options: Any) -> CollapseReport:
     """Return every measure of a diffusers autoencoder on some images, and a verdict on each latent channel.
 
-    p(x|z) is a Gaussian of the given std around the decoder's answer, the prior N(0, I). Where the codes fit that prior
-    badly, as under a tiny KL weight, `report.notes` says so: such a model reconstructs well and makes noise of N(0, I).
+    p(x|z) is a Gaussian of the given std around the decoder's output, the prior N(0, I). If the codes fit that prior
+    badly, as under a tiny KL weight, `report.notes` says so: such a model reconstructs well, and decodes N(0, I) to
+    noise.
 
     Args:
-        model: In eval mode; unscaled latents, so `scaling_factor` plays no part.
-        images: As the model sees them, usually in [-1, 1]: a tensor [N, C, H, W], or batches that can be gone through
-            again.
-        std: Of the observation; what the loss amounts to, see `std_of_kl_weight`.
-        options: Of `lambda_vae.diagnose`; a decoder that draws, as that of ConsistencyDecoderVAE, wants
-            draws=. dim="site" makes every number of the latents a dimension. The model's own
-            equalizer is taken into account unless equalizer=None.
-
-    Raises:
-        InputError: The model has no such posterior, or whatever would make the report wrong.
+        model: In eval mode; latents are not multiplied by `scaling_factor`.
+        images: As the model takes them, usually in [-1, 1]: a tensor [N, C, H, W], or batches for several passes.
+        std: Of the observation; that of the loss, see `std_of_kl_weight`.
+        options: Of `lambda_vae.diagnose`; a decoder that draws, as that of ConsistencyDecoderVAE, needs draws=.
+            dim="site" makes every number of the latents a dimension; equalizer=None leaves out the model's own.
     """
     _require_posterior(model)
     host = asked(model, options.get("draws", 1))
     size = options.setdefault("batch_size", image_batch_size(images))
     if options.get("dim", "channel") == "channel":
         options["dim"] = 1  # of sound as well, [B, C, L]
-    host.look_at(images, size)
+    host.require_floats(images, size)
     report = report_on(
         host.encode, gaussian(host.decode, std=std), host.data(images, size), options, model=model, notes=host.notes()
     )
@@ -60,12 +56,12 @@ def diagnose_diffusers(model: nn.Module, images: object, *, std: float, **option
 def std_of_kl_weight(kl_weight: float, averaged_over: int = 1, *, latent: Sequence[int] | None = None) -> float:
     """Return the std for which squared error + kl_weight * KL is an ELBO, up to a factor and a constant.
 
-    −ln p(x|z) of a Gaussian is squared error / (2 std²); times 2 std², the KL stands there with the weight 2 std². A
+    −ln p(x|z) of a Gaussian is squared error / (2 std²); multiplied by 2 std², the KL has the weight 2 std². A
     weight of 1e-6 on the summed squared error is a noise of 0.0007; on the error averaged over 3 x 256 x 256 numbers,
     one of 0.31. Of a loss with L1 or perceptual terms it is the nearest Gaussian's at best.
 
     `latent_dist.kl()` sums three axes, which of a video's latents [B, C, T, H, W] leaves W: its mean is a KL divided by
-    W, so that a loss with `kl_weight * latent_dist.kl().mean()` weighs the KL by kl_weight / W. Say `latent` there.
+    W, so that a loss with `kl_weight * latent_dist.kl().mean()` weighs the KL by kl_weight / W. Give `latent` there.
 
     Args:
         kl_weight: Of the KL that is summed over the latents, as `latent_dist.kl()` gives it for images.
@@ -98,21 +94,16 @@ def std_of_kl_weight(kl_weight: float, averaged_over: int = 1, *, latent: Sequen
 def equalize_diffusers(
     model: nn.Module, delta: float, *, latent_channels: int | None = None, **settings: Any
 ) -> HostEqualizer:
-    """Return the equalizer that from now on narrows what `encode(x).latent_dist.sample()` draws in train mode.
+    """Return the equalizer that from now on narrows the draws of `encode(x).latent_dist.sample()` in train mode.
 
-    There is one lambda a channel. Of `latent_dist` only `sample` changes; `mode`, `kl`, `nll` and all of eval mode stay
-    the host's, and so does every bit of a training at delta = inf. `from_pretrained` gives models in eval mode, so call
-    `model.train()`; diffusers has no trainer, so call `equalizer.end_epoch()` after each epoch of your own loop. The
-    equalizer is a submodule of `model`: `save_pretrained` writes its state too, `from_pretrained` gives a plain model.
+    There is one lambda a channel. Of `latent_dist` only `sample` changes. `from_pretrained` gives models in eval mode,
+    so call `model.train()`; diffusers has no trainer, so call `equalizer.end_epoch()` after each epoch of your own
+    loop. The equalizer is a submodule of `model`: `save_pretrained` writes its state too, `from_pretrained` gives a
+    plain model.
 
     Args:
-        model: AutoencoderKL or its kind, unwrapped.
-        delta: The trade-off, > 1; see "Choosing delta" in the documentation.
-        latent_channels: C; read off the model's config if left out.
-        settings: Of `VarianceEqualizer`, such as release_epochs and total_epochs.
-
-    Raises:
-        InputError: The model samples in another way, or is equalized with other settings.
+        model: AutoencoderKL or a related class, unwrapped.
+        latent_channels: C; by default that of the model's config.
 
     Source:
         The paper, Eq. 9 and 16.
@@ -128,7 +119,7 @@ def equalize_diffusers(
     if channels is None:
         raise InputError(f"{type(model).__name__} does not say how many latent channels it has; give latent_channels=")
     equalizer = equalize(model, channels, delta, method="encode", takes="std", dim=1, **settings)
-    if "return_dict" in inspect.signature(getattr(model, "tiled_encode", len)).parameters:  # others give numbers
+    if "return_dict" in inspect.signature(getattr(model, "tiled_encode", len)).parameters:  # else it returns numbers
         equalizer.also(model, "tiled_encode")
     return equalizer
 
@@ -137,7 +128,7 @@ def _require_posterior(model: nn.Module) -> None:
     name = type(model).__name__
     if any(kind.__name__ in OWN_GAUSSIANS for kind in type(model).__mro__):
         return
-    # What an `encode` builds cannot be seen before it runs; that its file knows the class can.
+    # The class that an `encode` makes is not known before it runs, but whether its module imports the class is.
     encoders = (inspect.unwrap(vars(kind)["encode"]) for kind in type(model).__mro__ if "encode" in vars(kind))
     files = (getattr(encode, "__globals__", {}) for encode in encoders)
     if not any(names.get("DiagonalGaussianDistribution") is DiagonalGaussianDistribution for names in files):

@@ -1,7 +1,7 @@
-"""How each autoencoder of diffusers is asked for its codes and its reconstruction: most alike, some each in its way.
+"""Encoding and decoding by each autoencoder class of diffusers, of which some need their own way.
 
 Source:
-    diffusers 0.42.1, models/autoencoders; what each class does is what its own `forward` does.
+    diffusers 0.42.1, models/autoencoders; each as in the class's own `forward`.
 """
 
 from dataclasses import dataclass
@@ -12,37 +12,36 @@ from torch import Tensor, nn
 
 from lambda_vae.any_vae.batches import ExternalBatches
 from lambda_vae.errors import InputError
-from lambda_vae.integrations.host import Batches
+from lambda_vae.integrations.host import Batches, first_of
 
 __all__ = ["OWN_GAUSSIANS", "Asked", "asked"]
 
 #: Classes whose posterior is a diagonal Gaussian of their own.
 OWN_GAUSSIANS = ("AutoencoderKLMiniMaxH3Audio", "AutoencoderOobleck", "Cosmos3AVAEAudioTokenizer")
 
-#: What the classes call the number of channels of x.
+#: Names in the classes' configs for the number of channels of x.
 _IN_CHANNELS = ("in_channels", "encoder_in_channels", "input_channels", "num_channels", "audio_channels")
 
 
 @dataclass(eq=False)
 class Asked:
-    """A model in eval mode, with the words its class wants."""
+    """A model in eval mode, called as its class requires."""
 
     model: Any
-    shape: tuple[int, ...] = ()  # of an example, from when one was encoded
+    shape: tuple[int, ...] = ()  # of an example, once one was encoded
 
-    def look_at(self, images: object, batch_size: int) -> None:
-        """Raise where the data are no floats, before they are made ones."""
-        with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
-            x = next(iter(ExternalBatches(images, batch_size, torch.device("cpu"))), None)
+    def require_floats(self, images: object, batch_size: int) -> None:
+        """Raise if the data are no floats, before they are converted."""
+        x = first_of(ExternalBatches(images, batch_size, torch.device("cpu")))
         if isinstance(x, Tensor) and not x.is_floating_point():
             raise InputError(f"images are {x.dtype}; give floats as the model sees them, usually x / 127.5 - 1")
 
     def data(self, images: object, batch_size: int) -> object:
-        """Return the data as x of p(x|z)."""
+        """Return the data as the x of p(x|z)."""
         return images
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mu and logvar, asked for in the model's own precision."""
+        """Return mu and logvar, computed in the model's own precision."""
         self._require(x)
         self.shape = tuple(x.shape[1:])
         try:
@@ -67,15 +66,15 @@ class Asked:
         return decoded
 
     def posterior(self, x: Tensor) -> Any:
-        """Return the host's q(z|x)."""
+        """Return the model's q(z|x)."""
         return self.model.encode(x).latent_dist
 
     def reconstruction(self, z: Tensor) -> Tensor:
-        """Return the host's reconstruction."""
+        """Return the model's reconstruction."""
         return self.model.decode(z).sample
 
     def notes(self) -> tuple[str, ...]:
-        """Return what to know of the class."""
+        """Return notes on the class for the report."""
         return ()
 
     def _require(self, x: Tensor) -> None:
@@ -88,7 +87,7 @@ class Asked:
 
 
 class _OneByOne(Asked):
-    """A class that stops when it is given more than one example at once."""
+    """A class that fails on more than one example at once."""
 
     def posterior(self, x: Tensor) -> Any:
         every = [self.model.encode(part).latent_dist for part in torch.split(x, 1)]
@@ -99,7 +98,7 @@ class _OneByOne(Asked):
 
 
 class _Allegro(_OneByOne):
-    """It encodes tile by tile, leaves out what no tile covers, and gives the frames back before the channels."""
+    """It encodes tile by tile, omits what no tile covers, and returns the frames before the channels."""
 
     def reconstruction(self, z: Tensor) -> Tensor:
         return super().reconstruction(z).transpose(1, 2)
@@ -117,7 +116,7 @@ class _Allegro(_OneByOne):
 
 
 class _VidTok(Asked):
-    """Its `forward` pads the frames before it encodes, and `decode` gives a tensor."""
+    """Its `forward` pads the frames before it encodes, and `decode` returns a tensor."""
 
     def posterior(self, x: Tensor) -> Any:
         model = self.model
@@ -151,14 +150,14 @@ class _TemporalDecoder(Asked):
 
 
 class _Waveform(Asked):
-    """It pads sound to a whole number of hops, and gives the padding back."""
+    """It pads sound to a whole number of hops, and returns the padding too."""
 
     def reconstruction(self, z: Tensor) -> Tensor:
         return super().reconstruction(z)[..., : self.shape[-1]]
 
 
 class _FixedNoise(Asked):
-    """Its encoder gives no log variance, and its posterior is made with zeros."""
+    """Its encoder has no log variance, and its posterior has zeros there."""
 
     def notes(self) -> tuple[str, ...]:
         return (
@@ -168,7 +167,7 @@ class _FixedNoise(Asked):
 
 
 class _Mel(Asked):
-    """It encodes sound and decodes its mel spectrogram, so that the spectrogram is what its likelihood is of."""
+    """It encodes sound and decodes its mel spectrogram, which is the x of the likelihood."""
 
     def data(self, images: object, batch_size: int) -> object:
         return Batches(ExternalBatches(images, batch_size, self.model.device), self._mel)
@@ -204,7 +203,7 @@ _WAYS: dict[str, type[Asked]] = {
 
 
 def asked(model: Any, draws: int = 1) -> Asked:
-    """Return a model that knows how its class wants to be asked."""
+    """Return a model as its class requires to be called."""
     _refuse(model, draws)
     ways = (_WAYS[kind.__name__] for kind in type(model).__mro__ if kind.__name__ in _WAYS)
     return next(ways, Asked)(model)
@@ -237,7 +236,7 @@ def _precision(model: nn.Module) -> torch.dtype:
 
 
 def _channels(model: Any) -> tuple[str, int | None]:
-    """The config's name of the number of channels of x, and that number."""
+    """Number of channels of x, and its name in the config."""
     config = model.config
     if type(model).__name__ == "AutoencoderKLMochi":  # its encoder's own Fourier features are counted in in_channels
         return "out_channels", int(config.out_channels)
@@ -248,5 +247,5 @@ def _channels(model: Any) -> tuple[str, int | None]:
     return (name, int(config[name])) if patch is None else (f"{name} and patch_size", config[name] // patch**2)
 
 
-#: These count the channels of x after it is cut into patches.
+#: Classes whose config counts the channels of x after it is divided into patches.
 _PATCHED = ("AutoencoderKLWan", "AutoencoderKLQwenImage21")

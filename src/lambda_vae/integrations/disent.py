@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from lambda_vae.any_vae.external import LogLikelihood
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.errors import InputError
-from lambda_vae.integrations.host import Batches, report_on
+from lambda_vae.integrations.host import cannot_be, loaded, report_on
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import bernoulli, gaussian, laplace, std_of_kl_weight
 
@@ -19,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["diagnose_disent", "equalize_disent"]
 
-#: What a framework does besides likelihood and KL.
-_BESIDE = {
+#: Terms of a framework's loss besides likelihood and KL.
+_OTHER_TERMS = {
     "Vae": "",
     "BetaVae": "",
     "InfoVae": "It also pulls all codes together toward the prior (MMD), which no cause here knows of.",
@@ -29,7 +28,7 @@ _BESIDE = {
     "AdaVae": "It trains with the posteriors of two observations made one in part; here each is its own.",
 }
 
-#: Why lambda cannot go on, and the line to change.
+#: Why these cannot be equalized, and what to use instead.
 _NO_LAMBDA = {
     "BetaTcVae": "its total correlation is made of densities of q at the drawn z; use BetaVae or DipVae",
     "AdaVae": "it draws z of two observations in each step; use BetaVae",
@@ -39,7 +38,7 @@ _NO_LAMBDA = {
 def diagnose_disent(framework: Any, data: object, **options: Any) -> CollapseReport:
     """Return every measure of a VAE of disent on some data, and a verdict on each latent dimension with its cause.
 
-    log p(x|z) is what the framework's own loss stands for. With `loss_reduction="mean"`, disent's default, the loss is
+    log p(x|z) is the likelihood in the framework's own loss. With `loss_reduction="mean"`, disent's default, that is
     a mean over the F features plus beta times a mean over the D latents, so that "mse" is a Gaussian of variance
     beta F / (2 D) and a KL of weight 1; with "mean_sum" the variance is beta / 2. "normal" is the same with twice
     the variance, "mae" a Laplace distribution, and "bce" or "bernoulli" a Bernoulli one and a KL of weight
@@ -48,43 +47,34 @@ def diagnose_disent(framework: Any, data: object, **options: Any) -> CollapseRep
     Args:
         framework: Vae, BetaVae, InfoVae, DipVae, BetaTcVae or AdaVae, in eval mode.
         data: A DisentDataset, a subset or a loader of one, or x as the model takes it [N, C, H, W].
-        options: Of `lambda_vae.diagnose`, such as equalizer=callback.equalizer.
 
     Raises:
-        InputError: Another model, posterior, KL or reconstruction loss; images that are not tensors; as `diagnose`.
+        InputError: Another model, posterior, KL or reconstruction loss; images that are not tensors.
 
     Source:
         disent 0.9.3, frameworks/vae and frameworks/helper: `compute_ave_recon_loss`, `compute_ave_reg_loss`.
     """
     _check(framework, "diagnosed")
     weight = _kl_weight(framework)
-    log_likelihood, judged_by = _likelihood(framework, weight or 1.0)
+    log_likelihood, kl_weight = _likelihood(framework, weight or 1.0)
 
     def encode(x: Tensor, seen: Tensor | None = None) -> object:
         return framework.encode_dists(x if seen is None else seen)[0]
 
-    if isinstance(data, Dataset):
-        data = DataLoader(data, batch_size=options.get("batch_size", 128))
-    if isinstance(data, DataLoader):
-        data = Batches(data, _observed)
-    notes, judged_by = _notes(framework, weight), judged_by if weight else 0.0
-    return report_on(encode, log_likelihood, data, options, kl_weight=judged_by, notes=notes)
+    data = loaded(data, _targets, options.get("batch_size", 128))
+    notes, kl_weight = _notes(framework, weight), kl_weight if weight else 0.0
+    return report_on(encode, log_likelihood, data, options, kl_weight=kl_weight, notes=notes)
 
 
 def equalize_disent(framework: Any, delta: float, **settings: Any) -> "EqualizeCallback":
-    """Return the callback for Lightning's Trainer that narrows the noise of a framework while it trains.
+    """Return the callback for Lightning's Trainer that narrows the noise of a framework in its training.
 
-    `Trainer(callbacks=[equalize_disent(framework, 1.1)])` is all: z is drawn by disent and narrowed afterwards, the KL
-    stays disent's to the last bit, lambda is refreshed at the end of each of Lightning's epochs, and its state goes
-    into the callback's part of a checkpoint. disent counts in steps, and so may lambda: `steps_per_epoch`.
+    `Trainer(callbacks=[equalize_disent(framework, 1.1)])`: disent draws z, which is then narrowed, the KL stays
+    disent's to the last bit, lambda is refreshed at the end of each of Lightning's epochs, and its state goes into the
+    callback's part of a checkpoint. disent counts steps, and lambda can do so too: `steps_per_epoch`.
 
     Args:
         framework: Vae, BetaVae, InfoVae or DipVae, whose KL is in closed form.
-        delta: The trade-off, > 1; inf is the framework as it was, bit for bit.
-        settings: Of `EqualizeCallback`, such as release_epochs and steps_per_epoch.
-
-    Raises:
-        InputError: Another framework, with what to use instead.
 
     Source:
         disent 0.9.3, frameworks/vae/_unsupervised__vae.py, `do_training_step`.
@@ -97,8 +87,8 @@ def equalize_disent(framework: Any, delta: float, **settings: Any) -> "EqualizeC
     return EqualizeCallback(framework._model.z_size, delta, at="rsample", kl_weight=_share, **settings)
 
 
-def _observed(batch: Any) -> object:
-    """The targets of a batch, and what was seen of them where they were augmented."""
+def _targets(batch: Any) -> object:
+    """The targets of a batch, with the inputs if they were augmented."""
     if not isinstance(batch, Mapping) or "x_targ" not in batch:
         raise InputError(
             f"the batches are {type(batch).__name__}, without the x_targ of disent's; give a DisentDataset, a loader "
@@ -114,12 +104,9 @@ def _observed(batch: Any) -> object:
 
 
 def _check(framework: Any, wanted: str) -> None:
-    name, kinds = type(framework).__name__, needed("disent", *(f"disent.frameworks.vae.{one}" for one in _BESIDE))
-    if type(framework) not in kinds:
-        raise InputError(
-            f"{name} cannot be {wanted}: what it changes of the draw and the loss is not known; use one of disent's "
-            f"{', '.join(_BESIDE)}, or lambda_vae.diagnose and lambda_vae.equalize themselves"
-        )
+    if type(framework) not in needed("disent", *(f"disent.frameworks.vae.{one}" for one in _OTHER_TERMS)):
+        reason = f"what it changes of the draw and the loss is not known; use one of disent's {', '.join(_OTHER_TERMS)}"
+        raise cannot_be(framework, wanted, f"{reason}, or lambda_vae.diagnose and lambda_vae.equalize themselves")
     cfg = framework.cfg
     if cfg.latent_distribution != "normal":
         raise InputError(f"latent_distribution is {cfg.latent_distribution!r}; use latent_distribution='normal'")
@@ -129,12 +116,12 @@ def _check(framework: Any, wanted: str) -> None:
             f"kl_loss_mode is {cfg.kl_loss_mode!r}, which is not the KL to the prior in closed form; use "
             "kl_loss_mode='direct'"
         )
-    if wanted == "equalized" and name in _NO_LAMBDA:
-        raise InputError(f"{name} cannot be equalized: {_NO_LAMBDA[name]}")
+    if wanted == "equalized" and type(framework).__name__ in _NO_LAMBDA:
+        raise cannot_be(framework, wanted, _NO_LAMBDA[type(framework).__name__])
 
 
 def _kl_weight(framework: Any) -> float:
-    """What the framework multiplies its own reduction of the KL by."""
+    """Weight of the framework's own reduction of the KL."""
     cfg, model = framework.cfg, framework._model
     if cfg.disable_reg_loss:
         return 0.0
@@ -145,13 +132,13 @@ def _kl_weight(framework: Any) -> float:
 
 
 def _share(framework: Any) -> float:
-    """What the loss multiplies the KL of an example by, summed over the latents."""
+    """Weight of an example's KL summed over the latents."""
     weight = _kl_weight(framework)
     return weight / framework._model.z_size if framework.cfg.loss_reduction == "mean" else weight
 
 
 def _likelihood(framework: Any, weight: float) -> tuple[LogLikelihood, float]:
-    """The log-likelihood, and the weight that is left to the KL."""
+    """Log p(x|z), and the remaining weight of the KL."""
     cfg, model = framework.cfg, framework._model
     mean = cfg.loss_reduction == "mean"
     share, features = (weight / model.z_size, int(model.x_size)) if mean else (weight, None)
@@ -168,7 +155,7 @@ def _likelihood(framework: Any, weight: float) -> tuple[LogLikelihood, float]:
 
 
 def _notes(framework: Any, weight: float) -> tuple[str, ...]:
-    notes = [_BESIDE[type(framework).__name__]]
+    notes = [_OTHER_TERMS[type(framework).__name__]]
     if not weight:
         notes.append(
             "The loss has no KL: an autoencoder that draws noise. The likelihood's noise is that of a weight of 1."

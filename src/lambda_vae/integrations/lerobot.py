@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from lambda_vae.diagnostics import CollapseReport
-from lambda_vae.equalizing._equalize import HostEqualizer, equalize
+from lambda_vae.equalizing import HostEqualizer, equalize
 from lambda_vae.errors import InputError
 from lambda_vae.integrations.action_chunks import diagnose_chunks
 from lambda_vae.integrations.host import Batches
@@ -21,19 +21,17 @@ _ACTION, _PADDED, _IMAGES = "action", "action_is_pad", "observation.images"
 def diagnose_lerobot(policy: Any, batches: Any, **options: Any) -> CollapseReport:
     """Return every measure of an ACTPolicy on some chunks, and a verdict on each latent dimension with its cause.
 
-    x is the chunk as far as it is not padding, and log p(x|z, observation) is Laplace. The loss takes the *mean* of the
-    absolute error over the numbers that are not padding, n a chunk on average, and adds kl_weight times the KL:
-    multiplied by n that is the absolute error at scale kl_weight n and a KL weight of 1, which is what `nll_bound`
-    counts. All is measured in eval mode, without dropout; ACT encodes only in training, and is made to.
+    x is the chunk without its padding, and log p(x|z, observation) is Laplace. The loss is the *mean* absolute error
+    over the numbers that are not padding, n a chunk on average, plus kl_weight times the KL: multiplied by n that is
+    the absolute error at scale kl_weight n with a KL weight of 1, as in `nll_bound`. All is measured in eval mode,
+    without dropout, although ACT encodes only in training.
 
     Args:
         policy: Trained with use_vae.
-        batches: A DataLoader or list of what `policy.forward` takes: normalised, with "action" and "action_is_pad".
-        options: Of `lambda_vae.diagnose`.
+        batches: A DataLoader or list of inputs of `policy.forward`: normalised, with "action" and "action_is_pad".
 
     Raises:
-        InputError: Another policy, one without a VAE, a kl_weight of 0, batches that the policy does not take, or as
-            `diagnose`.
+        InputError: Another policy, one without a VAE, a kl_weight of 0, batches that the policy does not take.
 
     Source:
         lerobot 0.6.1, policies/act/modeling_act.py, `ACTPolicy.forward`, `ACT.forward`.
@@ -46,7 +44,7 @@ def diagnose_lerobot(policy: Any, batches: Any, **options: Any) -> CollapseRepor
         numbers, rows = numbers + int((~given[_PADDED]).sum()) * action.shape[-1], rows + len(action)
 
     def encode(action: Tensor, given: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        model.training = True  # its own alone, by which it decides to encode: its parts, and dropout, keep theirs
+        model.training = True  # only its own mode, by which it encodes: its parts and dropout stay in eval mode
         try:
             mu, logvar = model({**given, _ACTION: action})[1]
         finally:
@@ -72,18 +70,12 @@ def diagnose_lerobot(policy: Any, batches: Any, **options: Any) -> CollapseRepor
 
 
 def equalize_lerobot(policy: Any, delta: float, **settings: Any) -> HostEqualizer:
-    """Return the equalizer that from now on narrows the noise of an ACTPolicy while it trains.
+    """Return the equalizer that narrows the noise of an ACTPolicy in its trainings from now on.
 
-    lerobot counts steps, not epochs: give steps_per_epoch. The KL stays the policy's own. `select_action` takes z = 0,
-    and nothing is changed there.
+    lerobot counts steps, not epochs: give steps_per_epoch. The KL stays the policy's own; `select_action` takes z = 0.
 
     Args:
         policy: An ACTPolicy with use_vae.
-        delta: The trade-off, > 1; inf is the training as it was, bit for bit.
-        settings: Of `VarianceEqualizer`, such as steps_per_epoch, total_epochs and release_epochs.
-
-    Raises:
-        InputError: Another policy, one without a VAE, or as `equalize`.
 
     Source:
         lerobot 0.6.1, policies/act/modeling_act.py, `ACT.forward`: the paper's Eq. 9 is applied to `latent_sample`.
@@ -94,7 +86,7 @@ def equalize_lerobot(policy: Any, delta: float, **settings: Any) -> HostEqualize
 
 
 def _act(policy: Any) -> Any:
-    kind = needed("lerobot", "lerobot.policies.act.modeling_act.ACTPolicy")[0]
+    (kind,) = needed("lerobot", "lerobot.policies.act.modeling_act.ACTPolicy")
     if not isinstance(policy, kind):
         raise InputError(f"the policy is a {type(policy).__name__}; it must be lerobot's ACTPolicy")
     if not policy.config.use_vae:
@@ -103,7 +95,7 @@ def _act(policy: Any) -> Any:
 
 
 class _Unpadded(Laplace):
-    """Laplace numbers of which those that are padding, 0 in x and in the decoder's answer, are none."""
+    """Laplace likelihood without the padding, which is 0 in x and in the decoder's output."""
 
     def __call__(self, x: Tensor, z: Tensor, *conditions: Any) -> Tensor:
         padded: Tensor = conditions[0][_PADDED].sum(1) * x.shape[-1]
@@ -111,7 +103,7 @@ class _Unpadded(Laplace):
 
 
 def _chunk(batch: Any, cameras: Sequence[str]) -> tuple[Tensor, dict[str, Any]]:
-    """A batch of lerobot's as (chunk, the rest)."""
+    """A batch of lerobot as (chunk, everything else)."""
     known = batch if isinstance(batch, Mapping) else {}
     lacking = [key for key in (_ACTION, _PADDED, *cameras) if key not in known]
     if lacking:

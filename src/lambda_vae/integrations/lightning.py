@@ -42,41 +42,26 @@ _SETTINGS = _DEFAULTS.keys() - {"latent_dim", "delta", "process_group"}
 
 
 class EqualizeCallback(Callback):
-    """Switches lambda on while a LightningModule trains, watches its dimensions, and logs what they do.
+    """Switches lambda on while a LightningModule trains, monitors its dimensions, and logs the measures.
 
-    It takes hold of the place where the module draws z, as `equalize` does, so nothing in the module changes, whether
-    its optimisation is automatic or manual: lambda is refreshed and the metrics are logged at the end of each training
-    epoch. The KL stays the module's own, validation is untouched, and at delta = inf every number of the training stays
-    what it was. Its state goes into the callback's part of a checkpoint, so a checkpoint loads into the plain class,
-    and `fit(ckpt_path=...)` gives each epoch the lambda that it would have had. A release is planned over the epochs of
-    each Trainer. In a run of several processes all see the same lambda, of all examples.
+    It hooks the module's draw of z as `equalize` does, so nothing in the module changes, whether its optimisation is
+    automatic or manual: lambda is refreshed and the metrics are logged at the end of each training epoch. The KL stays
+    the module's own, validation is unchanged, and at delta = inf so is every number of the training. Its state goes
+    into the callback's part of a checkpoint, so a checkpoint loads into the plain class, and `fit(ckpt_path=...)` gives
+    each epoch the lambda that it would have had. A release is planned over the epochs of each Trainer. All processes of
+    a run have the same lambda, of all examples.
 
     Args:
-        latent_dim: D; left out where the module is equalized, or holds a `VarianceEqualizer` of its own.
-        delta: The trade-off, > 1, inf to watch only; left out likewise.
-        method: The method that draws z; looked for in the module and its parts as `equalize` does. "vae.sample" is the
-            method of the part `vae`.
-        at: As for `equalize`; so are into, posterior, takes, mask and draw.
-        into: The part that z goes into.
-        posterior: With `into`: the part whose output holds mu and sigma.
-        takes: What sigma is made of, to be held against what is measured.
-        mask: Which examples count.
-        draw: Which of several draws of the place.
-        reduction: How the loss puts the examples of a batch together, "mean" or "sum".
-        every: Steps from one look of the monitor to the next.
-        kl_weight: What the loss multiplies the KL by, or a function of the module that tells it after each epoch.
+        latent_dim: D; left out if the module is equalized, or has a `VarianceEqualizer` of its own.
+        delta: The trade-off, > 1, inf to monitor only; left out likewise.
+        method: As for `equalize`, as are at, into, posterior, takes, mask and draw.
+        reduction: Of the loss over the examples of a batch, "mean" or "sum".
+        every: Steps between two measurements of the monitor.
+        kl_weight: Of the loss, or a function of the module that gives it after each epoch.
         prefix: Of the metrics; each of several callbacks needs its own.
-        refresh_every: Of `VarianceEqualizer`, as are all that follow; in the Trainer's epochs.
-        decay: Weight of the past in the running std.
-        ramp_epochs: Epochs over which the exponent grows.
-        max_exponent: What a collapsed dimension gets.
-        release_epochs: Epochs over which the exponent falls back to 1 at the end.
-        settle_epochs: Epochs at exactly 1 after that.
-        release_path: "exponent" or "delta".
-        release_capacity: Nats from which on a single dimension is let go.
-        total_epochs: Length of the training; the Trainer's max_epochs or max_steps give it if left out.
-        dim: The latent axis.
-        steps_per_epoch: Batches of what is an epoch to lambda, where the Trainer's are too long or have no end.
+        refresh_every: As for `VarianceEqualizer`, as are all that follow; in the Trainer's epochs.
+        total_epochs: Length of the training; by default that of the Trainer's max_epochs or max_steps.
+        steps_per_epoch: Batches in an epoch of lambda, if the Trainer's epochs are too long or have no end.
 
     Raises:
         InputError: An argument is out of range, or the module does not fit; before anything is trained.
@@ -89,10 +74,8 @@ class EqualizeCallback(Callback):
     _equalizer: VarianceEqualizer | None = None
     _monitor: CollapseMonitor | None = None
     _stage: str = ""
-    #: Epochs of the Trainer that lambda has seen the end of.
-    _ended: int | None = None
-    #: lambda's statistics as they were before the batch that is under way.
-    _before: dict[str, Tensor] | None = None
+    _ended: int | None = None  #: Epochs of the Trainer that have ended for lambda.
+    _before: dict[str, Tensor] | None = None  #: lambda's statistics before the current batch.
     _failed: bool = False
 
     def __init__(
@@ -134,13 +117,13 @@ class EqualizeCallback(Callback):
             )
         self.latent_dim, self.delta = latent_dim, None if delta is None else _number(delta)
         self.asked: dict[str, Any] = {"method": method, "at": at, "into": into, "posterior": posterior, "draw": draw}
-        self._place = {name: value for name, value in self.asked.items() if value is not None}
+        self._target = {name: value for name, value in self.asked.items() if value is not None}
         self.asked |= {"takes": takes, "mask": mask}
         self.reduction, self.every, self.kl_weight, self.prefix = reduction, every, kl_weight, prefix
         self.total_epochs = total_epochs
         if total_epochs is None and (release_epochs or settle_epochs):
             self.settings["total_epochs"] = max(release_epochs, settle_epochs)  # until the Trainer's is known
-        CollapseMonitor(latent_dim or 1, reduction=reduction, every=every)  # what is out of range is told here
+        CollapseMonitor(latent_dim or 1, reduction=reduction, every=every)  # checks the arguments
         if latent_dim is not None and self.delta is not None:
             VarianceEqualizer(latent_dim, self.delta, **self.settings)
         self._parcel, self._state = Parcel(self), dict[str, Any]()
@@ -148,7 +131,7 @@ class EqualizeCallback(Callback):
 
     @property
     def equalizer(self) -> VarianceEqualizer:
-        """Lambda; there from the first fit on, after one in spawned processes too."""
+        """The equalizer, from the first fit on, also after one in spawned processes."""
         self._fetch()
         if self._equalizer is None:
             raise InputError("EqualizeCallback has no equalizer before its first Trainer.fit")
@@ -156,7 +139,7 @@ class EqualizeCallback(Callback):
 
     @property
     def monitor(self) -> CollapseMonitor:
-        """What was watched; there from the first fit on, after one in spawned processes too."""
+        """The monitor, from the first fit on, also after one in spawned processes."""
         self._fetch()
         if self._monitor is None:
             raise InputError("EqualizeCallback has no monitor before its first Trainer.fit")
@@ -164,12 +147,12 @@ class EqualizeCallback(Callback):
 
     @property
     def state_key(self) -> str:
-        """The name of its state in a checkpoint, by the place and the prefix, so that several callbacks have theirs."""
-        told = self._place | ({} if self.prefix == "latent/" else {"prefix": self.prefix})
-        return self._generate_state_key(**told) if told else super().state_key
+        """The name of its state in a checkpoint; the draw and the prefix distinguish several callbacks."""
+        own = self._target | ({} if self.prefix == "latent/" else {"prefix": self.prefix})
+        return self._generate_state_key(**own) if own else super().state_key
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Take hold of the place where the module draws z."""
+        """Hook the module's draw of z."""
         self._stage = stage
         if stage == "fit":
             self._fetch()
@@ -177,14 +160,14 @@ class EqualizeCallback(Callback):
             if self.module is not pl_module:
                 self.module = self._equalizer = self._monitor = None
             if type(pl_module).configure_model is LightningModule.configure_model:
-                self._take_hold(trainer, pl_module)
+                self._hook(trainer, pl_module)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take hold of a module that made its parts in `configure_model`."""
+        """Hook the draw of a module that made its parts in `configure_model`."""
         if type(pl_module).configure_model is not LightningModule.configure_model:
-            self._take_hold(trainer, pl_module)
+            self._hook(trainer, pl_module)
 
-    def _take_hold(self, trainer: Trainer, module: LightningModule) -> None:
+    def _hook(self, trainer: Trainer, module: LightningModule) -> None:
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
         others = [one for one in callbacks if isinstance(one, EqualizeCallback) and one is not self]
         device = trainer.strategy.root_device
@@ -205,45 +188,45 @@ class EqualizeCallback(Callback):
             self._load(self._state)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Plan the release over the epochs of this Trainer, and begin to watch.
+        """Plan the release over the epochs of this Trainer, and start to monitor.
 
         Raises:
-            InputError: A release is asked for, and the length of the training is not known, or too short.
+            InputError: The length of the training is unknown, or too short for the release.
         """
         if self._ended is None:
             self._ended = trainer.current_epoch
-        while self._ended < trainer.current_epoch:  # saved in an epoch's last step, whose end Lightning leaves out then
+        while self._ended < trainer.current_epoch:  # saved in an epoch's last step, whose end Lightning then skips
             self._end_epoch(pl_module)
         equalizer, automatic = self.equalizer, pl_module.automatic_optimization
         plan(trainer, equalizer, self._ended, self.total_epochs, automatic=automatic)
         self._watch.close()
-        for let_go in watched(equalizer, self._drawn):
-            self._watch.callback(let_go)
+        for unhook in watched(equalizer, self._drawn):
+            self._watch.callback(unhook)
 
     def _drawn(self, mu: Tensor, std: Tensor, z: Tensor, exponent: Tensor) -> Tensor:
-        """See z with its gradient, where it is a vector; maps and sequences get lambda, and no monitor."""
+        """Show z to the monitor if it is a vector; maps and sequences are equalized only."""
         if z.dim() != 2 or mu.shape != z.shape or self._monitor is None:
             return z
         return self._monitor(mu, 2 * at_least_float32(std.detach()).log().expand_as(z), z, exponent)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Tell the monitor what Lightning multiplies the loss by; run the first step uncompiled, to measure it."""
+        """Set the monitor's loss scale to Lightning's; run the first step uncompiled, to measure the draw."""
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         accumulated = trainer.accumulate_grad_batches if pl_module.automatic_optimization else 1
         self.monitor.loss_scale = (1.0 if scaler is None else scaler.get_scale()) / accumulated
         lam = self.equalizer
-        if not measured(lam):  # which compiled code cannot do
+        if not measured(lam):
             torch.compiler.set_stance("force_eager")
             self._step.callback(torch.compiler.set_stance, "default")
         self._before = lam.state_dict() if lam.steps_per_epoch else {"_extra_state": lam.get_extra_state()}
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Keep what was observed in a batch that went through."""
+        """Keep the statistics of a finished batch."""
         self._before = None
         self._step.close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Take back what was observed of a batch that failed: a checkpoint that is written now begins with it again."""
+        """Discard the statistics of a failed batch, with which a checkpoint written now starts again."""
         if self._before is not None and self._equalizer is not None:
             self._equalizer.load_state_dict(self._equalizer.state_dict() | self._before)
         self._before, self._failed = None, True
@@ -251,7 +234,7 @@ class EqualizeCallback(Callback):
         self._watch.close()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Refresh lambda, log the metrics, warn of what is collapsing.
+        """Refresh lambda, log the metrics, warn of collapsing dimensions.
 
         Raises:
             InputError: The module drew no z in its training steps.
@@ -268,7 +251,7 @@ class EqualizeCallback(Callback):
     def _end_epoch(self, module: LightningModule, *, warn: bool = False) -> dict[str, float]:
         """End the epoch of lambda and of the monitor; return the metrics."""
         equalizer, monitor = self.equalizer, self.monitor
-        flat = {f"{self.prefix}exponent": float(equalizer.exponent.mean())}  # of the epoch that is over
+        flat = {f"{self.prefix}exponent": float(equalizer.exponent.mean())}  # of the epoch that ends
         if equalizer.steps_per_epoch is None:
             equalizer.end_epoch()
         self._ended = (self._ended or 0) + 1
@@ -282,20 +265,20 @@ class EqualizeCallback(Callback):
         return flat
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say so if the training ended before the release was over."""
+        """Warn if the training ended before the release did."""
         text = unreached(trainer, self.equalizer, self._ended or 0)
         if text is not None and trainer.is_global_zero:
             warnings.warn(text, stacklevel=1)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Let go of the module, which stays equalized."""
+        """Stop monitoring the module, which stays equalized."""
         if stage == "fit" and self._equalizer is not None:
             self._watch.close()
             told = {name: getattr(self._equalizer, name) for name in ("latent_dim", "delta", *sorted(_SETTINGS))}
             self._parcel.leave(trainer, {"settings": told, "state": self._saved()})
 
     def _fetch(self) -> None:
-        """Take over what processes that were spawned left."""
+        """Load the state that spawned processes left."""
         parcel = self._parcel.fetch()
         if parcel is not None:
             self._equalizer = VarianceEqualizer(**parcel["settings"])
@@ -304,8 +287,8 @@ class EqualizeCallback(Callback):
             self._load(parcel["state"])
 
     def state_dict(self) -> dict[str, Any]:
-        """Return lambda and what was watched, for the checkpoint."""
-        if self._equalizer is not None and not self._failed:  # one process may fail alone, and wait for nobody then
+        """Return the state of the equalizer and the monitor, for the checkpoint."""
+        if self._equalizer is not None and not self._failed:  # a process that fails alone must not wait for others
             self._equalizer.gather()
         return self._saved()
 
@@ -316,7 +299,7 @@ class EqualizeCallback(Callback):
         return state | {"ended": self._ended}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Say so if a training goes on from a checkpoint that knows nothing of lambda."""
+        """Warn if a training continues from a checkpoint without a state of lambda."""
         if self._stage == "fit" and self.state_key not in checkpoint.get("callbacks", {}):
             warnings.warn(
                 f"the checkpoint has no state of {self.state_key}; lambda and what is watched begin anew in epoch "
@@ -325,7 +308,7 @@ class EqualizeCallback(Callback):
             )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         if self._stage == "fit" and state_dict:
             self._state = state_dict
             if self.module is not None:
@@ -350,8 +333,8 @@ def diagnose_lightning(
     """Return the report on a LightningModule, in eval mode; afterwards its modes are what they were.
 
     Args:
-        module: With `encode`, x -> (mu, logvar), unless that is given.
-        data: A LightningDataModule or a Trainer, whose validation data are taken, or whatever `diagnose` takes.
+        module: With a method `encode`, unless that is given.
+        data: A LightningDataModule or a Trainer, whose validation data are used, or whatever `diagnose` takes.
         log_likelihood: (x, z) -> log p(x|z), such as `bernoulli(module.decoder)`.
         encode: x -> (mu, logvar).
         options: Of `diagnose`, such as `equalizer=callback.equalizer` and `history=callback.monitor.history`.
@@ -369,7 +352,7 @@ def diagnose_lightning(
 
 
 def _validation(data: Any) -> object:
-    """The validation loader of a data module or a Trainer; other data as they are."""
+    """Validation loader of a data module or a Trainer; other data as they are."""
     if hasattr(data, "val_dataloaders"):
         loaders = data.val_dataloaders
     elif callable(getattr(data, "val_dataloader", None)):

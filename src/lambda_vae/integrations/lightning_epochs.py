@@ -1,4 +1,4 @@
-"""How many epochs a Lightning Trainer trains: what a release of lambda is planned over."""
+"""The number of epochs that a Lightning Trainer trains, over which a release of lambda is planned."""
 
 import math
 from typing import Any
@@ -10,21 +10,21 @@ __all__ = ["epochs_of", "plan", "unreached"]
 
 
 def plan(trainer: Any, equalizer: VarianceEqualizer, ended: int, total: int | None, *, automatic: bool) -> None:
-    """Plan a release, if one is asked for, over what is left of a Trainer's epochs.
+    """Plan the release of an equalizer, if it has one, over the remaining epochs of a Trainer.
 
     Args:
-        trainer: Of lightning or pytorch_lightning, set up, so that it knows its batches.
+        trainer: Set up, so that the number of its batches is known.
         equalizer: To be released.
         ended: Epochs of this Trainer that are over.
-        total: Epochs of all of it, where the user says them.
-        automatic: Whether the module leaves the optimisation to Lightning, so that steps can be counted in batches.
+        total: All its epochs, if the user gives them.
+        automatic: Whether Lightning optimises, so that a step is a known number of batches.
     """
     least, steps = max(equalizer.release_epochs, equalizer.settle_epochs), equalizer.steps_per_epoch
     if not least:
         return
     epochs = total or epochs_of(trainer, steps, automatic=automatic)
     if trainer.fast_dev_run:
-        epochs += least  # a try of a few batches releases nothing
+        epochs += least  # a trial run of a few batches releases nothing
     if epochs < least:
         raise InputError(
             f"the release takes {least} epochs, and Trainer(max_epochs={trainer.max_epochs}, max_steps="
@@ -34,7 +34,7 @@ def plan(trainer: Any, equalizer: VarianceEqualizer, ended: int, total: int | No
 
 
 def epochs_of(trainer: Any, steps_per_epoch: int | None = None, *, automatic: bool) -> int:
-    """Return the number of epochs, the last of which may be cut short, as max_epochs and max_steps give it."""
+    """Return the number of epochs by max_epochs and max_steps, the last perhaps incomplete."""
     batches = trainer.num_training_batches
     known, limits = batches not in (0, math.inf), list[float]()
     if trainer.max_epochs not in (None, -1) and (known or steps_per_epoch is None):
@@ -52,7 +52,7 @@ def epochs_of(trainer: Any, steps_per_epoch: int | None = None, *, automatic: bo
 
 
 def unreached(trainer: Any, equalizer: VarianceEqualizer, ended: int) -> str | None:
-    """Return the sentence on a release that the end of the training cut off; None where it is over."""
+    """Return a sentence if the training ended before the release did."""
     highest = float(equalizer.exponent.max())
     if not equalizer.release_left or highest == 1.0 or trainer.fast_dev_run:
         return None
@@ -67,5 +67,5 @@ def unreached(trainer: Any, equalizer: VarianceEqualizer, ended: int) -> str | N
 
 
 def _over(trainer: Any, steps_per_epoch: int | None, ended: int) -> int:
-    """The epochs of this Trainer that are over; those of steps_per_epoch end when the next begins."""
+    """Epochs that are over; those of steps_per_epoch end when the next begins."""
     return ended if steps_per_epoch is None else max(trainer.fit_loop.total_batch_idx, 0) // steps_per_epoch

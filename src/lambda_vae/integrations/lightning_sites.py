@@ -1,4 +1,4 @@
-"""Whose lambda a LightningModule trains with: its own equalizer's, an earlier callback's, or a new one's."""
+"""The equalizer that a LightningModule trains with: its own, an earlier callback's, or a new one."""
 
 import warnings
 import weakref
@@ -8,24 +8,24 @@ from typing import Any
 from torch import Tensor, nn
 
 from lambda_vae.equalization import VarianceEqualizer
-from lambda_vae.equalizing._equalize import HostEqualizer, equalize
+from lambda_vae.equalizing import HostEqualizer, equalize
 from lambda_vae.equalizing.draws import DrawSite, Watcher
-from lambda_vae.equalizing.named_places import named_place
+from lambda_vae.equalizing.targets import target_of
 from lambda_vae.errors import InputError
 
 __all__ = ["equalized", "held", "measured", "watched"]
 
-#: Those that callbacks put in; whoever called `equalize` has the say over theirs.
+#: Equalizers made by callbacks, which later callbacks may replace, unlike those of a user's `equalize`.
 _OF_CALLBACKS: "weakref.WeakSet[VarianceEqualizer]" = weakref.WeakSet()
 
 
 def equalized(
     module: nn.Module, latent_dim: int, delta: float, asked: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> VarianceEqualizer:
-    """Return the equalizer of the place where a module draws z, put in here unless one of the same settings is there.
+    """Return the equalizer of a module's draw of z: the existing one if it has the same settings, else a new one.
 
     Raises:
-        InputError: The module does not fit, or its own author equalized it with other settings.
+        InputError: The module does not fit, or its author equalized it with other settings.
     """
     own = [name for name, one in _equalizers(module).items() if not isinstance(one, HostEqualizer)]
     if own and not any(asked[name] for name in ("method", "at", "into")):
@@ -34,7 +34,7 @@ def equalized(
     first = next((one for one in _sites(module, asked) if _same(one, asked, latent_dim)), None)
     known = first.equalizer.asked if first is not None and isinstance(first.equalizer, HostEqualizer) else {}
     if known.get("total_epochs"):
-        settings["total_epochs"] = known["total_epochs"]  # the Trainer has the say over it, so it is no difference
+        settings["total_epochs"] = known["total_epochs"]  # it is the Trainer's, and no different setting
     try:
         found = equalize(module, latent_dim, delta, attach=False, **asked, **settings)
     except InputError:
@@ -55,7 +55,7 @@ def equalized(
 
 
 def held(module: nn.Module, asked: Mapping[str, Any]) -> VarianceEqualizer:
-    """Return the equalizer that a module holds: its own, or what `equalize` gave it."""
+    """Return the equalizer that a module has, of its own or by `equalize`."""
     found = _equalizers(module)
     if len(found) > 1 and any(asked[name] for name in ("method", "at", "into")):
         sites = _sites(module, asked)
@@ -73,12 +73,12 @@ def held(module: nn.Module, asked: Mapping[str, Any]) -> VarianceEqualizer:
 
 
 def measured(equalizer: VarianceEqualizer) -> bool:
-    """Return whether it is known what the draws are made of, as it is from the first training step on."""
+    """Return whether the formulas of all draws are known, as they are after the first training step."""
     return not isinstance(equalizer, HostEqualizer) or all(site.draws or site.later for site in equalizer.sites)
 
 
 def watched(equalizer: VarianceEqualizer, watcher: Watcher) -> list[Callable[[], None]]:
-    """Hand each z of a training step to a watcher, and on what it returns; return what takes it off again."""
+    """Pass each z of a training step through a watcher; return functions that remove it."""
     if isinstance(equalizer, HostEqualizer):
         return [site.watch(watcher) for site in equalizer.sites]
 
@@ -96,9 +96,9 @@ def _equalizers(module: nn.Module) -> dict[str, VarianceEqualizer]:
 
 
 def _sites(module: nn.Module, asked: Mapping[str, Any]) -> list[DrawSite]:
-    return named_place(module, asked["method"] or asked["at"], asked["into"], asked["posterior"]).held()
+    return target_of(module, asked["method"] or asked["at"], asked["into"], asked["posterior"]).held()
 
 
 def _same(site: DrawSite, asked: Mapping[str, Any], latent_dim: int) -> bool:
-    """Whether a site of the place is the one that is asked for: several draws, or latents, may share a place."""
+    """Whether a site is the requested one of several draws or latents."""
     return asked["draw"] in (None, site.order) and (asked["at"] != "rsample" or site.equalizer.latent_dim == latent_dim)

@@ -1,4 +1,4 @@
-"""mlcolvar: its variational autoencoder of collective variables diagnosed in the units of its loss, and equalized."""
+"""mlcolvar: its variational autoencoder of collective variables, diagnosed in the data's units, and equalized."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from torch import Tensor
 
 from lambda_vae.any_vae.modes import evaluated
 from lambda_vae.diagnostics import CollapseReport
-from lambda_vae.equalizing.named_places import named_place
+from lambda_vae.equalizing.targets import target_of
 from lambda_vae.errors import InputError
-from lambda_vae.integrations.host import report_on
+from lambda_vae.integrations.host import report_on, require_unchanged
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import gaussian, std_of_kl_weight
 
@@ -25,17 +25,16 @@ def diagnose_mlcolvar(model: Any, data: object, *, std: float | None = None, **o
 
     mlcolvar's loss is the squared error averaged over the F features, in the units of the data since the decoder's
     output is turned back by the model's own normalisation, plus beta times the KL: a Gaussian likelihood of variance
-    beta F / 2 in those units. Where the data hold a "target", as time-lagged sets do, log p(target|z) is measured.
-    Sample weights w in batches of n make it beta F n / 2 times the mean of w over that of w^2.
+    beta F / 2 in those units. If the data have a "target", as time-lagged sets do, log p(target|z) is measured. With
+    sample weights w in batches of n the variance is beta F n / 2 times the mean of w over that of w^2.
 
     Args:
         model: mlcolvar.cvs.VariationalAutoEncoderCV, trained or loaded.
         data: A DictModule, whose validation part is taken, a DictLoader, a DictDataset, or a tensor [N, F].
-        std: Noise to take instead, in the units of the data.
-        options: Of `lambda_vae.diagnose`, such as iw_samples or equalizer.
+        std: Noise of the likelihood, in the units of the data, instead of the loss's.
 
     Raises:
-        InputError: Another model, loss or data; a beta of 0 without std; what `diagnose` refuses.
+        InputError: Another model, loss or data; a beta of 0 without std.
 
     Source:
         mlcolvar 1.3.1, cvs/unsupervised/vae.py; core/loss/elbo.py, `elbo_gaussians_loss`; core/loss/mse.py.
@@ -57,9 +56,9 @@ def diagnose_mlcolvar(model: Any, data: object, *, std: float | None = None, **o
     def of_target(data: Tensor, z: Tensor, target: Tensor) -> Tensor:
         return likelihood(target, z)
 
-    # at another noise than its own, the loss is this likelihood against another weight of the KL
+    # with the noise std, the loss is this likelihood plus another weight of the KL
     weight = 1.0 if std is None else (_noise(model, given) / std) ** 2 if model.beta else 0.0
-    held = next((site.equalizer for site in named_place(model, "rsample").held()), None)
+    held = next((site.equalizer for site in target_of(model, "rsample").held()), None)
     options = {"kl_weight": weight} | options
     log_p, notes = likelihood if given.target is None else of_target, _notes(model, given, noise, std is not None)
     with evaluated(model):
@@ -67,23 +66,18 @@ def diagnose_mlcolvar(model: Any, data: object, *, std: float | None = None, **o
 
 
 def equalize_mlcolvar(model: Any, delta: float, **settings: Any) -> Any:
-    """Equalize a VariationalAutoEncoderCV in whatever Trainer fits it from now on, and watch its dimensions.
+    """Equalize a VariationalAutoEncoderCV in whatever Trainer fits it from now on, and monitor its dimensions.
 
     The Trainer gets an `EqualizeCallback` from the model, which refreshes lambda after each epoch, plans a release over
-    its epochs, logs the measures and warns of dimensions on their way down. The KL stays mlcolvar's own, validation and
-    the CV are untouched, and checkpoints load into the plain class. `del model.configure_callbacks` takes it off before
-    a training.
+    its epochs, logs the measures and warns of collapsing dimensions. The KL stays mlcolvar's own, validation and the CV
+    do not change, and checkpoints load into the plain class. `del model.configure_callbacks` removes it before a
+    training.
 
     Args:
         model: mlcolvar.cvs.VariationalAutoEncoderCV.
-        delta: The trade-off, > 1; inf is the training as it was, bit for bit.
-        settings: Of `EqualizeCallback`, such as release_epochs.
 
     Returns:
-        The callback; its `equalizer` and `monitor` are there from the first fit on.
-
-    Raises:
-        InputError: Another model, or one that is equalized already; what `EqualizeCallback` refuses.
+        The callback; its `equalizer` and `monitor` exist from the first fit on.
 
     Source:
         mlcolvar 1.3.1, cvs/unsupervised/vae.py, `encode_decode`: the paper's Eq. 9 is applied to its `rsample`.
@@ -101,7 +95,7 @@ def equalize_mlcolvar(model: Any, delta: float, **settings: Any) -> Any:
 
 @dataclass(eq=False)
 class _WithLambda:
-    """What the model asks its Trainer to call, and lambda's callback."""
+    """`configure_callbacks` of the model, with lambda's callback appended."""
 
     own: Callable[[], Any]
     callback: Any
@@ -113,7 +107,7 @@ class _WithLambda:
 
 @dataclass(frozen=True)
 class _Given:
-    """Data as mlcolvar's training step reads them."""
+    """Data as mlcolvar's training step takes them."""
 
     x: Tensor
     target: Tensor | None = None
@@ -123,11 +117,9 @@ class _Given:
 
     @classmethod
     def of(cls, model: Any, data: Any) -> "_Given":
-        module, loader, dataset = needed(
-            "mlcolvar", "mlcolvar.data.DictModule", "mlcolvar.data.DictLoader", "mlcolvar.data.DictDataset"
-        )
-        which: tuple[str, ...] = ()
-        batch = None
+        names = ("DictModule", "DictLoader", "DictDataset")
+        module, loader, dataset = needed("mlcolvar", *(f"mlcolvar.data.{name}" for name in names))
+        which, batch = tuple[str, ...](), None
         if isinstance(data, module):
             data.setup()
             if len(data.lengths) < 2:
@@ -156,7 +148,6 @@ class _Given:
 
     @property
     def features(self) -> int:
-        """F of what is decoded."""
         return int((self.x if self.target is None else self.target).shape[1])
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
@@ -169,17 +160,13 @@ def _require_vae(model: Any) -> None:
     kind, loss = needed("mlcolvar", "mlcolvar.cvs.VariationalAutoEncoderCV", "mlcolvar.core.loss.ELBOGaussiansLoss")
     if not isinstance(model, kind):
         raise InputError(f"the model is a {type(model).__name__}; give mlcolvar.cvs.VariationalAutoEncoderCV")
-    changed = [name for name in ("encode_decode", "training_step") if getattr(type(model), name) != getattr(kind, name)]
-    if changed or type(model.loss_fn) is not loss:
-        what = changed[0] if changed else f"loss_fn, {type(model.loss_fn).__name__},"
-        raise InputError(
-            f"{type(model).__name__} has another {what} than mlcolvar's, and what it trains on is not known; "
-            "use lambda_vae.diagnose and lambda_vae.equalize"
-        )
+    own_loss = {f"loss_fn, {type(model.loss_fn).__name__},": type(model.loss_fn) is loss}
+    methods, remedy = ("encode_decode", "training_step"), "lambda_vae.diagnose and lambda_vae.equalize"
+    require_unchanged(model, kind, "mlcolvar's", methods, remedy, **own_loss)
 
 
 def _noise(model: Any, given: _Given) -> float:
-    """The std that the loss stands for, in the units of the data."""
+    """Std of the Gaussian likelihood in the loss, in the units of the data."""
     beta = float(model.beta)
     if not beta > 0.0:
         raise InputError(f"beta is {beta:g}: the loss charges no KL and stands for no noise; give std= as well")

@@ -1,4 +1,4 @@
-"""MONAI: its VarAutoEncoder and AutoencoderKL, whose loss is written by their users."""
+"""MONAI: VarAutoEncoder and AutoencoderKL, whose loss the user writes."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from torch import Tensor
 from lambda_vae.any_vae.batches import ExternalBatches
 from lambda_vae.any_vae.behind import device_of
 from lambda_vae.diagnostics import CollapseReport
-from lambda_vae.equalizing._equalize import HostEqualizer, equalize
+from lambda_vae.equalizing import HostEqualizer, equalize
 from lambda_vae.errors import InputError
 from lambda_vae.integrations.host import image_batch_size, report_on
 from lambda_vae.integrations.tested import needed
@@ -25,20 +25,18 @@ def diagnose_monai(
 ) -> CollapseReport:
     """Return every measure of a MONAI autoencoder on some images, and a verdict on each latent with its cause.
 
-    MONAI's networks have no loss, so say yours. "bce" is a Bernoulli likelihood, and the KL keeps its weight. "l1" and
-    "mse" have a noise, which a weight of the KL decides: a mean of absolute errors over F voxels + kl_weight * KL is an
-    ELBO with Laplace noise of scale b = kl_weight * F, one of squared errors with a variance of kl_weight * F / 2. That
-    noise is what p(x|z) has here, and the notes name it. Perceptual and adversarial terms are no likelihood of x.
+    MONAI's networks have no loss, so give yours. "bce" is a Bernoulli likelihood, and the KL keeps its weight. "l1" and
+    "mse" imply a noise by the KL weight: a mean of absolute errors over F voxels + kl_weight * KL is an ELBO with
+    Laplace noise of scale b = kl_weight * F, one of squared errors with a variance of kl_weight * F / 2. p(x|z) has
+    that noise, which the notes name. Perceptual and adversarial terms are no likelihood of x.
 
     Args:
         model: VarAutoEncoder, AutoencoderKL or a class that inherits from it, such as AutoencoderKlMaisi; unwrapped.
-        images: As the model sees them: a tensor [N, C, ...], or batches that can be gone through again, such as a
-            MONAI DataLoader; of dicts the key "image", another with x_key=.
+        images: As the model takes them: a tensor [N, C, ...], or batches for several passes, such as a MONAI
+            DataLoader; of dicts the key "image", another with x_key=.
         loss: Of the reconstruction: "bce", "l1" or "mse".
         kl_weight: Of the KL, which is summed over all latents of an image.
         reduction: Of the reconstruction over the voxels of an image: "mean", as `L1Loss()` has it, or "sum".
-        options: Of `lambda_vae.diagnose`. The model's own equalizer is taken into account unless
-            equalizer=None.
 
     Raises:
         InputError: Another model, loss or weight, or whatever would make the report wrong.
@@ -73,19 +71,13 @@ def diagnose_monai(
 
 
 def equalize_monai(model: Any, delta: float, **settings: Any) -> HostEqualizer:
-    """Return the equalizer that from now on narrows what a MONAI autoencoder draws in train mode.
+    """Return the equalizer that from now on narrows a MONAI autoencoder's draws of z in train mode.
 
     Call `equalizer.end_epoch()` after each epoch of your loop, or give steps_per_epoch. There is one lambda a latent
-    channel. What the model returns for your KL, (mu, logvar) or (mu, sigma), stays its own, and in eval mode nothing is
-    changed.
+    channel. The model's (mu, logvar) or (mu, sigma), of which your loss makes the KL, do not change.
 
     Args:
         model: VarAutoEncoder, AutoencoderKL or a class that inherits from it, unwrapped.
-        delta: The trade-off, > 1; inf is the model as it was, bit for bit.
-        settings: Of `VarianceEqualizer`, such as release_epochs and total_epochs.
-
-    Raises:
-        InputError: Another model, or one that is equalized with other settings.
 
     Source:
         monai 1.6.1, `VarAutoEncoder.reparameterize` and `AutoencoderKL.sampling`.
@@ -96,7 +88,7 @@ def equalize_monai(model: Any, delta: float, **settings: Any) -> HostEqualizer:
 
 
 def _likelihood(loss: str, decode: Callable[[Tensor], Tensor], weight: float) -> tuple[Any, float, str]:
-    """What summed errors + weight * KL stand for: log p(x|z), the weight that is left to the KL, and both in words."""
+    """Log p(x|z) implied by summed errors + weight * KL, the remaining weight of the KL, and both in words."""
     if loss == "bce":
         return bernoulli(decode, logits=True), weight, f"a Bernoulli likelihood and a KL weight of {weight:.3g}"
     if loss == "l1":
@@ -108,7 +100,7 @@ def _likelihood(loss: str, decode: Callable[[Tensor], Tensor], weight: float) ->
 def _halves(
     model: Any, logits: bool = False
 ) -> tuple[Callable[[Tensor], tuple[Tensor, Tensor]], Callable[[Tensor], Tensor], str]:
-    """Of a model: encode, decode, and what encode's second answer is."""
+    """A model's encode, its decode, and the parametrisation of encode's second output."""
     flat, maps, spade = needed("monai", *(f"monai.networks.nets.{name}" for name in _NETS))
     if not isinstance(model, flat | maps) or isinstance(model, spade):
         reason = ", whose decoder wants a segmentation" if isinstance(model, spade) else ""
@@ -118,8 +110,8 @@ def _halves(
         )
 
     def encode(image: Tensor) -> tuple[Tensor, Tensor]:
-        mu, spread = model.encode_forward(image) if isinstance(model, flat) else model.encode(image)
-        return mu, spread
+        mu, width = model.encode_forward(image) if isinstance(model, flat) else model.encode(image)
+        return mu, width
 
     def decode(z: Tensor) -> Tensor:
         if isinstance(model, flat):
@@ -132,7 +124,7 @@ def _halves(
 
 
 def _require_shape(model: Any, image: list[int]) -> None:
-    """Refuse images that the model does not take."""
+    """Refuse images of another shape than the model's."""
     if hasattr(model, "in_shape"):
         wanted: list[Any] = [int(model.in_channels), *(int(size) for size in model.in_shape)]
         fits = image == wanted

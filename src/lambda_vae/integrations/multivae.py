@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lambda_vae.diagnostics import CollapseReport
-from lambda_vae.equalizing._equalize import HostEqualizer, equalize
+from lambda_vae.equalizing import HostEqualizer, equalize
 from lambda_vae.errors import InputError
-from lambda_vae.integrations.host import Batches, report_on
+from lambda_vae.integrations.host import Batches, cannot_be, first_of, report_on
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import bernoulli, categorical, gaussian, laplace, mixed
 
@@ -40,31 +40,26 @@ _LIKELIHOODS: dict[str, Callable[[Any, Mapping[str, float]], Any]] = {
 def diagnose_multivae(model: Any, data: Any, **options: Any) -> CollapseReport:
     """Return every measure of a multimodal VAE at q(z | all modalities), and each latent dimension's verdict and cause.
 
-    log p(x1, x2, ... | z) is the sum of the modalities' own likelihoods, `decoders_dist` with the scales of
-    `decoder_dist_params`, every constant counted and no modality rescaled: what `compute_joint_nll` takes. Causes are
-    judged by the KL weight of the loss that a finished warm-up leaves. MoPoE trains on a mixture of several posteriors;
-    that of all its modalities is measured, as its `compute_joint_nll_paper` does.
+    log p(x1, x2, ... | z) is the sum of the modalities' likelihoods, `decoders_dist` with the scales of
+    `decoder_dist_params`, with every constant and without rescaling, as in `compute_joint_nll`. Causes are derived from
+    the KL weight of the loss after its warm-up. MoPoE trains on a mixture of several posteriors; that of all modalities
+    is measured, as in its `compute_joint_nll_paper`.
 
     Args:
         model: MVAE, JMVAE, MoPoE or MVTCAE with one latent space, in eval mode.
         data: A MultimodalBaseDataset in which no modality is missing.
-        options: Of `lambda_vae.diagnose`, such as iw_samples or batch_size.
-
-    Raises:
-        InputError: Another model, missing modalities, or what `diagnose` refuses.
 
     Source:
         multivae 1.0.3, models/base/base_utils.py, `set_decoder_dist`, and `compute_joint_nll` of the four models.
     """
-    kind, dataset = _kind(model, "diagnosed"), needed("multivae", "multivae.data.MultimodalBaseDataset")[0]
+    kind, (dataset,) = _kind(model, "diagnosed"), needed("multivae", "multivae.data.MultimodalBaseDataset")
     _check(model, data, dataset, kind)
     loader = DataLoader(data, int(options.get("batch_size", 500)))
 
     def rows(batch: Any) -> Tensor:
         return torch.cat([torch.as_tensor(batch.data[name]).flatten(1).float() for name in model.encoders], 1)
 
-    with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
-        first = next(iter(loader))
+    first = first_of(loader)
     shapes = {name: torch.as_tensor(first.data[name]).shape[1:] for name in model.encoders}
 
     def split(x: Tensor) -> dict[str, Tensor]:
@@ -74,7 +69,7 @@ def diagnose_multivae(model: Any, data: Any, **options: Any) -> CollapseReport:
     held = (one for one in model.children() if isinstance(one, HostEqualizer) and one.sites[0].order == 0)
     weight = _kl_weight(model, kind)
     if weight is not None and kind == "MoPoE" and options.get("kl_weight") is None:
-        options.setdefault("history", {"kl_weight": [weight]})  # gradients balance over all its posteriors, not here
+        options.setdefault("history", {"kl_weight": [weight]})  # gradients balance over all its posteriors alone
     log_likelihood = _likelihood(model, shapes)
     _require_own(model, log_likelihood, rows(first), split)
     joint, notes = next(held, None), _notes(model, kind, shapes)
@@ -87,31 +82,25 @@ def diagnose_multivae(model: Any, data: Any, **options: Any) -> CollapseReport:
 
 
 def equalize_multivae(model: Any, delta: float, *, draw: int = 0, **settings: Any) -> HostEqualizer:
-    """Return the equalizer that from now on narrows the noise of a multimodal VAE's latent while it trains.
+    """Return the equalizer that narrows the noise of a multimodal VAE's latent in its trainings from now on.
 
-    The draw from the joint posterior is narrowed, the first of each step. MVAE then draws from its unimodal posteriors,
-    in the order of its encoders: a call of its own with draw=1, 2, ... equalizes them too. MoPoE draws each example
-    from the posterior of one subset of the modalities, and all of these share a lambda, that of their mean sigma.
-    multivae's trainers call the model's `update()` after each epoch, and there lambda is refreshed; in a loop of your
-    own call `equalizer.end_epoch()`, or give steps_per_epoch. The KL terms stay the model's own, and what is saved
-    loads as an ordinary model.
+    The draw from the joint posterior, the first of each step, is narrowed. MVAE then draws from its unimodal
+    posteriors, in the order of its encoders: separate calls with draw=1, 2, ... equalize them too. MoPoE draws each
+    example from the posterior of one subset of the modalities, and all of these share a lambda, that of their mean
+    sigma. multivae's trainers call the model's `update()` after each epoch, and there lambda is refreshed; in your own
+    loop call `equalizer.end_epoch()`, or give steps_per_epoch. The KL terms stay the model's own, and a saved model
+    loads as an ordinary one.
 
     Args:
         model: MVAE, JMVAE, MoPoE or MVTCAE.
-        delta: The trade-off, > 1; inf is the model as it was, bit for bit.
-        draw: Which draw of a step, from 0.
-        settings: Of `VarianceEqualizer`, such as release_epochs and total_epochs.
-
-    Raises:
-        InputError: Another model; what `equalize` refuses.
+        draw: Number of the draw in a step, from 0.
 
     Source:
         multivae 1.0.3, models/base/base_utils.py, `rsample_from_gaussian`, and `forward` of JMVAE.
     """
     _kind(model, "equalized")
     equalizer = equalize(model, int(model.latent_dim), delta, at="rsample", draw=draw, **settings)
-    if settings.get("steps_per_epoch") is None:
-        equalizer.end_epochs_with(model, "update")
+    equalizer.end_epochs_with(model, "update")
     return equalizer
 
 
@@ -119,10 +108,8 @@ def _kind(model: object, wanted: str) -> str:
     found = needed("multivae", *(f"multivae.models.{name}" for name in _JOINT))
     kinds: dict[object, str] = dict(zip(found, _JOINT, strict=True))
     if type(model) not in kinds:
-        raise InputError(
-            f"{type(model).__name__} cannot be {wanted}: of multivae's models {', '.join(_JOINT)} alone are known to "
-            "draw one Gaussian latent whose KL is in closed form; train multivae.models.JMVAE instead"
-        )
+        reason = f"of multivae's models {', '.join(_JOINT)} alone are known to draw one Gaussian latent whose KL is in"
+        raise cannot_be(model, wanted, f"{reason} closed form; train multivae.models.JMVAE instead")
     return kinds[type(model)]
 
 
@@ -164,7 +151,7 @@ def _likelihood(model: Any, shapes: Mapping[str, torch.Size]) -> Any:
 
 
 def _require_own(model: Any, log_likelihood: Any, x: Tensor, split: Callable[[Tensor], dict[str, Tensor]]) -> None:
-    """Hold the likelihood against the model's own, which `set_decoders_dist` may have changed."""
+    """Compare the likelihood with the model's own, which `set_decoders_dist` may have changed."""
     with torch.no_grad():
         x = x[:8].to(next(model.parameters()).device)
         z, parts = torch.zeros(len(x), model.latent_dim, device=x.device), split(x)
@@ -180,7 +167,7 @@ def _require_own(model: Any, log_likelihood: Any, x: Tensor, split: Callable[[Te
 
 
 def _kl_weight(model: Any, kind: str) -> float | None:
-    """Of KL(q(z | all) | N(0, I)) against the likelihood; None where modalities are rescaled differently."""
+    """Weight of KL(q(z | all) | N(0, I)) against the likelihood; None if modalities are rescaled differently."""
     factors, weight = {float(factor) for factor in model.rescale_factors.values()}, float(model.model_config.beta)
     if len(factors) > 1:
         return None

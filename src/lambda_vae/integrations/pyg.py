@@ -1,4 +1,4 @@
-"""torch-geometric: its VGAE, whose examples are the nodes of one graph."""
+"""torch-geometric: VGAE, whose examples are the nodes of one graph."""
 
 import math
 from dataclasses import replace
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lambda_vae.any_vae.modes import evaluated
 from lambda_vae.diagnostics import CollapseReport
-from lambda_vae.equalizing._equalize import HostEqualizer, equalize
+from lambda_vae.equalizing import HostEqualizer, equalize
 from lambda_vae.errors import InputError
 from lambda_vae.integrations.host import report_on
 from lambda_vae.integrations.tested import needed
@@ -24,15 +24,13 @@ def diagnose_pyg(model: Any, data: Any, **options: Any) -> CollapseReport:
     """Return KL, sigma, signal and capacity of every latent dimension of a VGAE, and a verdict on each.
 
     The examples are the nodes. An edge couples two of them, so no node has a likelihood of its own: there are no
-    bounds and no causes here. `graph_bound` bounds the likelihood of the graph as a whole. The encoder's second answer
-    is ln sigma, whatever the docstring of VGAE says, and is cut at 10 as in `encode`; the KL is `model.kl_loss()`.
+    bounds and no causes. `graph_bound` bounds the likelihood of the graph as a whole. The encoder's second output is
+    ln sigma, contrary to the docstring of VGAE, and is clipped at 10 as in `encode`; the KL is `model.kl_loss()`.
 
     Args:
         model: VGAE, in eval mode.
-        data: A graph with `x` and `edge_index`, such as the training part of `RandomLinkSplit`, or a tuple of all that
-            the encoder takes, the nodes' features first.
-        options: Of `lambda_vae.diagnose`. The model's own equalizer is taken into account unless
-            equalizer=None.
+        data: A graph with `x` and `edge_index`, such as the training part of `RandomLinkSplit`, or a tuple of the
+            encoder's arguments, the nodes' features first.
 
     Raises:
         InputError: Another model, or data without features or edges.
@@ -45,7 +43,7 @@ def diagnose_pyg(model: Any, data: Any, **options: Any) -> CollapseReport:
     nodes = len(inputs[0])
 
     def encode(which: Tensor) -> tuple[Tensor, Tensor]:
-        mu, log_std = model.encoder(*inputs)  # of some nodes alone there is no graph
+        mu, log_std = model.encoder(*inputs)  # the graph is not encoded in parts
         return mu[which[:, 0]], log_std[which[:, 0]].clamp(max=largest)
 
     own = {"takes": "log_std", "batch_size": nodes, **options}
@@ -54,19 +52,14 @@ def diagnose_pyg(model: Any, data: Any, **options: Any) -> CollapseReport:
 
 
 def equalize_pyg(model: Any, delta: float, latent_dim: int, **settings: Any) -> HostEqualizer:
-    """Return the equalizer that from now on narrows what `encode` draws in train mode.
+    """Return the equalizer that from now on narrows the draws of `encode` in train mode.
 
-    Call `equalizer.end_epoch()` after each epoch, or give steps_per_epoch: 1 where a step sees the whole graph.
-    `kl_loss()` stays the model's own, and in eval mode nothing is changed.
+    Call `equalizer.end_epoch()` after each epoch, or give steps_per_epoch: 1 if a step uses the whole graph.
+    `kl_loss()` stays the model's own.
 
     Args:
         model: VGAE.
-        delta: The trade-off, > 1; inf is the model as it was, bit for bit.
-        latent_dim: D, which only the encoder's author knows.
-        settings: Of `VarianceEqualizer`, such as release_epochs and total_epochs.
-
-    Raises:
-        InputError: Another model, or one that is equalized with other settings.
+        latent_dim: D.
 
     Source:
         torch-geometric 2.8.1, `VGAE.reparametrize`.
@@ -78,19 +71,19 @@ def equalize_pyg(model: Any, delta: float, latent_dim: int, **settings: Any) -> 
 def graph_bound(
     model: Any, data: Any, edges: Tensor | None = None, *, samples: int = 64, generator: torch.Generator | None = None
 ) -> tuple[float, float]:
-    """Return two upper bounds on -ln p(A) of the whole graph, in nats a node: with one sample, and with many.
+    """Return two upper bounds on -ln p(A) of the whole graph, in nats a node: the ELBO's, and importance-weighted.
 
-    Every pair of nodes counts once, as an edge or as none: -E_q ln p(A|z) + KL, with p of an edge the decoder's
-    sigmoid(z_i . z_j) and q what the encoder makes of `data`. It is a bound whatever q has seen, so the graph may hold
-    edges that the encoder does not get. The inner product has no parameters: p(A) is the same for all models of one
-    latent_dim, and a lower bound is a better posterior.
+    Every pair of nodes counts once, as an edge or as none: -E_q ln p(A|z) + KL, with the decoder's sigmoid(z_i . z_j)
+    as probability of an edge and q the encoder's posterior given `data`. It is a bound whatever q is, so the graph may
+    have edges that the encoder does not get. The inner product has no parameters: p(A) is the same for all models of
+    one latent_dim, and a lower bound means a better posterior.
 
     Args:
-        model: VGAE with its InnerProductDecoder, measured in eval mode and left as it was.
-        data: What the encoder sees, as for `diagnose_pyg`.
-        edges: Of the graph, [2, E], undirected: one direction is enough; those of `data` if left out.
+        model: VGAE with its InnerProductDecoder; measured in eval mode, and left as it was.
+        data: The encoder's input, as for `diagnose_pyg`.
+        edges: Of the graph, [2, E], undirected: one direction is enough; by default those of `data`.
         samples: Of the whole graph, for the importance-weighted bound.
-        generator: That noise is drawn from.
+        generator: Of the noise.
 
     Raises:
         InputError: Another model or decoder, data without features or edges, or several graphs.
@@ -141,7 +134,7 @@ def graph_bound(
 
 
 def _largest(model: Any) -> float:
-    """What ln sigma is cut at."""
+    """Upper limit of ln sigma."""
     kind, largest = needed("pyg", *(f"torch_geometric.nn.models.autoencoder.{name}" for name in ("VGAE", "MAX_LOGSTD")))
     if not isinstance(model, kind):
         name = type(model).__name__
@@ -163,7 +156,7 @@ def _inputs(data: Any) -> tuple[Any, ...]:
 
 
 def _indices(edges: object) -> bool:
-    """Whether these are [2, E] numbers of nodes."""
+    """Whether these are [2, E] indices of nodes."""
     return isinstance(edges, Tensor) and not edges.is_floating_point() and edges.dim() == 2 and len(edges) == 2
 
 

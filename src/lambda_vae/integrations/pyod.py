@@ -11,17 +11,16 @@ from torch import Tensor
 
 from lambda_vae.any_vae.modes import evaluated
 from lambda_vae.diagnostics import CollapseReport
-from lambda_vae.equalizing._equalize import HostEqualizer
-from lambda_vae.equalizing._equalize_fit import equalize_fit
-from lambda_vae.equalizing.named_places import unwrapped
+from lambda_vae.equalizing import HostEqualizer, equalize_fit
+from lambda_vae.equalizing.targets import unwrapped
 from lambda_vae.errors import InputError
-from lambda_vae.integrations.host import report_on
+from lambda_vae.integrations.host import report_on, require_unchanged
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import gaussian, std_of_kl_weight
 
 __all__ = ["diagnose_pyod", "equalize_pyod"]
 
-#: What switches the KL on.
+#: The arguments that switch the KL on.
 _ON = "VAE(capacity=float('inf'), beta=...)"
 
 
@@ -31,13 +30,12 @@ def diagnose_pyod(model: Any, x: Any, *, std: float | None = None, **options: An
     pyod's loss is the squared error averaged over the F features that it has standardised, plus beta times a KL that is
     clamped to [0, capacity]. With the KL in full that is a Gaussian likelihood of variance beta F / 2, for features of
     variance 1. Above its capacity, and so always at the default of 0, the KL has no gradient: it is off, the loss
-    stands for no noise, and log p(x|z) is taken at the noise that fits the training data. The report says so.
+    implies no noise, and log p(x|z) has the noise that fits the training data. The report says so.
 
     Args:
         model: pyod.models.vae.VAE, fitted.
         x: [N, F], in the units that `fit` was given.
-        std: Noise to take instead, in units of the features' standard deviations where the model standardises.
-        options: Of `lambda_vae.diagnose`, such as kl_weight, thresholds or iw_samples.
+        std: Noise of the likelihood instead, in standard deviations of the features where the model standardises.
 
     Raises:
         InputError: Another model, one that is not fitted, data of another width, or of a feature that was constant in
@@ -64,10 +62,10 @@ def diagnose_pyod(model: Any, x: Any, *, std: float | None = None, **options: An
         features = int(model.feature_size)
         if on:
             own = std_of_kl_weight(float(model.beta), features, "mean")
-        else:  # root mean square of what the decoder left of the training data, from pyod's scores of them
+        else:  # root mean square of the decoder's errors on the training data, from pyod's scores of them
             own = max(math.sqrt(float((model.decision_scores_**2).mean()) / features), 1e-6)
         likelihood = gaussian(module.decode, std=own if std is None else std)
-        # at another noise than its own, the loss is this likelihood against another weight of the KL
+        # with the noise std, the loss is this likelihood plus another weight of the KL
         weight = 0.0 if not on else 1.0 if std is None else (own / std) ** 2
         return report_on(
             encode, likelihood, scaled, {"kl_weight": weight} | options, notes=[_note(model, kl, own, on, std)]
@@ -82,11 +80,9 @@ def equalize_pyod(model: Any, delta: float, **settings: Any) -> AbstractContextM
 
     Args:
         model: pyod.models.vae.VAE, not yet fitted or to be fitted again.
-        delta: The trade-off, > 1; inf is the training as it was, bit for bit.
-        settings: Of `VarianceEqualizer`, such as release_epochs.
 
     Raises:
-        InputError: Another model; data that pyod would train no step on; what `equalize_class` refuses.
+        InputError: Another model; data on which pyod would train no step.
 
     Source:
         pyod 3.6.7, models/vae.py, `VAEModel.reparameterize`; models/base_dl.py, `fit`.
@@ -116,7 +112,7 @@ def equalize_pyod(model: Any, delta: float, **settings: Any) -> AbstractContextM
 
 
 def _capacity(model: Any) -> float:
-    """Of the model's clamp, which takes None for no upper limit."""
+    """Upper limit of the model's clamp of the KL; None is none."""
     return math.inf if model.capacity is None else float(model.capacity)
 
 
@@ -124,12 +120,9 @@ def _require_vae(model: Any) -> None:
     (kind,) = needed("pyod", "pyod.models.vae.VAE")
     if not isinstance(model, kind):
         raise InputError(f"the model is a {type(model).__name__}; give pyod.models.vae.VAE")
-    changed = [one for one in ("build_model", "training_forward") if getattr(type(model), one) != getattr(kind, one)]
-    if changed or model.criterion.__module__ != kind.__module__:
-        raise InputError(
-            f"{type(model).__name__} has another {changed[0] if changed else 'criterion'} than pyod's VAE, and what it "
-            "trains on is not known; use lambda_vae.diagnose and lambda_vae.equalizing.equalize_class"
-        )
+    methods, own_loss = ("build_model", "training_forward"), model.criterion.__module__ == kind.__module__
+    remedy = "lambda_vae.diagnose and lambda_vae.equalizing.equalize_class"
+    require_unchanged(model, kind, "pyod's VAE", methods, remedy, criterion=own_loss)
     if not float(model.beta) >= 0.0:
         raise InputError(f"beta is {model.beta}, by which the loss rewards the KL; give VAE(beta=...) of at least 0")
 

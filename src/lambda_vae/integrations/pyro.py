@@ -15,13 +15,13 @@ from lambda_vae.any_vae.behind import device_of
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.distributions.base import at_least_float32
 from lambda_vae.equalization import narrowing
-from lambda_vae.equalizing._equalize import HostEqualizer
+from lambda_vae.equalizing import EqualizedNormal as TorchEqualizedNormal
+from lambda_vae.equalizing import HostEqualizer
 from lambda_vae.equalizing.draws import DrawSite
-from lambda_vae.equalizing.equalized_normal import EqualizedNormal as TorchEqualizedNormal
 from lambda_vae.errors import InputError
 from lambda_vae.integrations.tested import needed
 
-needed("pyro", "pyro.poutine.Trace", "pyro.infer.SVI", "pyro.infer.TraceMeanField_ELBO")  # says what is missing
+needed("pyro", "pyro.poutine.Trace", "pyro.infer.SVI", "pyro.infer.TraceMeanField_ELBO")  # raises if one is missing
 
 from pyro import poutine  # noqa: E402
 from pyro.distributions.torch_distribution import TorchDistributionMixin  # noqa: E402
@@ -33,7 +33,7 @@ from pyro.poutine.util import prune_subsample_sites  # noqa: E402
 
 __all__ = ["EqualizedNormal", "diagnose_pyro", "equalize_pyro", "require_mean_field"]
 
-#: All that Pyro does with a density before it enters an objective: shapes, plates, masks, and a look for NaN.
+#: What Pyro does with a density before it enters an objective: shapes, plates, masks, and a check for NaN.
 _BOOKKEEPING = {
     "__bool__", "__eq__", "__get__", "__repr__", "any", "contiguous", "dim", "eq", "expand", "isinf", "isnan", "mul",
     "new_zeros", "permute", "register_hook", "reshape", "size", "squeeze", "sum", "unsqueeze", "where", "zeros_like",
@@ -41,7 +41,7 @@ _BOOKKEEPING = {
 
 
 class _NoDensity(Tensor):
-    """ln q_1(z) at a z that came from q_lambda: Pyro may compute it, but no objective may use it."""
+    """ln q_1(z) at a draw from q_lambda, which Pyro may compute and no objective may use."""
 
     @classmethod
     def __torch_function__(
@@ -61,10 +61,10 @@ class _NoDensity(Tensor):
 
 
 class EqualizedNormal(TorchEqualizedNormal, TorchDistributionMixin):  # type: ignore[misc] # expand, as Pyro's own do
-    """`lambda_vae.EqualizedNormal` for a Pyro guide; what it draws, no Monte Carlo objective can score.
+    """`lambda_vae.EqualizedNormal` for a Pyro guide; Monte Carlo objectives cannot use the density of its draws.
 
-    Its KL stays that of Normal(loc, scale), which TraceMeanField_ELBO takes. An objective that estimates its KL, as
-    log q(z) - log p(z), is not lambda-VAE's: its first use of log q(z) raises, whichever the ELBO, at any exponent.
+    Its KL stays that of Normal(loc, scale), which TraceMeanField_ELBO uses. An objective that estimates the KL as
+    log q(z) - log p(z) is not lambda-VAE's: its first use of log q(z) raises, whatever the exponent.
 
     Args:
         loc: mu.
@@ -84,7 +84,7 @@ class EqualizedNormal(TorchEqualizedNormal, TorchDistributionMixin):  # type: ig
     _drawn: Tensor | None = None
 
     def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008 - as torch has it
-        """Return loc + scale^exponent * eps, and remember it.
+        """Return loc + scale^exponent * eps.
 
         Args:
             sample_shape: Leading axes.
@@ -94,16 +94,15 @@ class EqualizedNormal(TorchEqualizedNormal, TorchDistributionMixin):  # type: ig
         return z
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log density of Normal(loc, scale); of its own sample, one that no objective can use.
+        """Return the log density of Normal(loc, scale); at its own sample, one that no objective can use.
 
         Args:
-            value: Where.
+            value: Where it is evaluated.
         """
         return _scored(super().log_prob, self._drawn, value)
 
 
 def _scored(host: Callable[[Tensor], Tensor], drawn: Tensor | None, value: Tensor) -> Tensor:
-    """The host's log density; of the draw itself one that no objective can use."""
     log_q = host(value)
     return log_q.as_subclass(_NoDensity) if drawn is not None and value.data_ptr() == drawn.data_ptr() else log_q
 
@@ -136,11 +135,11 @@ def equalize_pyro(
 ) -> HostEqualizer:
     """Return the equalizer that from now on narrows the noise of a guide's site in each `svi.step`.
 
-    The guide draws z untouched, and the draw is then narrowed: z' = mu + sigma^(lambda - 1) (z - mu). Model, guide,
-    optimizer and the site's distribution stay as they are; `svi.evaluate_loss`, and whatever else runs the guide, draws
-    with sigma, and at delta = inf every number of the training stays bit for bit what it was. What `poutine.mask` masks
-    is not observed. Call `equalizer.end_epoch()` after each training epoch, or give steps_per_epoch, and put
-    `equalizer.state_dict()` next to the parameter store in a checkpoint; `equalizer.remove()` gives the SVI back.
+    The guide draws z, and the draw is then narrowed: z' = mu + sigma^(lambda - 1) (z - mu). Model, guide, optimizer and
+    the site's distribution do not change; `svi.evaluate_loss` and other uses of the guide draw with sigma, and at
+    delta = inf every number of the training stays bit for bit the same. What `poutine.mask` masks is not observed. Call
+    `equalizer.end_epoch()` after each training epoch, or give steps_per_epoch, and save `equalizer.state_dict()` with
+    the parameter store in a checkpoint; `equalizer.remove()` restores the SVI.
 
     A guide with several latents gets one equalizer a site, each by its own call; a second call for the same site
     returns the first's equalizer.
@@ -154,7 +153,7 @@ def equalize_pyro(
 
     Raises:
         InputError: The loss estimates its KL from samples, or the site is equalized with other settings; in the first
-            step, the guide has no such site, no Normal there, or a mask that tells latent dimensions apart.
+            step, the guide has no such site, no Normal there, or a mask that differs between latent dimensions.
     """
     if not isinstance(svi, SVI):
         raise InputError(f"svi is a {type(svi).__name__}; for another loop use EqualizedNormal in the guide")
@@ -173,8 +172,7 @@ def equalize_pyro(
 class _Site(Messenger):
     """loss_and_grads of an SVI, with the draw at one site of the guide narrowed.
 
-    It stands outside of all that the objective puts around the guide, so that it is the first to see a finished draw,
-    before the trace notes it down.
+    It is the outermost messenger around the guide, so that it sees a finished draw before the trace records it.
     """
 
     def __init__(self, svi: SVI, equalizer: HostEqualizer, name: str) -> None:
@@ -182,17 +180,17 @@ class _Site(Messenger):
         self.svi, self.equalizer, self.name = svi, equalizer, name
         self.site = DrawSite(equalizer, equalizer, f"the guide's {name!r}")
         self.site.reads("z is the draw, mu and sigma are those of its Normal")
-        self.seen: list[str] | None = None  # the sites of the guide so far, while it runs
+        self.seen: list[str] | None = None  # the sites of the running guide so far
         self.observed = False
         self.host, svi.loss_and_grads = svi.loss_and_grads, self
 
     def __call__(self, model: Any, guide: Callable[..., Any], *args: Any, **named: Any) -> Any:  # type: ignore[override]
-        def told(*args: Any, **named: Any) -> Any:
+        def checked(*args: Any, **named: Any) -> Any:
             self.seen = []
             try:
-                answer = guide(*args, **named)
+                out = guide(*args, **named)
                 if not self.seen or self.name in self.seen:  # Pyro hides a run in which it counts plates
-                    return answer
+                    return out
                 known = ", ".join(self.seen)
             finally:
                 self.seen = None
@@ -200,7 +198,7 @@ class _Site(Messenger):
 
         self.observed = False
         with self:
-            return self.host(model, told, *args, **named)
+            return self.host(model, checked, *args, **named)
 
     def _pyro_post_sample(self, msg: dict[str, Any]) -> None:
         if self.seen is None or msg["is_observed"] or not isinstance(msg["fn"], Distribution):
@@ -225,7 +223,7 @@ class _Site(Messenger):
         msg["value"], msg["fn"] = z, fn
 
     def remove(self) -> None:
-        """Take it out from between the SVI and its objective."""
+        """Restore the SVI's loss_and_grads."""
         if self.svi.loss_and_grads is self:
             self.svi.loss_and_grads = self.host
         for other in _sites(self.svi):
@@ -241,7 +239,7 @@ def _sites(svi: SVI) -> Iterator[_Site]:
 
 
 def _counted(mask: Tensor | bool | None, std: Tensor, events: int, dim: int) -> Tensor | None:
-    """What a `poutine.mask` lets count, without the latent axis."""
+    """The mask of what counts, without the latent axis."""
     if mask is None or mask is True:
         return None
     aligned = torch.as_tensor(mask, device=std.device)[(..., *[None] * events)]
@@ -255,7 +253,7 @@ def _counted(mask: Tensor | bool | None, std: Tensor, events: int, dim: int) -> 
 
 
 def _normal(distribution: object, what: str) -> tuple[Normal, int]:
-    """The Normal within a distribution, and how many of its axes are events."""
+    """The Normal within a distribution, and its number of event axes."""
     base, events = distribution, 0
     while isinstance(base, Independent):
         base, events = base.base_dist, events + base.reinterpreted_batch_ndims
@@ -270,9 +268,9 @@ def diagnose_pyro(
     """Return the report on a Pyro model and its guide, each called with a batch x.
 
     mu and sigma are those of the guide's site; log p(x|z) is the sum over all observed sites of the model conditioned
-    on z, masks kept, and scales (of `poutine.scale` or subsampling), which weigh an objective, left out. Causes are
-    judged by what these scales make the KL weigh, the guide's over that of what is observed, as TraceMeanField_ELBO
-    does.
+    on z, with masks and without scales (of `poutine.scale` or subsampling), which are weights of an objective. Causes
+    are derived from the KL weight that these scales imply: the guide's over that of the observed sites, as in
+    TraceMeanField_ELBO.
 
     Args:
         model: x -> ..., with plates as long as the batch.
@@ -301,7 +299,7 @@ def diagnose_pyro(
 def _kl_weight(
     model: Callable[..., Any], guide: Callable[..., Any], site: str, batches: ExternalBatches
 ) -> float | None:
-    """The guide's scale over that of what is observed; None where there is no single one."""
+    """The guide's scale over that of the observed sites; None where there is no single one."""
     with torch.random.fork_rng(), torch.no_grad():  # a DataLoader draws its seed when it begins
         x: Any = next(iter(batches))
         q = _site(_traced(guide, x), site, "guide")

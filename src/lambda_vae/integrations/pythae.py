@@ -1,4 +1,4 @@
-"""pythae: its models diagnosed and equalized, and watched while its own trainers train them."""
+"""pythae: its models diagnosed and equalized, and monitored while its own trainers train them."""
 
 import copy
 import logging
@@ -8,18 +8,17 @@ from functools import partial
 from typing import Any
 
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from lambda_vae.any_vae.monitor import CollapseMonitor
 from lambda_vae.diagnostics import CollapseReport
-from lambda_vae.equalizing._equalize import HostEqualizer, equalize
-from lambda_vae.equalizing.named_places import unwrapped
+from lambda_vae.equalizing import HostEqualizer, equalize
+from lambda_vae.equalizing.targets import unwrapped
 from lambda_vae.errors import InputError
-from lambda_vae.integrations.host import Batches, Watch, report_on, watched
+from lambda_vae.integrations.host import Watch, cannot_be, loaded, report_on, watched
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import bernoulli, gaussian
 
-needed("pythae", "pythae.models.VAE", "pythae.trainers.training_callbacks.TrainingCallback")  # says what is missing
+needed("pythae", "pythae.models.VAE", "pythae.trainers.training_callbacks.TrainingCallback")  # raises if one is missing
 
 from pythae import models  # noqa: E402
 from pythae.data.datasets import collate_dataset_output  # noqa: E402
@@ -38,10 +37,10 @@ _KL_WEIGHT: dict[type, Callable[[Any], float]] = {
     models.VAEGAN: lambda model: 1.0,
 }
 
-#: These train a Gaussian q against N(0, I) too, but on densities of q at the sample: to be measured, not narrowed.
+#: Trained on densities of q at the sample, with a Gaussian q and the prior N(0, I): diagnosed, not equalized.
 _SAMPLED = (models.BetaTCVAE, models.IWAE, models.MIWAE, models.CIWAE, models.PIWAE)
 
-#: Why not, and what to use instead.
+#: The reason, and what to use instead.
 _REFUSED: dict[type, tuple[str, str]] = {
     models.BetaTCVAE: ("its loss is made of densities of q at the drawn z", "models.BetaVAE or models.FactorVAE"),
     models.VAMP: ("its KL to a learned prior is an estimate from samples", "models.VAE"),
@@ -67,7 +66,7 @@ _REFUSED: dict[type, tuple[str, str]] = {
     ),
 }
 
-#: What these are trained on is no likelihood of x.
+#: Models whose reconstruction loss is no likelihood of x.
 _NO_LIKELIHOOD = {models.MSSSIM_VAE: "a structural similarity", models.VAEGAN: "a discriminator's features"}
 
 
@@ -78,22 +77,18 @@ def diagnose_pythae(model: Any, data: object, **options: Any) -> CollapseReport:
     output as probabilities; "mse", half a summed squared error and so a Gaussian of variance 1, whose constant
     F/2 ln 2 pi (which the loss leaves out, and `get_nll` does not) is counted. MSSSIM_VAE and VAEGAN are trained on
     neither; they are measured with the likelihood of their `reconstruction_loss`, as by their `get_nll`, and the report
-    says so. Of an equalized model the noise it was trained with is measured; `equalizer=None` measures sigma. Causes
-    are judged by the KL weight that the model's config names, where it names one and no history is given.
+    says so. An equalized model is measured with the noise it was trained with; `equalizer=None` measures sigma. Causes
+    are derived from the KL weight in the model's config, if there is one and no history is given.
 
     Args:
         model: In eval mode, with a Gaussian q and the prior N(0, I).
         data: x [N, ...] as the model takes it, a pythae dataset, or a loader of one.
-        options: Of `lambda_vae.diagnose`, such as history=callback.history.
-
-    Raises:
-        InputError: The model's posterior or prior is another; what `diagnose` refuses.
 
     Source:
         pythae 0.1.2, models/vae/vae_model.py, `loss_function` and `get_nll`.
     """
     if type(model) not in (*_KL_WEIGHT, *_SAMPLED):
-        raise InputError(_refusal(model, "diagnosed", "diagnose(encode, log_likelihood, data)"))
+        raise _refusal(model, "diagnosed", "diagnose(encode, log_likelihood, data)")
 
     def encode(x: Tensor) -> tuple[Tensor, Tensor]:
         q = model.encoder(x)
@@ -103,44 +98,39 @@ def diagnose_pythae(model: Any, data: object, **options: Any) -> CollapseReport:
         return model.decoder(z)["reconstruction"]
 
     log_likelihood = bernoulli(decode) if model.model_config.reconstruction_loss == "bce" else gaussian(decode, std=1.0)
-    if isinstance(data, Dataset):
-        data = DataLoader(data, batch_size=options.get("batch_size", 500), collate_fn=collate_dataset_output)
-    if isinstance(data, DataLoader):
-        data = Batches(data, lambda batch: batch["data"] if isinstance(batch, Mapping) else batch)
+    data = loaded(
+        data,
+        lambda batch: batch["data"] if isinstance(batch, Mapping) else batch,
+        options.get("batch_size", 500),
+        collate_fn=collate_dataset_output,
+    )
     notes = [
         f"{type(model).__name__} is trained on {what}, which is no likelihood; every likelihood and cause here is that "
         "of its reconstruction_loss, as in its get_nll."
         for kind, what in _NO_LIKELIHOOD.items()
         if type(model) is kind
     ]
-    weight = _judged_by(model)
+    weight = _weight_in_loss(model)
     return report_on(encode, log_likelihood, data, options, model=model, kl_weight=weight, notes=notes)
 
 
 def equalize_pythae(model: Any, delta: float, **settings: Any) -> HostEqualizer:
-    """Return the equalizer that from now on narrows the noise of a pythae model while it trains.
+    """Return the equalizer that narrows the noise of a pythae model in its trainings from now on.
 
-    Every trainer of pythae calls the model's `update()` after each epoch's training, and there lambda is refreshed;
-    nothing else is to be called. The KL stays the model's own, `get_nll` always draws from q itself, and in eval mode
-    nothing is changed. The model saves and loads as if it had no equalizer, so that `load_from_folder` gives an
-    ordinary pythae model; the equalizer's own state is `equalizer.state_dict()`, and `equalizer.remove()` gives the
-    model back. Give the trainer an eval dataset: without one it keeps the epoch with the lowest training loss, which
-    under lambda is the surrogate.
+    Every trainer of pythae calls the model's `update()` after each training epoch, and there lambda is refreshed. The
+    KL stays the model's own, `get_nll` always draws from q itself, and eval mode is unchanged. The model saves and
+    loads as if it had no equalizer, so that `load_from_folder` gives an ordinary pythae model; the equalizer's own
+    state is `equalizer.state_dict()`, and `equalizer.remove()` restores the model. Give the trainer an eval dataset:
+    without one it keeps the epoch with the lowest training loss, which under lambda is the surrogate.
 
     Args:
-        model: Whose KL is in closed form: VAE, BetaVAE, DisentangledBetaVAE, INFOVAE_MMD, FactorVAE, MSSSIM_VAE or
-            VAEGAN.
-        delta: The trade-off, > 1; inf is the model as it was, bit for bit.
-        settings: Of `VarianceEqualizer`, such as release_epochs and total_epochs.
-
-    Raises:
-        InputError: Another model, with what to use instead; what `equalize` refuses.
+        model: VAE, BetaVAE, DisentangledBetaVAE, INFOVAE_MMD, FactorVAE, MSSSIM_VAE or VAEGAN.
 
     Source:
         pythae 0.1.2, `_sample_gauss` of these models, and `train_step` of its four trainers.
     """
     if type(model) not in _KL_WEIGHT:
-        raise InputError(_refusal(model, "equalized", "equalize(model, latent_dim, delta)"))
+        raise _refusal(model, "equalized", "equalize(model, latent_dim, delta)")
     equalizer = equalize(model, int(model.latent_dim), delta, method="_sample_gauss", takes="std", **settings)
     if not equalizer.apart:
         equalizer.end_epochs_with(model, "update")
@@ -149,7 +139,7 @@ def equalize_pythae(model: Any, delta: float, **settings: Any) -> HostEqualizer:
 
 
 class CollapseCallback(Watch, TrainingCallback):  # type: ignore[misc]  # pythae has no types
-    """Watches a training by pythae: warns of dimensions on their way down, and adds its measures to pythae's logs.
+    """Monitors a training by pythae: warns of collapsing dimensions, and adds its measures to pythae's logs.
 
     Put it before the trackers among a trainer's callbacks: what `on_log` adds ("train_latent/active_units", ...) they
     write as "train/latent/...". Warnings go to the trainer's logger. Only the gradient that comes back through the
@@ -160,7 +150,7 @@ class CollapseCallback(Watch, TrainingCallback):  # type: ignore[misc]  # pythae
     """
 
     def on_train_begin(self, training_config: object, **event: Any) -> None:
-        """Begin a new monitor."""
+        """Start a new monitor."""
         model: Any = unwrapped(event["model"])
         if type(model) is models.VAEGAN:
             raise InputError(
@@ -168,7 +158,7 @@ class CollapseCallback(Watch, TrainingCallback):  # type: ignore[misc]  # pythae
                 "CollapseCallback out and use diagnose_pythae after the training"
             )
         if type(model) not in _KL_WEIGHT:
-            raise InputError(_refusal(model, "watched", "CollapseMonitor(latent_dim, reduction='mean')"))
+            raise _refusal(model, "watched", "CollapseMonitor(latent_dim, reduction='mean')")
         device = next(model.parameters()).device
         self.monitor = CollapseMonitor(int(model.latent_dim), reduction="mean", device=device, **self.settings)
         model.forward = _Watched(_plain(model.forward), model, self.monitor)
@@ -183,13 +173,13 @@ class CollapseCallback(Watch, TrainingCallback):  # type: ignore[misc]  # pythae
                 (event.get("logger") or logging.getLogger(__name__)).warning(str(warning))
 
     def on_train_end(self, training_config: object, **event: Any) -> None:
-        """Give the model its own forward back."""
+        """Restore the model's forward."""
         model: Any = unwrapped(event["model"])
         model.forward = _plain(model.forward)
 
 
 def _exact(get_nll: Callable[..., float], equalizer: HostEqualizer, *given: Any, **named: Any) -> float:
-    """`get_nll`, which nobody calls to train: its weights are those of q, so its draws must be, in train mode too."""
+    """Call `get_nll` without lambda, in train mode too: its importance weights are those of q."""
     training, equalizer.training = equalizer.training, False
     try:
         return get_nll(*given, **named)
@@ -199,9 +189,9 @@ def _exact(get_nll: Callable[..., float], equalizer: HostEqualizer, *given: Any,
 
 @dataclass(eq=False)
 class _Watched:
-    """The model's forward, with its decoder's input watched, as other losses may reach z elsewhere.
+    """The model's forward with its decoder's input monitored, where the gradient of other losses is left out.
 
-    The hooks are there within it alone, as the trainer may copy or pickle the decoder before the next step.
+    The hooks exist within the call alone, since the trainer may copy or pickle the decoder between two steps.
     """
 
     host: Callable[..., Any]
@@ -211,11 +201,13 @@ class _Watched:
     def __call__(self, *given: Any, **named: Any) -> Any:
         if not self.model.training:
             return self.host(*given, **named)
-        told: list[Any] = []  # by the encoder, which FactorVAE asks once more after it has decoded
+        posteriors: list[Any] = []  # FactorVAE encodes once more after it has decoded
         hooks = (
-            self.model.encoder.register_forward_hook(lambda encoder, x, q: told.append(q)),
+            self.model.encoder.register_forward_hook(lambda encoder, x, q: posteriors.append(q)),
             self.model.decoder.register_forward_pre_hook(
-                lambda decoder, z: watched(self.monitor, self.model, told[-1].embedding, told[-1].log_covariance, *z)
+                lambda decoder, z: watched(
+                    self.monitor, self.model, posteriors[-1].embedding, posteriors[-1].log_covariance, *z
+                )
             ),
         )
         try:
@@ -225,23 +217,21 @@ class _Watched:
                 hook.remove()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        """The trainer's copy of its best model is not trained, and so not watched."""
+        """Leave the monitor out: the trainer copies its best model, which is not trained further."""
         return copy.deepcopy(self.host, memo)
 
 
-def _refusal(model: object, wanted: str, otherwise: str) -> str:
-    name = type(model).__name__
+def _refusal(model: object, wanted: str, otherwise: str) -> InputError:
     if type(model) in _REFUSED:
         reason, instead = _REFUSED[type(model)]
-        return f"{name} cannot be {wanted}: {reason}; use pythae's {instead} instead"
-    return (
-        f"{name} cannot be {wanted}: it is none of pythae's models whose KL is known to be in closed form, which are "
-        f"{', '.join(known.__name__ for known in _KL_WEIGHT)}; if yours is, use lambda_vae.{otherwise}"
-    )
+        return cannot_be(model, wanted, f"{reason}; use pythae's {instead} instead")
+    known = ", ".join(kind.__name__ for kind in _KL_WEIGHT)
+    reason = f"it is none of pythae's models whose KL is known to be in closed form, which are {known}"
+    return cannot_be(model, wanted, f"{reason}; if yours is, use lambda_vae.{otherwise}")
 
 
 def _kl_weight(model: Any, monitor: CollapseMonitor, epoch: int) -> float:
-    """What the KL was multiplied by; 0 where |KL - C| pushes it up, judged by the epoch before."""
+    """Weight of the KL in this epoch; 0 where |KL - C| raises the KL, by that of the epoch before."""
     weight = _KL_WEIGHT[type(model)](model)
     if type(model) is not models.DisentangledBetaVAE:
         return weight
@@ -249,8 +239,8 @@ def _kl_weight(model: Any, monitor: CollapseMonitor, epoch: int) -> float:
     return weight if kl > model.C * min(epoch / (model.warmup_epoch + 1), 1.0) else 0.0
 
 
-def _judged_by(model: Any) -> float | None:
-    """The KL weight of the model's loss against a likelihood; None where it has no single one."""
+def _weight_in_loss(model: Any) -> float | None:
+    """Weight of the KL against the likelihood; None where there is no single one."""
     kind = type(model)
     if kind is models.BetaTCVAE:  # alpha, beta and gamma weigh three parts of the KL
         parts = {float(model.alpha), float(model.beta), float(model.gamma)}

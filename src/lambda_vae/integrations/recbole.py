@@ -12,16 +12,16 @@ from torch import Tensor
 
 from lambda_vae.any_vae.modes import evaluated
 from lambda_vae.diagnostics import CollapseReport
-from lambda_vae.equalizing._equalize import HostEqualizer, equalize
-from lambda_vae.equalizing.draws import MethodPlace
+from lambda_vae.equalizing import HostEqualizer, equalize
+from lambda_vae.equalizing.draws import MethodHook
 from lambda_vae.errors import InputError
-from lambda_vae.integrations.host import Batches, report_on
+from lambda_vae.integrations.host import Batches, cannot_be, report_on
 from lambda_vae.integrations.tested import needed
 from lambda_vae.likelihoods import multinomial
 
 __all__ = ["diagnose_recbole", "equalize_recbole"]
 
-#: What gives MultiVAE the noise of its paper, and of the KL that it charges.
+#: The line that gives MultiVAE the noise of its paper and of its KL.
 _LINE = (
     "model.reparameterize = lambda mu, logvar: mu + torch.exp(0.5 * logvar) * torch.randn_like(mu) if model.training "
     "else mu"
@@ -31,19 +31,15 @@ _LINE = (
 def diagnose_recbole(model: Any, data: Any = None, **options: Any) -> CollapseReport:
     """Return every measure of a MultiVAE on some users' rows, and a verdict on each latent dimension with its cause.
 
-    log p(x|z) is the multinomial of its softmax, with the coefficient that recbole's loss leaves out. sigma is the one
-    that the loss charges. recbole draws with 0.01 of it: the noise is measured here, and where it is another than
-    sigma's, the report's first note says so, with the KL and the bound of what is drawn. Causes are judged by the KL
-    weight that the training ended with: min(anneal_cap, steps / total_anneal_steps).
+    log p(x|z) is the multinomial of its softmax, with the coefficient that recbole's loss leaves out. sigma is that of
+    the KL in the loss. recbole draws z with 0.01 sigma: the noise is measured, and if it is not that of sigma, the
+    report's first note gives the KL and the bound of the distribution that is drawn from. Causes are derived from the
+    KL weight that the training ended with: min(anneal_cap, steps / total_anneal_steps).
 
     Args:
         model: Trained.
-        data: Rows [users, items] by the model's item numbers, a tensor, an array or a sparse matrix; if left out, the
-            histories that it was trained on.
-        options: Of `lambda_vae.diagnose`, such as iw_samples.
-
-    Raises:
-        InputError: Another model or other items; what `diagnose` refuses.
+        data: Rows [users, items] by the model's item numbers, a tensor, an array or a sparse matrix; by default the
+            histories that the model was trained on.
 
     Source:
         recbole 1.2.1, model/general_recommender/multivae.py, `reparameterize`, `forward` and `calculate_loss`.
@@ -63,15 +59,13 @@ def diagnose_recbole(model: Any, data: Any = None, **options: Any) -> CollapseRe
 
 
 def equalize_recbole(trainer: Any, delta: float, **settings: Any) -> HostEqualizer:
-    """Return the equalizer that from now on narrows the noise of a trainer's MultiVAE while it trains.
+    """Return the equalizer that narrows the noise of a trainer's MultiVAE in its trainings from now on.
 
-    The trainer refreshes lambda after each epoch; nothing else is to be called. Its checkpoints hold nothing of ours.
-    A release ends with the trainer's `epochs`: set `stopping_step` so that it is not stopped before.
+    The trainer refreshes lambda after each epoch, and its checkpoints hold no state of the equalizer. A release ends
+    with the trainer's `epochs`: set `stopping_step` so that it does not stop earlier.
 
     Args:
         trainer: recbole's, with a MultiVAE that draws with the sigma it charges.
-        delta: The trade-off, > 1; inf is the training as it was, bit for bit.
-        settings: Of `VarianceEqualizer`, such as release_epochs.
 
     Raises:
         InputError: No trainer of a MultiVAE, or one that draws with recbole's noise of 0.01 sigma.
@@ -100,7 +94,7 @@ def equalize_recbole(trainer: Any, delta: float, **settings: Any) -> HostEqualiz
 
 
 def _rows(model: Any, data: Any, size: int) -> Batches:
-    """Rows of users in batches, as the model takes them; users without anything are left out."""
+    """Batches of users' rows as the model takes them, without users who have no item."""
     shape: tuple[int, ...] = tuple(getattr(data, "shape", ()))
     if data is not None and (len(shape) != 2 or shape[1] != model.n_items):
         raise InputError(
@@ -125,17 +119,19 @@ def _rows(model: Any, data: Any, size: int) -> Batches:
 def _require_multivae(model: Any, wanted: str) -> None:
     (multivae,) = needed("recbole", "recbole.model.general_recommender.MultiVAE")
     if not isinstance(model, multivae):
-        raise InputError(
-            f"{type(model).__name__} cannot be {wanted}: it is not recbole's MultiVAE, whose Gaussian code and KL to "
-            "N(0, I) are known; if yours has both, use diagnose(encode, log_likelihood, data) and equalize(model, ...)"
+        raise cannot_be(
+            model,
+            wanted,
+            "it is not recbole's MultiVAE, whose Gaussian code and KL to N(0, I) are known; if yours has both, use "
+            "diagnose(encode, log_likelihood, data) and equalize(model, ...)",
         )
 
 
 def _noise(model: Any) -> float:
-    """The std that the model draws with where sigma is 1."""
+    """The std of the model's draws where sigma is 1."""
     zeros = torch.zeros(4096, int(model.lat_dim / 2), device=next(model.parameters()).device)
     draw = vars(model).get("reparameterize", model.reparameterize)
-    while isinstance(draw, MethodPlace):  # the host's own, beneath lambda
+    while isinstance(draw, MethodHook):  # the package's own draw, without lambda
         draw = draw.host
     training, model.training = model.training, True
     try:
@@ -164,7 +160,7 @@ def _kl_weight(model: Any) -> tuple[float | None, str]:
 
 @torch.no_grad()
 def _noise_note(model: Any, encode: Callable[[Tensor], tuple[Tensor, Tensor]], rows: Batches) -> tuple[str, ...]:
-    """What is drawn, where it is not what is charged: its KL, and the bound under it."""
+    """KL and bound of the distribution that is drawn from, where its noise is not that of the KL in the loss."""
     noise = _noise(model)
     if abs(noise - 1.0) <= 0.05:
         return ()

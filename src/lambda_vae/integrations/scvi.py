@@ -1,4 +1,4 @@
-"""scvi-tools: SCVI and its kind diagnosed on their own batches, equalized and watched while their trainer trains."""
+"""scvi-tools: SCVI and related models diagnosed on their own batches, equalized and monitored in their trainings."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import torch
 from torch import nn
 from torch.distributions import Normal
 from torch.utils.hooks import RemovableHandle
@@ -14,12 +13,12 @@ from torch.utils.hooks import RemovableHandle
 from lambda_vae.any_vae.monitor import CollapseMonitor
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalization import critical_std
-from lambda_vae.equalizing._equalize import HostEqualizer, equalize
+from lambda_vae.equalizing import HostEqualizer, equalize
 from lambda_vae.errors import InputError
-from lambda_vae.integrations.host import Watch, report_on, watched
+from lambda_vae.integrations.host import Watch, cannot_be, first_of, report_on, watched
 from lambda_vae.integrations.tested import needed
 
-needed("scvi", "scvi.model.SCVI", "scvi.model.TOTALVI", "lightning.pytorch.Callback")  # says what is missing
+needed("scvi", "scvi.model.SCVI", "scvi.model.TOTALVI", "lightning.pytorch.Callback")  # raises if one is missing
 
 from lightning.pytorch import Callback, LightningModule, Trainer  # noqa: E402
 from scvi import model as models  # noqa: E402
@@ -30,8 +29,8 @@ from lambda_vae.integrations.scvi_proteins import Proteins  # noqa: E402
 
 __all__ = ["CollapseCallback", "diagnose_scvi", "equalize_scvi"]
 
-#: The models whose one Gaussian latent is drawn in scvi's own Encoder and has its KL to N(0, I) in closed form, and
-#: how their cells are read; by the exact class, as one that inherits may lose or add what it likes.
+#: Models whose one Gaussian latent is drawn in scvi's own Encoder and has its KL to N(0, I) in closed form, and how
+#: their cells are read; by the exact class, since a subclass may change the draw or the loss.
 _TAKEN: dict[str, type[Cells]] = {
     "scvi.model._scvi.SCVI": Cells,
     "scvi.model._linear_scvi.LinearSCVI": Cells,
@@ -39,13 +38,13 @@ _TAKEN: dict[str, type[Cells]] = {
     "drvi.scvi_tools_based.model._drvi.DRVI": Disentangled,
 }
 
-#: What is diagnosed besides, and neither equalized nor watched.
+#: Models that are diagnosed: also those that are neither equalized nor monitored.
 _DIAGNOSED: dict[str, type[Cells]] = _TAKEN | {
     "scvi.model._scanvi.SCANVI": Labelled,
     "scvi.model._totalvi.TOTALVI": Proteins,
 }
 
-#: Why not.
+#: Why these are not equalized.
 _REFUSED: dict[type, str] = {
     models.TOTALVI: "its EncoderTOTALVI draws z inside, with a library size, and hands out no (q, z) to take hold of",
     models.MULTIVI: "it draws z from a mixture of several encoders' posteriors, and no encoder's own draw is used",
@@ -63,25 +62,21 @@ def diagnose_scvi(
 ) -> CollapseReport:
     """Return every measure of an SCVI model on some cells, and a verdict on each latent dimension with its cause.
 
-    Of the cells that the model was made with, those are measured that it was not trained on, where it has any: a code
-    may be worth nothing on unseen cells, and only they tell. The report says which were measured.
+    Of the cells that the model was made with, those are measured that it was not trained on, if there are any: a code
+    may carry nothing about unseen cells. The report says which cells were measured.
 
     The cells come through scvi's own data loader and log p(x|z) is that of the model's own `gene_likelihood`, with the
     batch, covariates and library size (observed, or a size factor) of each cell, so that `nll_bound` is what scvi calls
     -`get_elbo()`. A latent library size (`use_observed_lib_size=False`) is integrated out under its own posterior, and
-    its KL is counted. Of an equalized model the noise it was trained with is measured; `equalizer=None` measures sigma,
-    as `get_elbo` does. Causes are judged against the KL weight that the training ended with.
+    its KL is counted. An equalized model is measured with the noise it was trained with; `equalizer=None` measures
+    sigma, as `get_elbo` does. Causes are derived from the KL weight that the training ended with.
 
     Args:
         model: SCVI, LinearSCVI, PEAKVI, SCANVI, TOTALVI or drvi-py's DRVI, trained or loaded.
-        adata: Cells; those the model was made with if left out.
-        indices: Of the cells to look at, or "all"; if left out, `model.validation_indices` of the model's own cells,
-            and all of others.
+        adata: Cells; by default those the model was made with.
+        indices: Of the cells to measure, or "all"; by default `model.validation_indices` of the model's own cells, and
+            all of others.
         batch_size: Of scvi's loader.
-        options: Of `lambda_vae.diagnose`, such as history=callback.history or iw_samples.
-
-    Raises:
-        InputError: Another model, or one without counts; what `diagnose` refuses.
 
     Source:
         scvi-tools 1.4.2 and 1.5.1, module/_vae.py.
@@ -98,30 +93,27 @@ def diagnose_scvi(
     if isinstance(cells, Labelled):
         _drawing(module)
     options = cells.options(options)
-    with torch.random.fork_rng():
-        cells.require_the_loss(next(iter(rows)))
+    cells.require_the_loss(first_of(rows))
     weight = _last_kl_weight(model)
-    more = () if isinstance(cells, Labelled) else _notes(model, weight)
     known: dict[str, Any] = {"history": None if weight is None else {"kl_weight": [weight]}}
-    notes = (which, *cells.notes(rows), *more)
+    notes = (which, *cells.notes(rows), *(() if isinstance(cells, Labelled) else _notes(model, weight)))
     return report_on(cells.encode, cells.log_likelihood, rows, known | options, model=module, notes=notes)
 
 
 def equalize_scvi(model: Any, delta: float, **settings: Any) -> HostEqualizer:
-    """Return the equalizer that from now on narrows the noise of an SCVI model while it trains.
+    """Return the equalizer that narrows the noise of an SCVI model in its trainings from now on.
 
-    `model.train` refreshes lambda at the end of each epoch; nothing else is to be called. The KL and its warm-up stay
-    scvi's own. Outside training, and wherever scvi draws more than one sample a cell (`get_marginal_ll`,
-    `posterior_predictive_sample`), nothing is changed. The model saves and loads as if it had no equalizer, so that
-    `SCVI.load` gives an ordinary model; the equalizer's own state is `equalizer.state_dict()`. A second call returns
-    the first's equalizer, and `equalizer.remove()` gives the model back.
+    `model.train` refreshes lambda at the end of each epoch. The KL and its warm-up stay scvi's own. Outside training,
+    and wherever scvi draws more than one sample a cell (`get_marginal_ll`, `posterior_predictive_sample`), nothing
+    changes. The model saves and loads as if it had no equalizer, so that `SCVI.load` gives an ordinary model; the
+    equalizer's own state is `equalizer.state_dict()`. A second call returns the first's equalizer, and
+    `equalizer.remove()` restores the model.
 
-    scvi adds `var_eps` = 1e-4 to every variance, so sigma never falls below 0.01. A delta that asks for narrower noise
-    than that, below 1.0001, is refused; PEAKVI has no such floor.
+    scvi adds `var_eps` = 1e-4 to every variance, so sigma never falls below 0.01. A delta below 1.0001, which asks for
+    narrower noise than that, is refused; PEAKVI has no such lower limit.
 
     Args:
         model: SCVI, LinearSCVI, PEAKVI or drvi-py's DRVI, with a normal latent.
-        delta: The trade-off, > 1; inf is the model as it was, bit for bit.
         settings: Of `VarianceEqualizer`, such as release_epochs with total_epochs (the max_epochs of `model.train`).
 
     Raises:
@@ -145,11 +137,11 @@ def equalize_scvi(model: Any, delta: float, **settings: Any) -> HostEqualizer:
 
 
 class CollapseCallback(Watch, Callback):
-    """Watches a training by scvi: `model.train(callbacks=[callback])` warns of dimensions on their way down.
+    """Monitors a training by scvi: `model.train(callbacks=[callback])` warns of collapsing dimensions.
 
-    Its measures go into `model.history` ("latent/active_units", ...), its warnings to the log. Each epoch is judged
-    against the KL weight that scvi's warm-up gave it. Only the gradient that arrives at z is read, no number of the
-    training is changed, and nothing is drawn.
+    Its measures go into `model.history` ("latent/active_units", ...), its warnings to the log. Each epoch is judged by
+    the KL weight of scvi's warm-up. Only the gradient in z is read: no number of the training changes, and nothing is
+    drawn.
 
     Args:
         settings: Of `CollapseMonitor`, such as every, horizon or thresholds.
@@ -159,7 +151,7 @@ class CollapseCallback(Watch, Callback):
     _batch = 1
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin a new monitor."""
+        """Start a new monitor."""
         module = _drawing(_module(getattr(trainer, "_model", None), "watched"))
         peaks = _cells_of(trainer._model) is Peaks  # type: ignore[attr-defined]
         reduction, device = "sum" if peaks else "mean", trainer.strategy.root_device
@@ -168,7 +160,7 @@ class CollapseCallback(Watch, Callback):
         self._handle = module.z_encoder.register_forward_hook(_Watched(module, self.monitor, peaks))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """End the epoch at the KL weight it was trained with."""
+        """End the epoch of the monitor with the KL weight of this epoch."""
         assert self.monitor is not None
         plan: Any = pl_module
         for warning in self.monitor.end_epoch(float(plan.kl_weight) / self._batch):
@@ -176,18 +168,18 @@ class CollapseCallback(Watch, Callback):
         pl_module.log_dict(self.monitor.metrics())
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Give the encoder back."""
+        """Restore the encoder."""
         if self._handle is not None:
             self._handle.remove()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Give the encoder back."""
+        """Restore the encoder."""
         self.on_fit_end(trainer, pl_module)
 
 
 @dataclass(eq=False)
 class _Watched:
-    """What the encoder drew, its gradient noted on the way back."""
+    """A forward hook of the encoder that shows its draws to the monitor."""
 
     module: Any
     monitor: CollapseMonitor
@@ -202,7 +194,7 @@ class _Watched:
 
 
 def _refreshing(host: Callable[..., Any], equalizer: HostEqualizer, *given: Any, **named: Any) -> Any:
-    """Return scvi's own runner of a training, with lambda refreshed after each epoch."""
+    """Return scvi's runner of a training with a callback that refreshes lambda after each epoch."""
     runner = host(*given, **named)
     end, total = int(equalizer.epoch) + int(runner.trainer.max_epochs), equalizer.total_epochs
     if equalizer.release_left is not None and runner.ckpt_path is None and end != total:
@@ -216,8 +208,8 @@ class _Refresh(Callback):
         self.equalizer = equalizer
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # scvi leaves its module in eval mode after a training or a load, and the next training runs in it. That of the
-        # encoder alone is set, which none of its layers looks at: their dropout and batch norm stay as scvi has them.
+        # scvi leaves its module in eval mode after a training or a load, and the next training runs in it. Only the
+        # mode of the encoder itself is set, which its layers do not read: dropout and batch norm stay as scvi has them.
         self._train(True)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
@@ -240,14 +232,14 @@ def _cells_of(model: object) -> type[Cells]:
 
 
 def _module(model: Any, wanted: str) -> Any:
-    name, taken = type(model).__name__, _DIAGNOSED if wanted == "diagnosed" else _TAKEN
-    if _path(type(model)) not in taken:
+    if _path(type(model)) not in (_DIAGNOSED if wanted == "diagnosed" else _TAKEN):
         reason = _REFUSED.get(type(model), "its sampling is not known to be that of SCVI")
         base = next((kind.__name__ for kind in type(model).__mro__ if _path(kind) in _TAKEN), None)
         if base is not None:
             reason = f"it inherits from {base}, and what it changes of the draw and the loss is not known"
-        raise InputError(f"{name} cannot be {wanted}: {reason}; use SCVI, LinearSCVI or PEAKVI")
+        raise cannot_be(model, wanted, f"{reason}; use SCVI, LinearSCVI or PEAKVI")
     if model.module is None:
+        name = type(model).__name__
         raise InputError(f"{name} has no module before it is trained without adata; give {name}(adata)")
     return model.module
 
@@ -263,17 +255,14 @@ def _drawing(module: Any) -> Any:
 
 
 def _batch_size(trainer: Any) -> int:
-    """How many cells a step of a training had; scvi's default where that cannot be seen."""
+    """The cells in a training step; scvi's default where the trainer does not show it."""
     splitter = getattr(trainer, "datamodule", None)
     size = getattr(splitter, "data_loader_kwargs", {}).get("batch_size") or 128
     return max(1, min(int(size), int(getattr(splitter, "n_train", None) or size)))
 
 
 def _last_kl_weight(model: Any) -> float | None:
-    """What the KL was multiplied by in the last step that scvi logged or knows; None of an untrained model.
-
-    PEAKVI adds the reconstruction of the whole batch to the KL of each of its cells, which is a weight of 1 / batch.
-    """
+    """KL weight of the last step that scvi logged or knows; None of an untrained model, 1 / batch size of PEAKVI."""
     trainer = getattr(model, "trainer", None)
     logged = model.history_.get("kl_weight") if isinstance(model.history_, Mapping) else None
     if logged is not None and len(logged):

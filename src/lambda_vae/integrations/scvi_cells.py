@@ -1,4 +1,4 @@
-"""What scvi's modules say of a cell: q(z|x) and log p(x|z), checked against the modules' own loss.
+"""q(z|x) and log p(x|z) of a cell by scvi's modules, checked against the modules' own loss.
 
 Source:
     scvi-tools 1.4.2, module/_vae.py and module/_peakvae.py; drvi-py 0.2.8, scvi_tools_based/module/_drvi.py.
@@ -16,22 +16,20 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from lambda_vae.errors import InputError
-from lambda_vae.integrations.host import Batches
+from lambda_vae.integrations.host import Batches, first_of
 
 __all__ = ["Cells", "Columns", "Disentangled", "Peaks", "chosen_cells", "columns_of"]
 
-#: The name, width and type of everything that is registered of a cell.
+#: The name, width and dtype of each tensor that is registered of a cell.
 Columns = tuple[tuple[str, int, torch.dtype], ...]
 
-#: Where the density of a latent library size is taken, and with what weight: exact for polynomials of degree 9.
+#: Nodes and weights of the quadrature over a latent library size: exact for polynomials of degree 9.
 _NODES = tuple(zip(*np.polynomial.hermite_e.hermegauss(5), strict=True))
 
 
 def columns_of(loader: Any) -> Columns:
-    """Return what is registered of a cell."""
-    with torch.random.fork_rng():  # a loader draws its seed from the global generator
-        tensors: dict[str, Tensor] = next(iter(loader))
-    return tuple((name, tensor.shape[1], tensor.dtype) for name, tensor in tensors.items())
+    """Return the tensors that are registered of a cell."""
+    return tuple((name, tensor.shape[1], tensor.dtype) for name, tensor in first_of(loader).items())
 
 
 def chosen_cells(model: Any, adata: Any, indices: Sequence[int] | str | None) -> tuple[Sequence[int] | None, str]:
@@ -59,28 +57,27 @@ def chosen_cells(model: Any, adata: Any, indices: Sequence[int] | str | None) ->
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """The two callables for the module of SCVI and LinearSCVI, of rows that carry all it wants to know of a cell."""
+    """The two callables of `diagnose` for the module of SCVI and LinearSCVI; a row holds all tensors of a cell."""
 
-    #: What its loss of a cell is the sum of.
+    #: The sum that its loss of a cell is, in words.
     parts: ClassVar[str] = "its -log p(x|z) and the KL to N(0, I)"
 
     module: Any
     columns: Columns
 
     def rows(self, loader: Any) -> Batches:
-        """Return scvi's batches as rows."""
+        """Return a loader's batches as rows, [B, all columns]."""
         return Batches(loader, lambda tensors: torch.cat([tensors[name].float() for name, *_ in self.columns], 1))
 
     def encode(self, rows: Tensor) -> Normal:
-        """Return q(z|x)."""
         return self.posterior(self.inferred(self.tensors(rows)))
 
     def log_likelihood(self, rows: Tensor, z: Tensor) -> Tensor:
-        """Return log p(x|z); a latent library size is integrated out under its posterior, and its KL counted."""
+        """Return log p(x|z), [B]; a latent library size is integrated out, less the KL of its posterior."""
         tensors, inferred = self.coded(rows, z)
         if inferred["ql"] is None:
             return self._log_p(tensors, inferred)[0]
-        # ln p(x|z) of a latent library size l, from below: E_q(l|x)[ln p(x|z,l)] - KL(q(l|x) || p(l))
+        # a lower bound on ln p(x|z) with a latent library size l: E_q(l|x)[ln p(x|z,l)] - KL(q(l|x) || p(l))
         total, q = torch.zeros_like(z[:, 0]), inferred["ql"]
         for node, weight in _NODES:
             inferred["library"] = q.loc + float(node) * q.scale
@@ -89,7 +86,7 @@ class Cells:
         return total - kl_divergence(q, p_l).sum(1)
 
     def require_the_loss(self, rows: Tensor) -> None:
-        """Raise unless the module's own loss of these cells, in nats, is the sum of the parts that are known of it."""
+        """Raise unless the module's own loss of each of these cells, in nats, is the sum of its known parts."""
         with torch.no_grad(), torch.random.fork_rng():
             tensors = self.tensors(rows)
             losses = self._losses(rows, tensors, self.inferred(tensors))
@@ -104,7 +101,7 @@ class Cells:
     def _losses(
         self, rows: Tensor, tensors: dict[str, Tensor], inferred: dict[str, Any]
     ) -> tuple[Tensor, Tensor] | None:
-        """The module's own loss of each cell, and the sum of its parts; None where it is an estimate, of one draw."""
+        """The module's own loss of each cell and the sum of its parts; None where the loss is an estimate by a draw."""
         if inferred.get("ql") is not None:
             return None
         q = self.posterior(inferred)
@@ -114,11 +111,11 @@ class Cells:
         return theirs, kl - self.log_likelihood(rows, q.mean)
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Return what `diagnose` is told, with what the caller says."""
+        """Return the caller's options for `diagnose` with defaults of this kind of cells."""
         return given
 
     def notes(self, rows: Any) -> tuple[str, ...]:
-        """Return what to know of the figures."""
+        """Return the notes of a report."""
         return ()
 
     def _own_loss(self, tensors: dict[str, Tensor], inferred: dict[str, Any]) -> Tensor:
@@ -126,16 +123,15 @@ class Cells:
         return _per_cell(lost.reconstruction_loss) + _per_cell(lost.kl_local)
 
     def tensors(self, rows: Tensor) -> dict[str, Tensor]:
-        """Return rows as the module takes them."""
+        """Return the module's own tensors of these rows."""
         parts = torch.split(rows.detach(), [width for _, width, _ in self.columns], 1)
         return {name: part.to(dtype) for (name, _, dtype), part in zip(self.columns, parts, strict=True)}
 
     def inferred(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
-        """Return what the module infers."""
         return self.module.inference(**self.module._get_inference_input(tensors))
 
     def coded(self, rows: Tensor, z: Tensor) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return rows as the module takes them, and what it infers, with z in the place of its own."""
+        """Return the tensors of these rows and the module's inference of them with another z."""
         tensors = self.tensors(rows)
         with torch.no_grad():
             inferred = self.inferred(tensors)
@@ -143,7 +139,7 @@ class Cells:
         return tensors, inferred
 
     def posterior(self, inferred: dict[str, Any]) -> Normal:
-        """Return q(z|x) of what was inferred."""
+        """Return q(z|x) of an inference."""
         return inferred["qz"]
 
     def _transformed(self, z: Tensor) -> Tensor:
@@ -161,7 +157,6 @@ class Peaks(Cells):
     """PEAKVI: a region is open with probability p(z) * d(x) * f, of the decoder, the cell and the region."""
 
     def log_likelihood(self, rows: Tensor, z: Tensor) -> Tensor:
-        """Return log p(x|z) of which regions are open."""
         tensors, inferred = self.coded(rows, z)
         factors = self.module.region_factors
         region = 1.0 if factors is None else torch.sigmoid(factors)
@@ -171,20 +166,18 @@ class Peaks(Cells):
 
 
 class Disentangled(Cells):
-    """DRVI of drvi-py, whose module gives the mean and the variance of q."""
+    """DRVI of drvi-py, whose module returns the mean and the variance of q."""
 
     def log_likelihood(self, rows: Tensor, z: Tensor) -> Tensor:
-        """Return log p(x|z)."""
         tensors, inferred = self.coded(rows, z)
         log_p: Tensor = self._generated(tensors, inferred)["px"].log_prob(tensors[REGISTRY_KEYS.X_KEY])
         return log_p.sum(-1)
 
     def posterior(self, inferred: dict[str, Any]) -> Normal:
-        """Return q(z|x) of what was inferred."""
         return Normal(*_moments(inferred))
 
     def _own_loss(self, tensors: dict[str, Tensor], inferred: dict[str, Any]) -> Tensor:
-        # Its `loss` counts what it is given into the metrics of the training, so its two parts are asked apart.
+        # Its `loss` would add to the metrics of the training, so its two parts are computed separately.
         mean, std = _moments(inferred)
         px = self._generated(tensors, inferred)["px"]
         lost = self.module._get_reconstruction_loss(px, tensors[REGISTRY_KEYS.X_KEY], None, None)

@@ -22,31 +22,31 @@ from lambda_vae.integrations.scvi_cells import Cells
 
 __all__ = ["Labelled"]
 
-#: z2 drawn for each z1 and class whenever log p(x|z1) is asked, and how often `diagnose` asks.
+#: Draws of z2 for each z1 and class in a call of log p(x|z1), and calls by `diagnose`.
 _INNER, _OUTER = 4, 2
 
-#: Draws of z2 behind the moments of p(z1).
+#: Draws of z2 for the moments of p(z1).
 _MOMENTS = 4096
 
 
 class Labelled(Cells):
     r"""SCANVI.
 
-    Its loss holds, next to -ln p(x|z1) and for every cell, labelled or not,
+    Its loss is -ln p(x|z1) plus, for every cell, labelled or not,
 
     .. math:: \ln q(z_1|x) - \sum_y q(y|z_1) \ln p(z_1|z_2^y, y)
         + \sum_y q(y|z_1) \mathrm{KL}(q(z_2|z_1, y) \,\|\, p(z_2)) + \mathrm{KL}(q(y|z_1) \,\|\, p(y))
 
-    z1 is measured from the Gaussian with the moments of p(z1), `prior`; what the learned prior differs from it by is
+    z1 is measured from the Gaussian with the moments of p(z1), `prior`; the log ratio of the learned prior to it is
     counted with log p(x|z1), so that the bound is that of the model. It is not measured from p(z1|z2, y) at a cell's
-    own z2 and y: they are read off z1, and whatever tells classes apart would count as nothing.
+    own z2 and y: these are inferred from z1, and the information that distinguishes classes would count as nothing.
     """
 
     parts = "its -log p(x|z1), its learned prior, KL(z2) and KL(y)"
 
     @cached_property
     def prior(self) -> Normal:
-        """The mean and the std of p(z1), over y, z2 and z1, by draws of z2 that are always the same."""
+        """Mean and std of p(z1), over y, z2 and z1, by a fixed set of draws of z2."""
         n, dim, p_y = self.module.n_labels, self.module.n_latent, self._p_y()
         z2 = torch.randn(_MOMENTS, dim, generator=torch.Generator().manual_seed(0)).to(p_y)
         classes, copies = broadcast_labels(z2, n_broadcast=n)
@@ -57,12 +57,11 @@ class Labelled(Cells):
         return Normal(mean, variance.sqrt())
 
     def log_likelihood(self, rows: Tensor, z: Tensor) -> Tensor:
-        """Return log p(x|z1), and log of the learned prior of z1, from below and by draws of z2, over `prior`.
+        """Return log p(x|z1) plus a lower bound, by draws of z2, on the log of the learned prior of z1 over `prior`.
 
-        KL(z2) is taken at the draws, not in closed form: the mean is the same, and only so do importance weights made
-        of it stay those of a bound.
+        KL(z2) is taken at the draws, not in closed form: the mean is the same, and importance weights stay valid.
         """
-        with torch.no_grad():  # a report takes the gradient in z for the decoder's reaction, and this is none of it
+        with torch.no_grad():  # the gradient in z, by which a report measures the decoder, leaves the prior out
             log_p_z, excess = self._from_below(z.repeat(_INNER, 1))
             learned = (log_p_z - excess).view(_INNER, -1).mean(0) - _log_p(self.prior, z)
         return super().log_likelihood(rows, z) + learned
@@ -74,27 +73,21 @@ class Labelled(Cells):
             return None
         q = self.posterior(inferred)
         inferred["z"] = q.mean
-        torch.manual_seed(0)  # both at the same draws of z2
+        torch.manual_seed(0)  # the same draws of z2 twice
         theirs = self._own_loss(tensors, inferred)
         torch.manual_seed(0)
         log_p_z, excess = self._from_below(q.mean, closed=True)
         return theirs, _log_p(q, q.mean) - log_p_z + excess - super().log_likelihood(rows, q.mean)
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Return what `diagnose` is told, with what the caller says.
-
-        Raises:
-            InputError: A prior, which would not be the one that log_likelihood is over.
-        """
         if "prior" in given:
             raise InputError("SCANVI's prior is its own, learned one, and is read from the model; leave prior= out")
-        # scvi's KL weight is that of z2 and y alone; the two logarithms of z1 are counted in full from the start.
+        # scvi's KL weight multiplies the KL of z2 and y alone, not the two logarithms of z1.
         own = {"prior": self.prior, "draws": _OUTER, "history": {"kl_weight": [1.0]}} | given
-        # The sigma that the decoder leaves is known under a Gaussian prior alone, and the learned one may ask for less.
+        # Under-dispersion is defined under a Gaussian prior; the learned one may have a smaller sigma.
         return own | {"thresholds": replace(given.get("thresholds") or Thresholds(), sharpness=math.inf)}
 
     def notes(self, rows: Any) -> tuple[str, ...]:
-        """Return what to know of the figures."""
         with torch.no_grad(), torch.random.fork_rng():
             excess = torch.cat([self._from_below(self.encode(batch).mean, closed=True)[1] for batch in rows])
         return (
@@ -109,7 +102,7 @@ class Labelled(Cells):
         )
 
     def _from_below(self, z: Tensor, *, closed: bool = False) -> tuple[Tensor, Tensor]:
-        """Mean over q(y|z1) of log p(z1|z2, y) at draws of z2, and KL(z2) + KL(y), at the draws or in closed form."""
+        """Mean over q(y|z1) of log p(z1|z2, y) and of KL(z2) + KL(y), [B] each, at draws of z2 or in closed form."""
         classes, copies = broadcast_labels(z, n_broadcast=self.module.n_labels)
         q_z2, z2 = self.module.encoder_z2_z1(copies, classes)
         mean, variance = self.module.decoder_z1_z2(z2, classes)
@@ -129,10 +122,9 @@ class Labelled(Cells):
         return shares / shares.sum()
 
     def _by_class(self, part: Tensor) -> Tensor:
-        """[classes * B, ...] as scvi repeats cells, to [B, classes, ...]."""
+        """From [classes * B, ...], as scvi repeats cells, to [B, classes, ...]."""
         return part.view(self.module.n_labels, -1, *part.shape[1:]).transpose(0, 1)
 
 
 def _log_p(distribution: Any, z: Tensor) -> Tensor:
-    """Log density in nats, summed over dimensions."""
     return distribution.log_prob(z).sum(-1)

@@ -1,4 +1,4 @@
-"""TOTALVI: RNA and proteins, whose background is a second latent that is drawn within the decoder.
+"""TOTALVI: RNA and proteins; the decoder draws the proteins' background, a second latent.
 
 Source:
     scvi-tools 1.4.2 and 1.5.1, module/_totalvae.py and nn/_base_components.py, `DecoderTOTALVI.forward`; Gayoso, Steier
@@ -17,7 +17,7 @@ from lambda_vae.integrations.scvi_cells import Cells
 
 __all__ = ["Proteins"]
 
-#: How often `diagnose` asks for log p(x|z), which draws.
+#: Calls of log p(x|z), which draws, by `diagnose`.
 _DRAWS = 4
 
 
@@ -29,16 +29,15 @@ class Proteins(Cells):
 
     .. math:: -\ln p(x, y|z, b) + \mathrm{KL}(q(z|x, y) \,\|\, p(z)) + \mathrm{KL}(q(b|z) \,\|\, p(b)) + r,
 
-    where r, the density of a parameter and a small penalty, belongs to no cell: it is left out of the bound.
+    where r, the density of a parameter and a small penalty, is no term of a cell and is left out of the bound.
     """
 
     parts = "its likelihoods, its KLs and what belongs to no cell"
 
     def log_likelihood(self, rows: Tensor, z: Tensor) -> Tensor:
-        """Return log p(x, y|z) from below, at one draw of the background and, where it is latent, of the library size.
+        """Return a bound on log p(x, y|z) at one draw of the background and, where it is latent, of the library size.
 
-        Their KLs are taken at the draws, not in closed form: the mean is the same, and only so do importance weights
-        made of it stay those of a bound.
+        Their KLs are taken at the draws, not in closed form: the mean is the same, and importance weights stay valid.
         """
         tensors, inferred = self.coded(rows, z)
         made = self._generated(tensors, inferred)
@@ -64,11 +63,9 @@ class Proteins(Cells):
         return theirs, ours
 
     def options(self, given: dict[str, Any]) -> dict[str, Any]:
-        """Return what `diagnose` is told, with what the caller says."""
         return {"draws": _DRAWS} | given
 
     def notes(self, rows: Any) -> tuple[str, ...]:
-        """Return what to know of the figures."""
         parts = []
         with torch.no_grad(), torch.random.fork_rng():
             for batch in rows:
@@ -94,13 +91,13 @@ class Proteins(Cells):
 
     @staticmethod
     def _no_cells(made: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """What the loss adds for the prior of the efficiency of each protein, and for background: [B], in nats."""
+        """The loss's terms for the prior of each protein's efficiency and for background: [B] each, in nats."""
         efficiency, mixing = made["per_batch_efficiency"], made["py_"]["mixing"]
         prior: Any = LogNormal(torch.zeros_like(efficiency), 1.0)
         return -prior.log_prob(efficiency).sum(1), -1e-3 * F.logsigmoid(mixing).sum(1)
 
     def _measured(self, tensors: dict[str, Tensor]) -> Tensor:
-        """Which proteins were measured in the panel of each cell, [B, proteins]."""
+        """1 where a protein was measured in the panel of a cell, [B, proteins]."""
         masks, y = self.module.protein_batch_mask, tensors[REGISTRY_KEYS.PROTEIN_EXP_KEY]
         if masks is None:
             return torch.ones_like(y)
@@ -108,12 +105,11 @@ class Proteins(Cells):
         return torch.stack([torch.as_tensor(masks[str(int(panel))]).to(y) for panel in panels])
 
     def _library(self, tensors: dict[str, Tensor]) -> Normal:
-        """The prior of the log of a latent library size."""
+        """Prior of the log of a latent library size."""
         means, variances = self.module.library_log_means, self.module.library_log_vars
         batch = F.one_hot(tensors[REGISTRY_KEYS.BATCH_KEY].squeeze(-1).long(), means.shape[1]).float()
         return Normal(F.linear(batch, means), F.linear(batch, variances).sqrt())
 
 
 def _log_ratio(p: Any, q: Any, value: Tensor) -> Tensor:
-    """The log of p / q in nats, of each number."""
     return p.log_prob(value) - q.log_prob(value)

@@ -1,4 +1,4 @@
-"""The packages that adapters are for: the versions they were tested with, and what they need of each."""
+"""The packages of the integrations: the versions they were tested with, and the import of their objects."""
 
 import warnings
 from collections.abc import Mapping
@@ -14,18 +14,13 @@ __all__ = ["HOSTS", "HostPackage", "needed"]
 
 @dataclass(frozen=True)
 class HostPackage:
-    """A package that an adapter is for.
-
-    Args:
-        package: As it is installed.
-        versions: That the adapter's tests passed with, the newest last.
-    """
+    """A package, by its name on PyPI, and the versions that its integration's tests passed with, the newest last."""
 
     package: str
     versions: tuple[str, ...]
 
 
-#: By the name of the adapter, which is that of the extra and of the page in the documentation.
+#: By the name of the integration, which is that of the extra and of the page in the documentation.
 HOSTS: Mapping[str, HostPackage] = {
     "ctgan": HostPackage("ctgan", ("0.12.0", "0.12.1")),
     "cornac": HostPackage("cornac", ("3.0.1",)),
@@ -49,16 +44,16 @@ HOSTS: Mapping[str, HostPackage] = {
 
 
 def needed(host: str, *names: str) -> list[Any]:
-    """Return the objects of a package that an adapter needs; another version than the tested ones is warned of.
+    """Return objects of a package; warn of another version than the tested ones.
 
-    To be called within the adapter's functions, so that its module can be imported without the package.
+    To be called within functions, so that an integration's module can be imported without the package.
 
     Args:
-        host: The adapter's name.
-        names: Of each object, from its module on: "ctgan.synthesizers.tvae.Encoder".
+        host: The integration's name.
+        names: Of each object, with its module: "ctgan.synthesizers.tvae.Encoder".
 
     Raises:
-        InputError: The package, or one of the names, is not there.
+        InputError: The package, or one of the names, is missing.
     """
     tested = HOSTS[host]
     said = f"tested with {' and '.join(tested.versions)}"

@@ -13,7 +13,7 @@ from lambda_vae.equalization import NEAR_PRIOR_STD
 from lambda_vae.errors import InputError
 from lambda_vae.integrations.tested import needed
 
-needed("torchmetrics", "torchmetrics.Metric")  # says what is missing
+needed("torchmetrics", "torchmetrics.Metric")  # raises if one is missing
 
 from torchmetrics import Metric  # noqa: E402
 
@@ -23,11 +23,11 @@ _SUMS = ("mu", "mu_sq", "shrink", "sampling_var", "kl")
 
 
 class LatentActivity(Metric):
-    """What `diagnose` counts of the posterior alone, for validation loops: no decoder, no likelihood.
+    """Measures of the posterior alone, as in `diagnose`, for validation loops: no decoder, no likelihood.
 
     `compute` returns scalars by the names of `docs/measures.md`: active_units, near_prior, kl (nats per example, summed
     over the dimensions), snr_capacity (nats), active_directions, and examples. They are those of all examples since the
-    last reset, on all processes; NaN where there are too few (a spread over examples needs two, directions more than
+    last reset, on all processes; NaN where there are too few (a variance over examples needs two, directions more than
     there are dimensions). Sums are float64, whatever the encoder's precision.
 
     Args:
@@ -65,7 +65,7 @@ class LatentActivity(Metric):
         self.add_state("outer", torch.zeros(width, width, dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, mu: Tensor, logvar: Tensor) -> None:
-        """Take in a batch of posteriors N(mu, exp(logvar)), whose prior is N(0, I).
+        """Add a batch of posteriors N(mu, exp(logvar)), whose prior is N(0, I).
 
         Args:
             mu: Means.
@@ -115,5 +115,5 @@ class LatentActivity(Metric):
 
 
 def _count(which: Tensor, values: Tensor) -> Tensor:
-    """How many; NaN where any of the values is, as in a report."""
+    """A count; NaN if any of the values is, as in a report."""
     return torch.where(values.isnan().any(), torch.nan, which.sum().double())

@@ -7,31 +7,30 @@ from typing import Any
 from torch import Tensor, nn
 
 from lambda_vae.diagnostics import CollapseReport
-from lambda_vae.equalizing._equalize import HostEqualizer, equalize
+from lambda_vae.equalizing import HostEqualizer, equalize
 from lambda_vae.errors import InputError
 from lambda_vae.integrations.action_chunks import diagnose_chunks
 from lambda_vae.integrations.tested import needed
 
 __all__ = ["diagnose_torchrl", "equalize_torchrl"]
 
-#: A TensorDict of all rows goes through the model in parts.
+#: Rows of a TensorDict that are measured at once.
 _ROWS = 500
 
 
 def diagnose_torchrl(loss: Any, data: Any, **options: Any) -> CollapseReport:
     """Return every measure of the ACTModel in an ACTLoss on some chunks, and a verdict on each dimension.
 
-    x is the chunk and log p(x|z, observation) is Laplace. ACTLoss takes the *mean* of the absolute error over the T
-    steps and A actions and adds kl_weight times the KL: multiplied by T A that is the absolute error at scale
-    kl_weight T A and a KL weight of 1, which is what `nll_bound` counts. All is measured in eval mode, without dropout.
+    x is the chunk and log p(x|z, observation) is Laplace. ACTLoss is the *mean* absolute error over the T steps and A
+    actions plus kl_weight times the KL: multiplied by T A that is the absolute error at scale kl_weight T A with a KL
+    weight of 1, as in `nll_bound`. All is measured in eval mode, without dropout.
 
     Args:
-        loss: The ACTLoss, which knows its kl_weight and its network.
-        data: A TensorDict, or several that can be gone through again, with the keys that the loss reads.
-        options: Of `lambda_vae.diagnose`.
+        loss: The ACTLoss, with its kl_weight and its network.
+        data: A TensorDict, or several for several passes, with the keys that the loss reads.
 
     Raises:
-        InputError: Another loss or network, a kl_weight of 0, data without the loss's keys, or as `diagnose`.
+        InputError: Another loss or network, a kl_weight of 0, data without the loss's keys.
 
     Source:
         torchrl 0.14.1, modules/models/act.py, `ACTModel.forward`; objectives/act.py, `ACTLoss.forward`.
@@ -66,18 +65,13 @@ def diagnose_torchrl(loss: Any, data: Any, **options: Any) -> CollapseReport:
 
 
 def equalize_torchrl(model: Any, delta: float, **settings: Any) -> HostEqualizer:
-    """Return the equalizer that from now on narrows the noise of an ACTModel while it trains.
+    """Return the equalizer that narrows the noise of an ACTModel in its trainings from now on.
 
-    Give steps_per_epoch, or call `equalizer.end_epoch()`: the training loop is yours. The KL stays that of ACTLoss. A
-    rollout (no chunk, z = 0) draws nothing, and nothing is changed there.
+    Give steps_per_epoch, or call `equalizer.end_epoch()` in your training loop. The KL stays that of ACTLoss. A rollout
+    (no chunk, z = 0) draws no z, and does not change.
 
     Args:
-        model: The ACTModel, or what wraps it: a TensorDictModule or the ACTLoss.
-        delta: The trade-off, > 1; inf is the training as it was, bit for bit.
-        settings: Of `VarianceEqualizer`, such as steps_per_epoch, total_epochs and release_epochs.
-
-    Raises:
-        InputError: There is no ACTModel, or as `equalize`.
+        model: The ACTModel, or its wrapper: a TensorDictModule or the ACTLoss.
 
     Source:
         torchrl 0.14.1, modules/models/act.py: the paper's Eq. 9 is applied to what `_reparameterise` has drawn.
@@ -97,7 +91,7 @@ def _act(model: Any, network: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Rows:
-    """TensorDicts as (chunk, observation), each with one batch axis."""
+    """TensorDicts as batches of (chunk, observation), each with one batch axis."""
 
     batches: Any
     keys: tuple[Any, Any]

@@ -1,4 +1,4 @@
-"""Who calls a place that draws: two lines of code that draw from different posteriors are two latents."""
+"""The lines of code that call a draw: two that draw from different posteriors draw two latents."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ __all__ = ["Callers"]
 
 _SKIPPED = (*(str(Path(path).parent) for path in (torch.__file__, __file__)), "<@beartype")
 
-#: What wraps a method to check its types at run time, and is no line of the host's.
+#: Packages that wrap a method to check its types at run time.
 _CHECKERS = ("jaxtyping", "beartype", "typeguard")
 
 #: Means of sigma that differ by this, and by so many standard errors, are those of two posteriors.
@@ -20,15 +20,15 @@ _APART, _ERRORS = 0.25, 6.0
 
 _MOST = 16
 
-#: All of the first calls are looked at, then some in a row of as many, since looking at them costs time.
+#: All of the first calls are checked, then a few in a row out of as many, to save time.
 _ALL, _IN_A_ROW = 64, 4
 
-#: Files, lines and places within the line, so that two calls in one line are two.
+#: File, line and instruction, so that two calls in one line are different.
 _Lines = tuple[tuple[str, int, int], ...]
 
 
 class Callers:
-    """The lines of code that a place is called from, each with the sigma that it drew with last."""
+    """The lines of code that call a draw, each with the sigma of its last draw."""
 
     def __init__(self, name: str, order: int | None = None) -> None:
         self.name, self.order, self.calls, self.drawn = name, order, 0, 0
@@ -39,10 +39,10 @@ class Callers:
         return {"name": self.name, "order": self.order, "calls": 0, "drawn": 0, "seen": {}, "last": ()}
 
     def note(self, std: Tensor, axis: int) -> None:
-        """Take note of a draw; compare where another line drew in the same step, now and then.
+        """Record a draw, and compare it now and then with that of another line in the same step.
 
         Raises:
-            InputError: Two lines that draw one after the other draw with different sigmas.
+            InputError: Two lines draw with different sigmas.
         """
         self.drawn += 1
         if self.drawn > _ALL and self.drawn % _ALL >= _IN_A_ROW:
@@ -62,7 +62,7 @@ class Callers:
         here, error = _mean(std, axis)
         for other, (call, times, _, sigma) in self.seen.items():
             if other == caller or times < 2 or self.calls - call >= len(self.seen):
-                continue  # a line that draws once, to look at the model, draws no latent of its own
+                continue  # a line that draws once, as to inspect the model, draws no latent of its own
             there, its_error = _mean(sigma, axis)
             apart = (here - there).abs() - _APART * torch.maximum(here, there) - _ERRORS * (error + its_error)
             worst = int(apart.argmax())
@@ -79,11 +79,11 @@ class Callers:
 
 def _mean(std: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     rows = std.double().movedim(axis, -1).reshape(-1, std.shape[axis])
-    return rows.mean(0), rows.std(0) / len(rows) ** 0.5  # not a number for a single row, which tells nothing
+    return rows.mean(0), rows.std(0) / len(rows) ** 0.5  # NaN for a single row
 
 
 def _lines() -> _Lines:
-    """The three innermost lines of code that are neither torch's nor ours."""
+    """The three innermost lines of code that are neither torch's nor this package's."""
     frame, lines = sys._getframe(1), list[tuple[str, int, int]]()
     while frame is not None and len(lines) < 3:
         checks = frame.f_globals.get("__name__", "").partition(".")[0] in _CHECKERS

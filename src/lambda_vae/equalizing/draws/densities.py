@@ -1,4 +1,4 @@
-"""ln q(z) at a narrowed z: a KL that is estimated from samples is not the one that lambda leaves alone."""
+"""A warning where ln q(z) is taken at a narrowed z: a KL estimated from samples is not that of sigma."""
 
 import weakref
 from typing import Any
@@ -13,12 +13,12 @@ __all__ = ["watch_densities"]
 
 _HOST = Normal.log_prob
 
-#: The z that was narrowed last, its mu, whose lambda, and where.
+#: The last narrowed z, its mu, the equalizer, and the name of the draw.
 _LAST: list[Any] = []
 
 
 def watch_densities(equalizer: VarianceEqualizer, name: str, mu: Tensor, z: Tensor) -> None:
-    """Take note of a z that was narrowed; from the first on, `Normal.log_prob` looks whether it is given one."""
+    """Remember a narrowed z; from the first one on, `Normal.log_prob` warns when it is called with it."""
     Normal.log_prob = _log_prob  # type: ignore[method-assign]
     _LAST[:] = [(weakref.ref(z), weakref.ref(_root(mu)), weakref.ref(equalizer), name)]
 
@@ -38,5 +38,4 @@ def _log_prob(self: Normal, value: Tensor) -> Tensor:
 
 
 def _root(tensor: Tensor) -> Tensor:
-    """What a tensor is a view of."""
     return tensor if tensor._base is None else tensor._base

@@ -1,4 +1,4 @@
-"""What a draw is made of: which tensor is mu, which function of which tensor is sigma, and which output is z."""
+"""The formula of a draw: which tensor is mu, which function of which tensor is sigma, and which output is z."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -13,9 +13,9 @@ from lambda_vae.equalizing.draws.tensors import Call, Source
 
 __all__ = ["WIDTHS", "Draw", "Probes", "consistent", "refusal"]
 
-Named = Sequence[tuple[Source, Tensor]]
+Candidates = Sequence[tuple[Source, Tensor]]
 
-#: By the name that `takes` has for the tensor, sigma of it.
+#: sigma as a function of a tensor, by the name of its parametrisation.
 WIDTHS: dict[str, Callable[[Tensor], Tensor]] = {
     "std": lambda second: second,
     "logvar": lambda second: torch.exp(0.5 * second),
@@ -24,7 +24,7 @@ WIDTHS: dict[str, Callable[[Tensor], Tensor]] = {
     "softplus": F.softplus,
 }
 
-#: Where the tensor is nearer to ln sigma than to sigma, how ln sigma comes of it.
+#: ln sigma as a function of a tensor, where that is simpler than sigma.
 _LOG_WIDTHS: dict[str, Callable[[Tensor], Tensor]] = {
     "logvar": lambda second: 0.5 * second,
     "log_std": lambda second: second,
@@ -38,20 +38,13 @@ _FORMULAS = {
     "softplus": "softplus({})",
 }
 
-#: A name that says ln sigma^2.
+#: Names that mean ln sigma^2.
 _LOG_VARIANCE = re.compile(r"(log|ln).*(var|sq|2)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Draw:
-    """z = mean + WIDTHS[takes](width) * eps.
-
-    Args:
-        z: Where z is returned.
-        mean: Where mu is.
-        width: Where the tensor is that sigma is a function of.
-        takes: Which function.
-    """
+    """z = mean + WIDTHS[takes](width) * eps, each by its path in a call."""
 
     z: Source
     mean: Source
@@ -59,27 +52,26 @@ class Draw:
     takes: str
 
     def mu(self, call: Call) -> Tensor:
-        """Return mu of a call."""
         mu: Tensor = self.mean(call)
         return mu
 
     def std(self, call: Call) -> Tensor:
-        """Return sigma of a call, in float32 at least."""
+        """Return sigma in float32 or better."""
         return WIDTHS[self.takes](at_least_float32(self.width(call)))
 
     def log_std(self, call: Call) -> Tensor | None:
-        """Return ln sigma of a call where that is at hand, in float32 at least; else None."""
+        """Return ln sigma in float32 or better; None where it is no simple function of the tensor."""
         log_width = _LOG_WIDTHS.get(self.takes)
         return None if log_width is None else log_width(at_least_float32(self.width(call)))
 
     @property
     def formula(self) -> str:
-        """sigma, as a person writes it."""
+        """Sigma as a formula in text."""
         return _FORMULAS[self.takes].format(self.width.name)
 
     @property
     def misnamed(self) -> bool:
-        """Whether the host draws with exp of what its name calls ln sigma^2."""
+        """Whether sigma is exp of a tensor whose name means ln sigma^2."""
         return self.takes == "log_std" and bool(_LOG_VARIANCE.search(self.width.name.rsplit(" ", 1)[-1]))
 
     def __str__(self) -> str:
@@ -88,14 +80,7 @@ class Draw:
 
 @dataclass(frozen=True, eq=False)
 class Probes:
-    """One output of a draw with its noise at 0, 1 and -4.
-
-    Args:
-        source: Which output.
-        mean: At 0.
-        one: At 1.
-        four: At -4.
-    """
+    """One output of a draw with all noise set to 0 (`mean`), to 1 (`one`) and to -4 (`four`)."""
 
     source: Source
     mean: Tensor
@@ -104,23 +89,23 @@ class Probes:
 
     @property
     def width(self) -> Tensor:
-        """The change from noise -4 to noise 0, over 4: sigma, if z is affine in the noise."""
+        """A quarter of the change from noise -4 to noise 0: sigma, if z is affine in the noise."""
         return (self.mean.double() - self.four.double()) / 4.0
 
     @property
     def moved(self) -> bool:
-        """Whether it depends on the noise."""
+        """Whether the output depends on the noise."""
         return not torch.equal(self.mean, self.one) or not torch.equal(self.mean, self.four)
 
     @property
     def affine(self) -> bool:
-        """Whether four times the noise moves it by four times as much, the other way."""
+        """Whether the output is affine in the noise."""
         small = self.one.double() - self.mean.double()
         return bool(_near(4.0 * small, 4.0 * self.width, 4.0 * self._rounding).all())
 
     @property
     def is_noise(self) -> bool:
-        """Whether it is the standard normal noise itself."""
+        """Whether the output is the noise itself."""
         return bool((self.mean == 0.0).all() and (self.one == 1.0).all() and (self.four == -4.0).all())
 
     @property
@@ -133,12 +118,12 @@ def _near(a: Tensor, b: Tensor, rounding: Tensor, within: float = 1e-3) -> Tenso
     return (a - b).abs() <= within * b.abs() + rounding + 1e-12
 
 
-def consistent(probes: Probes, candidates: Named) -> list[Draw]:
-    """Return every reading of an output as mean + sigma * eps that its numbers allow, the exact ones first."""
+def consistent(probes: Probes, candidates: Candidates) -> list[Draw]:
+    """Return every formula mean + sigma * eps that fits an output's numbers, the exact ones first."""
     if not probes.affine:
         return []
     widths = [(source, takes) for source, tensor in candidates for takes in WIDTHS if _is_width(probes, tensor, takes)]
-    # softplus(scale) + 1e-4 is softplus(scale) nearly, as long as sigma is large, and what the host calls std exactly
+    # softplus(scale) + 1e-4 is close to softplus(scale) while sigma is large, and is the host's std exactly
     tensors = dict(candidates)
     widths.sort(key=lambda width: not _is_width(probes, tensors[width[0]], width[1], within=1e-6))
     return [
@@ -151,7 +136,7 @@ def consistent(probes: Probes, candidates: Named) -> list[Draw]:
 
 
 def _fits(tensor: Tensor, z: Tensor) -> bool:
-    """Whether the tensor broadcasts to z, which may have sample axes before the tensor's own."""
+    """Whether the tensor broadcasts to z, apart from leading sample axes of z."""
     tail = z.shape[z.ndim - tensor.ndim :] if 0 < tensor.ndim <= z.ndim else ()
     return tensor.ndim == len(tail) > 0 and all(a in (1, b) for a, b in zip(tensor.shape, tail, strict=True))
 
@@ -165,19 +150,19 @@ def _is_width(probes: Probes, tensor: Tensor, takes: str, within: float = 1e-3) 
         return False
     sigma = WIDTHS[takes](at_least_float32(tensor)).double()
     slack = torch.finfo(probes.mean.dtype).eps * 4.0
-    # what the host computes in half precision is rounded before the noise is multiplied
+    # a host in half precision rounds sigma before it multiplies the noise
     rounding = probes._rounding + slack * (1.0 + tensor.double().abs()) * sigma.abs()
     return bool(_near(sigma.expand_as(probes.width), probes.width, rounding, within).all())
 
 
 @torch.no_grad()
-def refusal(moved: Sequence[Probes], fresh_moves: bool, others: Sequence[str], candidates: Named) -> str:
-    """Return why no reading fits, with what was seen.
+def refusal(moved: Sequence[Probes], fresh_moves: bool, others: Sequence[str], candidates: Candidates) -> str:
+    """Return why no formula fits, with the measured numbers.
 
     Args:
         moved: The outputs that depend on normal noise.
-        fresh_moves: Whether the outputs depend on chance at all.
-        others: The other random operations.
+        fresh_moves: Whether the outputs are random at all.
+        others: The random operations other than normal noise.
         candidates: The tensors of the call.
     """
     if not moved and fresh_moves:
@@ -202,15 +187,14 @@ def refusal(moved: Sequence[Probes], fresh_moves: bool, others: Sequence[str], c
     return f"draws {one.source.name} with std {width:.3g} on average, {_nearest(one, candidates, means)}"
 
 
-def _nearest(one: Probes, candidates: Named, means: Sequence[Source]) -> str:
+def _nearest(one: Probes, candidates: Candidates, means: Sequence[Source]) -> str:
     for source, tensor in candidates:
         if source in means or not _fits(tensor, one.mean):
             continue
         for takes, function in WIDTHS.items():
             ratio = (one.width / function(at_least_float32(tensor)).double()).flatten()
-            if bool(ratio.isfinite().all()) and float(ratio.std() if len(ratio) > 1 else 1.0) < 1e-3 * float(
-                ratio.abs().mean()
-            ):
+            varies = float(ratio.std()) if len(ratio) > 1 else 1.0
+            if bool(ratio.isfinite().all()) and varies < 1e-3 * float(ratio.abs().mean()):
                 return (
                     f"{float(ratio.mean()):.3g} times {_FORMULAS[takes].format(source.name)} "
                     f"({float(function(at_least_float32(tensor)).mean()):.3g}): another noise than it says"

@@ -1,4 +1,4 @@
-"""z on its way into a part of a host, drawn in the middle of other code: read from what is seen, and narrowed there."""
+"""z as the input of a host's part, where it is drawn in the middle of other code: identified by its statistics."""
 
 import math
 import warnings
@@ -11,26 +11,26 @@ from torch import Tensor, nn
 
 from lambda_vae.distributions.base import at_least_float32
 from lambda_vae.equalizing.draws.found import WIDTHS, Draw
-from lambda_vae.equalizing.draws.places import Place
+from lambda_vae.equalizing.draws.hooks import DrawHook
 from lambda_vae.equalizing.draws.site import DrawSite
 from lambda_vae.equalizing.draws.tensors import Call, Source, given, put, returned
 from lambda_vae.errors import InputError
 
-__all__ = ["InputPlace"]
+__all__ = ["InputHook"]
 
-#: So many numbers must agree before a reading stands, so many are looked at, so many standard errors they may be off.
+#: Numbers that must agree before a formula is accepted, numbers that are checked, and tolerated standard errors.
 _ENOUGH, _ALL, _ERRORS = 4000, 100_000, 6.0
 
-#: A reading that makes the draws less likely by so many nats than another is out.
+#: A formula under which the draws are less likely by so many nats than under another is rejected.
 _UNLIKELY = 20.0
 
-#: So many draws that lambda should have narrowed go by unread before the user is told.
+#: Draws that lambda should have narrowed, without a formula, before the user is warned.
 _PATIENCE = 100
 
 
 @dataclass
 class _Standard:
-    """Sums of (z - mu) / sigma, to tell a standard normal from what is none."""
+    """Sums of r = (z - mu) / sigma, to test whether it is standard normal."""
 
     axis: int
     count: float = 0.0
@@ -40,9 +40,9 @@ class _Standard:
     log_prob: float = 0.0
 
     def add(self, r: Tensor, log_sigma: Tensor) -> None:
-        """Add a batch; its last sum is of (r^2 - 1) times how far ln sigma is from its mean, 0 for the right sigma.
+        """Add a batch; the last sum is the covariance of r^2 and ln sigma, 0 for the right sigma.
 
-        Apart from these: (the sum of r over the dimensions)^2, which is D where no two dimensions share noise.
+        `shared` is of (the sum of r over the dimensions)^2, D if no two dimensions share noise.
         """
         self.shared += float(r.sum(self.axis).square().sum() / r.shape[self.axis])
         self.examples += r.numel() / r.shape[self.axis]
@@ -58,7 +58,7 @@ class _Standard:
 
     @property
     def fits(self) -> bool:
-        """Whether the moments are those of N(0, 1), and r's size does not go with sigma."""
+        """Whether the moments are those of N(0, 1), and r^2 is uncorrelated with sigma."""
         n = self.count
         off = (
             (self.sums[0], 0.0, 1.0),
@@ -74,7 +74,7 @@ class _Standard:
 
     @property
     def bent(self) -> float:
-        """How far from normal r is, whatever its size."""
+        """Deviation of r from normal, whatever its scale."""
         if not self.count or not 0.0 < self.sums[1] < math.inf:
             return math.inf
         mean, square, _, fourth, _ = (total / self.count for total in self.sums)
@@ -82,21 +82,15 @@ class _Standard:
 
     @property
     def rms(self) -> float:
-        """The size of r, 1 for the right sigma."""
+        """Root mean square of r, 1 for the right sigma."""
         return (self.sums[1] / self.count) ** 0.5 if self.count else math.nan
 
 
-class InputPlace(Place):
-    """What goes into a part of a host, under a site; mu and sigma are in what another part returned before.
+class InputHook(DrawHook):
+    """Narrows the input of a host's part; mu and sigma are in the output of another part, the posterior.
 
-    The draw in between cannot be repeated, so what mu and sigma are is read from the draws of the first training steps:
-    of all readings the one stays for which (z - mu) / sigma is standard normal.
-
-    Args:
-        site: Narrows.
-        owner: The part that z goes into.
-        posterior: The part that returns mu and sigma.
-        model: The host, within whose own call draws are counted.
+    The draw in between cannot be repeated, so its formula is inferred from the draws of the first training steps: of
+    all formulas the one is kept for which (z - mu) / sigma is standard normal.
     """
 
     def __init__(self, site: DrawSite, owner: nn.Module, posterior: nn.Module, model: nn.Module) -> None:
@@ -110,28 +104,28 @@ class InputPlace(Place):
         ]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "out": None}  # of a step of the first's
+        return {**vars(self), "out": None}  # the original's
 
     def keep(self, posterior: nn.Module, args: tuple[Any, ...], out: Any) -> None:
-        """Take note of mu and sigma."""
+        """Keep mu and sigma."""
         self.out = out if self.site.active and posterior.training else None
 
     def __call__(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """Return the part's arguments with z narrowed, None where they stay."""
+        """Return the part's arguments with z narrowed; None to keep them."""
         site, out = self.site, self.out
         if out is not None:
             self.require_own_call()
         if out is None or not site.due:
             return None
-        self.out = None  # a second call in the same step, such as of codes from the prior, draws from something else
+        self.out = None  # a second call in the same step has another input, such as codes from the prior
         call = Call(args, named, out)
         if torch.compiler.is_compiling():
-            if not site.settled:  # without fullgraph=True the graph ends here, and the step is read as it runs
+            if not site.settled:  # without fullgraph=True the graph breaks here, and the step runs uncompiled
                 raise InputError(f"{site.name} is not read yet; train some steps before torch.compile(fullgraph=True)")
         elif not self.sure and not self._read(owner, call):
             return None
         draw = site.draws[0]
-        if not self.alike:  # the likeliest of several readings, each of another sigma: good enough to observe
+        if not self.alike:  # the likeliest of several formulas with different sigmas is good enough to observe
             site.observe(draw.std(call), draw.mu(call))
             site.unread += site.equalizer.narrows
             if site.unread == _PATIENCE:
@@ -147,7 +141,7 @@ class InputPlace(Place):
 
     @torch.no_grad()
     def _read(self, owner: nn.Module, call: Call) -> bool:
-        """Look at a batch; False if it tells nothing: empty, or not finite, as one that a gradient scaler skips."""
+        """Use a batch; False if it is empty or not finite, as one that a gradient scaler skips."""
         equalizer = self.site.equalizer
         candidates = dict(returned(call.out, equalizer.latent_dim, equalizer.dim))
         zs = dict(given(owner.forward, call, 0, equalizer.dim))
@@ -168,7 +162,7 @@ class InputPlace(Place):
                 f"{self.site.name} {self._nearest(known)}; draw z with the equalizer itself, z = equalizer(mu, std)"
             )
         self.site.draws = tuple(left)
-        # torch.normal(mu, std) lets no gradient through
+        # torch.normal(mu, std) passes no gradient
         self.site.shifted = type(zs[self.site.draws[0].z].grad_fn).__name__.startswith("NormalBackward")
         sigmas = list(left.values())
         self.alike = all(bool(torch.allclose(one, sigmas[0], rtol=1e-2)) for one in sigmas)
@@ -196,8 +190,8 @@ class InputPlace(Place):
 
     @staticmethod
     def held(owner: nn.Module, method: str | None) -> list[DrawSite]:
-        """Return the sites that a part's input is under."""
-        return [one.site for one in owner._forward_pre_hooks.values() if isinstance(one, InputPlace)]
+        """Return the sites that hook a part's input."""
+        return [one.site for one in owner._forward_pre_hooks.values() if isinstance(one, InputHook)]
 
 
 def _all_readings(zs: dict[Source, Tensor], candidates: dict[Source, Tensor], told: str | None) -> Iterator[Draw]:

@@ -1,4 +1,4 @@
-"""A distribution that a host returned and draws from later: its own draw is narrowed, its type and numbers stay."""
+"""Distributions that a host returns and draws z from later: the draw is narrowed, type and parameters are kept."""
 
 import threading
 from collections.abc import Callable
@@ -15,15 +15,13 @@ Drawn = Callable[[Callable[..., Any], Call], Any]
 
 
 def hold(posterior: Any, drawn: Drawn) -> None:
-    """Have a distribution's draws made by somebody else."""
+    """Replace a distribution's `rsample` and `sample` by calls of `drawn`."""
     for name in ("rsample", "sample"):
         if callable(getattr(posterior, name, None)):
             setattr(posterior, name, _Later(drawn, posterior, name))
 
 
 class _Later:
-    """A draw from a distribution that the host returned, under a site."""
-
     drawing: ClassVar[set[int]] = set()  # the threads that draw now
 
     def __init__(self, drawn: Drawn, posterior: Any, name: str) -> None:

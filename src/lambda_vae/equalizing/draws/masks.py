@@ -1,4 +1,4 @@
-"""Which examples and positions of a host count."""
+"""Masks of the examples and positions that count."""
 
 import inspect
 from collections.abc import Callable
@@ -12,7 +12,7 @@ __all__ = ["ForwardArgument", "masked"]
 
 
 class ForwardArgument:
-    """An argument of a model's forward, as of its last call."""
+    """A mask that is an argument of a model's forward, as of its last call; None where the call has none."""
 
     def __init__(self, model: nn.Module, name: str) -> None:
         self.name = name
@@ -21,24 +21,17 @@ class ForwardArgument:
         self.handle = model.register_forward_pre_hook(self.see, with_kwargs=True, prepend=True)
 
     def see(self, model: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
-        """Take note of it."""
         self.seen = args[self.position] if self.position < len(args) else named.get(self.name)
 
     def __call__(self) -> Tensor | None:
-        """Return it as a mask, True where it counts; None where the call has none."""
         return None if self.seen is None else self.seen.bool()
 
     def remove(self) -> None:
-        """Let go of the model."""
         self.handle.remove()
 
 
 def masked(model: nn.Module, mask: str | Callable[[], Tensor] | None) -> Callable[[], Tensor | None] | None:
-    """Return what gives the mask of a draw.
-
-    Raises:
-        InputError: There is no such argument.
-    """
+    """Return a callable that gives the mask: a `ForwardArgument` for the name of an argument."""
     if not isinstance(mask, str):
         return mask
     names = list(inspect.signature(model.forward).parameters)

@@ -1,4 +1,4 @@
-"""What a draw is made of, measured: the call is repeated with other noise, and its numbers are read."""
+"""Measures the formula of a draw: the call is repeated with other noise, and its numbers are compared."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from lambda_vae.equalizing.draws.found import WIDTHS, Draw, Named, Probes, consistent, refusal
+from lambda_vae.equalizing.draws.found import WIDTHS, Candidates, Draw, Probes, consistent, refusal
 from lambda_vae.equalizing.draws.noise import Repeated, repeated
 from lambda_vae.equalizing.draws.standard import standard
 from lambda_vae.equalizing.draws.tensors import Call, Source, drawables, given, returned
@@ -22,13 +22,13 @@ _REMEDY = "draw z = equalizer(mu, std) with the equalizer itself, or name anothe
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one call showed.
+    """The result of one measured call.
 
     Args:
-        draws: The readings that its numbers allow, the likeliest first.
-        later: Where it returns distributions that z is drawn from later.
-        settled: Whether no other call can show more.
-        shifted: Whether the noise came with its mean and std, as from `torch.normal(mu, std)`, without a gradient.
+        draws: The formulas that fit its numbers, the likeliest first.
+        later: The distributions in its output that z is drawn from later.
+        settled: Whether further calls can show nothing new.
+        shifted: Whether the noise has its own mean and std, as in `torch.normal(mu, std)`, which passes no gradient.
     """
 
     draws: tuple[Draw, ...]
@@ -39,7 +39,7 @@ class Measurement:
 
 @dataclass(frozen=True, eq=False)
 class Measuring:
-    """Measures the draws of one place."""
+    """Measures the draws of one site."""
 
     name: str
     owner: nn.Module
@@ -49,13 +49,13 @@ class Measuring:
 
     @torch.no_grad()
     def __call__(self, host: Callable[..., Any], step: Call) -> Measurement | None:
-        """Return what a draw is made of; the generators, and the owner's buffers and attributes, are put back.
+        """Return the formula of a draw; the generators, and the owner's buffers and attributes, are restored.
 
-        None where a call tells nothing: it is empty, has no values (on the meta device), is not finite (as in a step
-        that a gradient scaler skips), or is the one in which lazy layers are made.
+        None if a call shows nothing: it is empty, has no values (on the meta device), is not finite (as in a step that
+        a gradient scaler skips), or is the one in which lazy layers are made.
 
         Raises:
-            InputError: It is no draw that lambda is for.
+            InputError: It is not mu + sigma * eps.
         """
 
         def call() -> Any:
@@ -64,11 +64,11 @@ class Measuring:
         if any(is_lazy(one) for one in self.owner.parameters()):
             return None
         width, axis = self.width, self.axis
-        still = repeated(call, self.owner, 0.0)
-        later = () if still.normal else tuple(drawables(still.out))
-        if later and not self._drawn_beside(call, later):  # unlike (distribution, z) of another noise than normal
+        noiseless = repeated(call, self.owner, 0.0)
+        later = () if noiseless.normal else tuple(drawables(noiseless.out))
+        if later and not self._drawn_besides(call, later):  # unlike (distribution, z) with noise that is not normal
             return Measurement((), later, settled=True)
-        runs = [still, *(repeated(call, self.owner, noise) for noise in (1.0, -4.0))]
+        runs = [noiseless, *(repeated(call, self.owner, noise) for noise in (1.0, -4.0))]
         outs = [dict(returned(run.out, 0, axis)) for run in runs]
         if outs[0] and all(one.is_meta or not one.numel() for one in outs[0].values()):
             return None
@@ -84,23 +84,23 @@ class Measuring:
             return self._claimed(self._standard(run, step, found), candidates, run.shifted)
         if not all(bool(one.mean.isfinite().all()) for one in moved):
             return None
-        moves = bool(self._chancy(call))
+        moves = bool(self._random(call))
         raise InputError(f"{self.name} {refusal(moved, moves, runs[0].other, candidates)}; {_REMEDY}")
 
-    def _chancy(self, call: Callable[[], Any]) -> list[Source]:
-        """The outputs that depend on chance of any kind."""
+    def _random(self, call: Callable[[], Any]) -> list[Source]:
+        """The outputs that are random in any way."""
         runs = repeated(call, self.owner, None, fresh=True), repeated(call, self.owner, None)
         outs = zip(*(returned(one.out, 0, self.axis) for one in runs), strict=True)
         return [source for (source, a), (_, b) in outs if not torch.equal(a, b)]
 
-    def _drawn_beside(self, call: Callable[[], Any], later: tuple[Source, ...]) -> bool:
-        """Whether what is returned next to distributions is drawn by chance, and they are not."""
-        chancy = self._chancy(call)
-        within = [one for one in chancy if any(one.steps[: len(q.steps)] == q.steps for q in later)]
-        return bool(chancy) and not within
+    def _drawn_besides(self, call: Callable[[], Any], later: tuple[Source, ...]) -> bool:
+        """Whether other outputs than these distributions are random, and they are not."""
+        random = self._random(call)
+        within = [one for one in random if any(one.steps[: len(q.steps)] == q.steps for q in later)]
+        return bool(random) and not within
 
     def _standard(self, run: Repeated, step: Call, found: list[Draw]) -> list[Draw]:
-        """Return the readings for which (z - mu) / sigma is the noise that was drawn."""
+        """Return the formulas for which (z - mu) / sigma is the noise that was drawn."""
         seen = []
         for draw in found:
             z, mu, std = (part(step._replace(out=run.out)) for part in (draw.z, draw.mu, draw.std))
@@ -114,7 +114,7 @@ class Measuring:
         return [draw for draw, *_ in kept]
 
     def _require_unused(self, moved: list[Probes], z: set[Any]) -> None:
-        """Raise if what is returned next to z was made of z, which would keep the noise of sigma."""
+        """Raise if another output depends on z, and so has the noise of sigma."""
         used = [one.source.name for one in moved if one.source not in z and not one.is_noise]
         if z and used:
             raise InputError(
@@ -122,8 +122,8 @@ class Measuring:
                 "method or part that only draws: equalize(..., method='NAME')"
             )
 
-    def _claimed(self, found: list[Draw], candidates: Named, shifted: bool) -> Measurement:
-        """Hold the readings against what the caller, or a name, says, and against sigmas that are none."""
+    def _claimed(self, found: list[Draw], candidates: Candidates, shifted: bool) -> Measurement:
+        """Check the formulas against `takes`, a tensor's name, and fixed sigmas."""
         tensors = dict(candidates)
         right = [draw for draw in found if self.takes in (None, draw.takes)]
         first = right[0] if right else found[0]
@@ -149,7 +149,7 @@ class Measuring:
 
     @staticmethod
     def _fixed(right: list[Draw], tensors: Mapping[Source, Tensor]) -> Draw | None:
-        """The reading whose sigma is a constant that no gradient reaches, if all readings' are."""
+        """The first formula, if in every one sigma is a constant without a gradient."""
         fixed = [
             draw
             for draw in right
@@ -161,7 +161,7 @@ class Measuring:
 
 
 def made_up_shapes(host: Callable[..., Any], width: int, axis: int) -> list[tuple[int, ...]]:
-    """Return the shapes of mu and sigma, or of both in one tensor, that a sampler of so many arguments may take."""
+    """Return shapes of mu and sigma, or of both in one tensor, by the number of a sampler's arguments."""
     try:
         every = inspect.signature(host).parameters.values()
     except (TypeError, ValueError):

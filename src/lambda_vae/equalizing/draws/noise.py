@@ -1,4 +1,4 @@
-"""A draw repeated with its normal noise replaced by a constant: what shows mu, sigma, and whether z is affine in it."""
+"""A draw repeated with its normal noise set to a constant: it shows mu, sigma, and whether z is affine in the noise."""
 
 import random
 import sys
@@ -15,72 +15,34 @@ from lambda_vae.equalizing.draws.put_back import undone
 
 __all__ = ["Repeated", "probing", "repeated"]
 
-#: The threads that repeat a draw now; another thread goes on training meanwhile.
+#: The threads that are repeating a draw, while others may train.
 _REPEATING: list[int] = []
 
 _STANDARD = {"randn", "randn_like"}
 _NORMAL = {"normal", "normal_", "normal_functional"}
 
 
-@dataclass(frozen=True, eq=False)
-class Repeated:
-    """What a draw returned, and the random numbers that it took.
+@dataclass(eq=False)
+class Repeated(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """A repeated draw: its random numbers, and what the host returned.
 
     Args:
+        noise: The constant that replaces normal noise; None for the noise itself.
         out: What the host returned.
         normal: The number of elements of each normal noise.
         other: Names of the other random operations.
         noises: The normal noise, standardised, where it was not replaced.
-        shifted: Whether it was asked for with a mean and std of its own, as by torch.normal(mu, std), through which no
-            gradient goes.
+        shifted: Whether the noise has its own mean and std, as in torch.normal(mu, std), which passes no gradient.
+        generators: The generators that were used, each with its state before.
     """
 
-    out: Any
-    normal: tuple[int, ...]
-    other: tuple[str, ...]
-    noises: tuple[Tensor, ...] = ()
-    shifted: bool = False
-
-
-def repeated(call: Callable[[], Any], module: nn.Module, noise: float | None, *, fresh: bool = False) -> Repeated:
-    """Return what a call returns where all normal noise is a constant; the world is afterwards as before.
-
-    Each random operation of torch still runs, so that others, such as a dropout's, draw what they would have drawn.
-
-    Args:
-        call: The host's draw.
-        module: Whose buffers and attributes are put back with the generators.
-        noise: The constant, or None for the noise itself.
-        fresh: Draw with another state of the generators.
-    """
-    mode = _Constant(noise)
-    _REPEATING.append(threading.get_ident())
-    try:
-        with undone(module), torch.no_grad():
-            if fresh:
-                _reseeded()
-            with mode:
-                out = call()
-    finally:
-        _REPEATING.remove(threading.get_ident())
-        for generator, state in mode.generators:
-            generator.set_state(state)
-    return Repeated(out, tuple(mode.normal), tuple(mode.other), tuple(mode.noises), mode.shifted)
-
-
-def probing() -> bool:
-    """Return whether a draw is being repeated, so that no site acts on it."""
-    return bool(_REPEATING) and (torch.compiler.is_compiling() or threading.get_ident() in _REPEATING)
-
-
-@dataclass(eq=False)
-class _Constant(TorchDispatchMode):  # type: ignore[no-untyped-call]
     noise: float | None
+    out: Any = None
     normal: list[int] = field(default_factory=list)
     other: list[str] = field(default_factory=list)
-    generators: list[tuple[torch.Generator, Tensor]] = field(default_factory=list)
     noises: list[Tensor] = field(default_factory=list)
     shifted: bool = False
+    generators: list[tuple[torch.Generator, Tensor]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -107,8 +69,38 @@ class _Constant(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return answer
 
 
+def repeated(call: Callable[[], Any], module: nn.Module, noise: float | None, *, fresh: bool = False) -> Repeated:
+    """Return the result of a call with all normal noise set to a constant; all state is restored afterwards.
+
+    Each random operation of torch still runs, so that others, such as a dropout's, draw what they would have drawn.
+
+    Args:
+        call: The host's draw.
+        module: Whose buffers and attributes are restored with the generators.
+        noise: The constant, or None for the noise itself.
+        fresh: Use another state of the generators.
+    """
+    run = Repeated(noise)
+    _REPEATING.append(threading.get_ident())
+    try:
+        with undone(module), torch.no_grad():
+            if fresh:
+                _reseeded()
+            with run:
+                run.out = call()
+    finally:
+        _REPEATING.remove(threading.get_ident())
+        for generator, state in run.generators:
+            generator.set_state(state)
+    return run
+
+
+def probing() -> bool:
+    """Return whether a draw is being repeated, on which no site acts."""
+    return bool(_REPEATING) and (torch.compiler.is_compiling() or threading.get_ident() in _REPEATING)
+
+
 def _mean_and_std(name: str, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
-    """The mean and std that a normal operation was asked for."""
     if name in _STANDARD:
         return 0.0, 1.0
     own = args if name == "normal" else args[1:]  # normal_ has the tensor itself before them

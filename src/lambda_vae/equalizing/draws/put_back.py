@@ -1,4 +1,4 @@
-"""The world as it was before a draw was repeated: generators, buffers, and what a host keeps in its attributes."""
+"""Restores generators, buffers and a host's attributes after a draw was repeated."""
 
 import random
 import sys
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 __all__ = ["undone"]
 
-#: Larger tensors among a module's attributes are data, and longer containers are not looked into.
+#: Larger tensors among a module's attributes are taken for data, and longer containers are not searched.
 _LARGEST, _LONGEST = 1_000_000, 10_000
 
 _OWN = frozenset(vars(nn.Module()))
@@ -23,7 +23,7 @@ Undo = Callable[[], None]
 
 @contextmanager
 def undone(module: nn.Module) -> Iterator[None]:
-    """Put back the generators of all devices, of Python and numpy, and a module's attributes and buffers."""
+    """Restore the generators of all devices, Python and numpy, and a module's attributes and buffers."""
     attributes = [(part, dict(vars(part)), dict(part._buffers)) for part in module.modules()]
     values = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
     seen: set[int] = set()
@@ -54,13 +54,13 @@ def undone(module: nn.Module) -> Iterator[None]:
             part._buffers.update(buffers)
         for undo in kept:
             undo()
-        for buffer, value in values:  # past autograd, for which a batch norm would have changed before backward
+        for buffer, value in values:  # without autograd, to which a batch norm would have changed before backward
             buffer.data.copy_(value)
 
 
 def _kept(value: Any, seen: set[int], *, objects: bool) -> Iterator[Undo]:
-    """Yield what puts back what is written into an attribute in place: counters, queues, meters, generators."""
-    ours = type(value).__module__.startswith("lambda_vae.")  # what a measurement takes note of stays
+    """Yield functions that restore what is changed in place: counters, queues, meters, generators."""
+    ours = type(value).__module__.startswith("lambda_vae.")  # a measurement's own records are kept
     if id(value) in seen or ours or isinstance(value, nn.Module | type):
         return
     seen.add(id(value))

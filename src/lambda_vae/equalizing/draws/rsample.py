@@ -1,4 +1,4 @@
-"""`Normal.rsample` in the middle of a model's own call, under a site."""
+"""Hook of `Normal.rsample` within a model's own call."""
 
 from typing import Any
 
@@ -6,20 +6,20 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from lambda_vae.equalizing.draws.places import Place
+from lambda_vae.equalizing.draws.hooks import DrawHook
 from lambda_vae.equalizing.draws.site import DrawSite
 from lambda_vae.equalizing.draws.within import OwnCall, running
 from lambda_vae.errors import InputError
 
-__all__ = ["RsamplePlace"]
+__all__ = ["RsampleHook"]
 
 _HOST = Normal.rsample
 
 
-class RsamplePlace(Place):
-    """The draws of D dimensions that `Normal.rsample` makes while a model's forward or training step runs.
+class RsampleHook(DrawHook):
+    """Narrows the draws of D dimensions by `Normal.rsample` within a model's forward or training step.
 
-    `Normal.rsample` is replaced once for all; outside of such a call, and for draws of another length, it is torch's.
+    `Normal.rsample` is replaced once and for all; outside such a call, and for draws of another size, it is torch's.
     """
 
     def __init__(self, site: DrawSite, model: nn.Module) -> None:
@@ -33,11 +33,7 @@ class RsamplePlace(Place):
         Normal.rsample = _rsample  # type: ignore[method-assign]  # in the process that it was sent to as well
 
     def left(self) -> None:
-        """Make sure that there is a draw to narrow: the model's first own call is over.
-
-        Raises:
-            InputError: There was none.
-        """
+        """Raise if the model's first own call made no such draw."""
         if self.site.active and not self.drew:
             width = self.site.equalizer.latent_dim
             raise InputError(
@@ -46,7 +42,7 @@ class RsamplePlace(Place):
             )
 
     def drawn(self, distribution: Normal, z: Tensor) -> Tensor | None:
-        """Return a draw, narrowed; None if it is not this latent's."""
+        """Return a draw narrowed; None if it is not of this latent."""
         site = self.site
         axis, width = site.equalizer.dim, site.equalizer.latent_dim
         if distribution.loc.shape[axis:][:1] != (width,) or not site.due:
@@ -60,17 +56,17 @@ class RsamplePlace(Place):
 
     @staticmethod
     def held(owner: nn.Module, method: str | None) -> list[DrawSite]:
-        """Return the sites that a model's rsample is under."""
+        """Return the sites that hook a model's rsample."""
         calls = [getattr(hook, "__self__", None) for hook in owner._forward_pre_hooks.values()]
-        return [one.owner.site for one in calls if isinstance(one, OwnCall) and isinstance(one.owner, RsamplePlace)]
+        return [one.owner.site for one in calls if isinstance(one, OwnCall) and isinstance(one.owner, RsampleHook)]
 
 
 def _rsample(self: Normal, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008 - as torch has it
     z = _HOST(self, sample_shape)
     narrow = None
     for call in running():
-        # A place that takes the k-th draw counts those of the others too.
-        if isinstance(call.owner, RsamplePlace) and (narrow is None or call.owner.site.order is not None):
+        # a hook of the k-th draw counts those of other hooks too
+        if isinstance(call.owner, RsampleHook) and (narrow is None or call.owner.site.order is not None):
             own = call.owner.drawn(self, z)
             narrow = own if narrow is None else narrow
     return z if narrow is None else narrow

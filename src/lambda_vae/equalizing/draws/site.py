@@ -1,4 +1,4 @@
-"""One place where a host draws z: the draw is measured, observed, and its noise narrowed."""
+"""One draw of z in a host: it is measured, sigma is observed, and the noise is narrowed."""
 
 import sys
 import warnings
@@ -29,15 +29,15 @@ Watcher = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 class DrawSite:
-    """A method or module of a host that draws z, under an equalizer.
+    """A method or module of a host that draws z, and the equalizer that narrows the draw.
 
     Args:
-        equalizer: Its lambda.
+        equalizer: Of this latent.
         owner: The module in whose train mode it acts.
-        name: For people, such as "VAE.reparameterize".
-        takes: What the caller says of the draw, to be held against what is measured.
+        name: In messages, such as "VAE.reparameterize".
+        takes: The caller's parametrisation of sigma, to be checked against the measured one.
         mask: Which examples count, without the latent axis; None counts all.
-        order: Which of the draws in one call of the model, from 0; None takes them all for draws of one latent.
+        order: Number of the draw within one call of the model, from 0; None if all draws are of one latent.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class DrawSite:
         self.settled = self.shifted = False
         self.watchers: list[Watcher] = []
         self.unit: Callable[[], Tensor] | None = None  # -> the prior's own std, [D], where that is not 1
-        self.kept: tuple[str, ...] = ()  # attributes in which the owner keeps z, to go on with it
+        self.kept: tuple[str, ...] = ()  # attributes in which the owner stores z for later use
         self.callers, self.foreseen = Callers(name, order), False
         self._calls, self._next_look = 0, 1
-        self.unread = 0  # draws that lambda should have narrowed while several readings of sigma fitted
+        self.unread = 0  # draws that lambda should have narrowed while several formulas of sigma fitted
 
     @property
     def unread_note(self) -> str:
-        """What is said of them."""
+        """A sentence on draws that were not narrowed since several formulas of sigma fitted."""
         kinds = " and ".join(sorted({f"{draw.takes} of {draw.width}" for draw in self.draws}))
         return (
             f"{self.name}: {self.unread} draws that lambda should have narrowed were left as they were, for sigma may "
@@ -74,42 +74,42 @@ class DrawSite:
 
     @property
     def active(self) -> bool:
-        """Whether it narrows now."""
+        """Whether it narrows draws now."""
         return self.owner.training and self.equalizer.training and not probing()
 
     @property
     def due(self) -> bool:
-        """Whether the draw that is made now is this site's; to be asked once a draw."""
+        """Whether the current draw is this site's; read once a draw, since it counts them."""
         if not self.active:
             return False
         self.count += 1
         return self.order is None or self.count == self.order + 1
 
     def reads(self, text: str) -> None:
-        """Take note of what is known of the draw without a measurement."""
+        """Set the description of a draw that needs no measurement."""
         self.text, self.settled = text, True
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
-        """Hand each z of a training step to a watcher, and on what it returns; return what takes it off again."""
+        """Pass each z of a training step through a watcher; return a function that removes it."""
         self.watchers.append(watcher)
         return lambda: self.watchers.remove(watcher) if watcher in self.watchers else None
 
     def drawn(self, host: Callable[..., Any], call: Call) -> Any:
-        """Return what the host's own draw returns, with z narrowed while it trains."""
+        """Call the host's draw; return its output with z narrowed in training."""
         if not self.due:
             return host(*call.args, **call.named)
         self.look(host, call)
         return self.narrowed(call._replace(out=host(*call.args, **call.named)))
 
     def look(self, host: Callable[..., Any], call: Call) -> None:
-        """Measure the draw where that is due: until it is clear, then after 2, 4, 8, ... calls, since values change.
+        """Measure the draw until its formula is unambiguous, then again after 2, 4, 8, ... calls.
 
         Raises:
-            InputError: It is no draw that lambda is for, or no longer the one that it was.
+            InputError: It is not mu + sigma * eps, or its formula has changed.
         """
         if torch.compiler.is_compiling():
             if not self.draws and not self.later:
-                # without fullgraph=True this breaks the graph, and the step is measured and run as it is
+                # without fullgraph=True this breaks the graph, and the step is measured and run uncompiled
                 raise InputError(
                     f"{self.name} was not measured before it was compiled; call the model once in train mode"
                 )
@@ -126,10 +126,10 @@ class DrawSite:
             return
         self._next_look = 2 * self._calls
         measuring: Callable[..., Measurement | None] = self._measuring
-        if "torch._dynamo" in sys.modules:  # where a graph is broken here, the measurement is not to be compiled
+        if "torch._dynamo" in sys.modules:  # the measurement itself is not compiled where the graph breaks here
             measuring = torch.compiler.disable(measuring)  # type: ignore[no-untyped-call]
         seen = measuring(host, call)
-        if seen is None:  # looked at again in the next step
+        if seen is None:  # measured again in the next step
             self._next_look = self._calls
             return
         self.later, self.settled, self.shifted = seen.later, seen.settled, seen.shifted
@@ -143,9 +143,9 @@ class DrawSite:
             raise InputError(f"{self.name} draws in one step otherwise than in another, now: {seen.draws[0]}")
 
     def foresee(self, host: Callable[..., Any]) -> None:
-        """Measure a plain sampler on made-up numbers, for where the first training step is compiled or transformed.
+        """Measure a plain sampler on made-up numbers, in case the first training step is compiled or transformed.
 
-        What it shows holds until a real step is measured; where it shows nothing, the first real step does.
+        The result, if there is one, holds until a real step is measured.
         """
         shapes = made_up_shapes(host, self.equalizer.latent_dim, self.equalizer.dim)
         with undone(self.owner), warnings.catch_warnings():
@@ -156,7 +156,7 @@ class DrawSite:
             try:
                 seen = self._measuring(host, Call(made_up, {})) if made_up else None
                 self.draws = () if seen is None else seen.draws
-            except Exception:  # numbers that the host does not take tell nothing
+            except Exception:  # the host does not take these numbers
                 self.draws = ()
         self.foreseen = bool(self.draws)
 
@@ -165,11 +165,11 @@ class DrawSite:
         return Measuring(self.name, self.owner, self.equalizer.latent_dim, self.equalizer.dim, self.takes)
 
     def narrowed(self, call: Call) -> Any:
-        """Return what the host returned, with z narrowed; the very same where lambda is 1 and nobody watches."""
+        """Return the host's output with z narrowed; the same object where lambda is 1 and there is no watcher."""
         out = call.out
         if self.later:
             self._hold(out)
-        if self.later or not self.draws:  # no step has told anything yet
+        if self.later or not self.draws:  # not measured yet
             return out
         draw = self.draws[0]
         log_std = None
@@ -196,7 +196,7 @@ class DrawSite:
         return put(out, draw.z.steps, narrow)
 
     def _hold(self, out: Any) -> None:
-        """Have what is drawn later from the distributions that the host returned narrowed; their types stay."""
+        """Narrow later draws from the distributions in the host's output."""
         if self.of_later is None:
             name = f"what {self.name} returns"
             self.of_later = DrawSite(self.equalizer, self.owner, name, takes=self.takes, mask=self.mask)
@@ -205,11 +205,11 @@ class DrawSite:
             hold(source(Call((), {}, out)), self.of_later.drawn)
 
     def observe(self, std: Tensor, mu: Tensor) -> None:
-        """Add sigma to the equalizer's statistics, where the mask says that it counts."""
+        """Add sigma to the equalizer's statistics, where the mask counts it."""
         self.equalizer.observe(std, mu, None if self.mask is None else self.mask())
 
     def seen(self, mu: Tensor, std: Tensor, z: Tensor, log_std: Tensor | None = None) -> Tensor:
-        """Return z with the noise of sigma^lambda; observe sigma, once a step."""
+        """Return z with the noise of sigma^lambda, and observe sigma."""
         equalizer = self.equalizer
         if not torch.compiler.is_compiling():
             _require_first(self.name, z)
@@ -230,10 +230,10 @@ class DrawSite:
         if equalizer.narrows:
             exponent = equalizer.exponent_for(std)
             own = std
-            if isinstance(unit, Tensor):  # lambda is that of the same codes under N(0, I)
+            if isinstance(unit, Tensor):  # lambda is that of the same codes with the prior N(0, I)
                 own, log_std = std / unit, None if log_std is None else log_std - unit.log()
             factor = theory.narrowing(own, exponent) if log_std is None else theory.narrowing_of_log(log_std, exponent)
-            # lerp gives its end itself, the host's very numbers, where the factor is 1
+            # where the factor is 1, lerp returns its end bit for bit: the host's own z
             wide, mean = at_least_float32(z), at_least_float32(mu)
             narrow = torch.lerp(mean.to(wide.dtype), wide, factor.to(wide.dtype)).to(z.dtype)
         for watcher in self.watchers:
@@ -250,12 +250,12 @@ class DrawSite:
         return f"{self.name}: {self.draws[0] if self.draws else self.text}"
 
 
-#: The z that was handed on last, and by whom.
+#: The last narrowed z and the name of its site.
 _LAST: list[Any] = []
 
 
 def _require_first(name: str, z: Tensor) -> None:
-    """Raise if z has been narrowed already, as where a method and the part that it belongs to are both taken."""
+    """Raise if z has been narrowed already, as if both a method and the part that calls it are hooked."""
     if _LAST and _LAST[0]() is z:
         raise InputError(
             f"{name} returns the z that {_LAST[1]} has narrowed already; remove one of both: equalizer.remove()"
@@ -263,5 +263,5 @@ def _require_first(name: str, z: Tensor) -> None:
 
 
 def _transformed() -> bool:
-    """Whether a transform of torch.func is at work, in which nothing can be measured."""
+    """Whether a transform of torch.func is active, in which nothing can be measured."""
     return torch._C._functorch.peek_interpreter_stack() is not None

@@ -1,4 +1,4 @@
-"""Whether (z - mu) / sigma of a draw is the standard normal noise that was drawn, and not something made of it."""
+"""Whether (z - mu) / sigma of a draw is the standard normal noise that was drawn, and no function of it."""
 
 from collections.abc import Sequence
 
@@ -9,23 +9,15 @@ from lambda_vae.distributions.base import at_least_float32
 
 __all__ = ["standard"]
 
-#: So far may sigma be off, Eq. 9 being asked for within a hundredth.
+#: Tolerated relative error of sigma.
 _SIZE = 0.01
 
 
 @torch.no_grad()
 def standard(z: Tensor, mu: Tensor, std: Tensor, axis: int, noises: Sequence[Tensor]) -> tuple[bool, float]:
-    """Return whether z = mu + sigma * eps with a standard normal eps that was drawn, and by what factor sigma is off.
+    """Return whether z = mu + sigma * eps with an eps that the host drew, and the error factor of sigma.
 
-    A constant in the place of noise shows neither that it is averaged nor that it is cut, so the draw itself is held
-    against the noise.
-
-    Args:
-        z: Drawn by the host.
-        mu: What is taken for its mean.
-        std: What is taken for its std.
-        axis: The latent one.
-        noises: All standard normal noise that the host drew for it.
+    Constant noise does not reveal that noise is averaged or truncated, so z itself is compared with the noise.
     """
     wide = at_least_float32(z).double()
     mean, sigma = mu.double().expand_as(wide), std.double().expand_as(wide)
@@ -51,7 +43,7 @@ def standard(z: Tensor, mu: Tensor, std: Tensor, axis: int, noises: Sequence[Ten
 
 
 def _scaled(r: Tensor, noise: Tensor, kept: Tensor, slack: Tensor, axis: int, eps: float) -> tuple[bool, float]:
-    """Whether r is 1 times the noise in every latent dimension, which rounding hides in no single number."""
+    """Whether the regression of r on the noise has slope 1 in every dimension, within rounding; the worst slope."""
     weights, others = noise * kept, [one for one in range(r.ndim) if one != axis % r.ndim]
     power = weights.square().sum(others).clamp(min=1e-12)
     ratio = (r * weights).sum(others) / power

@@ -1,4 +1,4 @@
-"""The tensors that a call is given and returns, and how to find each again in the next call."""
+"""The tensors among a call's arguments and outputs, each by a path that finds it in the next call."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +19,7 @@ _PARTS = ("first", "second", "third", "fourth")
 
 
 class Call(NamedTuple):
-    """One call of a host: its arguments, by place and by name, and what it returned."""
+    """One call of a host: its positional and named arguments, and its output."""
 
     args: tuple[Any, ...]
     named: Mapping[str, Any]
@@ -28,14 +28,7 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """Where a tensor is found in every call.
-
-    Args:
-        name: For people.
-        position: Of the argument; None for what is returned.
-        keyword: Of the argument; None where it has none.
-        steps: From there to the tensor.
-    """
+    """The path to a tensor in every call: an argument, or the output where there is neither position nor keyword."""
 
     name: str
     position: int | None = None
@@ -43,7 +36,6 @@ class Source:
     steps: tuple[Step, ...] = ()
 
     def __call__(self, call: Call) -> Any:
-        """Return what is there, a tensor or a distribution."""
         value = call.out
         if self.position is not None:
             value = call.args[self.position] if self.position < len(call.args) else call.named[self.keyword or ""]
@@ -71,8 +63,8 @@ def given(host: Callable[..., Any], call: Call, width: int, axis: int) -> Iterat
         source = Source(f"the argument {keyword or position}", position, keyword)
         yield from _parts(source, value, width, axis)
     for keyword, value in call.named.items():
-        place = names.index(keyword) if keyword in names else None
-        yield from _parts(Source(f"the argument {keyword}", place, keyword), value, width, axis)
+        position = names.index(keyword) if keyword in names else None
+        yield from _parts(Source(f"the argument {keyword}", position, keyword), value, width, axis)
 
 
 def returned(out: object, width: int, axis: int) -> Iterator[tuple[Source, Tensor]]:
@@ -92,7 +84,7 @@ def _parts(source: Source, value: object, width: int, axis: int) -> Iterator[tup
 
 
 def drawables(out: object) -> list[Source]:
-    """Return where a call's output holds distributions that can be drawn from later."""
+    """Return the paths to the distributions in a call's output."""
     return [source for source, _ in _leaves(Source("the output"), out, _can_be_drawn_from, 3)]
 
 
@@ -102,7 +94,7 @@ def _can_be_drawn_from(value: object) -> bool:
 
 
 def _leaves(source: Source, value: Any, wanted: Callable[[Any], bool], depth: int) -> Iterator[tuple[Source, Any]]:
-    """What is wanted of a value and of what is inside it, so many containers deep."""
+    """The wanted parts of a value, up to so many containers deep."""
     if wanted(value):
         yield source, value
     elif depth and value is not None and not isinstance(value, _PLAIN):
@@ -116,7 +108,7 @@ def _items(value: object) -> Iterator[tuple[str, Any, object]]:
     if isinstance(value, Mapping):
         yield from (("item", key, part) for key, part in value.items())
     elif isinstance(value, tuple | list):
-        yield from (("item", place, part) for place, part in enumerate(value))
+        yield from (("item", index, part) for index, part in enumerate(value))
     elif hasattr(value, "__dict__"):
         yield from (("attribute", name, part) for name, part in vars(value).items() if not name.startswith("_"))
         if isinstance(value, Distribution):
@@ -128,7 +120,7 @@ def _items(value: object) -> Iterator[tuple[str, Any, object]]:
 
 
 def put(out: Any, steps: tuple[Step, ...], tensor: object) -> Any:
-    """Return what a call returned with another tensor in one place; containers are of their own kind."""
+    """Return an output with another tensor at one path; containers keep their types."""
     if not steps:
         return tensor
     (kind, what), *rest = steps
@@ -140,7 +132,7 @@ def put(out: Any, steps: tuple[Step, ...], tensor: object) -> Any:
         return out
     inner = put(out[what], tuple(rest), tensor)
     if isinstance(out, tuple):
-        items = [inner if place == what else part for place, part in enumerate(out)]
+        items = [inner if index == what else part for index, part in enumerate(out)]
         return type(out)(*items) if hasattr(out, "_fields") else type(out)(items)
     out[what] = inner
     return out

@@ -1,4 +1,4 @@
-"""A model's own call: what is drawn while it runs is the model's, what is drawn elsewhere is not."""
+"""A model's own call: draws within it are the model's, draws elsewhere are not."""
 
 import sys
 import threading
@@ -14,15 +14,15 @@ from lambda_vae.errors import InputError
 
 __all__ = ["OwnCall", "running"]
 
-#: The own calls that run now, of all threads, the innermost last.
+#: The running own calls of all threads, the innermost last.
 _RUNNING: list["_Run"] = []
 
-#: What a model is trained by, besides its forward.
+#: Methods that train a model, besides its forward.
 _STEPS = ("training_step", "train_step")
 
 
 class OwnCall:
-    """Notes while a model's forward or training step runs."""
+    """Tracks whether a model's forward or training step is running."""
 
     def __init__(self, model: nn.Module, owner: object) -> None:
         self.model, self.owner = model, owner
@@ -33,18 +33,13 @@ class OwnCall:
         self.steps = [_Step(self, model, name) for name in _STEPS if callable(getattr(model, name, None))]
 
     def enter(self, *call: Any) -> None:
-        """Begin."""
         _RUNNING.append(_Run(self))
         entered = getattr(self.owner, "entered", None)
         if entered is not None:
             entered()
 
     def leave(self, *call: Any) -> None:
-        """End; tell the owner, unless the call failed.
-
-        Args:
-            call: A hook's arguments, the last of them what the model returned, None if it failed.
-        """
+        """End; notify the owner unless the call failed, in which case the last argument is None."""
         for run in [run for run in _RUNNING[::-1] if run.here]:
             _RUNNING.remove(run)
             if run.call is self:
@@ -54,11 +49,7 @@ class OwnCall:
             left()
 
     def require(self, name: str, order: int) -> None:
-        """Raise unless it runs, since only within it draws are counted.
-
-        Raises:
-            InputError: The draw is made outside of it.
-        """
+        """Raise if a counted draw is made outside the model's own call."""
         if not torch.compiler.is_compiling() and self not in running():
             raise InputError(
                 f"{name} draws outside of {type(self.model).__name__}'s forward, within which draw={order} is counted; "
@@ -66,7 +57,6 @@ class OwnCall:
             )
 
     def remove(self) -> None:
-        """Let go of the model."""
         for handle in self.handles:
             handle.remove()
         for step in self.steps:
@@ -74,7 +64,7 @@ class OwnCall:
 
 
 class _Run:
-    """One own call, of one thread."""
+    """One own call in one thread."""
 
     def __init__(self, call: OwnCall) -> None:
         self.call = call
@@ -85,23 +75,22 @@ class _Run:
 
     @property
     def here(self) -> bool:
-        """Whether it is this thread's."""
         return self.thread is None or torch.compiler.is_compiling() or self.thread == threading.get_ident()
 
     @property
     def over(self) -> bool:
-        """Whether it has ended with nobody told: torch calls no hook where a KeyboardInterrupt ends a forward."""
+        """Whether it ended unnoticed: torch calls no hook if a KeyboardInterrupt ends a forward."""
         if self.frame is None or torch.compiler.is_compiling():
             return False
         try:
             self.frame.clear()
-        except RuntimeError:  # it still runs
+        except RuntimeError:  # it is running
             return False
         return True
 
 
 def running() -> list[OwnCall]:
-    """Return the models whose own call runs now, the innermost first."""
+    """Return the running own calls of this thread, the innermost first."""
     if not _RUNNING:
         return []
     here = [run for run in _RUNNING[::-1] if run.here]
@@ -112,7 +101,7 @@ def running() -> list[OwnCall]:
 
 
 def _caller() -> FrameType | None:
-    """The frame that runs as long as the call: torch's, or that of a training step."""
+    """The frame with the lifetime of the call: torch's, or that of a training step."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename != _MODULE:
         if frame.f_code.co_name == "__call__" and frame.f_code.co_filename == __file__:
@@ -125,7 +114,7 @@ _MODULE = nn.Module.__call__.__code__.co_filename
 
 
 class _Step:
-    """A training step of a model, within which it is its own call."""
+    """A training step of a model, which counts as its own call."""
 
     def __init__(self, call: OwnCall, model: nn.Module, name: str) -> None:
         self.call, self.model, self.name = call, model, name
@@ -134,12 +123,12 @@ class _Step:
 
     @property
     def __wrapped__(self) -> Callable[..., Any]:
-        """The host's own step, whose code and arguments Lightning looks at."""
+        """The host's own step, whose code and arguments Lightning inspects."""
         return getattr(self.host, "__wrapped__", self.host)
 
     @property
     def host(self) -> Callable[..., Any]:
-        """What runs: the host's own step, or an earlier one of these."""
+        """The host's own step, or an earlier wrapper of it."""
         return self.before or getattr(type(self.model), self.name).__get__(self.model)
 
     def __call__(self, *args: Any, **named: Any) -> Any:
@@ -153,7 +142,7 @@ class _Step:
         return out
 
     def remove(self) -> None:
-        """Give the model its own step back."""
+        """Restore the model's step."""
         if vars(self.model).get(self.name) is self:
             delattr(self.model, self.name)
             if self.before is not None:

@@ -1,4 +1,4 @@
-"""Where a host draws z, taken hold of: a method, or a module whose output holds z."""
+"""Hooks of a host's draw of z: of a method, or of a module whose output holds z."""
 
 import functools
 import inspect
@@ -12,17 +12,11 @@ from lambda_vae.equalizing.draws.site import DrawSite
 from lambda_vae.equalizing.draws.tensors import Call
 from lambda_vae.equalizing.draws.within import OwnCall, running
 
-__all__ = ["MethodPlace", "ModulePlace", "Place"]
+__all__ = ["DrawHook", "MethodHook", "ModuleHook"]
 
 
-class Place:
-    """Where a host draws z, under a site, until `remove`.
-
-    Args:
-        site: Narrows.
-        model: The host.
-        counted: Whether draws are counted within the host's own call.
-    """
+class DrawHook:
+    """Lets a site narrow a host's draws of z until `remove`; `counted` draws are numbered within the host's call."""
 
     def __init__(self, site: DrawSite, model: nn.Module, *, counted: bool) -> None:
         self.site = site
@@ -30,34 +24,26 @@ class Place:
         self.handles: list[RemovableHandle] = []
 
     def entered(self) -> None:
-        """Count draws anew: the host's own call begins."""
+        """Restart the count of draws, as the host's own call begins."""
         self.site.count = 0
 
     def require_own_call(self) -> None:
-        """Raise where draws are counted, and the host's own call does not run.
-
-        Raises:
-            InputError: The draw is made outside of it.
-        """
+        """Raise if draws are counted and the host's own call is not running."""
         if self.call is not None and self.site.order is not None and self.site.active:
             self.call.require(self.site.name, self.site.order)
 
     def remove(self) -> None:
-        """Let go of the host."""
+        """Remove the hook from the host."""
         for handle in self.handles:
             handle.remove()
         if self.call is not None:
             self.call.remove()
 
 
-class MethodPlace(Place):
-    """A method of a host under a site; an object, so that a copy or a pickle of the host has its own.
+class MethodHook(DrawHook):
+    """Replaces a method of a host's module; an object, so that a copy or a pickle of the host has its own.
 
-    Args:
-        site: Narrows.
-        owner: The host's module.
-        name: The method's.
-        model: The host, within whose own call a static method is the host's, and draws are counted.
+    A static method is the host's within the host's own call alone.
     """
 
     def __init__(self, site: DrawSite, owner: nn.Module, name: str, model: nn.Module) -> None:
@@ -67,7 +53,7 @@ class MethodPlace(Place):
         setattr(owner, name, self)
 
     def _of_class(self) -> None:
-        """Look the method up in the owner's class; a static one may be called through it, past the owner."""
+        """Look the method up in the owner's class, through which a static one may be called, bypassing the owner."""
         kind = next((kind for kind in type(self.owner).__mro__ if self.name in vars(kind)), type(self.owner))
         raw = vars(kind).get(self.name)
         self.raw: Any = raw.__func__ if isinstance(raw, staticmethod | classmethod) else raw
@@ -89,7 +75,7 @@ class MethodPlace(Place):
         self._of_class()
 
     def __call__(self, *args: Any, **named: Any) -> Any:
-        """Return what the host's method returns, with z narrowed while it trains."""
+        """Call the host's method; return its output with z narrowed in training."""
         self.require_own_call()
         return self.site.drawn(self.host, Call(args, named))
 
@@ -99,30 +85,30 @@ class MethodPlace(Place):
 
     @staticmethod
     def held(owner: nn.Module, method: str | None) -> list[DrawSite]:
-        """Return the sites that a method is under, the last first."""
-        sites, place = [], vars(owner).get(method or "")
-        while isinstance(place, MethodPlace):
-            sites.append(place.site)
-            place = place.before
+        """Return the sites that hook a method, the last first."""
+        sites, hook = [], vars(owner).get(method or "")
+        while isinstance(hook, MethodHook):
+            sites.append(hook.site)
+            hook = hook.before
         return sites
 
     def remove(self) -> None:
-        """Give the host its own method back."""
+        """Restore the host's method."""
         super().remove()
-        place = vars(self.owner).get(self.name)
-        if place is self:
+        hook = vars(self.owner).get(self.name)
+        if hook is self:
             delattr(self.owner, self.name)
             if self.before is not None:
                 setattr(self.owner, self.name, self.before)
-        while isinstance(place, MethodPlace):  # a later site of the same method holds this one
-            if place.before is self:
-                place.before = self.before
-                place.host = place.before or _Bound(place.raw, place.bound_to)
-            place = place.before
+        while isinstance(hook, MethodHook):  # a later hook of the same method holds this one
+            if hook.before is self:
+                hook.before = self.before
+                hook.host = hook.before or _Bound(hook.raw, hook.bound_to)
+            hook = hook.before
 
 
 class _Bound:
-    """A function with its module before its arguments; what torch.compile can follow."""
+    """A function with its module as first argument, in a form that torch.compile can trace."""
 
     def __init__(self, function: Callable[..., Any], to: object) -> None:
         self.function, self.to = function, to
@@ -137,7 +123,7 @@ class _Bound:
 
 
 class _ClassDraw:
-    """A static method called through its class: within the own call of an equalized model it is that model's."""
+    """A static method called through its class: within the own call of a hooked model it is that model's."""
 
     def __init__(self, host: Callable[..., Any], name: str) -> None:
         functools.update_wrapper(self, host)
@@ -145,20 +131,14 @@ class _ClassDraw:
 
     def __call__(self, *args: Any, **named: Any) -> Any:
         for call in running():
-            place = call.owner
-            if isinstance(place, MethodPlace) and place.raw is self.host and place.name == self.name:
-                return place(*args, **named)
+            hook = call.owner
+            if isinstance(hook, MethodHook) and hook.raw is self.host and hook.name == self.name:
+                return hook(*args, **named)
         return self.host(*args, **named)
 
 
-class ModulePlace(Place):
-    """The output of a module of a host under a site.
-
-    Args:
-        site: Narrows.
-        owner: The module.
-        model: The host, within whose own call draws are counted.
-    """
+class ModuleHook(DrawHook):
+    """Narrows z in the output of a host's module."""
 
     def __init__(self, site: DrawSite, owner: nn.Module, model: nn.Module) -> None:
         super().__init__(site, model, counted=site.order is not None)
@@ -169,17 +149,17 @@ class ModulePlace(Place):
         ]
 
     def look(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
-        """Measure before the module's own call, which is the one that counts."""
+        """Measure the draw before the module's own call."""
         self.require_own_call()
         self.due = self.site.due
         if self.due:
             self.site.look(owner.forward, Call(args, named))
 
     def __call__(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any], out: Any) -> Any:
-        """Return the module's output with z narrowed, None where it stays."""
+        """Return the module's output with z narrowed; None to keep it."""
         return self.site.narrowed(Call(args, named, out)) if self.due else None
 
     @staticmethod
     def held(owner: nn.Module, method: str | None) -> list[DrawSite]:
-        """Return the sites that a module's output is under."""
-        return [one.site for one in owner._forward_hooks.values() if isinstance(one, ModulePlace)]
+        """Return the sites that hook a module's output."""
+        return [one.site for one in owner._forward_hooks.values() if isinstance(one, ModuleHook)]

@@ -1,4 +1,4 @@
-"""A host's own name for the place where it draws z, looked up; the usual names, where it is not told."""
+"""The method or part of a model that draws z, looked up by the name that the user gives or among the usual names."""
 
 import inspect
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Any
 from torch import nn
 
 from lambda_vae.equalization import VarianceEqualizer
-from lambda_vae.equalizing.draws import DrawSite, InputPlace, MethodPlace, ModulePlace, RsamplePlace
+from lambda_vae.equalizing.draws import DrawSite, InputHook, MethodHook, ModuleHook, RsampleHook
 from lambda_vae.errors import InputError
 
-__all__ = ["Named", "named_place", "unwrapped", "usual_places"]
+__all__ = ["Target", "target_of", "unwrapped", "usual_targets"]
 
 _USUAL = (
     *"reparameterize reparametrize reparameterise reparametrise reparameterization reparametrization reparam".split(),
@@ -19,15 +19,15 @@ _USUAL = (
 
 
 @dataclass(frozen=True)
-class Named:
-    """A place of a host, taken hold of by `take`.
+class Target:
+    """What draws z in a host model, to be hooked by `take`.
 
     Args:
         model: The host.
         owner: The part whose train mode counts.
         path: Its name within the host.
-        method: The method's name; None where the owner's output or input is meant.
-        posterior: The part that gives mu and sigma, where z is the owner's input.
+        method: The method's name; None for the owner's output or input.
+        posterior: The part that returns mu and sigma, where z is the owner's input.
     """
 
     model: nn.Module
@@ -40,73 +40,65 @@ class Named:
         name = type(self.owner).__name__
         if self.path == "rsample":
             return f"Normal.rsample in {type(self.model).__name__}"
-        return (
-            f"{name}.{self.method}"
-            if self.method
-            else f"{'the input of ' if self.posterior else ''}{name} ({self.path})"
-        )
+        if self.method:
+            return f"{name}.{self.method}"
+        return f"{'the input of ' if self.posterior else ''}{name} ({self.path})"
 
     def held(self) -> list[DrawSite]:
-        """Return the sites that this place is under already."""
+        """Return the sites that hook it already."""
         return self.kind.held(self.owner, self.method)
 
     def take(self, site: DrawSite) -> Any:
-        """Put the place under a site."""
-        if self.kind is RsamplePlace:
-            return RsamplePlace(site, self.model)
+        """Hook it, so that a site narrows its draws."""
+        if self.kind is RsampleHook:
+            return RsampleHook(site, self.model)
         if self.posterior is not None:
-            return InputPlace(site, self.owner, self.posterior, self.model)
+            return InputHook(site, self.owner, self.posterior, self.model)
         if self.method is None:
-            return ModulePlace(site, self.owner, self.model)
-        return MethodPlace(site, self.owner, self.method, self.model)
+            return ModuleHook(site, self.owner, self.model)
+        return MethodHook(site, self.owner, self.method, self.model)
 
     @property
-    def kind(self) -> type[MethodPlace | ModulePlace | InputPlace | RsamplePlace]:
-        """What takes hold of it."""
+    def kind(self) -> type[MethodHook | ModuleHook | InputHook | RsampleHook]:
+        """The hook for it."""
         if self.path == "rsample":
-            return RsamplePlace
+            return RsampleHook
         if self.posterior is not None:
-            return InputPlace
-        return ModulePlace if self.method is None else MethodPlace
+            return InputHook
+        return ModuleHook if self.method is None else MethodHook
 
 
-def named_place(model: nn.Module, name: str | None, into: str | None = None, posterior: str | None = None) -> Named:
-    """Return the place of a name, or the one usual place of a model.
-
-    Args:
-        model: The host.
-        name: Of a method or part, dotted; "rsample"; or None.
-        into: The part that z goes into.
-        posterior: The part whose output holds mu and sigma.
+def target_of(model: nn.Module, name: str | None, into: str | None = None, posterior: str | None = None) -> Target:
+    """Return what draws z by its name (a dotted method or part, or "rsample"), or the only one of a usual name.
 
     Raises:
-        InputError: There is no such place, or more than one.
+        InputError: There is none, or more than one.
     """
     if (into is None) != (posterior is None):
         raise InputError(f"into is {into!r} and posterior is {posterior!r}; give both parts' names, or neither")
     if into is not None and posterior is not None:
         if name is not None:
             raise InputError(f"into is {into!r} and method or at is {name!r}; give one of them")
-        return Named(model, _part(model, into), into, None, _part(model, posterior))
+        return Target(model, _part(model, into), into, None, _part(model, posterior))
     if name is None:
         return _usual(model)
     if name == "rsample" and not hasattr(model, "rsample"):
-        return Named(model, model, name)
+        return Target(model, model, name)
     path, _, last = name.rpartition(".")
     owner = _part(model, path)
     found = getattr(owner, last, None)
     if isinstance(found, nn.Module):
-        return Named(model, unwrapped(found), name)
+        return Target(model, unwrapped(found), name)
     if not callable(found):
         raise InputError(
             f"{type(owner).__name__} has no method or part {last!r}; name the one that draws z: equalize(..., "
             "method='NAME'), or leave it out where z is drawn by Normal.rsample within its forward"
         )
-    return Named(model, owner, name, last)
+    return Target(model, owner, name, last)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the module within what torch.compile and the distributed wrappers make of it."""
+    """Return the module within the wrappers of torch.compile and of distributed training."""
     while True:
         inner = getattr(model, "_orig_mod", None)
         if inner is None and isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
@@ -116,9 +108,9 @@ def unwrapped(model: nn.Module) -> nn.Module:
         model = inner
 
 
-def usual_places(model: nn.Module) -> list[Named]:
+def usual_targets(model: nn.Module) -> list[Target]:
     """Return the methods and parts of a usual name that draw z, of a model and its parts."""
-    places = []
+    targets = []
     for path, owner in model.named_modules():
         if isinstance(owner, VarianceEqualizer) or unwrapped(owner) is not owner:
             continue
@@ -127,24 +119,24 @@ def usual_places(model: nn.Module) -> list[Named]:
             if callable(found) and (name != "sample" or _of_a_posterior(found)):
                 full = f"{path}.{name}" if path else name
                 part = isinstance(found, nn.Module)
-                places.append(Named(model, found if part else owner, full, None if part else name))
+                targets.append(Target(model, found if part else owner, full, None if part else name))
                 break
-    return places
+    return targets
 
 
-def _usual(model: nn.Module) -> Named:
-    places = usual_places(model)
-    if len(places) > 1:
-        names = ", ".join(repr(one.path) for one in places)
+def _usual(model: nn.Module) -> Target:
+    targets = usual_targets(model)
+    if len(targets) > 1:
+        names = ", ".join(repr(one.path) for one in targets)
         raise InputError(
-            f"{type(model).__name__} may draw z in {names}; say which: equalize(..., method={places[0].path!r}), and "
+            f"{type(model).__name__} may draw z in {names}; say which: equalize(..., method={targets[0].path!r}), and "
             "call it once for each of several latents"
         )
-    return places[0] if places else Named(model, model, "rsample")
+    return targets[0] if targets else Target(model, model, "rsample")
 
 
 def _of_a_posterior(method: Any) -> bool:
-    """Whether a `sample` draws from a posterior; one that draws from the prior is called with a number."""
+    """Whether a `sample` draws from a posterior: one from the prior takes a number."""
     try:
         words = list(inspect.signature(method.forward if isinstance(method, nn.Module) else method).parameters)
     except (TypeError, ValueError):
