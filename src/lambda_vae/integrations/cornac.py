@@ -78,7 +78,7 @@ def diagnose_cornac(model: Any, data: Any, *, side: str | None = None, **options
     weight, takes = (model.beta_kl, "std") if bilateral else (model.beta, "logvar")
     notes = _notes(model, side, matrix)
     with evaluated(vae):
-        return report_on(encode, likelihood, rows, {"kl_weight": float(weight)} | options, takes=takes, notes=notes)
+        return report_on(encode, likelihood, rows, options, kl_weight=float(weight), takes=takes, notes=notes)
 
 
 @contextmanager

@@ -59,10 +59,9 @@ def diagnose_mlcolvar(model: Any, data: object, *, std: float | None = None, **o
     # with the noise std, the loss is this likelihood plus another weight of the KL
     weight = 1.0 if std is None else (_noise(model, given) / std) ** 2 if model.beta else 0.0
     held = next((site.equalizer for site in target_of(model, "rsample").held()), None)
-    options = {"kl_weight": weight} | options
     log_p, notes = likelihood if given.target is None else of_target, _notes(model, given, noise, std is not None)
     with evaluated(model):
-        return report_on(encode, log_p, given, options, model=held, notes=notes)
+        return report_on(encode, log_p, given, options, model=held, kl_weight=weight, notes=notes)
 
 
 def equalize_mlcolvar(model: Any, delta: float, **settings: Any) -> Any:

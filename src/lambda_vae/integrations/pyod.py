@@ -67,9 +67,8 @@ def diagnose_pyod(model: Any, x: Any, *, std: float | None = None, **options: An
         likelihood = gaussian(module.decode, std=own if std is None else std)
         # with the noise std, the loss is this likelihood plus another weight of the KL
         weight = 0.0 if not on else 1.0 if std is None else (own / std) ** 2
-        return report_on(
-            encode, likelihood, scaled, {"kl_weight": weight} | options, notes=[_note(model, kl, own, on, std)]
-        )
+        notes = [_note(model, kl, own, on, std)]
+        return report_on(encode, likelihood, scaled, options, kl_weight=weight, notes=notes)
 
 
 def equalize_pyod(model: Any, delta: float, **settings: Any) -> AbstractContextManager[HostEqualizer]:

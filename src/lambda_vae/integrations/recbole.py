@@ -52,9 +52,9 @@ def diagnose_recbole(model: Any, data: Any = None, **options: Any) -> CollapseRe
         return mu, logvar
 
     weight, known = _kl_weight(model)
-    options = ({} if weight is None else {"kl_weight": weight}) | options
     with evaluated(encode):
-        report = report_on(encode, multinomial(model.decoder, logits=True), rows, options, model=model)
+        likelihood = multinomial(model.decoder, logits=True)
+        report = report_on(encode, likelihood, rows, options, model=model, kl_weight=weight)
         return replace(report, notes=(*_noise_note(model, encode, rows), known, *report.notes))
 
 

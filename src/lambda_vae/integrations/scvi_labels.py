@@ -96,7 +96,7 @@ class Labelled(Cells):
             "What that prior differs from this Gaussian by, at q(z2|z1, y) and q(y|z1), is counted with the "
             f"reconstruction, and so are KL(z2) and KL(y), {float(excess.mean()):.2f} nats a cell: nll_bound is what "
             "scvi calls -get_elbo(). Gradients in z are the decoder's alone, "
-            "causes are those of the decoder against that Gaussian, and over-sharp dimensions are not told.",
+            "causes are those of the decoder against that Gaussian, and under-dispersed dimensions are not told.",
             "Known labels are no part of that prior: scvi's ELBO takes q(y|z1) for labelled cells too, and the "
             "classification loss, which moves the codes, is not in it. scvi's KL weight acts on z2 and y alone.",
         )
