@@ -3,10 +3,12 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from lambda_vae.equalizing import equalize
+from lambda_vae.errors import InputError
 from lambda_vae.integrations import host
-from lambda_vae.integrations.host import Batches, image_batch_size, report_on
+from lambda_vae.integrations.host import Batches, first_of, image_batch_size, loaded, report_on, require_unchanged
 from lambda_vae.likelihoods import gaussian
 
 X = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
@@ -68,3 +70,47 @@ def test_batches_are_changed_and_gone_through_again():
 )
 def test_large_images_go_through_a_network_a_few_at_once(images, size):
     assert image_batch_size(images) == size
+
+
+def test_a_dataset_and_its_loader_are_converted_and_other_data_stay_as_they_are():
+    data = TensorDataset(X)
+    for given in (data, DataLoader(data, 50)):
+        assert torch.equal(torch.cat(list(loaded(given, lambda batch: batch[0], 50))), X)
+    assert loaded(X, lambda batch: batch[0], 50) is X
+
+
+def test_the_first_batch_is_read_without_a_draw_of_the_loaders_seed():
+    before = torch.get_rng_state()
+    assert torch.equal(first_of(DataLoader(TensorDataset(X), 50))[0], X[:50])
+    assert torch.equal(torch.get_rng_state(), before)
+    assert first_of([]) is None
+
+
+class Overriding(Model):
+    def reparameterize(self, mu, logvar):
+        return mu
+
+
+def test_a_subclass_that_overrides_what_is_known_of_its_class_is_refused():
+    require_unchanged(Model(), Model, "ours", ("reparameterize",), "diagnose", loss=True)
+    with pytest.raises(InputError, match=r"Overriding has another reparameterize than ours.*use diagnose"):
+        require_unchanged(Overriding(), Model, "ours", ("reparameterize",), "diagnose")
+    with pytest.raises(InputError, match="Model has another loss than ours"):
+        require_unchanged(Model(), Model, "ours", ("reparameterize",), "diagnose", loss=False)
+
+
+class Trained(Model):
+    def update(self):
+        return None
+
+
+@pytest.mark.parametrize(("steps", "epochs"), [(None, 2), (1, 1)])
+def test_epochs_end_with_a_method_of_the_model_unless_steps_end_them(steps, epochs):
+    model = Trained()
+    equalizer = equalize(model, 2, 1.1, steps_per_epoch=steps)
+    equalizer.end_epochs_with(model, "update")
+    for _ in range(2):
+        equalizer.observe(torch.full((4, 2), 0.5))
+        model.update()
+    assert int(equalizer.epoch) == epochs  # of steps: the second ends the first
+    assert not model.state_dict()

@@ -84,21 +84,13 @@ class EqualizedNormal(TorchEqualizedNormal, TorchDistributionMixin):  # type: ig
     _drawn: Tensor | None = None
 
     def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:  # noqa: B008 - as torch has it
-        """Return loc + scale^exponent * eps.
-
-        Args:
-            sample_shape: Leading axes.
-        """
+        """Return loc + scale^exponent * eps."""
         z = super().rsample(sample_shape)
         self._drawn = z.detach()
         return z
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Return the log density of Normal(loc, scale); at its own sample, one that no objective can use.
-
-        Args:
-            value: Where it is evaluated.
-        """
+        """Return the log density of Normal(loc, scale); at its own sample, one that no objective can use."""
         return _scored(super().log_prob, self._drawn, value)
 
 
