@@ -236,8 +236,6 @@ class _OneLatent(Callers):
 
 
 class _SideSite(DrawSite):
-    """The draw of one side."""
-
     turns: tuple[_Bilateral, str]
 
     @property

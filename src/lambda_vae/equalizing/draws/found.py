@@ -56,7 +56,6 @@ class Draw:
         return mu
 
     def std(self, call: Call) -> Tensor:
-        """Return sigma in float32 or better."""
         return WIDTHS[self.takes](at_least_float32(self.width(call)))
 
     def log_std(self, call: Call) -> Tensor | None:
@@ -66,7 +65,6 @@ class Draw:
 
     @property
     def formula(self) -> str:
-        """Sigma as a formula in text."""
         return _FORMULAS[self.takes].format(self.width.name)
 
     @property
@@ -94,7 +92,6 @@ class Probes:
 
     @property
     def moved(self) -> bool:
-        """Whether the output depends on the noise."""
         return not torch.equal(self.mean, self.one) or not torch.equal(self.mean, self.four)
 
     @property

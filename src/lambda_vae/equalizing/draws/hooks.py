@@ -33,7 +33,6 @@ class DrawHook:
             self.call.require(self.site.name, self.site.order)
 
     def remove(self) -> None:
-        """Remove the hook from the host."""
         for handle in self.handles:
             handle.remove()
         if self.call is not None:
@@ -85,7 +84,6 @@ class MethodHook(DrawHook):
 
     @staticmethod
     def held(owner: nn.Module, method: str | None) -> list[DrawSite]:
-        """Return the sites that hook a method, the last first."""
         sites, hook = [], vars(owner).get(method or "")
         while isinstance(hook, MethodHook):
             sites.append(hook.site)
@@ -93,7 +91,6 @@ class MethodHook(DrawHook):
         return sites
 
     def remove(self) -> None:
-        """Restore the host's method."""
         super().remove()
         hook = vars(self.owner).get(self.name)
         if hook is self:
@@ -161,5 +158,4 @@ class ModuleHook(DrawHook):
 
     @staticmethod
     def held(owner: nn.Module, method: str | None) -> list[DrawSite]:
-        """Return the sites that hook a module's output."""
         return [one.site for one in owner._forward_hooks.values() if isinstance(one, ModuleHook)]

@@ -107,7 +107,6 @@ class InputHook(DrawHook):
         return {**vars(self), "out": None}  # the original's
 
     def keep(self, posterior: nn.Module, args: tuple[Any, ...], out: Any) -> None:
-        """Keep mu and sigma."""
         self.out = out if self.site.active and posterior.training else None
 
     def __call__(self, owner: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> Any:
@@ -190,7 +189,6 @@ class InputHook(DrawHook):
 
     @staticmethod
     def held(owner: nn.Module, method: str | None) -> list[DrawSite]:
-        """Return the sites that hook a part's input."""
         return [one.site for one in owner._forward_pre_hooks.values() if isinstance(one, InputHook)]
 
 

@@ -56,7 +56,6 @@ class RsampleHook(DrawHook):
 
     @staticmethod
     def held(owner: nn.Module, method: str | None) -> list[DrawSite]:
-        """Return the sites that hook a model's rsample."""
         calls = [getattr(hook, "__self__", None) for hook in owner._forward_pre_hooks.values()]
         return [one.owner.site for one in calls if isinstance(one, OwnCall) and isinstance(one.owner, RsampleHook)]
 

@@ -74,7 +74,6 @@ class DrawSite:
 
     @property
     def active(self) -> bool:
-        """Whether it narrows draws now."""
         return self.owner.training and self.equalizer.training and not probing()
 
     @property

@@ -142,7 +142,6 @@ class _Step:
         return out
 
     def remove(self) -> None:
-        """Restore the model's step."""
         if vars(self.model).get(self.name) is self:
             delattr(self.model, self.name)
             if self.before is not None:
