@@ -63,8 +63,8 @@ def given(host: Callable[..., Any], call: Call, width: int, axis: int) -> Iterat
         source = Source(f"the argument {keyword or position}", position, keyword)
         yield from _parts(source, value, width, axis)
     for keyword, value in call.named.items():
-        position = names.index(keyword) if keyword in names else None
-        yield from _parts(Source(f"the argument {keyword}", position, keyword), value, width, axis)
+        index = names.index(keyword) if keyword in names else None
+        yield from _parts(Source(f"the argument {keyword}", index, keyword), value, width, axis)
 
 
 def returned(out: object, width: int, axis: int) -> Iterator[tuple[Source, Tensor]]:
