@@ -4,7 +4,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from lambda_vae.reports.images import grid, paired, png_data_uri
+from lambda_vae.reports.images import grid, png_data_uri, sheets
 
 
 def test_grid_puts_every_image_in_its_place() -> None:
@@ -21,8 +21,11 @@ def test_grid_keeps_colour() -> None:
 
 
 def test_pairs_stand_one_below_the_other() -> None:
-    canvas = paired(np.full((9, 2, 2), 10, np.uint8), np.full((9, 2, 2), 20, np.uint8), most=3)
-    assert canvas.shape == (6, 10)
+    images = {
+        name: np.full((20, 2, 2), value, np.uint8) for name, value in (("originals", 10), ("reconstructions", 20))
+    }
+    canvas = sheets(images, columns=8)["reconstructions"]
+    assert canvas.shape == (6, 46)
     assert (int(canvas[0, 0]), int(canvas[4, 0])) == (10, 20)
 
 

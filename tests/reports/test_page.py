@@ -9,6 +9,7 @@ from fake_records import HOSTILE, write_comparison, write_run
 from lambda_vae.errors import InputError
 from lambda_vae.records import load_record
 from lambda_vae.reports import write_report
+from lambda_vae.reports.causes import CAUSES
 from lambda_vae.reports.page import embedded_json
 
 
@@ -59,7 +60,9 @@ def test_page_says_what_the_table_says(tmp_path: Path) -> None:
     for expected in (
         "The plain VAE uses 7.5 of 30 latent dimensions", "not a bound", "λ-VAE δ=1.01", "78.43", "97.17",
         "0123456789abcdef0123456789abcdef01234567", "lambda-vae compare", "ab" * 32, "torch 2.13.0", "4 min",
-        "Under-dispersed", "Information gap", "Which method to choose", "Best representation: λ-VAE δ=1.01.",
+        "Under-dispersed", "Information gap",
+        f"information gap: {CAUSES['information gap']}; ", "Which method to choose",
+        "Best representation: λ-VAE δ=1.01.",
     ):  # fmt: skip
         assert expected in page.text, expected
 

@@ -8,16 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["grid", "paired", "png_data_uri", "sheets"]
+__all__ = ["grid", "png_data_uri", "sheets"]
+
+_MOST_PAIRS = 12
 
 
 def grid(images: NDArray[np.uint8], columns: int, gap: int = 2, background: int = 128) -> NDArray[np.uint8]:
-    """Return `images` side by side, row after row.
+    """Return images next to each other, row after row.
 
     Args:
         images: [n, H, W] or [n, H, W, 3].
-        columns: Pictures in a row.
-        gap: Pixels between two pictures.
+        columns: Images in a row.
+        gap: Pixels between two images.
         background: Grey value of the gaps.
 
     Returns:
@@ -37,18 +39,6 @@ def grid(images: NDArray[np.uint8], columns: int, gap: int = 2, background: int 
     return canvas
 
 
-def paired(originals: NDArray[np.uint8], reconstructions: NDArray[np.uint8], most: int = 12) -> NDArray[np.uint8]:
-    """Return the originals in a row, their reconstructions below.
-
-    Args:
-        originals: [n, H, W(, 3)].
-        reconstructions: Same shape.
-        most: Pairs shown at most.
-    """
-    count = min(most, len(originals), len(reconstructions))
-    return grid(np.concatenate([originals[:count], reconstructions[:count]]), columns=count)
-
-
 def sheets(images: Mapping[str, NDArray[np.uint8]], columns: int) -> dict[str, NDArray[np.uint8]]:
     """Return the pictures of a run, each kind on a sheet of its own: reconstructions, traversals, samples of the prior.
 
@@ -58,7 +48,8 @@ def sheets(images: Mapping[str, NDArray[np.uint8]], columns: int) -> dict[str, N
     """
     found = {}
     if "originals" in images and "reconstructions" in images:
-        found["reconstructions"] = paired(images["originals"], images["reconstructions"])
+        pairs = [images[name][:_MOST_PAIRS] for name in ("originals", "reconstructions")]
+        found["reconstructions"] = grid(np.concatenate(pairs), columns=len(pairs[0]))
     if (stack := images.get("traversals")) is not None and len(stack):
         found["traversals"] = grid(stack.reshape(-1, *stack.shape[2:]), columns=stack.shape[1])
     if (samples := images.get("prior_samples")) is not None and len(samples):

@@ -1,4 +1,4 @@
-"""What `information` found of several runs, as a results page: the parts of each KL, and what to make of them."""
+"""What `information` found of several runs, as a results page: the parts of each KL, and what follows from them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ Record = Mapping[str, Any]
 _LIMIT = 3.0
 
 _WHAT = (
-    "The distribution is the one z is really drawn from. KL = I(X;Z) + TC + the dimensions' own KLs holds exactly for "
+    "The distribution is the one that z is sampled from. KL = I(X;Z) + TC + the dimensions' own KLs holds exactly for "
     "the values as they stand, which share their draws. I(X;Z) cannot exceed ln N (`cap`); where it is near, what it "
     "lacks stands in the other parts, and the column next to it bounds it from above for the distribution behind the "
     "data."
@@ -65,7 +65,7 @@ def _remarks(record: Record) -> Iterator[str]:
         yield f"nothing is known: {escape_markdown(information['reason'])}."
         return
     if information["saturated"]:
-        yield f"I(X;Z) is saturated at its cap, ln N = {information['cap']:.2f}: it speaks of N, not of the model."
+        yield f"I(X;Z) is saturated at its cap, ln N = {information['cap']:.2f}: it tells N, not the model."
     if identity and _known(identity["difference"]):
         apart, stderr = identity["difference"]["value"], identity["difference"]["stderr"]
         holds = "holds" if abs(apart) <= _LIMIT * stderr else "does NOT hold"

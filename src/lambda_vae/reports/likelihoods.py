@@ -1,4 +1,4 @@
-"""What `likelihood` found of several runs, as a results page: every estimate side by side, and what to make of them."""
+"""What `likelihood` found of several runs, as a results page: every estimate, and what follows from them."""
 
 import math
 import statistics
@@ -13,11 +13,11 @@ __all__ = ["likelihoods_page"]
 Record = Mapping[str, Any]
 
 _WHAT = {
-    "surrogate_nll": 'the paper\'s "NLL": drawn from q_λ, charged for q₁. No bound on anything.',
-    "nll_bound": "the negative ELBO of the distribution really drawn from; an upper bound on −ln p(x).",
+    "surrogate_nll": 'the paper\'s "NLL": sampled from q_λ, with the KL of q₁. Not a bound.',
+    "nll_bound": "the negative ELBO of the distribution that z is sampled from; an upper bound on −ln p(x).",
     "nll_iw": "importance-weighted, the lowest of the proposals; an upper bound in expectation.",
-    "nll_ais": "annealed from the prior, no encoder in it; an upper bound in expectation, nearest to the truth.",
-    "gap": "of annealing from both sides, on data simulated from the model: what nll_ais can be off by there.",
+    "nll_ais": "annealed from the prior, without the encoder; an upper bound in expectation, nearest to the truth.",
+    "gap": "between annealing from both sides, on data simulated from the model: how far nll_ais can be off there.",
 }
 
 
@@ -36,7 +36,7 @@ def likelihoods_page(records: Sequence[Record]) -> str:
         f"float32 products by the route {settings['matmul']!r}."
     )
     meanings = "\n".join(f"- `{name}`: {text}" for name, text in _WHAT.items())
-    parts = ["# −ln p(x) by every estimator, side by side", what, meanings, _estimates(records), _weights(records)]
+    parts = ["# −ln p(x) by every estimator", what, meanings, _estimates(records), _weights(records)]
     notes = [f"- {record['run']}: {note}" for record in records for note in _remarks(record)]
     parts += ["## What to make of it", "\n".join(notes)]
     return "\n\n".join([*parts, how_made(records)]) + "\n"

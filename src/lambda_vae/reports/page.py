@@ -14,8 +14,8 @@ from markupsafe import Markup
 from lambda_vae.files import write_atomic
 from lambda_vae.records.read import ComparisonRecord, RunRecord, load_record
 from lambda_vae.records.run_row import RunRow
+from lambda_vae.reports.causes import CAUSES
 from lambda_vae.reports.conclusions import advice, verdict_lines
-from lambda_vae.reports.glossary import GLOSSARY
 from lambda_vae.reports.images import png_data_uri, sheets
 from lambda_vae.reports.measured import examples_word, measured_note
 from lambda_vae.reports.page_data import page_data
@@ -74,7 +74,7 @@ def render(record: ComparisonRecord) -> str:
         facts=_facts(record),
         examples=examples_word(record.rows),
         table=table,
-        glossary=GLOSSARY,
+        meanings=CAUSES,
         causes=drawn["causes"],
         galleries=_galleries(record),
         provenance=provenance_lines(record.provenance),

@@ -70,7 +70,7 @@ def write_results(folder: Path, out: Path, reading_epochs: Sequence[int] = ()) -
     blocks = _blocks(record)
     tables = {name: comparison_table(rows, record.data) for name, rows in blocks.items()}
     labels = [line.label for table in tables.values() for line in table.lines]
-    what = f"{len(labels)} methods side by side" if len(labels) > 1 else labels[0]
+    what = f"{len(labels)} methods compared" if len(labels) > 1 else labels[0]
     title = record.provenance.get("title") or f"{record.data or record.name}: {what}"
     parts = [f"# {title}", *_notes(record), _repeat(record)]
     for name, rows in blocks.items():
@@ -163,8 +163,8 @@ def _reading(record: ComparisonRecord, epoch: int) -> list[str]:
         if found
     ]
     note = (
-        "Readings during the same runs, one sample for each test example. A warm-up or a release is wherever it stands "
-        "at that epoch of the whole training."
+        "Measured during the same runs, with one sample for each test example. A warm-up or a release is as far as it "
+        "has come at that epoch of the whole training."
     )
     head = ["method", "runs", "AU", "NLL bound", SURROGATE]
     return [f"## At epoch {epoch}", note, markdown_table(head, rows, numbers=True)] if rows else []

@@ -1,4 +1,4 @@
-"""What a model generates, sampler by sampler: a table for the terminal, and the samples side by side."""
+"""What a model generates, sampler by sampler: a table for the terminal, and a figure of the samples."""
 
 import math
 from collections.abc import Mapping
@@ -21,16 +21,16 @@ _SHARES = ("precision", "recall", "density", "coverage")
 
 def generation_table(record: Mapping[str, Any]) -> Table:
     """Return precision, recall, density, coverage and ELBO of each sampler, each with its standard error."""
-    judges = list(record["elbo_of_measured"])
+    references = list(record["elbo_of_measured"])
     table = Table(title=escape(f"What {record['run']} generates: {record['n']} samples of each sampler"))
     table.add_column("sampler")
-    for heading in (*_SHARES, *(f"ELBO under {escape(judge)}" for judge in judges), "log density of codes"):
+    for heading in (*_SHARES, *(f"ELBO under {escape(reference)}" for reference in references), "log density of codes"):
         table.add_column(heading, justify="right")
     for row in record["rows"]:
         shares = (with_error(row[name], 3) for name in _SHARES)
-        scores = (with_error(row["elbo"][judge], 2) for judge in judges)
+        scores = (with_error(row["elbo"][reference], 2) for reference in references)
         table.add_row(escape(row["name"]), *shares, *scores, with_error(row["code_log_density"], 2))
-    scores = (with_error(record["elbo_of_measured"][judge], 2) for judge in judges)
+    scores = (with_error(record["elbo_of_measured"][reference], 2) for reference in references)
     table.add_row(f"({escape(record['measured_on'])} data)", *[""] * len(_SHARES), *scores, "")
     return table
 
@@ -47,7 +47,7 @@ def generation_notes(record: Mapping[str, Any]) -> list[str]:
 
 
 def samples_figure(groups: Mapping[str, NDArray[np.uint8]]) -> Figure:
-    """Return pictures side by side, one square panel a group.
+    """Return sheets of images next to each other, one square panel a group.
 
     Args:
         groups: By title, [n, H, W] or [n, H, W, 3].
