@@ -153,3 +153,9 @@ def test_a_column_that_older_records_lack_is_shown_once_every_run_has_it() -> No
     assert "active_directions" not in keys(new, old)
     half = comparison_table([new, new.updated(seed=1, active_directions=None)])
     assert half.lines[0].cell("active_directions").mean is None
+
+
+def test_a_model_of_anybody_s_is_not_said_to_be_measured_on_a_test_set() -> None:
+    mine = RunRow(run="a", label="mine", method="vae", status="done", nll_bound=1.0, examples=9)
+    assert comparison_table([mine]).notes()[0] == "Likelihoods are in nats per example."
+    assert comparison_table([mine.updated(epochs=3)]).notes()[0] == "Likelihoods are in nats per test example."

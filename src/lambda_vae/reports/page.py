@@ -60,7 +60,8 @@ def write_page(measured: Mapping[str, Any], path: Path) -> Path:
 def render(record: ComparisonRecord) -> str:
     """Return the page as text."""
     table = comparison_table(record.rows, record.data)
-    drawn = page_data(record, table)
+    drawn, single = page_data(record, table), len(record.rows) == 1
+    caveats = record.rows[0].caveats or [] if single else []
     # Loading plotly takes longer than all else in this package, and whoever only wants a table need not wait for it.
     from plotly.offline import get_plotlyjs
 
@@ -69,8 +70,8 @@ def render(record: ComparisonRecord) -> str:
     style = _source("report.css")
     return _environment().get_template("report.html.jinja").render(
         title=_title(record),
-        verdict=(*verdict_lines(record), *_caveats(record)),
-        advice=() if len(record.rows) == 1 else advice(record.rows),
+        verdict=(*verdict_lines(record), *caveats),
+        advice=() if single else advice(record.rows),
         facts=_facts(record),
         examples=examples_word(record.rows),
         table=table,
@@ -79,7 +80,7 @@ def render(record: ComparisonRecord) -> str:
         galleries=_galleries(record),
         provenance=provenance_lines(record.provenance),
         config=record.config,
-        single=len(record.rows) == 1,
+        single=single,
         data=embedded_json(drawn),
         policy=f"{_fingerprint(plotly)} {_fingerprint(script)}",
         plotly=Markup(plotly),
@@ -122,10 +123,6 @@ def _fingerprint(script: str) -> str:
 def _title(record: ComparisonRecord) -> str:
     what = record.rows[0].label if len(record.rows) == 1 else record.name
     return f"{what} on {record.data}" if record.data else what
-
-
-def _caveats(record: ComparisonRecord) -> tuple[str, ...]:
-    return tuple(map(str, record.rows[0].caveats or ())) if len(record.rows) == 1 else ()
 
 
 def _facts(record: ComparisonRecord) -> list[tuple[str, str]]:

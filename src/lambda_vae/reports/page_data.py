@@ -83,7 +83,7 @@ def page_data(record: ComparisonRecord, table: Table) -> dict[str, Any]:
     """Return everything the page's script draws, ready for JSON (no NaN, no infinities)."""
     runs = [run for run in record.runs if not run.failed]
     labels = [line.label for line in table.lines]
-    each = sum(_TRACK_BUDGET // (len(runs) * len(_TRACKS) * 3 * max(_latent(run), 1)) for run in runs[:1])
+    each = sum(_TRACK_BUDGET // (len(runs) * len(_TRACKS) * 3 * max(run.row.latent_dim or 0, 1)) for run in runs[:1])
     return {
         "labels": labels,
         "colors": list(COLORS),
@@ -93,10 +93,6 @@ def page_data(record: ComparisonRecord, table: Table) -> dict[str, Any]:
         "panels": [_panel(panel) for row in frontier_panels(table) for panel in row],
         "runs": [_run(run, labels.index(run.label), min(_MOST_EPOCHS, max(each, 12))) for run in runs],
     }
-
-
-def _latent(run: RunRecord) -> int:
-    return run.row.latent_dim or 0
 
 
 def _panel(panel: Panel) -> dict[str, Any]:

@@ -17,7 +17,7 @@ def provenance_lines(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
     sizes = [
         f"{data[key]:,} {word}"
         for key, word in (("train", "training"), ("validation", "validation"), ("test", "test"))
-        if _count(data.get(key))
+        if isinstance(data.get(key), int)
     ]
     dirty = ", with uncommitted changes" if provenance.get("dirty") else ""
     lines = [
@@ -40,10 +40,6 @@ def provenance_lines(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _count(value: object) -> bool:
-    return isinstance(value, int)
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from lambda_vae.errors import InputError
 from lambda_vae.files import write_atomic
 from lambda_vae.records.columns import SURROGATE
 from lambda_vae.records.export import archive
-from lambda_vae.records.read import ComparisonRecord, RunRecord, load_record
+from lambda_vae.records.read import ComparisonRecord, load_record
 from lambda_vae.records.run_row import RunRow
 from lambda_vae.reports.conclusions import advice, verdict
 from lambda_vae.reports.differences import UNSTATED, differences
@@ -155,7 +155,7 @@ def _reading(record: ComparisonRecord, epoch: int) -> list[str]:
     """The readings of one epoch, method by method, as a Markdown table; nothing where no run has any."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for run in record.runs:
-        found = [reading for reading in _test(run) if reading["epoch"] == epoch]
+        found = [reading for reading in run.history.get("test") or () if reading["epoch"] == epoch]
         groups.setdefault(run.label, []).extend(found)
     rows = [
         [label, str(len(found)), *(_spread(found, key, digits) for key, digits in _READ.items())]
@@ -172,10 +172,6 @@ def _reading(record: ComparisonRecord, epoch: int) -> list[str]:
 
 #: What is read during training, and digits.
 _READ = {"active_units": 1, "nll_bound": 2, "surrogate_nll": 2}
-
-
-def _test(run: RunRecord) -> Sequence[dict[str, Any]]:
-    return list(run.history.get("test") or [])
 
 
 def _spread(found: Sequence[dict[str, Any]], key: str, digits: int) -> str:

@@ -219,7 +219,9 @@ class Table:
         notes += filter(None, [measured_note(rows)])
         several = any(line.runs > 1 for line in self.lines)
         spread = "; ± is the sample standard deviation over seeds" if several else ""
-        notes.append(f"Likelihoods are in nats per {examples_word(rows)} example{spread}.")
+        # Whose model was not trained here may have been measured on any data.
+        anybodys = all(row.epochs is None and row.examples is not None for row in rows)
+        notes.append(f"Likelihoods are in nats per {'' if anybodys else f'{examples_word(rows)} '}example{spread}.")
         samples = sorted({row.nll_iw_samples for row in rows if row.nll_iw_samples})
         if samples and "nll_iw" in keys:
             named = " or ".join(map(str, samples))
