@@ -1,7 +1,6 @@
 """The command line under test: called in this process, or in one that can be killed."""
 
 import json
-import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from apart import FORKED
 from safetensors.torch import load_file
 
 from lambda_vae.cli import main
@@ -32,10 +32,6 @@ __all__ = [
 
 #: A network and a measuring that take next to no time.
 TINY = ["--hidden", "[16]", "--latent_dim", "3", "--batch_size", "20", "--iw_samples", "4", "--evaluate_every", "0"]
-
-# Processes are forked from one that has imported everything: ten of them do not wait for ten imports.
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["lambda_vae.cli.training", "lambda_vae.runs", "lambda_vae.reports", "cli_process"])
 
 
 @dataclass(frozen=True)
@@ -127,7 +123,7 @@ def launch(words: Sequence[object], log: Path, **environment: str) -> Any:
     """Start a command in a process of its own; what it prints goes to `log`."""
     given = {name: os.environ[name] for name in ("LAMBDA_VAE_CACHE", "COLUMNS", "OMP_NUM_THREADS")}
     arguments = ([str(word) for word in words], str(log), {**given, **environment})
-    process = _CONTEXT.Process(target=_child, args=arguments, daemon=True)
+    process = FORKED.Process(target=_child, args=arguments, daemon=True)
     process.start()
     return process
 

@@ -1,16 +1,19 @@
 """What all tests share: chance only through generators with fixed seeds, one thread, and the data they may read."""
 
+import gc
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
+from apart import FORKED
 from hypothesis import settings
 from torch import Tensor
 from torch.distributions import Distribution
@@ -28,6 +31,21 @@ if find_spec("multivae") is not None:  # it imports torchvision, whose wheels do
     import torchvision_names
 
     torchvision_names.importable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Imports make millions of objects that stay; the collector is spared going through them, now and later."""
+    gc.disable()
+    yield
+    gc.enable()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def processes() -> ForkServerContext:
+    """Processes of their own that need not import torch anew each time."""
+    return FORKED
 
 
 @pytest.fixture(autouse=True)

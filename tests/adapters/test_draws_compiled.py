@@ -1,11 +1,8 @@
 """Draws under torch.compile, torch.func and gradient checkpointing; no step waits for the device."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
+from apart import run_apart
 from drawn_hosts import D, Method, built
 from test_draw_sites import EVERY, X, narrowed
 from torch import nn
@@ -47,8 +44,7 @@ for name in HOSTS:
 
 
 def test_under_torch_compile_every_host_is_one_graph():
-    # In a process of its own: run-time checks of shapes, which tests may switch on, cannot be compiled.
-    subprocess.run([sys.executable, "-c", COMPILED], check=True, cwd=Path(__file__).parent)
+    run_apart(COMPILED)
 
 
 class NoLook(TorchDispatchMode):

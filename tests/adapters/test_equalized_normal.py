@@ -1,10 +1,8 @@
 """A Normal drawn with sigma^lambda: torch's own bit for bit at exponent 1, and all but its samples torch's above it."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
+from apart import run_apart
 from torch.distributions import Independent, Normal, kl_divergence
 
 from lambda_vae.equalizing import EqualizedNormal
@@ -142,5 +140,4 @@ for exponent in (2.0, torch.tensor([1.0, 2.0])):
 
 
 def test_it_compiles_into_one_graph():
-    # In a process of its own: run-time checks of shapes, which tests may switch on, cannot be compiled.
-    subprocess.run([sys.executable, "-c", COMPILED], check=True)
+    run_apart(COMPILED)

@@ -1,14 +1,13 @@
 """The monitor beside a training loop: its readings are the closed form's, its warnings those of planted falls."""
 
 import math
-import subprocess
-import sys
 import warnings
 from threading import Thread
 from types import SimpleNamespace
 
 import pytest
 import torch
+from apart import run_apart
 from torch.utils.checkpoint import checkpoint
 from tutorial import TutorialVAE, loss_of, patterns
 
@@ -282,8 +281,7 @@ else:
 
 
 def test_a_compiled_step_is_looked_at_like_any_other():
-    # In a process of its own: run-time checks of shapes, which tests may switch on, cannot be compiled.
-    subprocess.run([sys.executable, "-c", COMPILED], check=True)
+    run_apart(COMPILED)
 
 
 def undecoded(monitor, mu):

@@ -1,11 +1,10 @@
 """What the equalizer observes, when it looks, what exponent it sets, and how it samples."""
 
 import math
-import subprocess
-import sys
 
 import pytest
 import torch
+from apart import run_apart
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -310,8 +309,7 @@ assert equalizer.get_extra_state()[-1, 0] == 13
 
 
 def test_equalizer_compiles_into_one_graph() -> None:
-    # In a process of its own: run-time checks of shapes, which tests may switch on, cannot be compiled.
-    subprocess.run([sys.executable, "-c", COMPILED], check=True)
+    run_apart(COMPILED)
 
 
 @pytest.mark.parametrize(

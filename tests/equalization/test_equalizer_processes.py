@@ -63,7 +63,7 @@ def work(rank: int, folder: str) -> None:
 @pytest.fixture(scope="module")
 def histories(tmp_path_factory: pytest.TempPathFactory) -> list[list[dict[str, Tensor]]]:
     folder = tmp_path_factory.mktemp("processes")
-    mp.spawn(work, args=(str(folder),), nprocs=2)
+    mp.start_processes(work, args=(str(folder),), nprocs=2, start_method="forkserver")
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in range(2)]
 
 
@@ -219,7 +219,7 @@ def work_apart(rank: int, folder: str) -> None:
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("apart")
-    mp.spawn(work_apart, args=(str(folder),), nprocs=2)
+    mp.start_processes(work_apart, args=(str(folder),), nprocs=2, start_method="forkserver")
     return [torch.load(folder / f"apart{rank}.pt", weights_only=True) for rank in range(2)]
 
 

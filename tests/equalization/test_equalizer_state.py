@@ -3,12 +3,11 @@
 import copy
 import math
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from apart import run_apart
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -360,7 +359,6 @@ for dim, x in ((-1, torch.randn(5, 3)), (1, torch.randn(2, 3, 4, 4)), (-3, torch
 
 
 def test_a_scripted_model_samples_in_eval_mode_and_is_not_trained(tmp_path: Path) -> None:
-    # In a process of its own: run-time checks of shapes, which tests may switch on, cannot be scripted.
     program = tmp_path / "scripted.py"
     program.write_text(SCRIPTED)
-    subprocess.run([sys.executable, "-W", "ignore", str(program)], check=True)
+    run_apart(f"import runpy; runpy.run_path({str(program)!r})")

@@ -1,11 +1,10 @@
 """What counts as observed: masks, transforms of torch.func, recomputation, compiled code, steps that end an epoch."""
 
 import math
-import subprocess
-import sys
 
 import pytest
 import torch
+from apart import run_apart
 from torch import Tensor, nn
 from torch.func import functional_call, grad, hessian, jacrev, jvp, vmap
 from torch.utils.checkpoint import checkpoint
@@ -272,5 +271,4 @@ assert model.equalizer.get_extra_state()[3, 0] == 20
 
 
 def test_compiled_models_are_one_graph_and_observe_the_same() -> None:
-    # In a process of its own: run-time checks of shapes, which tests may switch on, cannot be compiled.
-    subprocess.run([sys.executable, "-W", "ignore", "-c", COMPILED], check=True, cwd=__file__.rsplit("/", 1)[0])
+    run_apart(COMPILED)

@@ -1,14 +1,12 @@
 """What else a LightningModule does with z, and Lightning with a module: forms of drawing, averages, half precision."""
 
 import math
-import os
-import subprocess
-import sys
 import warnings
 
 import pytest
 import torch
 import torch.nn.functional as F
+from apart import run_apart
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -295,8 +293,7 @@ for delta in (float("inf"), 1.05):
 
 def test_a_compiled_module_trains_as_the_plain_one():
     """In a process of its own, since shapes that are checked at run time cannot be compiled."""
-    path = os.pathsep.join(filter(None, sys.path))
-    subprocess.run([sys.executable, "-c", COMPILED], check=True, env=os.environ | {"PYTHONPATH": path})
+    run_apart(COMPILED)
 
 
 @pytest.mark.filterwarnings("ignore:.*")  # the processes begin with those of their own

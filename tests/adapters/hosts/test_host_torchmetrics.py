@@ -162,7 +162,7 @@ def work(rank: int, folder: str) -> None:
 
 
 def test_two_processes_hold_the_counts_of_all_examples(tmp_path):
-    mp.spawn(work, args=(str(tmp_path),), nprocs=2)
+    mp.start_processes(work, args=(str(tmp_path),), nprocs=2, start_method="forkserver")
     expected = measured(*posterior())
     for rank in range(2):
         found = torch.load(tmp_path / f"rank{rank}.pt", weights_only=True)
