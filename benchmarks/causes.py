@@ -20,7 +20,7 @@ from lambda_vae.files import write_atomic
 from lambda_vae.likelihoods import gaussian
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "diagnostics"))
-from planted_causes import EIGENVALUES, LATENTS, NOISE_VAR, SETTINGS, LinearData, TwoLayers, apart, counted, theory
+from planted_causes import EIGENVALUES, LATENTS, NOISE_VAR, SETTINGS, LinearData, apart, counted, fitted, theory
 
 __all__ = ["Tally", "page"]
 
@@ -87,7 +87,7 @@ def _trained(seeds: int) -> Iterable[Tally]:
         for seed in range(seeds):
             data = LinearData(seed=seed)
             torch.manual_seed(seed)
-            net = TwoLayers(data.features).fit(data.draw(20_000), kl_weight, std, steps=4000, seed=seed)
+            (net,) = fitted(data.draw(20_000), [(kl_weight, std)], steps=4000, seed=seed)
             tally.add(counted(diagnose(net.encode, gaussian(net.decoder, std=std), data.draw(5000, 1), iw_samples=1)))
         yield tally
 

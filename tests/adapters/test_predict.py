@@ -25,7 +25,7 @@ def planted(variances=VARIANCES, examples=400, seed=0):
     return (white * variances.sqrt()) @ basis.T + 3.0
 
 
-def trained(x, latent_dim, loss, steps=6000):
+def trained(x, latent_dim, loss, steps=1500):
     """KL of each dimension of a linear VAE trained by Adam; loss(squared error, KL, F) is the user's own."""
     centred = x - x.mean(0)
     covariance, features = centred.T @ centred / len(x), x.shape[1]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.func import stack_module_state
 
 #: Eigenvalues of the data's covariance above its noise, whose variance is 0.25.
 EIGENVALUES = (9.0, 6.0, 4.0, 2.5, 1.6, 1.0, 0.7, 0.5, 0.4, 0.35)
@@ -83,19 +84,35 @@ class TwoLayers(nn.Module):
     def encode(self, x):
         return self.encoder(x).chunk(2, -1)
 
-    def fit(self, x, kl_weight, std, steps, seed=0, learning_rate=2e-3):
-        """Adam on E[|x - dec(z)|^2]/(2 s^2) + beta KL, its rate falling to 0."""
-        generator = torch.Generator().manual_seed(seed)
-        optimizer = torch.optim.Adam(self.parameters(), learning_rate)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        for _ in range(steps):
-            batch = x[torch.randint(len(x), (200,), generator=generator)]
-            mu, logvar = self.encode(batch)
-            z = mu + torch.exp(0.5 * logvar) * torch.randn(mu.shape, generator=generator)
-            error = (self.decoder(z) - batch).square().sum(1).mean() / (2.0 * std**2)
-            kl = 0.5 * (mu.square() + logvar.exp() - logvar - 1.0).sum(1).mean()
-            optimizer.zero_grad()
-            (error + kl_weight * kl).backward()
-            optimizer.step()
-            schedule.step()
-        return self.eval()
+
+def fitted(x, settings, steps, seed=0, learning_rate=2e-3):
+    """One network for each KL weight and std, by Adam on E[|x - dec(z)|^2]/(2 s^2) + beta KL, its rate falling to 0.
+
+    They are trained at once, each product one for all of them: the losses have no weight in common, so that their sum
+    trains each as its own would.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    networks = [TwoLayers(x.shape[1]) for _ in settings]
+    weights, _ = stack_module_state(networks)
+    kl_weight, std = (torch.tensor(column) for column in zip(*settings, strict=True))
+    optimizer = torch.optim.Adam(weights.values(), learning_rate, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+
+    def layers(part, x):
+        bias, last = (weights[f"{part}.{layer}.bias"].unsqueeze(1) for layer in (0, 2))
+        hidden = torch.baddbmm(bias, x, weights[f"{part}.0.weight"].mT).relu()
+        return torch.baddbmm(last, hidden, weights[f"{part}.2.weight"].mT)
+
+    for _ in range(steps):
+        batch = x[torch.randint(len(x), (200,), generator=generator)].expand(len(settings), -1, -1)
+        mu, logvar = layers("encoder", batch).chunk(2, -1)
+        z = mu + torch.exp(0.5 * logvar) * torch.randn(mu.shape, generator=generator)
+        error = (layers("decoder", z) - batch).square().sum(2).mean(1) / (2.0 * std**2)
+        kl = 0.5 * (mu.square() + logvar.exp() - logvar - 1.0).sum(2).mean(1)
+        optimizer.zero_grad()
+        (error + kl_weight * kl).sum().backward()
+        optimizer.step()
+        schedule.step()
+    for i, network in enumerate(networks):
+        network.load_state_dict({name: value[i] for name, value in weights.items()})
+    return [network.eval() for network in networks]
