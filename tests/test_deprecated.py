@@ -63,6 +63,27 @@ def test_an_integration_is_the_same_module_under_its_old_name():
 
 
 @pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("latents", "any_vae.latents"),
+        ("diagnose", "any_vae._diagnose"),
+        ("equalize", "equalizing._equalize"),
+        ("equalized_normal", "equalizing.equalized_normal"),
+        ("likelihoods.continuous", "likelihoods.continuous"),
+    ],
+)
+def test_a_module_below_adapters_is_found_where_it_went(old, new):
+    with pytest.warns(DeprecationWarning, match=rf"adapters\.{old} is called lambda_vae\.{new} now"):
+        assert import_module(f"lambda_vae.adapters.{old}") is import_module(f"lambda_vae.{new}")
+
+
+@pytest.mark.parametrize("name", ["nothing", "model"])
+def test_a_module_that_adapters_never_had_is_not_found(name):
+    with pytest.raises(ModuleNotFoundError, match=rf"lambda_vae\.adapters\.{name}"):
+        import_module(f"lambda_vae.adapters.{name}")
+
+
+@pytest.mark.parametrize(
     "name", ["DRAWINGS", "find_drawing", "write_drawing", "Drawing", "load_comparison", "load_run"]
 )
 def test_what_reports_gave_away_is_found_there_once_more(name):

@@ -175,12 +175,26 @@ class _OldNames(MetaPathFinder, Loader):
     def exec_module(self, module: ModuleType) -> None:
         name = module.__name__.removeprefix(_ROOT)
         if name not in _PACKAGES:
-            old = "adapters.hosts." if name.startswith("adapters.hosts.") else "adapters."
-            home = "integrations." if old == "adapters.hosts." else "any_vae."
-            new = _ROOT + home + name.removeprefix(old)
-            found = import_module(new)
-            old_name(module.__name__, new)
+            found = _moved(name)
+            old_name(module.__name__, found.__name__)
             sys.modules[module.__name__] = found
+
+
+def _moved(name: str) -> ModuleType:
+    """The module that was `name` in the last release, now private where it has the name of its function."""
+    homes = {"adapters.hosts.": ("integrations.",), "adapters.likelihoods.": ("likelihoods.",)}
+    old = next((one for one in homes if name.startswith(one)), "adapters.")
+    for new in (
+        _ROOT + home + private + name.removeprefix(old)
+        for home in homes.get(old, ("any_vae.", "equalizing."))
+        for private in ("_", "")
+    ):
+        try:
+            return import_module(new)
+        except ModuleNotFoundError as error:
+            if not new.startswith(str(error.name)):
+                raise
+    raise ModuleNotFoundError(f"No module named {_ROOT + name!r}", name=_ROOT + name)
 
 
 def install_old_names() -> None:
