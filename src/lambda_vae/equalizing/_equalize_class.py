@@ -73,9 +73,9 @@ def equalize_class(
     equalizer = HostEqualizer(latent_dim, delta, **settings)
     equalizer.asked = {"latent_dim": latent_dim, "delta": delta, "takes": takes, "draw": draw, **settings}
 
-    def site(target: Target) -> "_Candidate":
+    def site(target: Target) -> DrawSite:
         own = masked(target.model, mask)
-        return _Candidate(equalizer, target.owner, str(target), takes=takes, mask=own, order=draw)
+        return DrawSite(equalizer, target.owner, str(target), takes=takes, mask=own, order=draw)
 
     made = _Made(equalizer, kind, posterior, method or at, site)
     with ExitStack() as stack:
@@ -99,7 +99,7 @@ class _Made:
     kind: type[nn.Module]
     posterior: type[nn.Module] | None
     name: str | None
-    site: Callable[[Target], "_Candidate"]
+    site: Callable[[Target], DrawSite]
     parts: list[nn.Module] = field(default_factory=list)
     others: list[Any] = field(default_factory=list)
     chosen: Any = None
@@ -123,12 +123,11 @@ class _Made:
 
     def chooses(self, hook: Any, model: nn.Module) -> bool:
         """Return whether this is the instance to equalize, at its first draw in training."""
-        hook.site.asks = None
         if self.chosen is not None:
-            hook.site.left = True
+            hook.site.asks = lambda: False
             warnings.warn(f"a second {self.kind.__name__} trains; the first alone has lambda", stacklevel=2)
             return False
-        self.chosen = hook
+        self.chosen, hook.site.asks = hook, None
         self.others.remove(hook)
         self.equalizer.to(next((parameter.device for parameter in model.parameters()), None))
         self.equalizer.hold(hook, model, "equalizer")
@@ -139,18 +138,6 @@ class _Made:
         for hook in self.others:
             hook.remove()
         self.equalizer.remove()
-
-
-class _Candidate(DrawSite):
-    """The draw of an instance that may be the one that trains."""
-
-    asks: Callable[[], bool] | None = None
-    left = False
-
-    @property
-    def due(self) -> bool:
-        due = not self.left and bool(DrawSite.due.fget(self))  # type: ignore[attr-defined]
-        return due and (self.asks is None or self.asks())
 
 
 _held: set[type[nn.Module]] = set()

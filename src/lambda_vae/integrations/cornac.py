@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -15,7 +16,6 @@ from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.equalizing import HostEqualizer, equalize_fit
 from lambda_vae.equalizing._equalize_class import alone, instances_made
 from lambda_vae.equalizing.draws import DrawSite
-from lambda_vae.equalizing.draws.callers import Callers
 from lambda_vae.equalizing.targets import target_of
 from lambda_vae.errors import InputError
 from lambda_vae.integrations.host import Batches, cannot_be, report_on
@@ -207,38 +207,25 @@ class _Bilateral:
     def __init__(self, vae: Any, sides: Mapping[str, HostEqualizer], batch_size: int) -> None:
         self.vae, self.sides, self.turn = vae, sides, ""
         layers = {"users": (vae.user_std, vae.item_encoder), "items": (vae.item_std, vae.user_encoder)}
-        self.handles = [layer.register_forward_hook(self._turning(side)) for side, (layer, _) in layers.items()]
+        self.handles = [
+            layer.register_forward_hook(partial(self._take_turn, side)) for side, (layer, _) in layers.items()
+        ]
         for side, equalizer in sides.items():
             if equalizer.steps_per_epoch is None:  # the other side encodes this one's rows; each batch is drawn twice
                 equalizer.steps_per_epoch = 2 * ceil(layers[side][1][0].in_features / batch_size)
-            site = _SideSite(equalizer, vae, f"BiVAE.reparameterize of the {side}", takes="std")
-            site.turns, site.callers = (self, side), _OneLatent(site.name)
+            site = DrawSite(equalizer, vae, f"BiVAE.reparameterize of the {side}", takes="std")
+            # cornac does not shuffle, so that batches differ more than latents do
+            site.asks, site.callers = partial(self._has_turn, side), None
             equalizer.hold(target_of(vae, "reparameterize").take(site), vae, f"equalizer_{side}")
 
-    def _turning(self, side: str) -> Callable[..., None]:
-        def turn(*_: object) -> None:
-            self.turn = side
+    def _take_turn(self, side: str, *_: object) -> None:
+        self.turn = side
 
-        return turn
+    def _has_turn(self, side: str) -> bool:
+        return self.turn == side
 
     def remove(self) -> None:
         for handle in self.handles:
             handle.remove()
         for equalizer in self.sides.values():
             equalizer.remove()
-
-
-class _OneLatent(Callers):
-    """Compares no lines: a side draws one latent, and cornac's unshuffled batches differ more than latents do."""
-
-    def note(self, std: Tensor, axis: int) -> None:
-        """Do nothing."""
-
-
-class _SideSite(DrawSite):
-    turns: tuple[_Bilateral, str]
-
-    @property
-    def due(self) -> bool:
-        bilateral, side = self.turns
-        return bilateral.turn == side and super().due

@@ -59,17 +59,10 @@ class _Standard:
     @property
     def fits(self) -> bool:
         """Whether the moments are those of N(0, 1), and r^2 is uncorrelated with sigma."""
-        n = self.count
-        off = (
-            (self.sums[0], 0.0, 1.0),
-            (self.sums[1], 1.0, 2.0),
-            (self.sums[2], 0.0, 15.0),
-            (self.sums[3], 3.0, 96.0),
-            (self.sums[4], 0.0, 2.0),
-        )
-        off_shared = abs(self.shared / max(1.0, self.examples) - 1.0) > _ERRORS * (2.0 / max(1.0, self.examples)) ** 0.5
-        return not off_shared and all(
-            math.isfinite(s) and abs(s / n - mean) <= _ERRORS * (var / n) ** 0.5 + 1e-3 for s, mean, var in off
+        n, examples = self.count, max(1.0, self.examples)
+        expected = zip(self.sums, (0.0, 1.0, 0.0, 3.0, 0.0), (1.0, 2.0, 15.0, 96.0, 2.0), strict=True)  # mean, variance
+        return abs(self.shared / examples - 1.0) <= _ERRORS * (2.0 / examples) ** 0.5 and all(
+            math.isfinite(s) and abs(s / n - mean) <= _ERRORS * (var / n) ** 0.5 + 1e-3 for s, mean, var in expected
         )
 
     @property

@@ -59,7 +59,9 @@ class DrawSite:
         self.watchers: list[Watcher] = []
         self.unit: Callable[[], Tensor] | None = None  # -> the prior's own std, [D], where that is not 1
         self.kept: tuple[str, ...] = ()  # attributes in which the owner stores z for later use
-        self.callers, self.foreseen = Callers(name, order), False
+        self.asks: Callable[[], bool] | None = None  # -> whether the current draw is this site's, of several
+        self.callers: Callers | None = Callers(name, order)  # None if all lines draw one latent
+        self.foreseen = False
         self._calls, self._next_look = 0, 1
         self.unread = 0  # draws that lambda should have narrowed while several formulas of sigma fitted
 
@@ -82,7 +84,7 @@ class DrawSite:
         if not self.active:
             return False
         self.count += 1
-        return self.order is None or self.count == self.order + 1
+        return self.order in (None, self.count - 1) and (self.asks is None or self.asks())
 
     def reads(self, text: str) -> None:
         """Set the description of a draw that needs no measurement."""
@@ -219,7 +221,7 @@ class DrawSite:
                 f"{equalizer.latent_dim} along axis {equalizer.dim}; give latent_dim={width}, or dim=, or, if it draws "
                 "other things too, say which draw of a call is z: draw=0"
             )
-        if not torch.compiler.is_compiling():
+        if self.callers is not None and not torch.compiler.is_compiling():
             self.callers.note(std, equalizer.dim)
         unit = 1.0 if self.unit is None else self.unit()
         self.observe(*((std, mu) if isinstance(unit, float) else (std / unit, mu / unit)))
