@@ -90,9 +90,10 @@ def _named(part: str, text: str) -> tuple[Method, dict[str, str]]:
     elif own := _OWN.fullmatch(part):
         method, rest = _imported(own[1], own[2]), own[3] or ""
     else:
+        module, dot, class_name = name.rpartition(".")
+        near = f" (did you mean '{module}:{class_name}'?)" if dot else nearest(name, METHODS)
         raise InputError(
-            f"unknown method {name!r}{nearest(name, METHODS)}; the methods are {', '.join(METHODS)}, or package:Class "
-            "of your own"
+            f"unknown method {name!r}{near}; the methods are {', '.join(METHODS)}, or package:Class of your own"
         )
     given = {}
     for assignment in filter(None, _COMMA.split(rest)):
@@ -115,15 +116,17 @@ def _imported(module_name: str, class_name: str) -> Method:
             if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
                 raise  # something that the user's module itself imports
             raise InputError(
-                f"method {where!r}: there is no module {error.name!r} in {here} or among the installed packages"
+                f"method {where!r}: there is no module {error.name!r} in {here} or among the installed packages; go to "
+                "the folder that holds it, or install it"
             ) from None
         finally:
             sys.path.remove(here)
-    found = getattr(module, class_name, None)
-    if not (isinstance(found, type) and issubclass(found, Method)):
-        raise InputError(f"{where} is no subclass of lambda_vae.methods.Method; give one")
+    own = {name: one for name, one in vars(module).items() if isinstance(one, type) and issubclass(one, Method)}
+    if class_name not in own:
+        near = nearest(class_name, own.keys() - {"Method"})
+        raise InputError(f"{where} is no subclass of lambda_vae.methods.Method{near}; give one")
     try:
-        return found()
+        return own[class_name]()
     except TypeError as error:
         raise InputError(f"{where} cannot be made ({error}); give each of its settings a default") from None
 
