@@ -12,7 +12,7 @@ from facts import facts, facts_lines
 from lambda_vae.data import load
 from lambda_vae.files import write_atomic
 from lambda_vae.runs import METHODS, RunConfig
-from lambda_vae.runs.step_cost import Contender
+from lambda_vae.runs.step_cost import TimedRun
 from single_core import on_one_core
 
 __all__ = ["page"]
@@ -31,10 +31,10 @@ def page(steps: int, rounds: int) -> str:
         rounds: Turns of each method, after one to warm up.
     """
     mnist = load("mnist")
-    contenders = {name: Contender(RunConfig(data="mnist", method=METHODS[name]), mnist, steps) for name in METHODS}
-    times: dict[str, list[float]] = {name: [] for name in contenders}
+    timed = {name: TimedRun(RunConfig(data="mnist", method=METHODS[name]), mnist, steps) for name in METHODS}
+    times: dict[str, list[float]] = {name: [] for name in timed}
     for turn in range(rounds + 1):
-        for name, contender in contenders.items():
+        for name, contender in timed.items():
             seconds = contender.turn()
             if turn:
                 times[name].append(seconds)

@@ -107,7 +107,7 @@ def renamed(owner: object, where: str, name: str) -> Any:  # noqa: ANN401 - any 
 
 
 def with_old_lambda(model: Any, old: dict[str, Any]) -> Any:  # noqa: ANN401 - a VAE
-    """Return the model with the lambda that was given beside it, as the last release wanted it.
+    """Return the model with the lambda that was passed along with it, as in the last release.
 
     Args:
         model: A `VAE`.
@@ -122,7 +122,7 @@ def with_old_lambda(model: Any, old: dict[str, Any]) -> Any:  # noqa: ANN401 - a
 
 
 def old_lambda(position: int | None = None) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
-    """Return a decorator: a function whose first argument is a model may still be given its lambda beside it.
+    """Return a decorator: a function whose first argument is a model may still be given its lambda as an argument.
 
     Args:
         position: Of an exponent that was given without its name.

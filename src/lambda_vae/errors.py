@@ -1,4 +1,4 @@
-"""The exceptions that the command line turns into a sentence and an exit code, and the one way to a warning."""
+"""The exceptions that the command line turns into a sentence and an exit code, and the one way to warn."""
 
 import sys
 import warnings
@@ -7,12 +7,12 @@ from typing import Any
 
 __all__ = ["Diverged", "InputError", "Interrupted", "require_within", "warn"]
 
-#: Whose lines a warning does not point at, for nobody mends anything there.
+#: Packages that no warning points into: the caller cannot change anything there.
 _BETWEEN = ("lambda_vae", "torch", "jaxtyping")
 
 
 class InputError(ValueError):
-    """Input that the caller can mend; its message is one sentence with the offending value and the remedy.
+    """Input that the caller can correct; its message is one sentence with the offending value and the remedy.
 
     The command line prints the message and exits with code 2; any other exception is a defect and keeps its traceback.
 

@@ -1,4 +1,4 @@
-"""Whole files or none: everything is written beside its place and renamed onto it."""
+"""Whole files or none: everything is written to a temporary file next to its target and renamed onto it."""
 
 import json
 import math
@@ -15,7 +15,7 @@ __all__ = ["json_text", "read_json", "replacing", "write_atomic", "write_json"]
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield an empty file beside `path`; on success it is flushed to disk and renamed onto `path`, else removed.
+    """Yield an empty file next to `path`; on success it is flushed to disk and renamed onto `path`, else removed.
 
     Args:
         path: The final place; its folder is made if needed.

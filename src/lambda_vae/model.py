@@ -20,13 +20,13 @@ __all__ = ["VAE", "Trace"]
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """Everything that went by in one pass; objectives and diagnostics read it.
+    """All tensors and distributions of one forward pass, which objectives and diagnostics read.
 
     Args:
         x: The data, [B, F].
         eps: The noise, [K, B, D].
-        q: q_1(z|x), the law whose KL the paper's loss penalises.
-        q_sampled: q_lambda(z|x), the law z was drawn from; q itself for every method without lambda.
+        q: q_1(z|x), the distribution whose KL the paper's loss penalises.
+        q_sampled: q_lambda(z|x), the distribution z was drawn from; q itself for every method without lambda.
         p_z: The prior.
         drawn: The draws from `q_sampled` with their density, for the rate.
         z: The same draws as the decoder got them, [K, B, D]; the gradient that arrives here is the reconstruction's
@@ -117,7 +117,7 @@ class VAE(nn.Module):
 
         Args:
             x: The data.
-            xi: Noise of an implicit posterior; without it, a law with a density stands for it.
+            xi: Noise of an implicit posterior; without it, a q with a density takes its place.
         """
         h = self.encoder(x)
         q: PosteriorDistribution = self.posterior(h) if xi is None else self.posterior(h, xi)
@@ -125,7 +125,7 @@ class VAE(nn.Module):
 
     @old_lambda(position=2)
     def sampled(self, q: PosteriorDistribution) -> PosteriorDistribution:
-        """Return q_lambda(z|x), the law z is drawn from; q itself where the sampling step changes nothing.
+        """Return q_lambda(z|x), the distribution z is drawn from; q itself where the sampling step changes nothing.
 
         Args:
             q: q_1(z|x).
@@ -163,7 +163,7 @@ class VAE(nn.Module):
             x: The data.
             eps: Standard normal noise: nothing else in a pass is random.
             xi: The same for an implicit posterior, which needs more.
-            prior_eps: The same for an objective that looks at draws from the prior.
+            prior_eps: The same for an objective that needs draws from the prior.
             refine: What becomes of the encoder's q before z is drawn; nothing if left out.
         """
         q = self.encode(x, xi)

@@ -31,7 +31,7 @@ def normal(
 
     Args:
         shape: Of the noise.
-        generator: The source of chance; None is torch's global one.
+        generator: Of the random numbers; None is torch's global one.
         device: Where it is needed.
         uniform: Uniform on [0, 1) instead.
     """

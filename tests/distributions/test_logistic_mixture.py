@@ -303,7 +303,7 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(InputError, match="gives 31 maps, which no number of channels makes of 10 components"):
         LogisticMixture(torch.zeros(1, 31, 2, 2))
     p_x = LogisticMixture(torch.zeros(1, 90, 2, 2))
-    with pytest.raises(InputError, match="x has 4 numbers and the decoder speaks of 3 channels of 2x2"):
+    with pytest.raises(InputError, match="x has 4 numbers and the decoder gives 3 channels of 2x2"):
         p_x.log_prob(torch.zeros(1, 4))
     for value in (0.5 / 255, -1 / 255, 256 / 255, 128.0, torch.nan):
         with pytest.raises(InputError, match="none of the 256 values"):

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lambda_vae.data import Dataset, Split
 from lambda_vae.runs import Run
 from lambda_vae.runs.cost import DEVICES, UTILISATION, cost_of, cost_table
-from lambda_vae.runs.step_cost import Contender
+from lambda_vae.runs.step_cost import TimedRun
 
 
 def data(shape, n=40):
@@ -53,7 +53,7 @@ def test_memory_falls_with_parts_and_with_recomputing():
 
 def real_step(config, dataset):
     """FLOPs of a true step, and the bytes that it has at once beside what it found, by torch's profiler."""
-    timed = Contender(config, dataset, 1)
+    timed = TimedRun(config, dataset, 1)
     timed.turn()
     with FlopCounterMode(display=False) as counter:
         timed.turn()

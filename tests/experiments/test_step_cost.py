@@ -8,7 +8,7 @@ from flat_runs import run_of
 from lambda_vae.data import load
 from lambda_vae.runs import METHODS, train
 from lambda_vae.runs import step_cost as module
-from lambda_vae.runs.step_cost import Contender, kept_costs, step_cost, time_steps
+from lambda_vae.runs.step_cost import TimedRun, kept_costs, step_cost, time_steps
 
 SMALL = {"data": "digits", "hidden": (8,), "latent_dim": 3, "batch_size": 20}
 VAE, WARM, IWAE = (run_of(method=name, **SMALL) for name in ("vae", "warm-up", "iwae"))
@@ -17,10 +17,10 @@ VAE_ONCE = run_of(method="vae", epochs=1, **SMALL)
 
 @pytest.fixture
 def turns(monkeypatch):
-    """Contenders whose turns take what is planted; the list says whose turn it was, and of how many steps."""
+    """Timed runs whose turns take what is planted; the list says whose turn it was, and of how many steps."""
     seen = []
 
-    class Planted(Contender):  # what `_ratio` is given is checked
+    class Planted(TimedRun):  # what `_ratio` is given is checked
         def __init__(self, config, _dataset, steps):
             self.config, self.steps, self.first = config, steps, True
 
@@ -30,7 +30,7 @@ def turns(monkeypatch):
             cold, self.first = 100.0 * self.first, False
             return cold + {"vae": 0.01, "warm-up": 0.02, "iwae": 0.5}[name]
 
-    monkeypatch.setattr(module, "Contender", Planted)
+    monkeypatch.setattr(module, "TimedRun", Planted)
     return seen
 
 
@@ -59,17 +59,17 @@ def test_without_a_plain_vae_nothing_is_timed(turns, tmp_path):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_can_take_its_turn(method):
-    contender = Contender(run_of(method=method, **SMALL), load("digits"), 2)
-    contender.turn()
-    assert math.isfinite(contender.turn())
+    timed = TimedRun(run_of(method=method, **SMALL), load("digits"), 2)
+    timed.turn()
+    assert math.isfinite(timed.turn())
 
 
 def test_a_turn_goes_on_where_the_last_one_ended():
-    contender = Contender(VAE, load("digits"), 50)
-    trainer = contender.trainer
+    timed = TimedRun(VAE, load("digits"), 50)
+    trainer = timed.trainer
     assert trainer.steps == 72
     for turn in range(1, 4):
-        contender.turn()
+        timed.turn()
         assert trainer.epoch * trainer.steps + trainer.step == 50 * turn
 
 

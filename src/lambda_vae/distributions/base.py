@@ -1,4 +1,4 @@
-"""What every distribution rests on: draws with their density, the precision of densities, and what p(x|z) is asked."""
+"""The base of every distribution: draws with their density, the precision of densities, the protocols of p(x|z)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Sample:
 
 @runtime_checkable
 class LikelihoodDistribution(Protocol):
-    """p(x|z): what is asked of any likelihood."""
+    """p(x|z): the protocol of every likelihood."""
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Return log p(x|z) in nats, summed over the features.
@@ -69,7 +69,7 @@ class Sampleable(LikelihoodDistribution, Protocol):
         """Return a draw, [..., F].
 
         Args:
-            generator: The source of chance; None is torch's global one.
+            generator: Of the random numbers; None is torch's global one.
         """
 
 

@@ -1,4 +1,4 @@
-"""p(x|z) as a product over pixels, each given those before it: what an autoregressive decoder means."""
+"""p(x|z) as a product over pixels, each given those before it: the likelihood of an autoregressive decoder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ Decode = Callable[[Any, Tensor, Pick, Progress | None], Tensor]
 class Causal:
     """p(x|z) = prod_i p(x_i | x_<i, z), the pixels in the order of rows.
 
-    `log_prob(x)` looks at x itself (teacher forcing): one pass of the network for all pixels. There is no mean to be
-    had from one pass; an image is decoded pixel by pixel, greedily or by chance.
+    `log_prob(x)` reads x itself (teacher forcing): one pass of the network for all pixels. No single pass gives a mean;
+    an image is decoded pixel by pixel, greedily or at random.
 
     Args:
         context: What the network is told of z, [..., C, h, w].
@@ -92,8 +92,8 @@ class Causal:
 class CausalLikelihood(Likelihood):
     """p(x|z) of an autoregressive decoder: theta is the context, what the network is told of z.
 
-    The decoder of the corridor thus ends where z has become context, and no room but this one needs to know that x is
-    looked at: scores, importance weights and sweeps ask for `log_prob(x)` as of any likelihood.
+    The decoder of the `VAE` ends where z has become context. Scores, importance weights and measures call `log_prob(x)`
+    as with any likelihood; that x is read on the way shows nowhere else.
 
     Args:
         features: F, the length of x.
@@ -131,7 +131,7 @@ def sample_x(p_x: LikelihoodDistribution, generator: torch.Generator | None) -> 
 
     Args:
         p_x: The likelihood at some z.
-        generator: The source of chance; None is torch's global one.
+        generator: Of the random numbers; None is torch's global one.
     """
     refused = isinstance(p_x, Causal | torch.distributions.Distribution)
     return p_x.sample(generator) if isinstance(p_x, Sampleable) and not refused else None

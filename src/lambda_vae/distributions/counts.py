@@ -55,7 +55,7 @@ class NegativeBinomialCounts:
     def log_prob(self, x: Tensor) -> Tensor:
         """Return ln P(x) in nats, summed over the features."""
         r = self.dispersion
-        # Of large r ln(r + m) keeps too few digits beside ln r.
+        # For large r the difference of ln(r + m) and ln r has too few digits.
         apart = torch.nn.functional.softplus(self.log_means - r.log())  # ln(1 + m / r)
         wide, rest = x.double() + r, torch.lgamma(x + 1.0)
         ways = (torch.lgamma(wide) - torch.lgamma(r.double())).to(rest.dtype) - rest

@@ -102,9 +102,9 @@ class FullGaussian:
         return MultivariateNormal(self.mu, scale_tril=self.factor)
 
 
-def _full(law: DiagGaussian | FullGaussian) -> FullGaussian:
-    factor = torch.diag_embed(law.std.double()) if isinstance(law, DiagGaussian) else law.factor.double()
-    return FullGaussian(law.mu.double(), factor)
+def _full(q: DiagGaussian | FullGaussian) -> FullGaussian:
+    factor = torch.diag_embed(q.std.double()) if isinstance(q, DiagGaussian) else q.factor.double()
+    return FullGaussian(q.mu.double(), factor)
 
 
 def kl_from_diagonal(q: DiagGaussian, p: FullGaussian) -> Float[Tensor, "*batch"]:

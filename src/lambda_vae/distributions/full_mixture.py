@@ -68,10 +68,10 @@ class FullGaussianMixture:
 
     def log_prob(self, z: Float[Tensor, "*sample D"]) -> Float[Tensor, "*sample_batch"]:
         """Return the log density at z in nats."""
-        law = self.to_torch()
+        mixture = self.to_torch()
         rows = z.double().reshape(-1, z.shape[-1])
         per_pass = max(1, _NUMBERS_PER_PASS // self.means.numel())
-        parts = [law.log_prob(part) for part in torch.split(rows, per_pass)]  # type: ignore[no-untyped-call]
+        parts = [mixture.log_prob(part) for part in torch.split(rows, per_pass)]  # type: ignore[no-untyped-call]
         return torch.cat(parts).reshape(z.shape[:-1]).to(z.dtype)
 
     def to_torch(self) -> MixtureSameFamily:

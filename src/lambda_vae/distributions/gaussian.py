@@ -1,4 +1,4 @@
-"""The diagonal Gaussian: the only place where logvar meets sigma."""
+"""The diagonal Gaussian: the only file where logvar becomes sigma."""
 
 import math
 from dataclasses import dataclass

@@ -50,7 +50,7 @@ def kl_or_ratio(q: PosteriorDistribution, p: Density, draw: Sample) -> Float[Ten
     Args:
         q: Left side.
         p: Right side.
-        draw: From q; looked at only where there is no formula.
+        draw: From q; used only where there is no formula.
     """
     closed = closed_form_kl(q, p)
     return draw.log_prob() - p.log_prob(draw.z) if closed is None else closed

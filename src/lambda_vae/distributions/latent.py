@@ -1,4 +1,4 @@
-"""What is asked of a distribution of z: of any prior, and of any posterior."""
+"""The protocols of a distribution of z: that of every prior, and that of every posterior."""
 
 from typing import Protocol, runtime_checkable
 

@@ -1,4 +1,4 @@
-"""What a decoder's output means: theta -> p(x|z)."""
+"""The map from a decoder's output to a likelihood: theta -> p(x|z)."""
 
 from abc import abstractmethod
 

@@ -138,10 +138,10 @@ class _Work:
     def __init__(self, form: MixtureForm, rows: int, pixels: int, like: Tensor) -> None:
         self.form, self.limit = form, -math.log(torch.finfo(like.dtype).eps)
         wide = (rows, form.groups, form.depth, form.components, pixels)
-        self.a, self.b, self.inv, self.minus_t, self.e, self.sa, self.sb, self.spare = (
+        self.a, self.b, self.inv, self.minus_t, self.e, self.sa, self.sb, self.scratch = (
             like.new_empty(wide) for _ in range(8)
         )
-        self.channels = self.spare.unbind(2)
+        self.channels = self.scratch.unbind(2)
         self.gate = like.new_empty(rows, form.groups, len(form.pairs), form.components, pixels)
         self.gates = self.gate.unbind(2)
         self.both = like.new_empty(2, rows, form.groups, form.components, pixels)
@@ -164,7 +164,7 @@ class _Work:
 
     def _standardise(self, theta: MixtureParameters, bins: _Bins) -> None:
         """Fill a, b, 1/s and -t."""
-        location = self.spare.copy_(theta.mu)
+        location = self.scratch.copy_(theta.mu)
         if self.form.pairs:
             torch.mul(theta.coef, 2.0, out=self.gate).sigmoid_()
         for (later, earlier), gate in zip(self.form.pairs, self.gates, strict=True):
@@ -179,13 +179,13 @@ class _Work:
         torch.sigmoid(self.a, out=self.sa)
         torch.sigmoid(self.b, out=self.sb)
         torch.expm1(self.minus_t, out=self.e)
-        torch.mul(self.sa, self.sb, out=self.spare).clamp_(min=math.exp(-self.limit)).mul_(self.e)
+        torch.mul(self.sa, self.sb, out=self.scratch).clamp_(min=math.exp(-self.limit)).mul_(self.e)
         self.within.copy_(self.channels[0])
         for channel in self.channels[1:]:
             self.within.mul_(channel)
         self.within.abs_()  # e is -(1 - exp(-t)), once for each channel
         # Only one of a and b can lie beyond -L, for their sum is t > 0.
-        beyond = torch.minimum(self.a, self.b, out=self.spare).add_(self.limit).clamp_(max=0.0)
+        beyond = torch.minimum(self.a, self.b, out=self.scratch).add_(self.limit).clamp_(max=0.0)
         torch.sum(beyond, 2, out=self.beyond)
 
     def write_gradient(self, into: MixtureParameters) -> None:
@@ -193,7 +193,7 @@ class _Work:
         torch.sub(self.responsibility, self.weight, out=into.logits)
         r, minus_r = self.responsibility.unsqueeze(2), torch.neg(self.responsibility, out=self.within).unsqueeze(2)
         torch.sub(self.sa, self.sb, out=into.mu).mul_(self.inv).mul_(r)
-        minus = torch.div(self.minus_t, self.e, out=self.spare).add_(self.minus_t)  # t / (1 - e^-t) - t
+        minus = torch.div(self.minus_t, self.e, out=self.scratch).add_(self.minus_t)  # t / (1 - e^-t) - t
         minus.add_(self.a.addcmul_(self.a, self.sa, value=-1.0))  # a sig(-a)
         minus.add_(self.b.addcmul_(self.b, self.sb, value=-1.0)).mul_(minus_r)
         held = (self.log_scale, MIN_LOG_SCALE, MAX_LOG_SCALE)

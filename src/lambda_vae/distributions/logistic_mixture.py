@@ -80,7 +80,7 @@ class LogisticMixture:
         *own, p, height, width = self.theta.shape
         if x.shape[-1] != self.form.channels * height * width:
             raise InputError(
-                f"x has {x.shape[-1]} numbers and the decoder speaks of {self.form.channels} channels of {height}x"
+                f"x has {x.shape[-1]} numbers and the decoder gives {self.form.channels} channels of {height}x"
                 f"{width}; an image must have {self.form.channels * height * width}"
             )
         batch = np.broadcast_shapes(x.shape[:-1], tuple(own))

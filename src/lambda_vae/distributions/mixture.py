@@ -18,7 +18,7 @@ __all__ = ["GaussianMixture"]
 
 _LOG_2PI = math.log(2.0 * math.pi)
 
-#: Pairs of a point and a component that are looked at together: 64 MiB of float64.
+#: Pairs of a point and a component that are computed together: 64 MiB of float64.
 _PAIRS_PER_PASS = 2**23
 
 
@@ -93,7 +93,7 @@ class GaussianMixture:
         Raises:
             InputError: Always.
         """
-        raise InputError("lambda needs one Gaussian to act on, and this law is a mixture; use a Gaussian posterior")
+        raise InputError("lambda needs one Gaussian to act on, and this q is a mixture; use a Gaussian posterior")
 
     def rsample(self, eps: Float[Tensor, "*sample noise"]) -> Float[Tensor, "*sample D"]:
         """Return one draw for each eps, differentiable in the parameters of the component that was picked.

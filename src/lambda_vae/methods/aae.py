@@ -11,7 +11,7 @@ __all__ = ["AAE"]
 
 @dataclass(frozen=True)
 class AAE(Method):
-    """A discriminator of draws from the prior and from the aggregate posterior stands for the KL.
+    """A discriminator of draws from the prior and from the aggregate posterior takes the place of the KL.
 
     Args:
         adversary_weight: Of the discriminator's part of the loss.
@@ -21,7 +21,7 @@ class AAE(Method):
 
     name, title = "aae", "AAE"
     paper = "Makhzani et al. 2016, arXiv:1511.05644"
-    cost = "a discriminator's step beside the model's"
+    cost = "a discriminator's step next to the model's"
     neutral = "there is no KL in it at any weight"
     incompatible = (
         (

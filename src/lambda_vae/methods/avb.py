@@ -23,7 +23,7 @@ class AVB(Method):
 
     name, title = "avb", "AVB"
     paper = "Mescheder et al. 2017, arXiv:1701.04722"
-    cost = "a discriminator's step on x and z beside the model's; 64 Gaussians an example for adaptive contrast"
+    cost = "a discriminator's step on x and z next to the model's; 64 Gaussians an example for adaptive contrast"
     neutral = "a classifier stands for its rate; tests/training/test_adversarial.py gives it the best one"
     incompatible = (
         (
@@ -32,7 +32,7 @@ class AVB(Method):
         ),
         (
             ("vamp-prior",),
-            "the prior would be a mixture of laws without a density; use avb+flow-prior, or vamp-prior without avb",
+            "the prior would be a mixture of distributions without a density; use avb+flow-prior, or vamp-prior alone",
         ),
     )
     mixing_dim: int = setting(2)

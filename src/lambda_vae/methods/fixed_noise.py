@@ -1,4 +1,4 @@
-"""Noise of one size: σ_c whatever σ is."""
+"""Noise of one size: σ_c for every σ."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ __all__ = ["FixedNoise"]
 
 @dataclass(frozen=True)
 class FixedNoise(Method):
-    """z is drawn with σ_c, whatever σ is.
+    """z is drawn with σ_c for every σ.
 
     Args:
         delta: Of λ-VAE, > 1, from which σ_c follows; inf gives the prior's own noise, 1.

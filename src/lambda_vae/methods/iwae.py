@@ -26,8 +26,8 @@ class IWAE(Method):
     incompatible = (
         (
             ("equalizer", "sampling"),
-            "importance weights need the density of the law really sampled, not the KL of another; leave out iwae and "
-            "draw more with `samples`",
+            "importance weights need the density of the q that z is drawn from, not the KL of another; leave out iwae "
+            "and draw more with `samples`",
         ),
         (
             ("iaf", "flow", "avb"),

@@ -1,4 +1,4 @@
-"""λ-VAE with the KL of the law that is really sampled: a valid bound."""
+"""λ-VAE with the KL of the distribution that z is drawn from: a valid bound."""
 
 from dataclasses import dataclass
 

@@ -19,7 +19,7 @@ class LambdaVAE(Method):
         release_epochs: Bring λ back to 1 over the last so many epochs; 0 never.
         settle_epochs: End the release so many epochs before the end of training.
         release_path: "exponent" lets λ fall in a straight line; "delta" lets δ rise, and small σ go first.
-        release_capacity: λ is 1 where a dimension's wide law carries so many nats; nowhere if not given.
+        release_capacity: λ is 1 where a dimension's wide q carries so many nats; nowhere if not given.
         ramp_epochs: Let λ grow from 1 over the first so many epochs; 0 applies it at once.
         refresh_every: Epochs between two computations of λ.
         decay: Of the moving average of σ.

@@ -1,4 +1,4 @@
-"""Semi-amortised inference: q of each example is improved before the decoder learns from it."""
+"""Semi-amortised inference: q of each example is refined before the decoder learns from it."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class SemiAmortized(Method):
     """The decoder learns from a q that took some steps of its own for each example.
 
     Args:
-        refine_steps: Steps that improve q of each example for the decoder; 0 is the plain VAE.
+        refine_steps: Steps that refine q of each example for the decoder; 0 is the plain VAE.
         refine_rate: Part of the way along the natural gradient, at most 1.
     """
 
@@ -29,8 +29,8 @@ class SemiAmortized(Method):
         ),
         (
             ("iwae",),
-            "the gradient of iwae goes by way of the encoder's own mu and sigma; use iwae alone, whose weights mend q "
-            "too",
+            "the gradient of iwae goes by way of the encoder's own mu and sigma; use iwae alone, whose weights "
+            "correct q too",
         ),
     )
     refine_steps: int = setting(5, "steps {}")

@@ -11,7 +11,7 @@ __all__ = ["WAE"]
 
 @dataclass(frozen=True)
 class WAE(Method):
-    """The aggregate posterior's distance from the prior, as an MMD, stands for the KL.
+    """The aggregate posterior's distance from the prior, as an MMD, takes the place of the KL.
 
     Args:
         weight: Nats per unit of squared MMD.

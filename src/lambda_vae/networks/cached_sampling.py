@@ -26,7 +26,7 @@ def decode_pixels(
     Args:
         network: Of the pixels' distributions.
         context: From z, one an image.
-        pick: Chooses the values of a pixel; all chance is in here.
+        pick: Chooses the values of a pixel; the only random part.
         progress: Called after each row.
 
     Source:

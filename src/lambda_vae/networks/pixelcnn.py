@@ -104,8 +104,8 @@ class GatedLayer(nn.Module):
             context: From z.
         """
         above = self.vertical(F.pad(v, (1, 1, 1, 0))) + self.told(context, v.shape[-2:])
-        beside = self.horizontal(F.pad(h, (1, 0, 0, 0))) + self.across(above)
-        return gate(above), h + self.out(gate(beside))
+        left = self.horizontal(F.pad(h, (1, 0, 0, 0))) + self.across(above)
+        return gate(above), h + self.out(gate(left))
 
     def told(self, context: Float[Tensor, "N C h w"], size: torch.Size) -> Float[Tensor, "N C2 H W"]:
         """Return what z adds to the vertical stack at every pixel."""

@@ -25,7 +25,7 @@ class Recomputing(nn.Module):
         """Return what a block makes of its inputs; the numbers are the same either way.
 
         Args:
-            block: A module without chance.
+            block: A module without random numbers.
             inputs: Of the block.
         """
         if not (self.recompute and torch.is_grad_enabled()):

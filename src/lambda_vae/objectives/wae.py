@@ -24,8 +24,8 @@ class WAE:
     The cost of a reconstruction is -log p(x|z), in nats, so that the method differs from the others in its penalty
     alone; the encoder is a Gaussian's, so that q(z|x) has a density and the model a bound. The squared MMD is a number
     of the whole batch without unit (at most twice the number of scales), added to each example: `weight` says how many
-    nats an example one unit of it costs. The authors' 10 stands beside 0.05 |x - G(z)|^2; a squared error is a Gaussian
-    cost in nats (variance 1/2), beside which it is 10 / 0.05 = 200.
+    nats an example one unit of it costs. The authors' 10 goes with 0.05 |x - G(z)|^2; a squared error is a Gaussian
+    cost in nats (variance 1/2), with which it is 10 / 0.05 = 200.
 
     Args:
         weight: Nats per unit of squared MMD, >= 0.

@@ -22,7 +22,7 @@ class ImplicitPosterior(Posterior):
     r"""z = mu(h, xi) + sigma(h, xi) * eps with xi ~ N(0, I): a distribution of any shape that can be drawn from.
 
     Given xi it is a Gaussian; with xi integrated out it has no density in closed form, and training needs an adversary
-    for its rate. When it is measured (no xi given), another distribution stands for it, whose density is exact: the
+    for its rate. When it is measured (no xi given), another distribution takes its place, whose density is exact: the
     mixture
 
     .. math:: q_J(z|x) = \frac1J \sum_j N(z;\, \mu(h, \xi_j), \sigma(h, \xi_j)^2)

@@ -15,7 +15,7 @@ class Posterior(nn.Module):
 
     Args:
         latent_dim: D.
-        mixing_dim: How many numbers of noise q itself depends on, beside h; 0 unless q is implicit.
+        mixing_dim: How many numbers of noise q itself depends on, besides h; 0 unless q is implicit.
     """
 
     def __init__(self, latent_dim: int, mixing_dim: int = 0) -> None:
@@ -29,6 +29,6 @@ class Posterior(nn.Module):
         Args:
             h: The encoder's output.
             xi: Noise of an implicit q: the distribution is then the one Gaussian that xi picks. Without it, a
-                distribution with a density stands for q.
+                distribution with a density takes the place of q.
         """
         raise NotImplementedError

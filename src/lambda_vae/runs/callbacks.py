@@ -1,4 +1,4 @@
-"""What follows a run while it trains: the bar, the files, the trackers."""
+"""Listeners of a training run: the progress bar, the files, the trackers."""
 
 import math
 import time
@@ -24,7 +24,7 @@ class ProgressBar:
     Args:
         label: The run's name.
         epochs: In all.
-        latent_dim: D, beside the active units.
+        latent_dim: D, shown next to the active units.
         console: Where to draw.
     """
 

@@ -1,4 +1,4 @@
-"""What one run is: data, method, network and numbers; frozen, written beside its result, read back to go on."""
+"""The config of a run: data, method, network and numbers; frozen, written next to the result, read back to resume."""
 
 import re
 from collections.abc import Mapping

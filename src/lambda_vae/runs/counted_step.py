@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lambda_vae.runs._train import make_trainer
 from lambda_vae.runs.resolve import Run
-from lambda_vae.runs.step_cost import Contender
+from lambda_vae.runs.step_cost import TimedRun
 from lambda_vae.training.interruption import StopRequest
 from lambda_vae.training.lagging import Lagging
 from lambda_vae.training.strategies import JointUpdate, Strategy
@@ -93,7 +93,7 @@ class _Count:
         few = replace(dataset, train=replace(dataset.train, rows=rows))
         with _LiveBytes() as bytes_:
             train = replace(train, batch_size=examples * parts, accumulate=parts)
-            timed = Contender(replace(run.config, train=train), few, 1)
+            timed = TimedRun(replace(run.config, train=train), few, 1)
             self.trainer, self.examples = timed.trainer, examples
             self.trainer.run_epoch(StopRequest(), 1)  # makes the state of the optimiser
             before = len(bytes_.after)

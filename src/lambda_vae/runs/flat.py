@@ -56,7 +56,7 @@ def kinds() -> dict[str, Any]:
 
 
 def flat(config: RunConfig) -> dict[str, Any]:
-    """Return every value of a run by one name each; settings stand beside the method where that tells all.
+    """Return every value of a run by one name each; settings stand next to the method where that says all.
 
     Args:
         config: The run.

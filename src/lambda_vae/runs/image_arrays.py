@@ -1,4 +1,4 @@
-"""The pictures of a run: reconstructions, prior samples, traversals, as uint8 arrays."""
+"""The images of a run: reconstructions, prior samples, traversals, as uint8 arrays."""
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 from lambda_vae.distributions import Causal, Independent, LikelihoodDistribution
 from lambda_vae.model import VAE
 
-__all__ = ["draw_pictures", "pixels", "shown"]
+__all__ = ["pixels", "run_images", "shown"]
 
 _TRAVERSAL_STEPS = 9
 
@@ -25,21 +25,21 @@ def pixels(values: Float[Tensor, "*batch F"], shape: tuple[int, ...]) -> NDArray
 
 
 def shown(p_x: LikelihoodDistribution, seed: int | None = None) -> Float[Tensor, "*batch F"]:
-    """Return what stands for p(x|z) in a picture: E[x|z], or what an autoregressive decoder makes pixel by pixel.
+    """Return the image that shows p(x|z): E[x|z], or what an autoregressive decoder makes pixel by pixel.
 
     Args:
-        p_x: The law.
+        p_x: The likelihood at some z.
         seed: Draw those pixels; without one, each is the likeliest.
     """
     if isinstance(p_x, Causal):
-        chance = torch.Generator(p_x.context.device)
-        return p_x.greedy() if seed is None else p_x.sample(chance.manual_seed(seed))
+        generator = torch.Generator(p_x.context.device)
+        return p_x.greedy() if seed is None else p_x.sample(generator.manual_seed(seed))
     assert isinstance(p_x, Independent)
     return p_x.mean
 
 
 @torch.no_grad()
-def draw_pictures(
+def run_images(
     vae: VAE, x: Float[Tensor, "N F"], shape: tuple[int, ...], kl: list[float], *, reach: float = 3.0, seed: int = 0
 ) -> dict[str, NDArray[np.generic]]:
     """Return the arrays of `images.npz`: p(x|z) at mu, at draws from the prior, and along single dimensions (`shown`).

@@ -1,4 +1,4 @@
-"""What is handed on with a model's weights: config.json, read back without trust in what was written."""
+"""config.json of a shared model, which is checked in full when it is read back: it may come from anywhere."""
 
 import json
 import math
@@ -51,7 +51,7 @@ class ModelRecord:
         shape: Of one example.
         diagnosis: What metrics.json of the run says.
         provenance: Where it comes from, without the machine.
-        sha256: Of each file beside it, by name.
+        sha256: Of each file next to it, by name.
     """
 
     config: RunConfig
@@ -99,7 +99,7 @@ def portable_config(config: RunConfig, likelihood: str) -> RunConfig:
 
 
 def read_record(folder: Path) -> ModelRecord:
-    """Return the record of a shared model, after the files beside it were found to be the ones it speaks of.
+    """Return the record of a shared model, once the files next to it are found to be the ones that it names.
 
     Args:
         folder: That `share_run` made, or that came from elsewhere.

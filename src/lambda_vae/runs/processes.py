@@ -1,4 +1,4 @@
-"""What accelerate is asked for: processes, trackers, and one answer for all processes."""
+"""Processes and trackers, through accelerate; and one decision that holds for all processes."""
 
 import os
 from collections.abc import Callable, Sequence

@@ -86,7 +86,7 @@ def circumstances() -> dict[str, Any]:
 def provenance(
     command: str, seeds: list[int], data: dict[str, Any], options: dict[str, Any], started: datetime
 ) -> dict[str, Any]:
-    """Return the record that stands beside every result.
+    """Return the record that is written next to every result.
 
     Args:
         command: What was typed.

@@ -15,7 +15,7 @@ from lambda_vae.files import replacing, write_json
 from lambda_vae.model import VAE
 from lambda_vae.runs.config import RunConfig
 from lambda_vae.runs.folder import RunFolder
-from lambda_vae.runs.image_arrays import draw_pictures
+from lambda_vae.runs.image_arrays import run_images
 from lambda_vae.runs.provenance import command_line, provenance
 from lambda_vae.runs.resolve import Run
 from lambda_vae.runs.views import FixedView
@@ -181,6 +181,6 @@ def _options(trainer: Trainer) -> dict[str, Any]:
 
 def _save_images(path: Path, vae: VAE, run: Run, kl: Sequence[float]) -> None:
     device = next(vae.parameters()).device
-    arrays = draw_pictures(vae, run.measured.head(24).to(device), run.dataset.shape, list(kl))
+    arrays = run_images(vae, run.measured.head(24).to(device), run.dataset.shape, list(kl))
     with replacing(path) as temporary:
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""What a training step costs beside the plain VAE's.
+"""The cost of a training step compared with the plain VAE's.
 
-The clock of a long run counts whatever else the machine did meanwhile. So the settings of a table are timed side by
-side, for a moment, once its runs are done, and the ratios are kept beside it.
+The clock of a long run counts whatever else the machine did meanwhile. So the settings of a table are timed next to
+each other, for a moment, once its runs are done, and the ratios are kept with the table.
 """
 
 import statistics
@@ -21,7 +21,7 @@ from lambda_vae.runs.config import RunConfig
 from lambda_vae.runs.resolve import Run
 from lambda_vae.training.interruption import StopRequest
 
-__all__ = ["Contender", "kept_costs", "step_cost", "time_steps"]
+__all__ = ["TimedRun", "kept_costs", "step_cost", "time_steps"]
 
 _ROUNDS = 3
 _MOST_STEPS = 30
@@ -31,7 +31,7 @@ _TURN = 0.5  # seconds that a turn of the plain VAE may take, as far as whole st
 _LED = "aggressive_steps"
 
 
-class Contender:
+class TimedRun:
     """A run that trains a few steps whenever its turn comes; nothing of it is kept.
 
     Args:
@@ -95,7 +95,7 @@ def kept_costs(out: Path) -> dict[str, float]:
 
 
 def time_steps(out: Path, configs: Sequence[RunConfig], dataset: Dataset) -> None:
-    """Time a step of every setting that has no cost yet beside one of the plain VAE, and keep the ratios.
+    """Time a step of every setting that has no cost yet against one of the plain VAE, and keep the ratios.
 
     Without a plain VAE among the runs there is nothing to compare with, and nothing is done.
 
@@ -109,19 +109,19 @@ def time_steps(out: Path, configs: Sequence[RunConfig], dataset: Dataset) -> Non
     if "vae" not in settings or settings.keys() <= found.keys():
         return
     with _one_thread():
-        one = Contender(settings["vae"], dataset, 1)
+        one = TimedRun(settings["vae"], dataset, 1)
         one.turn()
         steps = max(1, min(_MOST_STEPS, int(_TURN / one.turn())))
-        plain = Contender(settings["vae"], dataset, steps)
+        plain = TimedRun(settings["vae"], dataset, steps)
         new = {name: config for name, config in settings.items() if name not in found | {"vae": 1.0}}
-        # One beside the plain VAE at a time: memory for two models is there, for all of a table perhaps not.
-        ratios = {name: _ratio(Contender(config, dataset, steps), plain) for name, config in new.items()}
+        # One at a time against the plain VAE: memory may not suffice for all models of a table at once.
+        ratios = {name: _ratio(TimedRun(config, dataset, steps), plain) for name, config in new.items()}
     write_json(out / "step_costs.json", found | {"vae": 1.0} | ratios)
 
 
-def _ratio(contender: Contender, plain: Contender) -> float:
+def _ratio(timed: TimedRun, plain: TimedRun) -> float:
     """The median over rounds; the first warms up."""
-    rounds = [contender.turn() / plain.turn() for _ in range(_ROUNDS + 1)]
+    rounds = [timed.turn() / plain.turn() for _ in range(_ROUNDS + 1)]
     return statistics.median(rounds[1:])
 
 

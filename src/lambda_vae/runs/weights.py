@@ -1,4 +1,4 @@
-"""The weights of a finished model: one safetensors file, λ beside them."""
+"""The weights of a finished model: one safetensors file, with λ if it has one."""
 
 from dataclasses import replace
 from pathlib import Path

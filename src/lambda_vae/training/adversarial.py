@@ -1,4 +1,4 @@
-"""Methods whose rate is judged by a classifier in place of a formula."""
+"""Adversarial methods: a discriminator estimates the rate in place of a formula."""
 
 import math
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ __all__ = ["AdversarialAutoencoder", "AdversarialBayes"]
 #: An autoencoder's discriminator that gives every draw odds of 100 to 1 holds two distributions without overlap.
 _WON_AGGREGATE = 0.01
 
-#: Posteriors that carry many nats are rightly told from the prior with ease; only a loss that float32 can no longer
-#: improve teaches nothing.
+#: Posteriors that carry many nats are easy to tell from the prior, and rightly so; only a loss below what float32
+#: resolves teaches nothing.
 _WON_POSTERIOR = 1e-6
 
 
@@ -74,7 +74,7 @@ class AdversarialBayes(Adversary):
     r"""-log p(x|z) + kl_weight * T(x, z), where at its best T(x, z) = ln q(z|x) / p(z): the ELBO of an implicit q.
 
     With adaptive contrast, T tells q(z|x) from r(z|x), the Gaussian with q's own means and variances, in coordinates in
-    which r is N(0, I); the rest of the rate, ln r/p, is known and not judged:
+    which r is N(0, I); the rest of the rate, ln r/p, is known and not estimated:
 
     .. math:: KL(q \| p) = E_q[T(x, (z - m(x)) / s(x))] + E_q[\ln r(z|x) - \ln p(z)]
 
@@ -103,7 +103,7 @@ class AdversarialBayes(Adversary):
         self.adaptive_contrast = adaptive_contrast
 
     def check_model(self, vae: VAE) -> None:
-        """Raise if the prior is learned and only its draws would be looked at.
+        """Raise if the prior is learned and only its draws would be used.
 
         Raises:
             InputError: It is.
@@ -124,15 +124,15 @@ class AdversarialBayes(Adversary):
         trace = stepper.trace(batch)
         terms = stepper.objective(trace, batch.kl_weight)
         r = stepper.marginals(batch.x) if self.adaptive_contrast else None
-        judged, contrast, known = _contrast(trace, r)
-        rate = self.logit(_pairs(trace.x, judged)) + known
+        drawn, reference, known = _contrast(trace, r)
+        rate = self.logit(_pairs(trace.x, drawn)) + known
         step = stepper.optimizer_step(trace, replace(terms, loss=terms.loss + batch.kl_weight * rate))
-        self.learn(batch.step, _pairs(trace.x, judged), _pairs(trace.x, contrast))
+        self.learn(batch.step, _pairs(trace.x, drawn), _pairs(trace.x, reference))
         return step
 
 
 def _contrast(trace: Trace, r: DiagGaussian | None) -> tuple[Tensor, Tensor, Tensor | float]:
-    """What T tells apart, [K, B, D] from [B, D], and the part of the rate that needs no judging, [K, B]."""
+    """What T tells apart, [K, B, D] from [B, D], and the part of the rate that is known, [K, B]."""
     z = trace.drawn.z
     if r is None:
         return z, _prior_draws(trace), 0.0

@@ -1,4 +1,4 @@
-"""A classifier that is trained next to the model, and when it is no use any more."""
+"""A discriminator that is trained next to the model, and the test of when it has stopped being of use."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -116,7 +116,7 @@ class Adversary:
             )
 
     def end_epoch(self, stepper: Stepper, draws: Draws, epoch: int) -> Mapping[str, float]:
-        """Return its mean loss over the epoch, and begin another.
+        """Return its mean loss over the epoch, and clear the losses for the next one.
 
         Raises:
             Diverged: It has won: its loss lay below the threshold at every step.
@@ -146,7 +146,7 @@ class Adversary:
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a state from `state_dict`, flattened with dots."""
+        """Load a state from `state_dict`, its names flattened with dots."""
         parts: dict[str, dict[str, Tensor]] = {"network": {}, "optimizer": {}}
         for name, tensor in state.items():
             part, _, rest = name.partition(".")

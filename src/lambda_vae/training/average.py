@@ -1,4 +1,4 @@
-"""A moving average of the weights, lent to the model where it is measured."""
+"""A moving average of the weights, which the model holds while it is measured."""
 
 from collections.abc import Iterable, Mapping
 
@@ -39,7 +39,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights as they are after a step."""
+        """Update the average with the weights after a step."""
         self._steps += 1
         decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
         torch._foreach_lerp_(self._means, [weight.detach() for weight in self._weights], 1.0 - decay)
@@ -62,7 +62,7 @@ class WeightAverage:
         return {"steps": torch.tensor(self._steps), **{str(i): mean for i, mean in enumerate(self._means)}}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a state from `state_dict`."""
+        """Load a state from `state_dict`."""
         self._steps = int(state["steps"])
         for i, mean in enumerate(self._means):
             mean.copy_(state[str(i)])

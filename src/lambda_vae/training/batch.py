@@ -14,7 +14,7 @@ __all__ = ["Batch", "Step"]
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What one step is given; all chance in it is drawn already.
+    """What one step is given, with every random number of the step drawn already.
 
     Args:
         x: What the model sees, [B, F].

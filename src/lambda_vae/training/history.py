@@ -54,7 +54,7 @@ class History:
         return {name: torch.tensor(values, dtype=torch.float64) for name, values in lists.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up the rows from `state_dict`."""
+        """Load the rows from `state_dict`."""
         scalars = {name: values.tolist() for name, values in state.items() if not name.startswith("dimensions.")}
         vectors = {n.removeprefix("dimensions."): v.tolist() for n, v in state.items() if n.startswith("dimensions.")}
         epochs = len(next(iter(scalars.values()), []))

@@ -1,4 +1,4 @@
-"""Lagging inference: an encoder that is kept ahead of the decoder while that still pays."""
+"""Lagging inference: the encoder is trained ahead of the decoder as long as that pays."""
 
 import math
 from collections.abc import Mapping
@@ -127,6 +127,6 @@ class Lagging(JointUpdate):
         return {"progress": torch.tensor(values, dtype=torch.float64)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a state from `state_dict`."""
+        """Load a state from `state_dict`."""
         aggressive, self.information, steps = state["progress"].tolist()
         self.aggressive, self.inner_steps = bool(aggressive), int(steps)

@@ -38,9 +38,9 @@ _STEPS_BETWEEN_AGREEMENTS = 50
 class Trainer:
     """Trains one VAE on one tensor: `draws` gives a batch, `strategy` makes a step of it with `stepper`.
 
-    All chance of an epoch comes from `draws`, which draws for the batches of all processes together, so that every
-    method, and every number of processes, sees the same data, order and noise. Histories and checkpoints are those of
-    the joint batch.
+    All random numbers of an epoch come from `draws`, which draws for the batches of all processes together, so that
+    every method, and every number of processes, sees the same data, order and noise. Histories and checkpoints are
+    those of the joint batch.
 
     Args:
         vae: The model.

@@ -43,12 +43,12 @@ class Recorder:
         self.moments = TrainingMoments(vae.latent_dim, accelerator.device) if options.measure else None
 
     def begin_step(self, step: int) -> None:
-        """Take what is observed from here on for parts of the step at a position in the epoch."""
+        """Record what is observed from here on under this position in the epoch."""
         self._step, self._part = step, 0
 
     @torch.no_grad()
     def observe(self, step: Step) -> None:
-        """Take in what a step, or one part of it, has left."""
+        """Record a step, or one part of it."""
         q = step.trace.q
         self.log.record(self._step, step.terms, q.logvar, self._part, self.parts)
         self._part += 1
@@ -62,7 +62,7 @@ class Recorder:
         return self.log.joint(self.accelerator)
 
     def measure(self, row: EpochRow) -> None:
-        """Add the finished epoch of all processes, dimension by dimension, to its row, and begin another.
+        """Add the finished epoch of all processes, dimension by dimension, to its row, and clear the sums.
 
         Args:
             row: Of the epoch.
@@ -84,7 +84,7 @@ class Recorder:
         return {"trail": self.joint_log().values, **{f"moments.{name}": value for name, value in sums.items()}}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up the present epoch, as this process's share; the state may hold more."""
+        """Load the present epoch, as this process's share; the state may hold more."""
         self.log.values.copy_(state["trail"])
         if self.moments is not None:
             sums = {name: state[f"moments.{name}"] for name in self.moments.state_dict()}

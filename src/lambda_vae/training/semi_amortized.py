@@ -1,4 +1,4 @@
-"""Semi-amortised inference: q of each example is improved by steps of its own before the decoder learns from it."""
+"""Semi-amortised inference: gradient steps refine q of each example before the decoder learns from it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -44,13 +44,13 @@ def natural_step(q: DiagGaussian, dmu: Tensor, dlogvar: Tensor, rate: float) -> 
 
 
 class SemiAmortized(JointUpdate):
-    """Improves q of each example by a few steps of its own; the decoder learns from the improved q.
+    """Refines q of each example by a few gradient steps; the decoder learns from the refined q.
 
-    The encoder learns from the loss of its own q, as ever, so that it stays good by itself: every measure looks at the
-    encoder's q, and none needs the decoder's gradient at test time. What is cured is a decoder that learns to ignore
-    what a lagging encoder tells it. The noise of the steps comes from the second generator, so decoders of all methods
-    see the same data and noise. `refinement_gain` in the history is how many nats an example the loss of the improved q
-    lies below that of the encoder's: the part of the amortisation gap that the steps close.
+    The encoder learns from the loss of its own q, as in the plain VAE, so that it stays good by itself: every measure
+    reads the encoder's q, and none needs the decoder's gradient at test time. The remedy is for a decoder that learns
+    to ignore what a lagging encoder tells it. The noise of the steps comes from the second generator, so decoders of
+    all methods see the same data and noise. `refinement_gain` in the history is how many nats an example the loss of
+    the refined q lies below that of the encoder's: the part of the amortisation gap that the steps close.
 
     Args:
         steps: For each example in each batch; 0 is the plain VAE, bit for bit.
@@ -77,11 +77,11 @@ class SemiAmortized(JointUpdate):
         self.gain = torch.zeros((), device=stepper.device)
 
     def step(self, stepper: Stepper, draws: Draws, batch: Batch) -> Step:
-        """Improve q for the batch, then train the decoder on the improved q and the encoder on its own."""
+        """Refine q for the batch, then train the decoder on the refined q and the encoder on its own."""
         of_encoder: list[tuple[Tensor, Tensor]] = []
 
         def refine(own: PosteriorDistribution) -> PosteriorDistribution:
-            q, pull, loss = self._improved(stepper, draws, batch, own)
+            q, pull, loss = self._refined(stepper, draws, batch, own)
             of_encoder.append((pull, loss))
             return q
 
@@ -92,10 +92,10 @@ class SemiAmortized(JointUpdate):
             terms = replace(terms, loss=terms.loss + pull)
         return stepper.optimizer_step(trace, terms)
 
-    def _improved(
+    def _refined(
         self, stepper: Stepper, draws: Draws, batch: Batch, own: PosteriorDistribution
     ) -> tuple[DiagGaussian, Tensor, Tensor]:
-        """The improved q; what hands the encoder the gradient of its own loss, 0 in value, [B]; that loss, a mean."""
+        """The refined q; a term of value 0 with the gradient of the encoder's own loss, [B]; the mean of that loss."""
         if not isinstance(own, DiagGaussian):
             raise InputError(
                 f"the posterior is a {type(own).__name__}; only a diagonal Gaussian can be improved in steps"
@@ -106,7 +106,7 @@ class SemiAmortized(JointUpdate):
         for _ in range(self.steps - 1):
             _, dmu, dlogvar = _loss_and_gradient(stepper, draws, batch, q)
             q = natural_step(q, dmu, dlogvar, self.rate)
-        # What watches a pass asks for the gradient at its z.
+        # The recorder takes the gradient at z, so z must require one.
         return DiagGaussian(q.mu.requires_grad_(), q.logvar), pull - pull.detach(), loss
 
     def end_epoch(self, stepper: Stepper, draws: Draws, epoch: int) -> Mapping[str, float]:
@@ -120,7 +120,7 @@ class SemiAmortized(JointUpdate):
         return {"gain": self.gain}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a state from `state_dict`."""
+        """Load a state from `state_dict`."""
         self.gain = state["gain"].to(self.gain.device)
 
 

@@ -17,13 +17,13 @@ __all__ = ["EqualizerState", "OptimizerState", "Part", "RunState", "joint_sums",
 
 @runtime_checkable
 class Part(Protocol):
-    """What has a state to save; that of the joint batch, whatever the number of processes."""
+    """A part of a run with a state to save: that of the joint batch, for any number of processes."""
 
     def state_dict(self) -> Mapping[str, Any]:
         """Return nested tensors; every process must call this."""
 
     def load_state_dict(self, state: dict[str, Tensor]) -> object:
-        """Take up a state, its names flattened with dots."""
+        """Load a state, its names flattened with dots."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +87,7 @@ class OptimizerState:
         return {str(number): state for number, state in self.optimizer.state_dict()["state"].items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a state whose names are flattened with dots: "0.exp_avg" and so on."""
+        """Load a state whose names are flattened with dots: "0.exp_avg" and so on."""
         by_weight: dict[int, dict[str, Tensor]] = {}
         for name, tensor in state.items():
             index, key = name.split(".")
@@ -128,7 +128,7 @@ class EqualizerState:
         return self.equalizer.state_dict()
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take up a state of this release or an earlier one."""
+        """Load a state of this release or an earlier one."""
         if "settings" not in state:  # of an earlier release: the sums are those of all processes together
             sums = {name: state[name] for name in ("_extra_state",) if name in state}
             state = state | shares(sums, self.accelerator)

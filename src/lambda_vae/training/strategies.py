@@ -43,13 +43,13 @@ class Strategy(Protocol):
         """
 
     def end_epoch(self, stepper: Stepper, draws: Draws, epoch: int) -> Mapping[str, float]:
-        """Look back on the epoch and return what its row records next to the rest; may raise `Diverged`."""
+        """Return what the row of the finished epoch records besides the usual; may raise `Diverged`."""
 
     def state_dict(self) -> Mapping[str, Any]:
         """Return nested tensors for the checkpoint."""
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a state, its names flattened with dots."""
+        """Load a state, its names flattened with dots."""
 
 
 class JointUpdate:
