@@ -133,7 +133,7 @@ def test_the_steps_lead_to_the_best_posterior_of_a_linear_model(normal64) -> Non
     assert before.mean() > least + 0.5
     assert reached < least + 0.02
     # Both losses are averages over 32 draws for each of 40 examples: an error of some 0.15.
-    gain = float(trained.strategy.gain)
+    gain = float(trained.strategy.total)
     assert gain == pytest.approx(float(before.mean() - reached), abs=0.5)
 
 

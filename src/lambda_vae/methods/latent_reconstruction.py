@@ -1,8 +1,7 @@
-"""Latent reconstruction: the encoder must find in what the decoder makes of z the z that it was made of."""
+"""Latent reconstruction: the encoder must recover z from the decoder's mean at z."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,16 +10,16 @@ from lambda_vae.distributions import Independent
 from lambda_vae.errors import InputError
 from lambda_vae.methods.base import Context, Method, setting
 from lambda_vae.model import VAE
-from lambda_vae.training import Batch, Draws, JointUpdate, Step, Stepper, Strategy
+from lambda_vae.training import Batch, Draws, EpochMean, Step, Stepper, Strategy
 
 __all__ = ["LatentReconstruction", "Reencoding"]
 
 
-class Reencoding(JointUpdate):
+class Reencoding(EpochMean):
     """Adds weight * |z - mu(E[x|z])|^2 / 2 to the loss: -ln N(z; mu(E[x|z]), I), but for its constant, in nats.
 
-    A decoder that ignores a dimension makes the same x of every z of it, in which no encoder finds z again; one from
-    which z is found again is injective where q puts z. The points are fixed: no gradient pulls z itself, and the
+    If the decoder ignores a dimension, no encoder can recover it from x; if z can be recovered, the decoder is
+    injective where q puts z. The points z are fixed: the term has no gradient with respect to z itself, and the
     gradient that is recorded at z stays that of the reconstruction alone. `latent_error` in the history is the added
     term at weight 1, in nats an example.
 
@@ -35,6 +34,8 @@ class Reencoding(JointUpdate):
         reconstruction of latents, after injective and composite functions); the squared distance, its weight in nats,
         the points z ~ q and that they are fixed are ours.
     """
+
+    recorded, stored = "latent_error", "error"
 
     def __init__(self, weight: float) -> None:
         if not 0.0 <= weight < float("inf"):
@@ -58,15 +59,6 @@ class Reencoding(JointUpdate):
                 "a likelihood whose features are independent given z"
             )
 
-    def begin(self, stepper: Stepper, draws: Draws) -> None:
-        """Begin to sum.
-
-        Args:
-            stepper: Whose device is used.
-            draws: Not used.
-        """
-        self.error = torch.zeros((), device=stepper.device)
-
     def step(self, stepper: Stepper, draws: Draws, batch: Batch) -> Step:
         """Take one gradient step of the whole model.
 
@@ -80,7 +72,7 @@ class Reencoding(JointUpdate):
         trace = stepper.trace(batch)
         terms = stepper.objective(trace, batch.kl_weight)
         error = self._error(stepper, trace.z.detach())
-        self.error += error.detach().mean()
+        self.total += error.detach().mean()
         return stepper.optimizer_step(trace, replace(terms, loss=terms.loss + self.weight * error))
 
     def _error(self, stepper: Stepper, z: Tensor) -> Tensor:
@@ -100,28 +92,12 @@ class Reencoding(JointUpdate):
             draws: Tells its steps.
             epoch: Its number.
         """
-        if not self.weight:
-            return {}
-        error = float(stepper.accelerator.reduce(self.error, reduction="mean")) / draws.steps
-        self.error = torch.zeros_like(self.error)
-        return {"latent_error": error}
-
-    def state_dict(self) -> Mapping[str, Any]:
-        """Return the sum of the errors in the epoch so far."""
-        return {"error": self.error}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a state.
-
-        Args:
-            state: From `state_dict`.
-        """
-        self.error = state["error"].to(self.error.device)
+        return super().end_epoch(stepper, draws, epoch) if self.weight else {}
 
 
 @dataclass(frozen=True)
 class LatentReconstruction(Method):
-    """A decoder of whose output the encoder can read z again, which one that ignores z does not give.
+    """The loss asks the encoder to recover z from the decoder's mean, which it cannot where the decoder ignores z.
 
     Args:
         latent_weight: Nats for half a squared unit between z and the code of its decoded mean; 0 is the plain VAE.

@@ -17,7 +17,7 @@ from lambda_vae.training.options import TrainOptions
 from lambda_vae.training.schedules import Constant, Cyclical, LinearWarmUp, Schedule
 from lambda_vae.training.semi_amortized import SemiAmortized
 from lambda_vae.training.stepper import Stepper
-from lambda_vae.training.strategies import JointUpdate, Strategy
+from lambda_vae.training.strategies import EpochMean, JointUpdate, Strategy
 
 __all__ = [
     "AdversarialAutoencoder",
@@ -28,6 +28,7 @@ __all__ = [
     "Cyclical",
     "Diverged",
     "Draws",
+    "EpochMean",
     "EpochRow",
     "History",
     "Interrupted",

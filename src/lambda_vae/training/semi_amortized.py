@@ -1,8 +1,6 @@
 """Semi-amortised inference: gradient steps refine q of each example before the decoder learns from it."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +10,7 @@ from lambda_vae.errors import InputError
 from lambda_vae.training.batch import Batch, Step
 from lambda_vae.training.draws import Draws
 from lambda_vae.training.stepper import Stepper
-from lambda_vae.training.strategies import JointUpdate
+from lambda_vae.training.strategies import EpochMean
 
 __all__ = ["SemiAmortized", "natural_step"]
 
@@ -43,7 +41,7 @@ def natural_step(q: DiagGaussian, dmu: Tensor, dlogvar: Tensor, rate: float) -> 
         return DiagGaussian(mu, q.logvar - (2.0 * rate * dlogvar).clamp(-1.0, 1.0))
 
 
-class SemiAmortized(JointUpdate):
+class SemiAmortized(EpochMean):
     """Refines q of each example by a few gradient steps; the decoder learns from the refined q.
 
     The encoder learns from the loss of its own q, as in the plain VAE, so that it stays good by itself: every measure
@@ -65,16 +63,14 @@ class SemiAmortized(JointUpdate):
         it was not trained to be good; natural gradients, whose rate has no unit, stand for SGD with momentum.
     """
 
+    recorded, stored = "refinement_gain", "gain"
+
     def __init__(self, steps: int = 5, rate: float = 0.1) -> None:
         if steps < 0:
             raise InputError(f"refine_steps is {steps}; it must be at least 0")
         if not 0.0 < rate <= 1.0:
             raise InputError(f"refine_rate is {rate}; it must lie above 0, and be 1 at most")
         self.steps, self.rate = steps, rate
-
-    def begin(self, stepper: Stepper, draws: Draws) -> None:
-        """Begin to count."""
-        self.gain = torch.zeros((), device=stepper.device)
 
     def step(self, stepper: Stepper, draws: Draws, batch: Batch) -> Step:
         """Refine q for the batch, then train the decoder on the refined q and the encoder on its own."""
@@ -88,7 +84,7 @@ class SemiAmortized(JointUpdate):
         trace = stepper.trace(batch, refine if self.steps else None)
         terms = stepper.objective(trace, batch.kl_weight)
         for pull, loss in of_encoder:
-            self.gain += loss - terms.loss.detach().mean()
+            self.total += loss - terms.loss.detach().mean()
             terms = replace(terms, loss=terms.loss + pull)
         return stepper.optimizer_step(trace, terms)
 
@@ -108,20 +104,6 @@ class SemiAmortized(JointUpdate):
             q = natural_step(q, dmu, dlogvar, self.rate)
         # The recorder takes the gradient at z, so z must require one.
         return DiagGaussian(q.mu.requires_grad_(), q.logvar), pull - pull.detach(), loss
-
-    def end_epoch(self, stepper: Stepper, draws: Draws, epoch: int) -> Mapping[str, float]:
-        """Return the mean gain of the epoch, in nats an example."""
-        gain = float(stepper.accelerator.reduce(self.gain, reduction="mean")) / draws.steps
-        self.gain = torch.zeros_like(self.gain)
-        return {"refinement_gain": gain}
-
-    def state_dict(self) -> Mapping[str, Any]:
-        """Return the sum of the gains in the epoch so far."""
-        return {"gain": self.gain}
-
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Load a state from `state_dict`."""
-        self.gain = state["gain"].to(self.gain.device)
 
 
 def _loss_and_gradient(stepper: Stepper, draws: Draws, batch: Batch, q: DiagGaussian) -> tuple[Tensor, Tensor, Tensor]:

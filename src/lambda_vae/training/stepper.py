@@ -1,4 +1,4 @@
-"""One training step from a batch to moved weights; what strategies build their own steps from."""
+"""One training step, from a batch to the updated weights; strategies build their own steps from its parts."""
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -29,7 +29,7 @@ class Stepper:
         objective: Trace -> terms.
         options: Of the run.
         accelerator: Device and processes.
-        recorder: Which is shown the parts of an accumulated batch.
+        recorder: Which records the early parts of an accumulated batch.
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class Stepper:
         self.copies = WorkingCopies(vae.encoder, vae.decoder) if copied else None
 
     def set_learning_rate(self, epoch: float) -> None:
-        """Take the next step at the learning rate of a position in training, in epochs and fractions of one."""
+        """Set the learning rate to that of a position in training, in epochs and fractions of one."""
         self.optimizer.param_groups[0]["lr"] = self.learning_rate(epoch)
 
     def step(self, batch: Batch) -> Step:
         """Take one gradient step of all weights on the mean loss of a batch.
 
         Args:
-            batch: Its parts may pass through the networks one after the other.
+            batch: Where the run accumulates, its parts pass through the networks one after the other.
         """
         *early, last = batch.parts(self.options.accumulate)
         for part in early:
@@ -79,26 +79,26 @@ class Stepper:
 
         Args:
             batch: The data and the noise.
-            refine: What becomes of the encoder's q before z is drawn.
+            refine: From the encoder's q to the one that z is drawn from; the encoder's own if left out.
         """
-        given = {"xi": batch.xi, "prior_eps": batch.prior_eps, "refine": refine}
-        given = {name: value for name, value in given.items() if value is not None}
+        optional = {"xi": batch.xi, "prior_eps": batch.prior_eps, "refine": refine}
+        given = {name: value for name, value in optional.items() if value is not None}
         with self.autocast, self.copies or nullcontext():
             trace: Trace = self.model(batch.x, batch.eps, **given)
         return trace
 
     def accumulate(self, part: Batch) -> None:
-        """Add the gradient of an early part of a batch to that of the whole; no weight moves yet.
+        """Add the gradient of an early part of a batch to the gradient of the whole; no weight moves yet.
 
         Args:
-            part: One of `accumulate` of equal size.
+            part: One of `options.accumulate` parts of equal size.
         """
-        with self.accelerator.no_sync(self.model):  # processes exchange gradients once a step
+        with self.accelerator.no_sync(self.model):  # processes exchange gradients once a step, with the last part
             trace = self.trace(part)
             self.recorder.observe(self._backward(trace, self.objective(trace, part.kl_weight)))
 
     def optimizer_step(self, trace: Trace, terms: Terms, frozen: Sequence[Tensor] = ()) -> Step:
-        """Move the weights along the gradient of the mean loss.
+        """Move the weights along the gradient of the mean loss, clipped if the run clips it.
 
         Args:
             trace: Of the forward pass.
@@ -115,15 +115,17 @@ class Stepper:
         return step
 
     def _backward(self, trace: Trace, terms: Terms) -> Step:
-        parts, gradient = self.options.accumulate, list[Tensor]()
+        """Add the gradient of the mean loss to the weights' own; the records get the one that passes through z."""
+        parts, at_z = self.options.accumulate, list[Tensor]()
         if self.options.measure:
-            trace.z.register_hook(gradient.append)  # type: ignore[no-untyped-call]
-        self.accelerator.backward(terms.loss.mean() if parts == 1 else terms.loss.mean() / parts)
+            trace.z.register_hook(at_z.append)  # type: ignore[no-untyped-call]
+        loss = terms.loss.mean()
+        self.accelerator.backward(loss if parts == 1 else loss / parts)
         if self.copies is not None:
             self.copies.collect()
-        if not gradient:
+        if not at_z:
             return Step(trace, terms, None)
-        return Step(trace, terms, terms.dlogp_dz(gradient[0] if parts == 1 else gradient[0] * parts))
+        return Step(trace, terms, terms.dlogp_dz(at_z[0] if parts == 1 else at_z[0] * parts))
 
     @torch.no_grad()
     def marginals(self, x: Tensor) -> DiagGaussian:

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from inspect import signature
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from lambda_vae.errors import InputError
@@ -15,7 +16,7 @@ from lambda_vae.training.draws import Draws
 from lambda_vae.training.options import TrainOptions
 from lambda_vae.training.stepper import Stepper
 
-__all__ = ["JointUpdate", "Strategy", "check_fit"]
+__all__ = ["EpochMean", "JointUpdate", "Strategy", "check_fit"]
 
 
 @runtime_checkable
@@ -36,7 +37,7 @@ class Strategy(Protocol):
         """Train on one batch; `draws` gives further batches and noise."""
 
     def check(self, epoch: int, log: StepLog) -> None:
-        """Raise `Diverged` if what the strategy owns has left the finite numbers and is to blame for it.
+        """Raise `Diverged` if something that the strategy owns is not finite and is the cause.
 
         Called before the model's own check, at the end of an epoch (counted from 1) and before a checkpoint within one,
         with the log of all processes.
@@ -83,6 +84,37 @@ class JointUpdate:
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Take nothing."""
+
+
+class EpochMean(JointUpdate):
+    """A strategy whose steps add a number of their own to `total`; the history records its mean over each epoch.
+
+    Attributes:
+        recorded: The name of the mean in the history.
+        stored: The name of `total`, the sum over the epoch so far, in checkpoints.
+    """
+
+    recorded: ClassVar[str]
+    stored: ClassVar[str]
+    total: Tensor
+
+    def begin(self, stepper: Stepper, draws: Draws) -> None:
+        """Begin with a sum of 0, on the stepper's device."""
+        self.total = torch.zeros((), device=stepper.device)
+
+    def end_epoch(self, stepper: Stepper, draws: Draws, epoch: int) -> Mapping[str, float]:
+        """Return the mean over the steps of the epoch and over the processes, and clear the sum."""
+        mean = float(stepper.accelerator.reduce(self.total, reduction="mean")) / draws.steps
+        self.total = torch.zeros_like(self.total)
+        return {self.recorded: mean}
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """Return the sum over the epoch so far."""
+        return {self.stored: self.total}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Load a state from `state_dict`."""
+        self.total = state[self.stored].to(self.total.device)
 
 
 def check_fit(vae: VAE, objective: Objective, strategy: Strategy, options: TrainOptions) -> None:
