@@ -1,12 +1,17 @@
 """Random numbers: generators by what they are for, and noise from the caller's generator, wherever it lives."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
-__all__ = ["generator_for", "normal"]
+__all__ = ["ADVERSARY_SEED", "METHOD_SEED", "generator_for", "global_seed", "normal"]
+
+#: Added to a run's seed, which is below 2^32, for what only some methods draw, and for the weights of a discriminator:
+#: so that all methods share the rest.
+METHOD_SEED, ADVERSARY_SEED = 2**32, 2**33
 
 
 def generator_for(purpose: str) -> torch.Generator:
@@ -22,6 +27,25 @@ def generator_for(purpose: str) -> torch.Generator:
     """
     digest = hashlib.sha256(purpose.encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+@contextmanager
+def global_seed(seed: int) -> Iterator[None]:
+    """Seed torch's global generator on the CPU for the weights of new layers, and put it back as it was.
+
+    Args:
+        seed: Of the weights.
+
+    Example:
+        >>> with global_seed(0):
+        ...     first = torch.nn.Linear(1, 1).weight
+        >>> with global_seed(0):
+        ...     print(bool(torch.nn.Linear(1, 1).weight == first))
+        True
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def normal(

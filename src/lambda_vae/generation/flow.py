@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae.distributions import DiagGaussian, Inverse, SplineFlow, TransformedDistribution, standard_normal
+from lambda_vae.rng import global_seed
 
 __all__ = ["ScaledFlow", "fit_scaled_flow", "new_flow"]
 
@@ -68,8 +69,7 @@ def fit_scaled_flow(points: Float[Tensor, "N D"], seed: int) -> tuple[ScaledFlow
     """Return the flow of greatest likelihood on a tenth of the points that its training never saw, and its epochs."""
     points = points.float()
     chance = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with global_seed(seed):
         law = ScaledFlow(new_flow(points.shape[1]), points.mean(0), points.std(0))
     order = torch.randperm(len(points), generator=chance)
     held_out, fitted = points[order[: len(points) // 10]], points[order[len(points) // 10 :]]

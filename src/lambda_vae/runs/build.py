@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-import torch
-
 from lambda_vae.methods import Context
 from lambda_vae.model import VAE
 from lambda_vae.posteriors import GaussianPosterior
 from lambda_vae.priors import StandardNormalPrior
+from lambda_vae.rng import global_seed
 from lambda_vae.runs.config import RunConfig
 
 __all__ = ["build_vae"]
@@ -27,8 +26,7 @@ def build_vae(config: RunConfig, shape: tuple[int, ...], likelihood: str) -> VAE
         InputError: Sizes below 1, unknown names, or a network that does not fit the data.
     """
     method, latent_dim, train = config.method, config.latent_dim, config.train
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(train.seed)
+    with global_seed(train.seed):
         encoder = config.network.encoder(shape, latent_dim)
         gaussian = GaussianPosterior(encoder.out_features, latent_dim)
         decoder, p_x = config.network.decoder(shape, latent_dim, likelihood)

@@ -12,6 +12,7 @@ from torch.nn.functional import softplus
 
 from lambda_vae.errors import InputError
 from lambda_vae.networks import mlp
+from lambda_vae.rng import ADVERSARY_SEED, global_seed
 from lambda_vae.training.divergence import Diverged, StepLog
 from lambda_vae.training.draws import Draws
 from lambda_vae.training.state import OptimizerState
@@ -19,12 +20,9 @@ from lambda_vae.training.stepper import Stepper
 
 __all__ = ["Adversary"]
 
-#: Between the seed of the model's weights and that of the classifier's.
-_OWN_SEED = 2**33
-
 
 class Adversary:
-    """A network whose logit is high for what the model draws and low for reference draws: what two strategies share.
+    """A discriminator, the base of two strategies: its logit is high for the model's draws, low for reference draws.
 
     At its best the logit is ln a/b, where a is the density of the one and b that of the other. Each strategy alternates
     a step of the model, whose loss holds the logit, with a step of the classifier. The objective gives the terms to
@@ -60,8 +58,7 @@ class Adversary:
             draws: For the steps of an epoch.
             features: Length of the network's input.
         """
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stepper.options.seed + _OWN_SEED)
+        with global_seed(stepper.options.seed + ADVERSARY_SEED):
             self.network = mlp(features, self.hidden, 1).to(stepper.device)
         optimizer = torch.optim.Adam(self.network.parameters(), lr=self.learning_rate, fused=True)
         self.trained, self.optimizer = stepper.accelerator.prepare(self.network, optimizer)
@@ -98,7 +95,7 @@ class Adversary:
         self.losses[step] = loss.detach()
 
     def check(self, epoch: int, log: StepLog) -> None:
-        """Raise if it has left the finite numbers before the model did.
+        """Raise if the discriminator stopped being finite before the model did.
 
         Raises:
             Diverged: With the epoch and a remedy.

@@ -10,6 +10,7 @@ from torch import Tensor
 from lambda_vae.data.order import epoch_order
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
+from lambda_vae.rng import METHOD_SEED
 from lambda_vae.training.batch import Batch
 from lambda_vae.training.options import TrainOptions
 
@@ -17,9 +18,6 @@ __all__ = ["Draws", "View"]
 
 #: Rows [B, F], their indices in the data [B], and the generator -> what the model sees, float [B, F].
 View = Callable[[Tensor, Tensor, torch.Generator], Tensor]
-
-#: Between the seeds of the two generators.
-_METHOD_SEED = 2**32
 
 #: Data of fewer bytes stay in the memory of an accelerator, so that no step waits for a transfer.
 _RESIDENT_BYTES = 2**31
@@ -70,7 +68,7 @@ class Draws:
             )
         self.x = x.to(self.device) if x.nbytes < _RESIDENT_BYTES and self.device.type != "cpu" else x
         self.generator = torch.Generator(self.device).manual_seed(options.seed)
-        self.method_generator = torch.Generator(self.device).manual_seed(options.seed + _METHOD_SEED)
+        self.method_generator = torch.Generator(self.device).manual_seed(options.seed + METHOD_SEED)
 
     def epoch(self, epoch: int) -> Int64[Tensor, "steps joint_batch"]:
         """Return the row indices of each step of an epoch, which are counted from 0."""
