@@ -3,8 +3,9 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -15,9 +16,6 @@ from lambda_vae.diagnostics.prediction import ROUNDING, Prediction, learned_nois
 from lambda_vae.diagnostics.spectrum import StreamedSpectrum, fit_noise
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.examples import Examples
-
-if TYPE_CHECKING:
-    from lambda_vae.data import Dataset
 
 __all__ = ["predict"]
 
@@ -160,28 +158,16 @@ def _loss(
     return _Loss(1.0 if noise_std is None else float(noise_std) ** 2, weight, told)
 
 
-class _Part:
-    """The training part of a data set, [B, F] at a time, as often as it is asked for."""
-
-    def __init__(self, dataset: "Dataset", batch_size: int) -> None:
-        self.dataset, self.batch_size = dataset, batch_size
-
-    def __iter__(self) -> Iterator[Tensor]:
-        rows = self.dataset.train.tensor()
-        for index in torch.split(self.dataset.train.index(), self.batch_size):
-            x = rows[index].float()
-            yield x / 255.0 if self.dataset.kind == "image" else x
-
-
 def _batches(data: object, batch_size: int) -> tuple[Iterable[Tensor | Examples], tuple[str, ...]]:
     # Loading what reads files takes longer than all else here, and whoever diagnoses need not wait for it.
-    from lambda_vae.data import Dataset, load
+    from lambda_vae.data import Dataset, FixedView, load, view_train
 
     dataset = load(data) if isinstance(data, str | Path) else data
     if not isinstance(dataset, Dataset):
         return ExternalBatches(data, batch_size, torch.device("cpu")), ()
     of = f"the {len(dataset.train)} training examples of {dataset.name}"
-    return _Part(dataset, batch_size), (f"Measured on {of}{', pixels in [0, 1]' if dataset.kind == 'image' else ''}.",)
+    x = FixedView(dataset.train.tensor(), dataset.train.index(), partial(view_train, binarisation="none"), batch_size)
+    return x, (f"Measured on {of}{', pixels in [0, 1]' if dataset.kind == 'image' else ''}.",)
 
 
 @dataclass

@@ -13,6 +13,7 @@ from lambda_vae.data.named import NAMED, NamedDataset
 from lambda_vae.data.order import epoch_order
 from lambda_vae.data.pictures import ImageOptions
 from lambda_vae.data.validation import check_validation, hold_out
+from lambda_vae.data.views import FixedView
 from lambda_vae.deprecated import renamed
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Binarisation",
     "Check",
     "Dataset",
+    "FixedView",
     "ImageOptions",
     "NamedDataset",
     "Row",

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
+from lambda_vae.data import FixedView
 from lambda_vae.distributions import DiagGaussian
 from lambda_vae.errors import InputError
 from lambda_vae.estimation._kl_split import mismatch_identity
@@ -30,7 +31,6 @@ from lambda_vae.runs.folder import RunFolder
 from lambda_vae.runs.image_arrays import shown
 from lambda_vae.runs.resolve import Run
 from lambda_vae.runs.snapshots import Snapshot, snapshots
-from lambda_vae.runs.views import FixedView
 from lambda_vae.training import checkpoints
 
 __all__ = ["FIGURE"]

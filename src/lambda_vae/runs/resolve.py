@@ -1,4 +1,4 @@
-"""A run with everything that its config names found: data, likelihood, binarisation, and what the model sees."""
+"""A run with everything that its config names: the data, the likelihood, the binarisation, and what the model sees."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -8,6 +8,7 @@ from lambda_vae.checked import check_known
 from lambda_vae.data import (
     Binarisation,
     Dataset,
+    FixedView,
     check_batch,
     check_likelihood,
     epoch_order,
@@ -23,7 +24,6 @@ from lambda_vae.model import VAE
 from lambda_vae.objectives import ELBO, Objective
 from lambda_vae.runs.build import build_vae
 from lambda_vae.runs.config import RunConfig
-from lambda_vae.runs.views import FixedView
 from lambda_vae.training import JointUpdate, Schedule, Strategy, TrainOptions, View
 from lambda_vae.training.strategies import check_fit
 
@@ -56,7 +56,7 @@ class Run:
 
     @classmethod
     def resolve(cls, config: RunConfig, dataset: Dataset | None = None, *, training: bool = True) -> "Run":
-        """Return the run of a config, its data prepared if it was not, after every check that can be made before.
+        """Return the run of a config, its data prepared if need be, after every check that can be made before training.
 
         Args:
             config: The run.

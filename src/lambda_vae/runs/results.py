@@ -1,4 +1,4 @@
-"""What a trained model is measured by, and how it is written down."""
+"""Measures a trained model and writes the result of its run."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lambda_vae.data import Dataset, Split
+from lambda_vae.data import Dataset, FixedView, Split
 from lambda_vae.diagnostics import CollapseReport, diagnose
 from lambda_vae.files import replacing, write_json
 from lambda_vae.model import VAE
@@ -18,7 +18,6 @@ from lambda_vae.runs.folder import RunFolder
 from lambda_vae.runs.image_arrays import run_images
 from lambda_vae.runs.provenance import command_line, provenance
 from lambda_vae.runs.resolve import Run
-from lambda_vae.runs.views import FixedView
 from lambda_vae.runs.weights import save_model
 from lambda_vae.training import Trainer
 
@@ -125,7 +124,7 @@ def _labels(part: Split, view: FixedView) -> torch.Tensor:
 
 
 def record_result(run: Run, trainer: Trainer, folder: RunFolder, started: datetime) -> dict[str, Any]:
-    """Measure the finished model and write everything down; metrics.json comes last, so it means that the run is whole.
+    """Measure the finished model and write all files of its result; metrics.json comes last and marks it complete.
 
     Args:
         run: Which.
