@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from lambda_vae.errors import InputError
 
-__all__ = ["check_known", "checked", "fits", "kind", "nearest", "plain_number"]
+__all__ = ["check_known", "check_values", "checked", "fits", "kind", "nearest", "plain_number"]
 
 T = TypeVar("T")
 
@@ -42,15 +42,28 @@ def checked(of: type[T], values: Mapping[str, Any], where: str = "") -> T:
         ...
         lambda_vae.errors.InputError: unknown key 'chain' (did you mean 'chains'?); remove it or mend it
     """
-    hints = get_type_hints(of)
+    check_values(values, get_type_hints(of), where)
+    if missing := [field.name for field in fields(of) if _needed(field) and field.name not in values]:  # type: ignore[arg-type]
+        raise InputError(f"{where}{', '.join(missing)} is missing")
+    return of(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def check_values(values: Mapping[str, Any], hints: Mapping[str, Any], where: str = "") -> None:
+    """Raise unless every value from outside has a known name and the type that goes with it.
+
+    Args:
+        values: By name.
+        hints: The type of each name, of those that `kind` knows.
+        where: What messages begin with.
+
+    Raises:
+        InputError: An unknown key, or a value of the wrong kind.
+    """
     for name, value in values.items():
         if name not in hints:
             raise InputError(f"{where}unknown key {name!r}{nearest(str(name), hints)}; remove it or mend it")
         if not fits(value, hints[name]):
             raise InputError(f"{where}{name} is {value!r}; it must be {kind(hints[name])}")
-    if missing := [field.name for field in fields(of) if _needed(field) and field.name not in values]:  # type: ignore[arg-type]
-        raise InputError(f"{where}{', '.join(missing)} is missing")
-    return of(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 
 def _needed(field: Field[Any]) -> bool:
@@ -111,7 +124,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
         >>> nearest("lambda-vea", ["vae", "lambda-vae"])
         " (did you mean 'lambda-vae'?)"
     """
-    near = difflib.get_close_matches(name, list(known), n=1)
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1) or difflib.get_close_matches(name.lower(), names, n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 

@@ -1,4 +1,4 @@
-"""What there is, and whether it is sound: the rows of `data list` and the checks of `data verify`."""
+"""The rows of `data list` and the checks of `data verify`."""
 
 import json
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Check:
-    """One finding: `what` was looked at, whether it is `ok`, and the `detail` to print."""
+    """One finding: `what` was checked, whether it is `ok`, and the `detail` to print."""
 
     what: str
     ok: bool
@@ -70,39 +70,19 @@ def _where(row: NamedDataset, cache: Path) -> tuple[bool, str]:
 
 def _named_row(row: NamedDataset, cache: Path) -> Row:
     prepared, where = _where(row, cache)
-    return Row(
-        name=row.name,
-        title=row.title,
-        kind=row.kind,
-        shape=row.shape,
-        train=row.train,
-        test=row.test,
-        prepared=prepared,
-        where=where,
-        licence=row.licence,
-        citation=row.citation,
-    )
+    same = {name: value for name, value in vars(row).items() if name in Row.__dataclass_fields__}
+    return Row(**same, prepared=prepared, where=where)
 
 
 def _own_row(meta_file: Path) -> Row | None:
     """A prepared set of the user's own; None for named sets, and for folders that this version did not write."""
     try:
         meta = json.loads(meta_file.read_text(encoding="utf-8"))
-        counts = [int(meta["files"][f"{part}_x.npy"]["shape"][0]) for part in ("train", "test")]
+        train, test = (int(meta["files"][f"{part}_x.npy"]["shape"][0]) for part in ("train", "test"))
         if not meta["own"]:
             return None
-        return Row(
-            name=str(meta["name"]),
-            title=str(meta["source"]),
-            kind=str(meta["kind"]),
-            shape=tuple(meta["shape"]),
-            train=counts[0],
-            test=counts[1],
-            prepared=True,
-            where=str(meta_file.parent),
-            licence="",
-            citation="",
-        )
+        name, source, kind = (str(meta[key]) for key in ("name", "source", "kind"))
+        return Row(name, source, kind, tuple(meta["shape"]), train, test, True, str(meta_file.parent), "", "")
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         return None
 

@@ -1,14 +1,13 @@
 """The table of named data sets: files, mirrors, hashes, licence, citation."""
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 
+from lambda_vae.checked import check_known
 from lambda_vae.data.celeba import CELEBA_FILES
 from lambda_vae.data.cifar import CIFAR_BATCHES, CIFAR_CLASSES, batches_sha256
 from lambda_vae.data.dataset import Kind
 from lambda_vae.data.idx import IDX_NAMES
 from lambda_vae.data.mixtures import MIXTURES, TEST, TRAIN
-from lambda_vae.errors import InputError
 
 __all__ = ["NAMED", "NamedDataset", "RawFile", "Rendition", "named"]
 
@@ -294,8 +293,5 @@ def named(name: str) -> NamedDataset:
     Raises:
         InputError: There is none; the message suggests the nearest name.
     """
-    if name in NAMED:
-        return NAMED[name]
-    near = get_close_matches(name.lower(), NAMED, n=1, cutoff=0.5)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise InputError(f"unknown data set {name!r}{hint}; give a path that exists, or one of {', '.join(NAMED)}")
+    check_known("data set", name, NAMED, "give a path that exists, or one of")
+    return NAMED[name]

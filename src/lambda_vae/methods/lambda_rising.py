@@ -39,13 +39,8 @@ class LambdaRising(Method):
         return LinearWarmUp(context.epochs * (5 / 6) if self.warm_up_epochs is None else self.warm_up_epochs)
 
     def equalizer(self, context: Context) -> VarianceEqualizer:
-        return LambdaVAE(
-            self.delta,
-            release_epochs=round(context.epochs * 3 / 4),
-            settle_epochs=round(context.epochs / 12),
-            release_path="delta",
-            ramp_epochs=self.ramp_epochs,
-            refresh_every=self.refresh_every,
-            decay=self.decay,
-            max_exponent=self.max_exponent,
-        ).equalizer(context)
+        shared = {
+            name: getattr(self, name) for name in ("delta", "ramp_epochs", "refresh_every", "decay", "max_exponent")
+        }
+        rise, last = round(context.epochs * 3 / 4), round(context.epochs / 12)
+        return LambdaVAE(release_epochs=rise, settle_epochs=last, release_path="delta", **shared).equalizer(context)

@@ -1,7 +1,7 @@
 """λ-VAE: z is drawn with σ^λ, so that the noise that reaches the decoder is capped, and the KL stays that of σ."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from lambda_vae.equalization import ReleasePath, VarianceEqualizer
@@ -40,16 +40,5 @@ class LambdaVAE(Method):
     max_exponent: float = setting(20.0)
 
     def equalizer(self, context: Context) -> VarianceEqualizer:
-        return VarianceEqualizer(
-            context.latent_dim,
-            self.delta,
-            refresh_every=self.refresh_every,
-            decay=self.decay,
-            ramp_epochs=self.ramp_epochs,
-            max_exponent=self.max_exponent,
-            release_epochs=self.release_epochs,
-            settle_epochs=self.settle_epochs,
-            release_path=self.release_path,
-            release_capacity=self.release_capacity,
-            total_epochs=context.epochs,
-        )
+        settings = {one.name: getattr(self, one.name) for one in fields(LambdaVAE)}  # a subclass may have more
+        return VarianceEqualizer(context.latent_dim, total_epochs=context.epochs, **settings)

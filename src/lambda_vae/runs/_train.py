@@ -140,7 +140,7 @@ def train(
 
 
 def _check_fork(fork: Path, config: RunConfig) -> None:
-    """Refuse a checkpoint through which this run would not have come."""
+    """Refuse a checkpoint that this run would not have reached."""
     position = checkpoints.load(fork).state
     parent = read_config(fork.parent.parent / "config.yaml")
     for name, (old, new) in differences(parent, config).items():
@@ -178,7 +178,7 @@ def _finish(run: Run, trainer: Trainer, folder: RunFolder, started: datetime) ->
 
 
 class _TestReadings:
-    """Reads what the run is measured on between epochs, with noise of its own so that training is not disturbed."""
+    """Measures the test or validation set between epochs, with noise of its own, so that training is not disturbed."""
 
     def __init__(self, run: Run) -> None:
         self.run = run

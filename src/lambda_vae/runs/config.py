@@ -19,7 +19,7 @@ __all__ = ["RunConfig", "check_seed", "read_yaml", "to_yaml"]
 
 
 def check_seed(seed: int) -> None:
-    """Raise unless every generator that takes part can be seeded with it.
+    """Raise unless every generator of a run can be seeded with it.
 
     Args:
         seed: As given.
@@ -86,7 +86,7 @@ class RunConfig:
             self._hand_samples_on()
 
     def _hand_samples_on(self) -> None:
-        """Give the number of samples to the method that has one of its own, so that it stands once."""
+        """Give the number of samples to the method that has one of its own, so that it is stored once."""
         own = self.method.values["samples"]
         if own not in (None, self.train.samples):
             raise InputError(f"samples is {self.train.samples}, and {self.method.name} says {own}; give it once")

@@ -1,4 +1,4 @@
-"""What a run will cost, before it starts: floating-point operations, memory and hours."""
+"""The cost of a run before it starts: floating-point operations, memory and hours."""
 
 from dataclasses import dataclass, replace
 

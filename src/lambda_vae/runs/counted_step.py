@@ -1,4 +1,4 @@
-"""What one training step takes: operations and memory, counted on a few examples and extended to the batch."""
+"""The cost of one training step: operations and memory, counted on a few examples and extrapolated to the batch."""
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -116,11 +116,11 @@ class _Count:
 
 
 def count_step(run: Run) -> CountedStep:
-    """Return what one step of a run takes.
+    """Return the cost of one step of a run.
 
     The run's own trainer takes steps of two and three examples, and of four where it looks at a batch as a whole and
     may pair its examples. Operations, and the memory after each of them, are polynomials of the number of examples, and
-    are extended to the batch.
+    are extrapolated to the batch.
 
     Args:
         run: Which.
@@ -145,7 +145,7 @@ def count_step(run: Run) -> CountedStep:
 
 
 def _lead(strategy: Strategy) -> tuple[int, int]:
-    """An encoder looks at its loss twice before it can stop."""
+    """The fewest and the most steps of a leading encoder, which compares two windows before it can stop."""
     if not isinstance(strategy, Lagging):
         return 0, 0
     return min(strategy.most_steps, 2 * strategy.window), strategy.most_steps
@@ -161,6 +161,6 @@ def _extended(values: Sequence[Any], counts: Sequence[_Count], examples: int) ->
 
 
 def _peak(counts: Sequence[_Count], examples: int) -> float:
-    """Bytes that there are in a step of so many examples, at most."""
+    """The largest number of bytes in use in a step of so many examples."""
     alike = len({len(count.bytes) for count in counts}) == 1
     return float(np.max(_extended([count.bytes if alike else count.bytes.max() for count in counts], counts, examples)))

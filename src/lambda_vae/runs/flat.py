@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from lambda_vae.checked import check_known, fits, kind, nearest
+from lambda_vae.checked import check_known, check_values
 from lambda_vae.data import ImageOptions
 from lambda_vae.errors import InputError
 from lambda_vae.files import write_atomic
@@ -64,16 +64,12 @@ def flat(config: RunConfig) -> dict[str, Any]:
     values = {"data": config.data, **_flat_method(config.method)}
     values |= {
         "network": config.network.name,
-        **_fields(config.network),
+        **vars(config.network),
         **{name: getattr(config, name) for name in _TOP},
     }
     values |= {name: getattr(config.images, field) for name, field in IMAGES.items()}
     values |= {name: getattr(config.train, name) for name in _TRAIN}
     return {"samples": config.train.samples, **values}
-
-
-def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
-    return {one.name: getattr(value, one.name) for one in fields(value)}
 
 
 def _flat_method(method: Method) -> dict[str, Any]:
@@ -85,7 +81,7 @@ def _flat_method(method: Method) -> dict[str, Any]:
 
 
 def from_flat(values: Mapping[str, Any], where: str = "") -> RunConfig:
-    """Return the run that a flat list describes; settings of methods that it is not of are left out.
+    """Return the run that a flat list describes; settings of methods that the run does not have are left out.
 
     Args:
         values: By name; lists stand for tuples; a name that is absent keeps its default.
@@ -98,12 +94,7 @@ def from_flat(values: Mapping[str, Any], where: str = "") -> RunConfig:
         >>> from_flat({"method": "warm-up+lambda-vae", "delta": 1.5, "beta": 4.0, "hidden": [32]}).method.label
         'λ-VAE + warm-up δ=1.5'
     """
-    hints = kinds()
-    for name, value in values.items():
-        if name not in hints:
-            raise InputError(f"{where}unknown key {name!r}{nearest(str(name), hints)}; remove it or mend it")
-        if not fits(value, hints[name]):
-            raise InputError(f"{where}{name} is {value!r}; it must be {kind(hints[name])}")
+    check_values(values, kinds(), where)
     given: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in values.items()}
     check_seed(given.get("seed", 0))
     method = _method(given, where)
@@ -139,13 +130,11 @@ def config_data(config: RunConfig) -> dict[str, Any]:
     Args:
         config: The run.
     """
-    values: dict[str, Any] = {name: getattr(config, name) for name in RunConfig.__dataclass_fields__}
-    train = {name: value for name, value in _fields(config.train).items() if name != "keep_checkpoints"}
-    return values | {
+    return vars(config) | {
         "method": to_data(config.method),
-        "network": {config.network.name: _fields(config.network)},
-        "images": _fields(config.images),
-        "train": train,
+        "network": {config.network.name: vars(config.network)},
+        "images": vars(config.images),
+        "train": {name: value for name, value in vars(config.train).items() if name != "keep_checkpoints"},
     }
 
 
@@ -186,7 +175,7 @@ _ONE_SAMPLE = ("samples", 1)
 
 
 def differences(old: RunConfig, new: RunConfig) -> dict[str, tuple[Any, Any]]:
-    """Return what two runs differ in, by name: the old and the new value.
+    """Return the values in which two runs differ, by name: the old one and the new one.
 
     Args:
         old: One.
@@ -197,7 +186,7 @@ def differences(old: RunConfig, new: RunConfig) -> dict[str, tuple[Any, Any]]:
 
 
 def write_config(path: Path, config: RunConfig) -> None:
-    """Write a config as YAML, for readers to come and to be read by hand.
+    """Write a config as YAML, for later releases and to be read by hand.
 
     Args:
         path: The file.

@@ -1,4 +1,4 @@
-"""The folder of a run: what lies in it, and who may write to it."""
+"""The folder of a run: the files in it, and the lock of the process that writes them."""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ _LEAST_FREE_BYTES = 64 * 2**20
 
 
 def is_empty(folder: Path) -> bool:
-    """Return whether nothing lies in a folder but the lock of somebody who left it; true also where there is no folder.
+    """Return whether a folder holds nothing but an old lock; true also where there is no folder.
 
     Args:
         folder: Any path.
@@ -52,13 +52,13 @@ def check_room(folder: Path) -> None:
 
 
 def check_kept(folder: Path, identity: Mapping[str, Any], what: str, *, resume: bool) -> None:
-    """Raise unless a folder is empty, or holds what is asked for and may be gone on with; nothing is written.
+    """Raise unless a folder is empty, or holds what is asked for and may be resumed; nothing is written.
 
     Args:
         folder: Need not exist.
         identity: What its config.yaml says of it; the first key tells the kind of thing it is.
         what: That kind in a word.
-        resume: Whether it may be gone on with.
+        resume: Whether it may be resumed.
 
     Raises:
         InputError: It holds anything else, or the same without `resume`.
@@ -80,7 +80,7 @@ def check_kept(folder: Path, identity: Mapping[str, Any], what: str, *, resume: 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from working here at the same time; a killed process leaves no lock behind.
+    """Hold the lock of a folder, so that no other process trains in it; a killed process leaves no lock behind.
 
     Args:
         folder: Made if needed.
@@ -89,17 +89,14 @@ def locked(folder: Path) -> Iterator[None]:
         InputError: Another process works here.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / _LOCK)
     try:
-        lock.acquire(blocking=False)
+        lock = FileLock(folder / _LOCK).acquire(blocking=False)
     except Timeout:
         raise InputError(
             f"another process is training in {folder}; wait until it ends, or choose another `out`"
         ) from None
-    try:
+    with lock:
         yield
-    finally:
-        lock.release()
 
 
 def is_locked(folder: Path) -> bool:
@@ -110,13 +107,11 @@ def is_locked(folder: Path) -> bool:
     """
     if not (folder / _LOCK).exists():
         return False
-    lock = FileLock(folder / _LOCK)
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
+        with locked(folder):
+            return False
+    except InputError:
         return True
-    lock.release()
-    return False
 
 
 class RunFolder:
@@ -142,7 +137,7 @@ class RunFolder:
 
         Args:
             config: The run.
-            resume: Go on with what lies there.
+            resume: Whether the run that lies there may be resumed.
 
         Raises:
             InputError: The folder holds another run, this one and resume is off, or other files; or the disk is full.

@@ -44,7 +44,7 @@ _LARGEST = 256 * 2**20
 
 @dataclass(frozen=True, eq=False)
 class ModelRecord:
-    """A model in words and numbers.
+    """The record of a shared model.
 
     Args:
         config: Of its run, the likelihood named, and data by a name that tells nothing of the machine it lay on.
@@ -83,7 +83,7 @@ def is_shared(folder: Path) -> bool:
 
 
 def portable_config(config: RunConfig, likelihood: str) -> RunConfig:
-    """Return a run's config as others may have it: of a path to data only the last name stays.
+    """Return a run's config for others, without the machine: of a path to data only the last part stays.
 
     Args:
         config: The run.

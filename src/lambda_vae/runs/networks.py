@@ -26,7 +26,7 @@ __all__ = ["MLP", "NETWORKS", "Encoder", "Network", "PixelCNN", "ResNet"]
 
 @dataclass(frozen=True)
 class Encoder:
-    """An encoder and how long what it gives is.
+    """An encoder and the length of its output.
 
     Args:
         network: x [B, F] -> h [B, H].
@@ -58,7 +58,7 @@ class Network:
         raise NotImplementedError
 
     def decoder(self, shape: tuple[int, ...], latent_dim: int, likelihood: str) -> tuple[nn.Module, Likelihood]:
-        """Return an untrained decoder, and the likelihood that takes up what it gives.
+        """Return an untrained decoder, and the likelihood that takes its output.
 
         Args:
             shape: Of one example.
@@ -71,7 +71,7 @@ class Network:
         raise NotImplementedError
 
     def rows_at_a_time(self, batch_size: int) -> int:
-        """Return how many examples are measured at a time: what surely fits where maps take far more room than x.
+        """Return how many examples are measured at a time; few where the maps of a network take far more memory than x.
 
         Args:
             batch_size: Of training.

@@ -42,7 +42,7 @@ def old_keywords(config: C) -> C:
     def attribute(self: Any, name: str) -> Any:  # noqa: ANN401 - the class's own
         if name.startswith("__") or name in own or name not in _old_names():
             raise AttributeError(f"{config.__name__!r} object has no attribute {name!r}")
-        values = {**_old_names(), **_fields(self.network), **_fields(self.train)}
+        values = {**_old_names(), **vars(self.network), **vars(self.train)}
         values |= {old: getattr(self.images, new) for old, new in IMAGES.items()} | self.method.values
         warnings.warn(f"config.{name} is of the last release; {_WHERE}", DeprecationWarning, stacklevel=2)
         return values[name]
@@ -58,16 +58,12 @@ _WHERE = (
 )
 
 
-def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
-    return {one.name: getattr(value, one.name) for one in fields(value)}
-
-
 def _old_names() -> dict[str, Any]:
     """Every flat name of the last release with its default."""
     settings = {name: value for method in METHODS.values() for name, value in method.values.items()}
     images = {old: getattr(ImageOptions(), new) for old, new in IMAGES.items()}
-    sizes = _fields(NETWORKS["mlp"]()) | _fields(PixelCNN())
-    return settings | sizes | images | _fields(TrainOptions())
+    sizes = vars(NETWORKS["mlp"]()) | vars(PixelCNN())
+    return settings | sizes | images | vars(TrainOptions())
 
 
 def _folded(config: type[Any], nested: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +72,7 @@ def _folded(config: type[Any], nested: dict[str, Any], old: dict[str, Any]) -> d
         if name not in _old_names():
             raise TypeError(f"{config.__name__}.__init__() got an unexpected keyword argument {name!r}")
     whole = {one.name: nested.get(one.name, one.default) for one in fields(config)}
-    parts = {"network": _fields(whole["network"]), "train": _fields(whole["train"]), "method": whole["method"].values}
+    parts = {"network": vars(whole["network"]), "train": vars(whole["train"]), "method": whole["method"].values}
     own = {part: {name: old[name] for name in old if name in names} for part, names in parts.items()}
     if "samples" in own["method"] or own["train"].get("samples", 1) is None:
         own["train"].pop("samples", None)

@@ -42,7 +42,7 @@ def check_trackers(names: Sequence[str]) -> None:
 
 
 def make_accelerator(trackers: Sequence[str] = (), logs: Path | None = None) -> Accelerator:
-    """Return an accelerator for a run; its precision is the trainer's business.
+    """Return an accelerator for a run, in float32; the trainer sets the precision of its passes.
 
     Args:
         trackers: Names that accelerate knows; they begin with `init_trackers`.

@@ -77,7 +77,7 @@ def machine() -> dict[str, Any]:
 
 
 def circumstances() -> dict[str, Any]:
-    """Return what a measurement of a finished run is recorded with: command, commit, versions, machine."""
+    """Return the circumstances of a measurement, for its record: command, commit, versions, machine."""
     commit, dirty = repository_state()
     where = {"versions": versions(), "machine": machine()}
     return {"command": command_line(), "commit": commit, "dirty": dirty, **where}
@@ -95,25 +95,21 @@ def provenance(
         options: Precision, matmul route and its measured error, compile.
         started: When, with its zone.
     """
-    commit, dirty = repository_state()
     finished = datetime.now(UTC)
     return {
+        **circumstances(),
         "command": command,
-        "commit": commit,
-        "dirty": dirty,
-        "versions": versions(),
         "data": data,
         "seeds": seeds,
         "started": started.isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),
         "seconds": (finished - started).total_seconds(),
-        "machine": machine(),
         "options": options,
     }
 
 
 def provenance_of_runs(out: Path, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what many runs took together, and which code made each: a table's runs need not be of one day.
+    """Return the total time of many runs and the code that made each, which may differ from run to run.
 
     Args:
         out: Folder of the table.

@@ -32,7 +32,7 @@ _LED = "aggressive_steps"
 
 
 class TimedRun:
-    """A run that trains a few steps whenever its turn comes; nothing of it is kept.
+    """A run that trains a few steps at a time to be timed; nothing of it is kept.
 
     Args:
         config: The run.
@@ -65,7 +65,7 @@ class TimedRun:
 
 
 def step_cost(costs: Mapping[str, float], config: RunConfig, record: Mapping[str, Any]) -> float | None:
-    """Return the time of a run's step in the plain VAE's; None if it is not known.
+    """Return the time of a run's step as a multiple of the plain VAE's; None if it is not known.
 
     Args:
         costs: From `kept_costs`.
@@ -126,7 +126,7 @@ def _ratio(timed: TimedRun, plain: TimedRun) -> float:
 
 
 def _setting_of(config: RunConfig) -> str:
-    """What is timed once for all runs of a method that differ in nothing but seed and length."""
+    """The name under which all runs of a method that differ in nothing but seed and length are timed once."""
     return config.method.stem
 
 

@@ -44,14 +44,14 @@ def load_model(path: Path, vae: VAE, other: Dataset | None = None) -> None:
         exponent = tensors.pop("exponent", None)
         vae.load_state_dict(tensors)
     except (SafetensorError, RuntimeError, OSError) as error:
-        raise _misfit(path, other, str(error)) from None
+        raise _wrong_weights(path, other, str(error)) from None
     if exponent is not None and (exponent.shape != (vae.latent_dim,) or not exponent.is_floating_point()):
-        raise _misfit(path, None, f"its exponent is {exponent.dtype} of shape {list(exponent.shape)}")
+        raise _wrong_weights(path, None, f"its exponent is {exponent.dtype} of shape {list(exponent.shape)}")
     vae.equalization = replace(vae.equalization, exponent=exponent)
     vae.eval()
 
 
-def _misfit(model: Path, other: Dataset | None, error: str) -> InputError:
+def _wrong_weights(model: Path, other: Dataset | None, error: str) -> InputError:
     reason = error.strip().splitlines()[-1].strip().rstrip(".")
     if other is not None and "size mismatch" in reason:
         return InputError(
