@@ -1,4 +1,4 @@
-"""Grey values as coin tosses: Bernoulli binarisation afresh for each view, or drawn once and for all.
+"""Bernoulli binarisation of grey values: drawn afresh for each view, or once with a fixed seed.
 
 Both routes compare 16 random bits with a threshold, round(65536 x / 255): the probability of a one is x / 255 to within
 2^-17, a 0 never gives a one, and a 255 always does.
@@ -74,7 +74,7 @@ def _scramble(state: Int64[Tensor, "*shape"]) -> Int64[Tensor, "*shape"]:
 
 
 def binarise_fixed(x: UInt8[Tensor, "B F"], index: Int64[Tensor, " B"], seed: int = 0) -> Float[Tensor, "B F"]:
-    """The one fixed draw of each image: a function of seed and index alone, whatever the batch and the device.
+    """The fixed draw of each image: a function of seed and index alone, the same in every batch and on every device.
 
     Args:
         x: Grey values.
@@ -121,7 +121,7 @@ def view_train(
     generator: torch.Generator | None = None,
     seed: int = 0,
 ) -> Float[Tensor, "B F"]:
-    """What the model is shown of a batch of training examples.
+    """A batch of training examples as the model sees it.
 
     Args:
         x: uint8 images, or float32 vectors (these pass unchanged, and only under "none").
@@ -145,7 +145,7 @@ def view_train(
 def view_test(
     x: Shaped[Tensor, "B F"], index: Int64[Tensor, " B"], binarisation: str, seed: int = 0
 ) -> Float[Tensor, "B F"]:
-    """What the model is shown of a batch of test examples: under "stochastic" and "fixed" the same one draw for ever.
+    """A batch of test examples as the model sees it: under "stochastic" and "fixed" the same draw every time.
 
     Args:
         x: As for `view_train`.

@@ -102,8 +102,8 @@ def _write_all(folder: Path, name: str, source: Source, raw: list[dict[str, Any]
         os.fsync(file.fileno())
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what killed preparations of `folder` left behind a day ago or earlier."""
+def _remove_leftovers(folder: Path) -> None:
+    """Remove leftovers of preparations of `folder` that were killed a day ago or earlier."""
     for old in folder.parent.glob(f".{folder.name}.*.tmp"):
         with suppress(FileNotFoundError):  # another process may just have renamed it
             if time.time() - old.stat().st_mtime > 86400:
@@ -125,7 +125,7 @@ def store(folder: Path, name: str, source: Source, raw: list[dict[str, Any]], *,
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
+        _remove_leftovers(folder)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
     except OSError as error:
         raise InputError(

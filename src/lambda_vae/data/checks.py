@@ -1,4 +1,4 @@
-"""What data must be before anything is trained on it: each fault is one sentence."""
+"""Checks of data before training; each fault is one sentence."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +70,7 @@ def check_brightness(name: str, brightest: int) -> None:
 
 
 def check_batch(n: int, batch: int) -> None:
-    """Raise unless a step's examples can be had from the data.
+    """Raise unless the data has enough examples for a step.
 
     Args:
         n: Number of training examples.

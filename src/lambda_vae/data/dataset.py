@@ -1,4 +1,4 @@
-"""What every data set is, once loaded: two memory-mapped parts and the facts about them."""
+"""A loaded data set: two memory-mapped parts and the facts about them."""
 
 import math
 import warnings
@@ -42,7 +42,7 @@ class Split:
         return int((self.x if self.rows is None else self.rows).shape[0])
 
     def index(self) -> Int64[Tensor, " n"]:
-        """Where the examples of this part stand among the stored rows, n of N."""
+        """The indices of this part's examples among the stored rows, n of N."""
         return torch.arange(len(self)) if self.rows is None else torch.from_numpy(self.rows)
 
     def tensor(self) -> Shaped[Tensor, "N F"]:

@@ -20,8 +20,8 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".tif", 
 
 
 @dataclass(frozen=True)
-class _Look:
-    """What the first image is, and all others must be; `options` is what is done to each."""
+class _Format:
+    """The shape of the first image, which all others must have; `options` is applied to each."""
 
     first: Path
     shape: tuple[int, ...]
@@ -39,7 +39,7 @@ class _Look:
 
 @dataclass(frozen=True)
 class _Found:
-    """The images below a folder, and in words what else lies there."""
+    """The images below a folder, and a note on its other files."""
 
     images: list[Path]
     note: str
@@ -72,7 +72,7 @@ class _Layout:
 
 
 def _holder(folder: Path, images: Sequence[Path]) -> Path:
-    """Where the parts lie: `folder`, or the only folder of images in it if that holds parts, as an unpacked archive."""
+    """The folder of the parts: `folder`, or the only folder in it that has images, if it holds parts."""
     inner = folder
     while len(tops := {path.relative_to(inner).parts[0] for path in images}) == 1:
         (top,) = tops
@@ -102,7 +102,7 @@ def _refuse_parts_below(folder: Path, images: Sequence[Path]) -> None:
 def _layout(folder: Path, images: Sequence[Path]) -> _Layout:
     """The parts by the names of the subfolders with images, in either case.
 
-    A folder `train` is a part if a test or validation part stands beside it, or nothing, or if it holds folders
+    A folder `train` is a part if a test or validation part stands next to it, or nothing, or if it holds folders
     itself; among other folders of images it is a class, of trains.
     """
     tops: dict[str, bool] = {}  # whether images lie in folders below
@@ -132,25 +132,25 @@ def _layout(folder: Path, images: Sequence[Path]) -> _Layout:
     return _Layout(folder / train[0], folder / held[0] if held else None, note)
 
 
-def _first_look(paths: Sequence[Path], options: ImageOptions) -> _Look:
+def _first_format(paths: Sequence[Path], options: ImageOptions) -> _Format:
     """By the first image; by the first sound one if others are skipped."""
     for path in paths:
         try:
-            return _Look(path, decode(path, str(path), options).shape, options)
+            return _Format(path, decode(path, str(path), options).shape, options)
         except InputError:
             if options.unfit == "refuse":
                 raise
-    raise InputError(f"none of the {len(paths)} images beside {paths[0]} can be read; check the path")
+    raise InputError(f"none of the {len(paths)} images next to {paths[0]} can be read; check the path")
 
 
-def _fit(look: _Look, paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+def _fit(form: _Format, paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """The files that will do, and those left out; where none is to be left out, nothing is read yet."""
-    if look.options.unfit == "refuse":
+    if form.options.unfit == "refuse":
         return list(paths), []
     fit: list[Path] = []
     for path in paths:
         try:
-            look.pixels(path)
+            form.pixels(path)
         except InputError:
             continue
         fit.append(path)
@@ -158,7 +158,7 @@ def _fit(look: _Look, paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
 
 
 def _class_names(listed: Mapping[Path, Sequence[Path]]) -> tuple[str, ...] | None:
-    """Names of the subfolders with images, of all parts that have no images beside these; None if it is only one."""
+    """Names of the subfolders with images, in parts that hold no images of their own; None if there is only one."""
     names: set[str] = set()
     for folder, paths in listed.items():
         if all(path.parent != folder for path in paths):
@@ -166,12 +166,12 @@ def _class_names(listed: Mapping[Path, Sequence[Path]]) -> tuple[str, ...] | Non
     return tuple(sorted(names)) if len(names) > 1 else None
 
 
-def _part(folder: Path, paths: list[Path], look: _Look, classes: tuple[str, ...] | None) -> Part:
-    step = rows_per_chunk(int(np.prod(look.shape)))
+def _part(folder: Path, paths: list[Path], form: _Format, classes: tuple[str, ...] | None) -> Part:
+    step = rows_per_chunk(int(np.prod(form.shape)))
 
     def chunks() -> Iterator[NDArray[Any]]:
         for start in range(0, len(paths), step):
-            yield np.stack([look.pixels(path) for path in paths[start : start + step]])
+            yield np.stack([form.pixels(path) for path in paths[start : start + step]])
 
     if classes is None or any(path.parent == folder for path in paths):
         return Part(len(paths), chunks, None)
@@ -209,14 +209,14 @@ def folder_source(folder: Path, options: ImageOptions | None = None) -> Source:
         )
     layout = _layout(_holder(folder, found.images), found.images)
     folders = [layout.train] if layout.test is None else [layout.train, layout.test]
-    look = _first_look([path for path in found.images if path.is_relative_to(layout.train)], options)
+    form = _first_format([path for path in found.images if path.is_relative_to(layout.train)], options)
     images: dict[Path, list[Path]] = {}
     skipped: list[Path] = []
     for part in folders:
-        images[part], unfit = _fit(look, [path for path in found.images if path.is_relative_to(part)])
+        images[part], unfit = _fit(form, [path for path in found.images if path.is_relative_to(part)])
         skipped += unfit
     classes = _class_names(images)
-    parts = [_part(part, paths, look, classes) for part, paths in images.items()]
+    parts = [_part(part, paths, form, classes) for part, paths in images.items()]
     train, test = (parts[0], parts[1]) if layout.test else split_off_test(parts[0])
     note = (
         options.note
@@ -225,4 +225,4 @@ def folder_source(folder: Path, options: ImageOptions | None = None) -> Source:
         + _skipped_note(folder, skipped)
         + found.note
     )
-    return Source("image", look.shape, train, test, f"folder of images {folder.name}{note}", classes)
+    return Source("image", form.shape, train, test, f"folder of images {folder.name}{note}", classes)

@@ -1,4 +1,4 @@
-"""Labels that lie beside examples in arrays: integers, strings, one-hot rows; other kinds are left out and said."""
+"""Labels in arrays: integers, strings or one-hot rows; other kinds are left out with a note."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

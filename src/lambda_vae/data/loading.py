@@ -89,7 +89,7 @@ def _is_hub(name_or_path: str | Path) -> bool:
 
 
 def _file_facts(path: Path) -> list[tuple[str, int, int]]:
-    """What stands for the content of all files at `path`: hashing more than memory holds would take minutes a start."""
+    """Name, size and time of all files at `path`, in place of their hash: that of large files would take minutes."""
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     return [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 

@@ -1,4 +1,4 @@
-"""The order in which an epoch visits the data: any process can start at any step of any epoch."""
+"""The order of the examples in an epoch: any process can start at any step of any epoch."""
 
 import torch
 from jaxtyping import Int64
@@ -10,7 +10,7 @@ __all__ = ["epoch_order"]
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> Int64[Tensor, " n"]:
-    """The order in which one epoch visits the data: a permutation that depends on nothing but its three arguments.
+    """The order of the examples in one epoch: a permutation that depends on nothing but the three arguments.
 
     Args:
         n: Number of examples.

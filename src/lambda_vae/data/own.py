@@ -1,4 +1,4 @@
-"""The user's own data: which reader a path goes to, and which files stand behind it."""
+"""The user's own data: the reader of a path, and the files that belong to it."""
 
 from collections.abc import Callable
 from hashlib import sha256
@@ -46,7 +46,7 @@ def _idx_files(folder: Path) -> list[Path]:
 
 
 def own_files(path: Path) -> list[Path]:
-    """The files whose change makes the data another: a file (with its labels), or all that count in a folder."""
+    """The files that the data depend on: one file (with its labels), or all that are read in a folder."""
     if path.is_dir() and is_cifar(path):
         return [path / name for name in CIFAR_BATCHES]
     if path.is_dir():
@@ -85,7 +85,7 @@ def own_source(path: Path, images: ImageOptions | None = None) -> Source:
 
 
 def _suffix(path: Path) -> str:
-    """What tells the reader; a table may be compressed."""
+    """The ending that decides on the reader; a table may be compressed."""
     names = [suffix.lower() for suffix in path.suffixes]
     if names[-1:] and names[-1] in (".gz", ".xz", ".bz2") and names[-2:-1] and names[-2] in (".csv", ".tsv"):
         return names[-2]

@@ -1,4 +1,4 @@
-"""What an array of numbers is read as, images or vectors, and how its values become the stored ones."""
+"""How an array of numbers is read, as images or vectors, and how its values become the stored ones."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ class Reading:
 
 
 def to_float32(chunk: NDArray[Any], first: int, where: str) -> NDArray[np.float32]:
-    """Return rows as float32, after a look whether all are finite in it; `first` is the number of the first row."""
+    """Return rows as float32, once all are known to be finite in it; `first` is the number of the first row."""
     with np.errstate(over="ignore"):
         small = chunk.astype(np.float32)
     check_finite(small, first, where)

@@ -1,4 +1,4 @@
-"""Raw files: looked for on disk first, fetched from mirrors second, and believed only when their hash fits."""
+"""Raw files: looked up on disk first, fetched from mirrors second, and used only if their hash is right."""
 
 import os
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _TAR = (".tar.gz", ".tgz", ".tar.bz2", ".tar")
 
 
 def raw_folders(name: str, cache: Path) -> list[Path]:
-    """Where raw files of a named set are looked for, in this order; a download goes to the last one."""
+    """The folders in which raw files of a named set are looked up, in this order; a download goes to the last one."""
     folders = []
     if given := os.environ.get("LAMBDA_VAE_DATA"):
         below = (name, *([_TORCHVISION[name]] if name in _TORCHVISION else []), "")

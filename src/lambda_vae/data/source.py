@@ -32,10 +32,10 @@ PART_WORDS = {
 }
 """What a folder or an array is called, in lower case, that is one part of the data, and which part that is."""
 
-#: Words beside the part's own that change nothing: test_images, training_set, val2017, trainA.
+#: Words next to the part's own that change nothing: test_images, training_set, val2017, trainA.
 _BESIDE = frozenset({"set", "data", "split", "part", "image", "images", "img", "imgs", *"ab"})
 
-#: So many names of what was left out are said.
+#: How many names of what was left out a note lists.
 _NAMED = 5
 
 CHUNK_BYTES = 8 << 20

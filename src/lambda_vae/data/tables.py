@@ -18,7 +18,7 @@ __all__ = ["Column", "Table", "table_source"]
 #: A column of such a name, of integers or words, holds labels.
 _LABELS = ("label", "labels", "class")
 
-#: Deviations further apart than this are said.
+#: Columns whose standard deviations differ by more than this factor get a note.
 _SCALES = 10
 
 
@@ -73,7 +73,7 @@ def _no_number(words: Shaped[np.ndarray, "..."]) -> str:
 
 @dataclass
 class _Summary:
-    """What a first pass finds of a column; `shown` is an example of what is no number."""
+    """What a first pass finds in a column; `shown` is an example of a value that is no number."""
 
     name: str
     missing: int = 0

@@ -32,7 +32,7 @@ def check_validation(count: int) -> None:
 def held_out_rows(n: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return which rows stay for training and which are held out, both in rising order.
 
-    They are the same for every run on data of that length, whatever its seed; a larger split holds a smaller one.
+    They are the same for every run on data of that length and every seed; a larger split contains a smaller one.
 
     Args:
         n: Training examples.

@@ -1,4 +1,4 @@
-"""What a method is: its settings, where it comes from, and the parts in which it differs from the plain VAE."""
+"""A method: its settings, its paper, and the parts in which it differs from the plain VAE."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -62,7 +62,7 @@ class Method:
         return None
 
     def equalizer(self, context: Context) -> VarianceEqualizer | None:
-        """Return what sets λ; None is none."""
+        """Return what sets λ; None trains without λ."""
         return None
 
     def sampling(self, context: Context) -> Sampling | None:
@@ -215,7 +215,7 @@ def _require_fit(methods: Sequence[Method]) -> None:
 
 @dataclass(frozen=True)
 class _Composed(Method):
-    """Hands each hook to the method that sets that part."""
+    """Several methods as one: each part comes from the method that sets it."""
 
     _parts: tuple[Method, ...] = ()
 
@@ -239,7 +239,7 @@ class _Composed(Method):
         return tuple(part for part in PARTS if part in own)
 
     def each_setting(self) -> Iterator[Setting]:
-        """A setting that several share stands once; one to which they give other values goes by its method's name."""
+        """A setting that several methods share appears once; where values differ, its method's name precedes it."""
         seen: dict[str, Any] = {}
         for method in self._parts:
             for one in method.each_setting():

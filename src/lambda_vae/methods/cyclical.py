@@ -1,4 +1,4 @@
-"""Cyclical annealing: warm-up again and again."""
+"""Cyclical annealing: repeated warm-ups."""
 
 from dataclasses import dataclass
 

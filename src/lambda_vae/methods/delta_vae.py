@@ -1,4 +1,4 @@
-"""δ-VAE: a posterior, or a prior, between which a KL above a committed rate is all there is."""
+"""δ-VAE: posterior and prior are chosen so that no weights bring the KL below a committed rate."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +12,7 @@ __all__ = ["DeltaVAE"]
 
 @dataclass(frozen=True)
 class DeltaVAE(Method):
-    """The KL of every dimension stays above a committed rate, whatever the weights are.
+    """The KL of every dimension stays above a committed rate for all weights.
 
     Args:
         committed_rate: Least KL in nats a dimension; 0 is the plain VAE.

@@ -1,4 +1,4 @@
-"""The noise clamped at σ_c: what is left of λ-VAE without its running λ."""
+"""The noise clamped at σ_c: λ-VAE without its running λ."""
 
 from dataclasses import dataclass
 

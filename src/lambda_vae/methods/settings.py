@@ -1,4 +1,4 @@
-"""What shapes a method: its settings, with the words that tables and folders have for them, and the run around it."""
+"""The settings of a method, with their words in tables and folders, and the run that it is used in."""
 
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Context:
-    """What a method may know of the run that it shapes.
+    """The numbers of a run that its method may depend on.
 
     Args:
         latent_dim: D, the number of latent dimensions.

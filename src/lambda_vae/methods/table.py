@@ -1,4 +1,4 @@
-"""Every method of this package, a line each; a new one is its file and its line here."""
+"""The table of methods, one line each; a new method is its file and its line here."""
 
 # The order of the lines is that of tables, and of the parts of a composition's name.
 # ruff: noqa: I001

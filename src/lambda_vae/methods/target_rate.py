@@ -1,4 +1,4 @@
-"""Target rate: the KL is drawn to a number of nats."""
+"""Target rate: the KL is driven to a number of nats."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class TargetRate(Method):
     """The distance of the KL from a target is charged in place of the KL; the target grows from 0.
 
     Args:
-        rate: Nats that the KL is drawn to in the end.
+        rate: Nats that the KL is driven to in the end.
         gamma: Weight of the distance from the target.
         epochs: Length of the target's line from 0; half of all epochs if not given.
     """
@@ -31,5 +31,5 @@ class TargetRate(Method):
         return TargetRateELBO(self.rate, self.gamma)
 
     def schedule(self, context: Context) -> Schedule:
-        """Return the part of the target that is asked for by now; the objective reads it so."""
+        """Return the part of the target that is reached by now; the objective takes the KL weight for it."""
         return LinearWarmUp(context.epochs / 2 if self.epochs is None else self.epochs)

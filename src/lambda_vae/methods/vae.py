@@ -1,4 +1,4 @@
-"""The plain VAE, from which every method says how it differs."""
+"""The plain VAE, which every method differs from in some parts."""
 
 from dataclasses import dataclass
 

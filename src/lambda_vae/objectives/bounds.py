@@ -14,7 +14,7 @@ __all__ = ["excess_kl", "nll_bound", "rate", "rate_q", "surrogate_nll"]
 
 
 def rate(trace: Trace) -> Float[Tensor, "*K B"]:
-    """Return KL(q_lambda || p), of what is really sampled, in nats: [B] in closed form, else [K, B] from its draws.
+    """Return KL(q_lambda || p), of the q that z is drawn from, in nats: [B] in closed form, else [K, B] from its draws.
 
     Args:
         trace: One pass of a VAE.
@@ -35,9 +35,9 @@ def rate_q(trace: Trace) -> Float[Tensor, "*K B"]:
 
 
 def nll_bound(trace: Trace) -> Float[Tensor, "K B"]:
-    """-log p(x|z) + KL(q_lambda || p): minus the ELBO of the distribution really sampled.
+    """-log p(x|z) + KL(q_lambda || p): minus the ELBO of the distribution that z is drawn from.
 
-    In expectation an upper bound on -log p(x), whatever the exponent.
+    In expectation an upper bound on -log p(x), for every exponent.
 
     Args:
         trace: One pass of a VAE.

@@ -1,4 +1,4 @@
-"""Free bits: a KL that is not asked to fall below a floor."""
+"""Free bits: a KL below a floor costs nothing."""
 
 from dataclasses import dataclass
 

@@ -17,7 +17,7 @@ __all__ = ["InfoVAE"]
 class InfoVAE:
     r"""-log p(x|z) + kl_weight * ((1 - alpha) KL(q_1 || p) + (alpha + lambda - 1) MMD^2(aggregate of q, p)).
 
-    The MMD looks at the z that the decoder gets. It has no unit and is a number of the whole batch, added to each
+    The MMD is that of the z that the decoder gets. It has no unit and is a number of the whole batch, added to each
     example; its weight is in nats an example.
 
     Args:

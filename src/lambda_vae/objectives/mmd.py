@@ -19,7 +19,7 @@ class Kernel(Protocol):
     """A similarity of two points by their distance, larger for near ones.
 
     A distance comes in as r = |x - y|^2 / (2 D), whose mean is 1 between two draws from N(0, I): so scales mean the
-    same whatever D.
+    same for every D.
     """
 
     def __call__(self, r: Float[Tensor, "*pairs"]) -> Float[Tensor, "*pairs"]:

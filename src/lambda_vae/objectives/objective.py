@@ -1,4 +1,4 @@
-"""What every objective takes and gives."""
+"""The protocol of objectives: a trace in, terms out."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -46,9 +46,9 @@ class Terms:
 class Objective(Protocol):
     """A map from a trace to the terms of a loss.
 
-    One that looks at draws from the prior says so with an attribute `draws_prior` that is true; its traces then bring
-    noise for them, `prior_eps`. One whose loss is not a mean over examples, so that parts of a batch do not add up to
-    the whole, says so with `whole_batch`.
+    An objective that needs draws from the prior has an attribute `draws_prior` that is true; its traces then hold noise
+    for them, `prior_eps`. One whose loss is not a mean over examples, so that parts of a batch do not add up to the
+    whole, has `whole_batch`.
     """
 
     def __call__(self, trace: Trace, kl_weight: float | Tensor = 1.0) -> Terms:
@@ -56,5 +56,5 @@ class Objective(Protocol):
 
         Args:
             trace: One pass of a VAE.
-            kl_weight: What the schedule puts in front of the KL at this step.
+            kl_weight: The schedule's factor on the KL at this step.
         """

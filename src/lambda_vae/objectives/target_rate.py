@@ -17,13 +17,12 @@ __all__ = ["TargetRate"]
 class TargetRate:
     r"""-log p(x|z) + gamma * |KL(q_1 || p) - C|, where C = kl_weight * target_rate.
 
-    C has to rise over training, and a schedule's weight is the only thing that knows where training stands: here it
-    does not weigh the KL but says what part of the target is asked for by now. A linear warm-up is the paper's
-    schedule.
+    C has to rise over training, and only the schedule's weight follows the position in training: here it does not weigh
+    the KL but is the part of the target that is reached by now. A linear warm-up is the paper's schedule.
 
     The KL is the mean over the batch (and over samples, where it is a Monte Carlo estimate), as in the paper, whose KL
     stands inside the expectation over the data: an absolute value of each example's own would force the same rate on
-    easy and hard examples, and would take a Monte Carlo estimate's noise for distance. Example by example the loss is
+    easy and hard examples, and would count a Monte Carlo estimate's noise as distance. Example by example the loss is
     +-(KL - C) with the sign of the batch, which has the same mean and gradient.
 
     Args:
@@ -49,7 +48,7 @@ class TargetRate:
                 raise InputError(f"{name} is {value}; it must be a finite number, 0 or greater")
 
     def __call__(self, trace: Trace, kl_weight: float | Tensor = 1.0) -> Terms:
-        """Return the terms in nats; `kl_weight` is what part of the target is asked for."""
+        """Return the terms in nats; `kl_weight` is the part of the target that is reached by now."""
         reconstruction = -trace.p_x.log_prob(trace.x)
         kl = rate_q(trace)
         distance = kl - kl_weight * self.target_rate

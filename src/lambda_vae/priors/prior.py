@@ -16,7 +16,7 @@ class Prior(nn.Module):
     """A distribution of z whose parameters may be learned."""
 
     def init_from_data(self, x: Float[Tensor, "N F"]) -> None:
-        """Look at some data before training; most priors have no use for it.
+        """Initialise from some data before training; most priors have no use for it.
 
         Args:
             x: As the model sees it.

@@ -1,4 +1,4 @@
-"""What a training step is given, and what it leaves behind."""
+"""The input and the output of a training step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -33,10 +33,10 @@ class Batch:
     step: int = 0
 
     def parts(self, count: int) -> list["Batch"]:
-        """Return the batch cut into so many of equal size; itself if it is one.
+        """Return the batch cut into parts of equal size; the batch itself where there is one part.
 
         Args:
-            count: Divides B.
+            count: How many; divides B.
         """
         if count == 1:
             return [self]
@@ -50,7 +50,7 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What a step leaves for the records.
+    """What a step hands to the recorder.
 
     Args:
         trace: Of the pass that moved the decoder; of the last part of a batch that came in several.

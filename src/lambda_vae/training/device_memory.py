@@ -1,4 +1,4 @@
-"""What to try when the device's memory does not suffice."""
+"""Advice for a run whose device has too little memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ _MAIN_MEMORY = ("can't allocate memory", "not enough memory")
 
 @contextmanager
 def advise_on_memory(options: TrainOptions, device: torch.device) -> Iterator[None]:
-    """Turn an exhausted memory into one sentence with what to try next.
+    """Turn an out-of-memory error into one sentence with what to try next.
 
     Args:
         options: Of the run.

@@ -1,4 +1,4 @@
-"""The first step of a run whose numbers were not finite, found without slowing the loop."""
+"""Finds the first step of a run whose numbers were not finite, without slowing the loop."""
 
 import math
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ class StepLog:
 
     @torch.no_grad()
     def record(self, step: int, terms: Terms, logvar: Tensor, part: int = 0, parts: int = 1) -> None:
-        """Note the means of the terms and the largest |logvar| of a step, or of its parts one by one.
+        """Record the means of the terms and the largest |logvar| of a step, or of its parts one by one.
 
         Args:
             step: Position in the epoch.

@@ -1,4 +1,4 @@
-"""What training leaves behind, epoch by epoch, as plain numbers."""
+"""The record of training, epoch by epoch, as plain numbers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -76,7 +76,7 @@ class Lagging(JointUpdate):
         self.most_steps, self.window = most_steps, window
 
     def begin(self, stepper: Stepper, draws: Draws) -> None:
-        """Tell the encoder's weights from the others."""
+        """List the encoder's weights and the others."""
         vae = stepper.vae
         self.encoder = [*vae.encoder.parameters(), *vae.posterior.parameters()]
         inside = {id(weight) for weight in self.encoder}
@@ -108,7 +108,7 @@ class Lagging(JointUpdate):
                 before, total = now, torch.zeros_like(total)
 
     def end_epoch(self, stepper: Stepper, draws: Draws, epoch: int) -> Mapping[str, float]:
-        """Return the encoder's own steps in the epoch and the mutual information; end the lead if that rose no more."""
+        """Return the encoder's own steps in the epoch and the mutual information; end the lead if that did not rise."""
         information, steps = self._information(stepper, draws), self.inner_steps
         self.aggressive = self.aggressive and information > self.information
         self.information, self.inner_steps = information, 0

@@ -127,7 +127,7 @@ class Trainer:
 
         Raises:
             Diverged: A loss was not finite; the last good checkpoint is kept.
-            Interrupted: SIGINT or SIGTERM; a checkpoint of this very step is saved.
+            Interrupted: SIGINT or SIGTERM; a checkpoint of this step is saved.
             InputError: The memory of the device does not suffice; the message says what to try.
         """
         with stop_requests() as request, advise_on_memory(self.options, self.device):
@@ -146,7 +146,7 @@ class Trainer:
 
         Raises:
             Diverged: A loss was not finite.
-            Interrupted: It was asked to stop; a checkpoint of this very step is saved.
+            Interrupted: It was asked to stop; a checkpoint of this step is saved.
         """
         started = time.perf_counter()
         self.stepper.model.train()
@@ -197,7 +197,7 @@ class Trainer:
             self.vae.equalization = replace(rule, exponent=equalizer.exponent, delta=equalizer.delta)
 
     def _check_log(self) -> StepLog:
-        """The log of the joint batch; one that is not finite goes no further."""
+        """The log of the joint batch, once it is known to be finite."""
         log = self.recorder.joint_log()
         self.strategy.check(self.epoch + 1, log)
         log.check(self.epoch + 1, self.step, self.vae.parameters(), self.options.learning_rate)
@@ -225,7 +225,7 @@ class Trainer:
         return self.stepper.average or nullcontext()
 
     def save(self) -> None:
-        """Write a checkpoint of this very position; nothing without a folder. Every process must call this."""
+        """Write a checkpoint of the present position, if there is a folder. Every process must call this."""
         if self.folder is None:
             return
         checkpoint = self._checkpoint()

@@ -1,4 +1,4 @@
-"""Adam by torch's fused kernel, with little around it."""
+"""Adam by torch's fused kernel, with little bookkeeping."""
 
 from collections.abc import Iterable
 from typing import Any

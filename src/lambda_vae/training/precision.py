@@ -1,4 +1,4 @@
-"""The arithmetic of a run: what is chosen, checked once, and recorded."""
+"""The precision of a run: checked once, set, and recorded."""
 
 import torch
 

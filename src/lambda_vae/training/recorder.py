@@ -1,4 +1,4 @@
-"""What the steps of an epoch leave behind: the row of its history, and the sigmas from which lambda is computed."""
+"""Records the steps of an epoch: the row of its history, and the sigmas from which lambda is computed."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Where a run stands: its parts into a checkpoint, and back."""
+"""The state of a run: its parts into a checkpoint, and back."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -10,7 +10,7 @@ _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.Co
 
 
 class WorkingCopies:
-    """Lends networks bfloat16 copies of their float32 weights for as long as a pass takes.
+    """Puts bfloat16 copies of their float32 weights into networks for the time of a pass.
 
     Autocast rounds every weight at every pass, widens every gradient, and allocates anew for both; kept copies take one
     operation for each and no new memory. Within autocast the results are those of autocast alone, bit for bit: it
