@@ -57,20 +57,21 @@ class TorchDensity:
         """Return the log density at z in nats."""
         return self._each(z).reshape(*z.shape[:-1], -1).sum(-1) + self.scale.log().sum()
 
+    @property
+    def _base(self) -> Distribution:
+        base = self.law
+        while isinstance(base, Independent):
+            base = base.base_dist
+        return base
+
     def _each(self, z: Tensor) -> Tensor:
-        law = self.law
-        while isinstance(law, Independent):
-            law = law.base_dist
-        log_p: Tensor = law.log_prob(self.as_latent(self.loc + self.scale * z))
+        log_p: Tensor = self._base.log_prob(self.as_latent(self.loc + self.scale * z))
         return log_p
 
     @property
     def factorised(self) -> bool:
         """Whether no two numbers of z vary together."""
-        law = self.law
-        while isinstance(law, Independent):
-            law = law.base_dist
-        return not law.event_shape
+        return not self._base.event_shape
 
     def kl_each(self, q: DiagGaussian) -> Float[Tensor, "B D"] | None:
         """Return KL(q_i || p_i) in nats by Gauss-Hermite quadrature, float64; None where p does not factorise.

@@ -18,7 +18,7 @@ class BetaVAE(Method):
 
     name, title, short = "beta-vae", "β-VAE", "β"
     paper = "Higgins et al. 2017"
-    neutral = {"beta": 1.0}  # noqa: RUF012 - read only
+    neutral = {"beta": 1.0}
     beta: float = setting(1.0, "β={}")
 
     def objective(self, context: Context) -> Objective:

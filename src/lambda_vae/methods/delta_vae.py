@@ -21,7 +21,7 @@ class DeltaVAE(Method):
 
     name, title = "delta-vae", "δ-VAE"
     paper = "Razavi et al. 2019, arXiv:1901.03416"
-    neutral = {"committed_rate": 0.0}  # noqa: RUF012 - read only
+    neutral = {"committed_rate": 0.0}
     committed_rate: float = setting(0.1, "{} nats")
     committed_form: Literal["independent", "ar1"] = setting("independent", "{}")
 

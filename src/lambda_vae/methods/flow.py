@@ -22,7 +22,7 @@ class Flow(Method):
     name, title, short = "flow", "VAE + flow", "flow"
     paper = "Rezende and Mohamed 2015, arXiv:1505.05770; Dinh et al. 2017, arXiv:1605.08803"
     cost = "a masked network, or a plane, a layer, on every draw"
-    neutral = {"flow_layers": 0}  # noqa: RUF012 - read only
+    neutral = {"flow_layers": 0}
     flow_kind: Literal["coupling", "planar"] = setting("coupling", "{}")
     flow_layers: int = setting(4)
     flow_hidden: tuple[int, ...] = setting((128,))

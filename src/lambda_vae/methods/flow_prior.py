@@ -21,7 +21,7 @@ class FlowPrior(Method):
     name, title, short = "flow-prior", "VAE + flow prior", "flow prior"
     paper = "Chen et al. 2017, arXiv:1611.02731"
     cost = "a masked network a layer, on every draw"
-    neutral = {"flow_layers": 0}  # noqa: RUF012 - read only
+    neutral = {"flow_layers": 0}
     flow_layers: int = setting(4)
     flow_hidden: tuple[int, ...] = setting((128,))
 

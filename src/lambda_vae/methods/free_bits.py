@@ -20,7 +20,7 @@ class FreeBits(Method):
 
     name, title, short = "free-bits", "VAE + free bits", "free bits"
     paper = "Kingma et al. 2016, arXiv:1606.04934"
-    neutral = {"nats": 0.0}  # noqa: RUF012 - read only
+    neutral = {"nats": 0.0}
     incompatible = ((("posterior", "prior"), "free bits need a closed KL of every dimension; use target-rate"),)
     nats: float = setting(0.25, "of {} nats", record="free_bits")
     group: int = setting(1, "for each {} dimensions", record="free_bits_group")

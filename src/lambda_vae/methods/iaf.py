@@ -20,7 +20,7 @@ class IAF(Method):
     name, title, short = "iaf", "VAE + IAF", "IAF"
     paper = "Kingma et al. 2016, arXiv:1606.04934"
     cost = "a masked network a layer, on every draw"
-    neutral = {"flow_layers": 0}  # noqa: RUF012 - read only
+    neutral = {"flow_layers": 0}
     flow_layers: int = setting(4)
     flow_hidden: tuple[int, ...] = setting((128,))
 

@@ -24,7 +24,7 @@ class InfoVAE(Method):
     name, title, short = "info-vae", "InfoVAE", "MMD"
     paper = "Zhao et al. 2019, arXiv:1706.02262"
     cost = "the same and B² kernels"
-    neutral = {"alpha": 0.0, "weight": 1.0}  # noqa: RUF012 - read only
+    neutral = {"alpha": 0.0, "weight": 1.0}
     alpha: float = setting(0.0, "α={}", record="info_alpha")
     weight: float = setting(1000.0, "weight {}", record="info_lambda")
     kernel: Literal["rbf", "imq"] = setting("rbf", "{}")

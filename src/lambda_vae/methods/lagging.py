@@ -21,7 +21,7 @@ class Lagging(Method):
     name, title, short = "lagging", "VAE + lagging inference", "lagging"
     paper = "He et al. 2019, arXiv:1901.05534"
     cost = "while aggressive, up to aggressive_steps steps of the encoder before each of the decoder"
-    neutral = {"aggressive_steps": 0}  # noqa: RUF012 - read only
+    neutral = {"aggressive_steps": 0}
     aggressive_steps: int = setting(100)
     aggressive_window: int = setting(10)
 

@@ -27,7 +27,7 @@ class LambdaRising(Method):
     paper = (
         "ours: Eq. 9-17 of the λ-VAE paper on the way from δ to the plain VAE, under the warm-up of arXiv:1511.06349"
     )
-    neutral = {"delta": float("inf"), "warm_up_epochs": 0.0}  # noqa: RUF012 - read only
+    neutral = {"delta": float("inf"), "warm_up_epochs": 0.0}
     delta: float = setting(1.01, "δ={}", always=True)
     warm_up_epochs: float | None = setting(None, "over {} epochs")
     ramp_epochs: int = setting(0)

@@ -106,7 +106,7 @@ class LatentReconstruction(Method):
     name, title, short = "latent-reconstruction", "VAE + latent reconstruction", "latent reconstruction"
     paper = "Song et al. 2025, arXiv:2508.12530"
     cost = "one more pass of decoder and encoder"
-    neutral = {"latent_weight": 0.0}  # noqa: RUF012 - read only
+    neutral = {"latent_weight": 0.0}
     incompatible = (
         (("avb",), "an implicit posterior has no mean code to compare z with; use it with a Gaussian posterior or iaf"),
     )

@@ -19,7 +19,7 @@ class NoiseClamp(Method):
 
     name, title, short = "noise-clamp", "noise clamped at σ_c", "noise clamp"
     paper = "ours: Eq. 30 of the λ-VAE paper taken at its word"
-    neutral = {"delta": float("inf")}  # noqa: RUF012 - read only
+    neutral = {"delta": float("inf")}
     delta: float = setting(1.01, "δ={}", always=True)
 
     def sampling(self, context: Context) -> Sampling:

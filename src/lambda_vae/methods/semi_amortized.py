@@ -21,7 +21,7 @@ class SemiAmortized(Method):
     name, title, short = "semi-amortized", "VAE + semi-amortised inference", "semi-amortised"
     paper = "Kim et al. 2018, arXiv:1802.02550; Hjelm et al. 2016, arXiv:1511.06382"
     cost = "refine_steps more passes of the decoder"
-    neutral = {"refine_steps": 0}  # noqa: RUF012 - read only
+    neutral = {"refine_steps": 0}
     incompatible = (
         (
             ("delta-vae", "iaf", "flow"),

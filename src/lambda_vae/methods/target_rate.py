@@ -22,7 +22,7 @@ class TargetRate(Method):
 
     name, title, short = "target-rate", "target-rate VAE", "target rate"
     paper = "Burgess et al. 2018, arXiv:1804.03599"
-    neutral = {"rate": 0.0, "gamma": 1.0}  # noqa: RUF012 - read only
+    neutral = {"rate": 0.0, "gamma": 1.0}
     rate: float = setting(25.0, "{} nats", record="target_rate")
     gamma: float = setting(1000.0, "γ={}", record="target_gamma")
     epochs: float | None = setting(None, record="target_epochs")

@@ -13,4 +13,4 @@ class PlainVAE(Method):
 
     name, title = "vae", "VAE"
     paper = "Kingma and Welling 2014, arXiv:1312.6114"
-    neutral = {}  # noqa: RUF012 - read only
+    neutral = {}

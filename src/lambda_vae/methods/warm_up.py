@@ -18,7 +18,7 @@ class WarmUp(Method):
 
     name, title, short = "warm-up", "VAE + warm-up", "warm-up"
     paper = "Bowman et al. 2016, arXiv:1511.06349"
-    neutral = {"epochs": 0.0}  # noqa: RUF012 - read only
+    neutral = {"epochs": 0.0}
     epochs: float | None = setting(None, "over {} epochs", record="warm_up_epochs")
 
     def schedule(self, context: Context) -> Schedule:

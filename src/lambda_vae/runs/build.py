@@ -27,15 +27,15 @@ def build_vae(config: RunConfig, shape: tuple[int, ...], likelihood: str) -> VAE
     """
     method, latent_dim, train = config.method, config.latent_dim, config.train
     with global_seed(train.seed):
-        encoder = config.network.encoder(shape, latent_dim)
-        gaussian = GaussianPosterior(encoder.out_features, latent_dim)
+        encoder, encoded = config.network.encoder(shape, latent_dim)
+        gaussian = GaussianPosterior(encoded, latent_dim)
         decoder, p_x = config.network.decoder(shape, latent_dim, likelihood)
-        context = Context(latent_dim, train.epochs, train.batch_size, p_x.features, encoder.out_features)
+        context = Context(latent_dim, train.epochs, train.batch_size, p_x.features, encoded)
         posterior = method.posterior(context) or gaussian
         for module in posterior.modules():
             if isinstance(module, GaussianPosterior):  # what stands on it begins with the same weights as well
                 module.load_state_dict(gaussian.state_dict())
         prior = method.prior(context) or StandardNormalPrior(latent_dim)
-        vae = VAE(encoder.network, posterior, prior, decoder, p_x, method.sampling(context))
+        vae = VAE(encoder, posterior, prior, decoder, p_x, method.sampling(context))
     vae.equalization = replace(vae.equalization, delta=method.values.get("delta"))
     return vae

@@ -21,20 +21,7 @@ from lambda_vae.networks import (
 )
 from lambda_vae.networks import PixelCNN as Pixels
 
-__all__ = ["MLP", "NETWORKS", "Encoder", "Network", "PixelCNN", "ResNet"]
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """An encoder and the length of its output.
-
-    Args:
-        network: x [B, F] -> h [B, H].
-        out_features: H.
-    """
-
-    network: nn.Module
-    out_features: int
+__all__ = ["MLP", "NETWORKS", "Network", "PixelCNN", "ResNet"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +31,8 @@ class Network:
     #: On the command line and in files.
     name: ClassVar[str] = ""
 
-    def encoder(self, shape: tuple[int, ...], latent_dim: int) -> Encoder:
-        """Return an untrained encoder.
+    def encoder(self, shape: tuple[int, ...], latent_dim: int) -> tuple[nn.Module, int]:
+        """Return an untrained encoder, x [B, F] -> h [B, H], and H.
 
         Args:
             shape: Of one example, as the data set gives it.
@@ -92,12 +79,12 @@ class MLP(Network):
     hidden: tuple[int, ...] = (300, 300, 300)
     activation: str = "relu"
 
-    def encoder(self, shape: tuple[int, ...], latent_dim: int) -> Encoder:
+    def encoder(self, shape: tuple[int, ...], latent_dim: int) -> tuple[nn.Module, int]:
         if latent_dim < 1 or not self.hidden:
             raise InputError(
                 f"latent_dim is {latent_dim} and hidden is {list(self.hidden)}; both need at least one unit"
             )
-        return Encoder(mlp(prod(shape), self.hidden, activation=self.activation), self.hidden[-1])
+        return mlp(prod(shape), self.hidden, activation=self.activation), self.hidden[-1]
 
     def decoder(self, shape: tuple[int, ...], latent_dim: int, likelihood: str) -> tuple[nn.Module, Likelihood]:
         features, p_x = prod(shape), LIKELIHOODS[likelihood](prod(shape))
@@ -131,7 +118,7 @@ class ResNet(Network):
     decoder_blocks: int = 2
     multipliers: tuple[int, ...] = (1, 2, 4)
 
-    def encoder(self, shape: tuple[int, ...], latent_dim: int) -> Encoder:
+    def encoder(self, shape: tuple[int, ...], latent_dim: int) -> tuple[nn.Module, int]:
         if latent_dim < 1:
             raise InputError(f"latent_dim is {latent_dim}; it must be at least 1")
         sizes = ResNetSizes(self.encoder_width, self.encoder_blocks, self.multipliers)
@@ -141,7 +128,7 @@ class ResNet(Network):
                 f"latent_dim is {latent_dim} and the encoder ends in {network.out_features} numbers, so some of the "
                 f"means would repeat others; use at most {network.out_features}, or a larger encoder_width"
             )
-        return Encoder(network, network.out_features)
+        return network, network.out_features
 
     def decoder(self, shape: tuple[int, ...], latent_dim: int, likelihood: str) -> tuple[nn.Module, Likelihood]:
         image, p_x = ImageShape.of(shape), LIKELIHOODS[likelihood](prod(shape))

@@ -24,21 +24,15 @@ __all__ = [
     "versions",
 ]
 
-_PACKAGES = {
-    "lambda_vae": "lambda-vae",
-    "torch": "torch",
-    "numpy": "numpy",
-    "accelerate": "accelerate",
-    "scikit-learn": "scikit-learn",
-}
+_PACKAGES = ("lambda_vae", "torch", "numpy", "accelerate", "scikit-learn")
 
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that shape a result."""
     found = {"python": platform.python_version()}
-    for name, package in _PACKAGES.items():
+    for name in _PACKAGES:
         try:
-            found[name] = version(package)
+            found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "unknown"
     return found

@@ -142,7 +142,7 @@ def _check_sizes(record: ModelRecord, weights: Path) -> None:
     config, name = record.config, str(record.config.likelihood)
     with torch.device("meta"):
         network, dim = config.network, config.latent_dim
-        halves = network.encoder(record.shape, dim).network, network.decoder(record.shape, dim, name)[0]
+        halves = network.encoder(record.shape, dim)[0], network.decoder(record.shape, dim, name)[0]
     asked = {
         f"{half}.{key}": list(tensor.shape)
         for half, network in zip(("encoder", "decoder"), halves, strict=True)
