@@ -25,7 +25,7 @@ class InputError(ValueError):
 
 
 class Diverged(RuntimeError):
-    """Training left the finite numbers; the message says where, which term, and what to try."""
+    """A loss or a weight was not finite; the message says where, which term, and what to try."""
 
 
 class Interrupted(Exception):
