@@ -40,7 +40,7 @@ FLOORS = (
 ONLY = {
     "checked": {"errors"},
     "files": {"errors"},
-    "data": {"errors", "files", "rng", "deprecated"},
+    "data": {"errors", "checked", "files", "rng", "deprecated"},
     "records": {"errors", "checked", "files", "equalization"},
     "reports": {"errors", "files", "equalization", "records", "deprecated"},
 }
