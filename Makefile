@@ -6,7 +6,7 @@ ROUNDS ?= 7
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format bench docs package clean
+.PHONY: help demo test test-quick check format bench docs package clean
 
 BIN := .venv/bin
 DEV := .venv/.installed-dev
@@ -43,7 +43,7 @@ $(BENCH): $(REQUIREMENTS)
 	$(call install,.venv-bench,bench)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: $(DEV) ## train a VAE and its remedies on the embedded digits, and write the report (minutes)
 	@rm -rf runs/demo
@@ -52,7 +52,11 @@ demo: $(DEV) ## train a VAE and its remedies on the embedded digits, and write t
 	@echo "Open $(CURDIR)/runs/demo/report.html in a browser."
 
 test: $(DEV) ## run all tests, the examples in the docstrings among them
-	$(BIN)/python -m pytest -n $(WORKERS) --doctest-modules --jaxtyping-packages=lambda_vae,typechecker.check src tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --doctest-modules --jaxtyping-packages=lambda_vae,typechecker.check src tests
+
+test-quick: $(DEV) ## run the tests nearest to what differs from main, for under a minute
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --within 40 -m 'not slow' -rs --doctest-modules \
+	  --jaxtyping-packages=lambda_vae,typechecker.check $$($(BIN)/python tests/telling.py)
 
 check: $(DEV) ## lint, formatting, types
 	$(BIN)/ruff check

@@ -2,8 +2,10 @@
 
 import gc
 import logging
+import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from multiprocessing.context import ForkServerContext
@@ -23,6 +25,8 @@ settings.register_profile("project", deadline=None, derandomize=True, database=N
 settings.load_profile("project")
 
 
+_BEGUN = pytest.StashKey[float]()
+
 # Not tests, and not to be looked through for docstring examples: they import packages that may not be there.
 collect_ignore_glob = ["adapters/host_cases/*.py", "adapters/hosts/recbole_ratings.py"]
 
@@ -31,6 +35,19 @@ if find_spec("multivae") is not None:  # it imports torchvision, whose wheels do
     import torchvision_names
 
     torchvision_names.importable()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--within", type=float, default=math.inf, help="seconds after which no further test is begun")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_BEGUN] = time.monotonic()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if time.monotonic() - item.config.stash[_BEGUN] > item.config.getoption("within"):
+        pytest.skip("no time left, --within")
 
 
 @pytest.hookimpl(wrapper=True)
