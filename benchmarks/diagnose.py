@@ -45,7 +45,7 @@ _IMAGE = (3, 256, 256)
 _PARTS = {
     "first look at callables": ("any_vae/validation.py", "validated"),
     "encoder": ("any_vae/external.py|lambda_vae/model.py", "encode"),
-    "one sweep: gradients, losses": ("diagnostics/gradients.py", "gradient_features"),
+    "mirrored draws, there and back": ("diagnostics/gradients.py", "mirrored_draws|gradient_features"),
     "importance samples": ("estimation/likelihood.py", "likelihood_features"),
     "moments": ("estimation/moments.py", "moments_of"),
     "what the data hold besides": ("diagnostics/residual.py", "residual_signal"),
@@ -132,7 +132,7 @@ def _pictures(_: Path) -> Case:
         mu, logvar = encoder(part).chunk(2, -1)
         return mu, logvar
 
-    log_p = bernoulli(decoder)
+    log_p = bernoulli(decoder, logits=True)
     return Case(partial(_elbo, encode, log_p, x, 60), partial(diagnose, encode, log_p, x))
 
 
@@ -169,7 +169,9 @@ def _parts(case: Case, unit: float) -> list[str]:
     found = pstats.Stats(profile).stats  # type: ignore[attr-defined]
     lines = []
     for words, (files, function) in _PARTS.items():
-        keys = [key for key in found if key[2] == function and any(name in key[0] for name in files.split("|"))]
+        keys = [
+            key for key in found if key[2] in function.split("|") and any(name in key[0] for name in files.split("|"))
+        ]
         seconds = sum(found[key][3] for key in keys)
         calls = sum(found[key][1] for key in keys)
         lines.append(f"| {words} | {calls} | {seconds:.2f} | {seconds / unit:.2f} |")
@@ -212,6 +214,7 @@ def page(folder: Path, rounds: int, names: list[str]) -> str:
             f"| {title} | {elbo:.3f} | {whole:.2f} | {ratio:.1f} | {over:.2f} ({peaks['diagnose']:.0f} / "
             f"{peaks['elbo']:.0f} MiB) | {above:.2f} |"
         )
+        print(rows[-1], flush=True)
         parts = _parts(case, elbo)
         tables += [
             "",

@@ -292,7 +292,7 @@ WRONG_HISTORY = {"dimensions": {name: [[1.0, 1.0]] for name in NEEDED}}
         (pixels(0), {}, "0 examples"),
         (pixels().view(60, 2, 4), {}, "flatten"),
         (pixels(), {"batch_size": 0}, "batch_size is 0"),
-        (pixels(), {"iw_samples": 0}, "0 importance samples"),
+        (pixels(), {"iw_samples": -1}, "iw_samples is -1; it must be at least 0"),
         (pixels(), {"test_labels": np.zeros(59), "train_x": pixels(), "train_labels": np.zeros(60)}, "59 labels"),
         (pixels(), {"history": WRONG_HISTORY}, "2 dimensions and the model 3"),
     ],

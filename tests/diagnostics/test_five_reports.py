@@ -14,7 +14,7 @@ def apart(now, before):
     for name, (values, stderrs) in before.items():
         for i, (value, stderr) in enumerate(zip(values, stderrs, strict=True)):
             found, error = (column[i] for column in now[name])
-            if value is None or math.isnan(value):
+            if not math.isfinite(value) and str(found) == str(value):
                 continue
             allowed = ERRORS * math.hypot(stderr, error) + 1e-6 * max(1.0, abs(value))
             if not abs(found - value) <= allowed:
@@ -26,7 +26,7 @@ def test_reports_are_those_of_the_release_before_within_their_errors(name):
     now, before = measured(name, iw_samples=8), RECORD["reports"][name]
     assert now["verdicts"] == before["verdicts"]
     assert now["causes"] == before["causes"]
-    assert now["residual_directions"] == before["residual_directions"]
+    assert now["residual_strongest"] == pytest.approx(before["residual_strongest"], rel=0.1)
     assert now["active_directions"] == before["active_directions"]
     terms = {term: pair for term, pair in before["numbers"].items() if not term.startswith("nll_iw")}
     assert not list(apart(now["numbers"], terms))

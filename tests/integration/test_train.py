@@ -107,6 +107,14 @@ def test_diagnose_with_other_numbers(run, cli, tmp_path, bars):
     assert json.loads((tmp_path / "m.json").read_text())["nll_iw_samples"] == 2
 
 
+def test_diagnose_without_importance_samples_in_little_memory(run, cli, tmp_path):
+    said = cli("diagnose", run, "--iw_samples", 0, "--memory", "2MiB", "--json", tmp_path / "m.json")
+    assert said.code == 0
+    assert "not measured: no importance samples were asked for" in said.out
+    measures = json.loads((tmp_path / "m.json").read_text())
+    assert (measures["nll_iw"], measures["nll_iw_samples"], measures["nll_iw_proposal"]) == (None, 0, None)
+
+
 def test_sample_and_reconstruct_draw_images(run, cli, tmp_path):
     assert cli("sample", run, "--n", 7, "--out", tmp_path / "s.npy").code == 0
     assert np.load(tmp_path / "s.npy").shape == (7, 30)
@@ -139,7 +147,9 @@ READS = {
     "n is 0": (["sample", "{run}", "--n", "0"], "n is 0; ask for at least one"),
     "wrong ending": (["sample", "{run}", "--out", "{run}/x.gif"], "ends in '.gif'; use .png or .npy"),
     "seed too large": (["sample", "{run}", "--seed", str(2**70)], "seed is"),
-    "no importance samples": (["diagnose", "{run}", "--iw_samples", "0"], "iw_samples is 0; it must be at least 1"),
+    "fewer than no importance samples": (["diagnose", "{run}", "--iw_samples", "-1"], "iw_samples is -1"),
+    "memory for nothing": (["diagnose", "{run}", "--memory", "10B"], "the least that works is"),
+    "memory in words": (["diagnose", "{run}", "--memory", "plenty"], "memory is 'plenty'; give bytes, or text such as"),
     "other data that is not there": (["reconstruct", "{run}", "--data", "minst"], "did you mean 'mnist'?"),
     "other data of another shape": (["reconstruct", "{run}", "--data", "digits"], "does not fit the run's model"),
     "results page that is no page": (["report", "{run}", "--results", "{run}/x.txt"], ".md"),

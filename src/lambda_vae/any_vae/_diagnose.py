@@ -25,12 +25,14 @@ from lambda_vae.any_vae.validation import validated
 from lambda_vae.deprecated import old_lambda
 from lambda_vae.diagnostics import CollapseReport, Thresholds, compute_report
 from lambda_vae.diagnostics import diagnose as diagnose_own
+from lambda_vae.diagnostics.progress import shown
 from lambda_vae.diagnostics.unseen import bound_on
 from lambda_vae.distributions import DiagGaussian
 from lambda_vae.equalization import Equalization, VarianceEqualizer
 from lambda_vae.equalizing.equalized_normal import EqualizedNormal
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.batching import Data
+from lambda_vae.estimation.budget import Memory
 from lambda_vae.estimation.examples import Examples, conditioned
 from lambda_vae.model import VAE
 
@@ -58,7 +60,8 @@ def diagnose(
     exponent: Float[Tensor, " D"] | None = None,
     equalizer: VarianceEqualizer | None = None,
     delta: float | None = None,
-    iw_samples: int = 64,
+    iw_samples: int | None = None,
+    memory: Memory | None = None,
     batch_size: int = 500,
     x_key: str | None = None,
     train_data: object = None,
@@ -66,6 +69,7 @@ def diagnose(
     kl_weight: float | None = None,
     history: Mapping[str, Any] | CollapseMonitor | None = None,
     thresholds: Thresholds | None = None,
+    progress: bool = False,
 ) -> CollapseReport: ...
 
 
@@ -89,7 +93,9 @@ def diagnose(*given: Any, **options: Any) -> CollapseReport:
             `takes`, what encode's second tensor is ("logvar", "std", "log_std", "var", "softplus"; by default "logvar",
             and refused where it cannot be); `prior`, a torch distribution of z, or a callable of x and its conditions
             that returns one (by default N(0, I)); `draws`, calls to average of a log_likelihood that draws; `exponent`,
-            lambda of each dimension, or the `equalizer` itself; `delta`; `iw_samples`; `batch_size` of a tensor;
+            lambda of each dimension, or the `equalizer` itself; `delta`; `iw_samples`, importance samples (by default
+            the two draws that all else is measured with; 0 for none); `memory` that the work may take, such as
+            "1 GiB"; `progress`, whether to show a bar; `batch_size` of a tensor;
             `x_key`, the name of x in batches that are dicts (encode's own name for it, "x" or "data");
             `train_data`, for the bound on what the model was trained on; `generator`; `kl_weight` of the training's
             loss; `history` of the training, such as a `CollapseMonitor`; `thresholds`. Without a likelihood,
@@ -140,7 +146,8 @@ def _diagnose_external(
     exponent: Float[Tensor, " D"] | Sequence[float] | None = None,
     equalizer: VarianceEqualizer | None = None,
     delta: float | None = None,
-    iw_samples: int = 64,
+    iw_samples: int | None = None,
+    memory: Memory | None = None,
     batch_size: int = 500,
     x_key: str | None = None,
     train_data: object = None,
@@ -148,6 +155,7 @@ def _diagnose_external(
     kl_weight: float | None = None,
     history: Mapping[str, Any] | CollapseMonitor | None = None,
     thresholds: Thresholds | None = None,
+    progress: bool = False,
 ) -> CollapseReport:
     _check_given(encode, log_likelihood, data, draws, prior)
     names = (x_key,) if x_key is not None else (first_parameter(encode) or "x", "x", "data")
@@ -161,17 +169,21 @@ def _diagnose_external(
             exponent, delta = _exponent_of(equalizer, vae.latents), delta or equalizer.delta
         vae = replace(vae, equalization=Equalization(_over_sites(exponent, vae), delta))
         measured, limits = _under(vae, host.prior or prior, thresholds)
-        report = compute_report(
-            measured,
-            host.batches,
-            generator or torch.Generator(vae.device).manual_seed(0),
-            iw_samples=iw_samples if log_likelihood is not None else 1,
-            kl_weight=kl_weight,
-            history=history.history if isinstance(history, CollapseMonitor) else history,
-            thresholds=limits,
-            sites=vae.latents.sites,
-            differentiated=vae.differentiated,
-        )
+        with shown(progress, data) as tick:
+            report = compute_report(
+                measured,
+                host.batches,
+                generator or torch.Generator(vae.device).manual_seed(0),
+                iw_samples=iw_samples if log_likelihood is not None else 0,
+                memory=memory,
+                whole=vae.whole,
+                progress=tick,
+                kl_weight=kl_weight,
+                history=history.history if isinstance(history, CollapseMonitor) else history,
+                thresholds=limits,
+                sites=vae.latents.sites,
+                differentiated=vae.differentiated,
+            )
         if train_data is not None and given is not None:
             seen = ExternalBatches(train_data, batch_size, vae.device, names)
             trained_on = brought_together(encode, log_likelihood, seen, conditional).batches

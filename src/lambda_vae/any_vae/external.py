@@ -89,6 +89,7 @@ class ExternalVAE:
         slope: Of log p(x|z) in z where torch does not know it: 0 where z changes nothing, else NaN.
         notes: What to know of its callables when its numbers are read.
         conditions: None, or those of some examples; both callables are given them last.
+        whole: Whether encode answers its one batch as a whole alone, as a graph's does.
     """
 
     encoder: Encode
@@ -103,6 +104,7 @@ class ExternalVAE:
     slope: float | None = None
     notes: tuple[str, ...] = ()
     conditions: tuple[object, ...] = ()
+    whole: bool = False
 
     def given(self, conditions: object) -> "ExternalVAE":
         """Return p(x, z|c) of the examples with these conditions, in their order."""

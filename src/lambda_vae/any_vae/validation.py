@@ -99,6 +99,7 @@ def validated(
             _unknown,
             takes=takes,
             correlated=q.factor is not None,
+            whole=entire,
             notes=(*([_ENTIRE] if entire else []), *_notes_on_prior(q, latents, standard=prior)),
         )
         if log_likelihood is None:

@@ -44,6 +44,7 @@ def diagnose(
     html: Path | None = None,
     iw_samples: int | None = None,
     json: Path | None = None,
+    memory: str | None = None,
 ) -> Iterator[str]:
     """Say which dimensions of a trained run, or of any VAE, collapsed, and why.
 
@@ -53,15 +54,19 @@ def diagnose(
         dim: of an adapter's latents: channel, site or an axis
         data: other data than the run's or the adapter's own
         html: write the report as a page there too
-        iw_samples: importance samples; else the run's number
+        iw_samples: importance samples, 0 for none; else a run's own number, of an adapter the two draws at hand
         json: write the measures there too
+        memory: that the work may take beside model and data, such as 1GiB; else about as an ELBO pass
     """
     if run is not None and adapter is not None:
         raise InputError(f"both a run ({run}) and --adapter {adapter} were given; choose one")
+    options: dict[str, Any] = {"memory": memory, "progress": True}
+    if iw_samples is not None:
+        options["iw_samples"] = iw_samples
     if run is not None:
-        report = runs.diagnose_run(run, iw_samples=iw_samples, data=data)
+        report = runs.diagnose_run(run, data=data, **options)
     elif adapter is not None:
-        report = _diagnose_adapter(adapter, dim, data, 64 if iw_samples is None else iw_samples)
+        report = _diagnose_adapter(adapter, dim, data, options)
     else:
         raise InputError(
             "RUN is missing; give the folder of a run, or --adapter package.module:function of a VAE of yours"
@@ -73,12 +78,12 @@ def diagnose(
         yield f"report: {report.to_html(html, title=adapter or (run or html).name)}"
 
 
-def _diagnose_adapter(name: str, dim: str, data: str | None, iw_samples: int) -> CollapseReport:
+def _diagnose_adapter(name: str, dim: str, data: str | None, options: dict[str, Any]) -> CollapseReport:
     adapter = load_adapter(name)
     x = adapter.data if data is None else named_batches(data)
     if x is None:
         raise InputError(f"{name} returns no data; add --data, or return encode, log_likelihood, data")
-    settings = {"dim": int(dim) if dim.isdigit() else dim, "iw_samples": iw_samples, **adapter.options}
+    settings = {"dim": int(dim) if dim.isdigit() else dim, **options, **adapter.options}
     try:
         return any_vae.diagnose(*adapter.callables, x, **settings)
     except TypeError as error:

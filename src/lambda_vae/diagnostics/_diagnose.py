@@ -1,7 +1,7 @@
 """One pass over a test set that measures everything, and the judgement on what it found."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,25 +14,24 @@ from lambda_vae.deprecated import old_lambda
 from lambda_vae.diagnostics.ablation import ablated
 from lambda_vae.diagnostics.activity import (
     active,
-    activity_features,
     kl_per_dimension,
     log_precision,
     signal_power,
     std_mean,
     std_spread,
 )
-from lambda_vae.diagnostics.covariance import StreamedCovariance
 from lambda_vae.diagnostics.dimension import DimensionState, Thresholds
-from lambda_vae.diagnostics.directions import MOST_DIMENSIONS, CodeDirections, code_directions
+from lambda_vae.diagnostics.directions import CodeDirections, code_directions
 from lambda_vae.diagnostics.gradients import (
     decoder_capacity,
-    gradient_features,
     gradient_ratio,
     reconstruction_gradient,
 )
 from lambda_vae.diagnostics.information import capacity_lost, predicted_snr_capacity, snr_capacity
 from lambda_vae.diagnostics.kl_weight import kl_weight_of
+from lambda_vae.diagnostics.one_pass import Pass, added, one_pass, too_few
 from lambda_vae.diagnostics.pooling import pooled, with_sums
+from lambda_vae.diagnostics.progress import shown
 from lambda_vae.diagnostics.report import CollapseReport, DimensionReadings
 from lambda_vae.diagnostics.representation import Accuracy, Codes, knn_accuracy, linear_probe_accuracy
 from lambda_vae.diagnostics.residual import residual_signal
@@ -40,14 +39,13 @@ from lambda_vae.diagnostics.states import history_states, states_of, strongest_s
 from lambda_vae.diagnostics.unseen import bound_on
 from lambda_vae.diagnostics.verdict import verdicts
 from lambda_vae.equalization import Equalization
-from lambda_vae.errors import InputError
 from lambda_vae.estimation.batching import Batches, Data, eval_mode
-from lambda_vae.estimation.examples import Examples, conditioned
+from lambda_vae.estimation.budget import Memory, limits_of
+from lambda_vae.estimation.examples import Examples
 from lambda_vae.estimation.likelihood import importance_estimates, likelihood_features, likelihood_readings
 from lambda_vae.estimation.moments import Moments, moments_of
 from lambda_vae.estimation.protocol import LatentVariableModel
 from lambda_vae.model import VAE
-from lambda_vae.rng import normal
 
 __all__ = ["compute_report", "diagnose", "quick_reading"]
 
@@ -55,21 +53,13 @@ __all__ = ["compute_report", "diagnose", "quick_reading"]
 Labels = Tensor | Shaped[np.ndarray, " _"]
 
 
-@dataclass(frozen=True, eq=False)
-class _Pass:
-    """What one pass over the test set leaves."""
-
-    dimensions: Moments
-    likelihood: Moments
-    code: StreamedCovariance | None
-
-
 @old_lambda()
 def diagnose(
     vae: VAE,
     test_x: Data,
     *,
-    iw_samples: int = 64,
+    iw_samples: int | None = None,
+    memory: Memory | None = None,
     batch_size: int = 500,
     generator: torch.Generator | None = None,
     kl_weight: float | None = None,
@@ -78,6 +68,7 @@ def diagnose(
     train_x: Data | None = None,
     train_labels: Labels | None = None,
     thresholds: Thresholds | None = None,
+    progress: bool = False,
 ) -> CollapseReport:
     """Return every measure of a model on a test set, and a verdict on each dimension.
 
@@ -86,8 +77,11 @@ def diagnose(
     Args:
         vae: The model; the work is done on its device, with the lambda that it was trained with.
         test_x: As the model sees it, binarised already.
-        iw_samples: K of the importance-weighted estimate, and samples behind the reconstruction.
-        batch_size: Examples at a time, for a tensor.
+        iw_samples: K of the importance-weighted estimate; None for the two draws that all else is measured with, which
+            cost nothing more; 0 for none.
+        memory: Bytes that the work may take beside model and data, or text such as "1 GiB"; by default about as much
+            as an ELBO pass of a batch.
+        batch_size: Examples at a time, for a tensor; the report does not depend on it.
         generator: The source of chance; without one, a fresh one with seed 0.
         kl_weight: What the training objective multiplied the KL term by; None for what the history or the gradients
             say.
@@ -97,22 +91,25 @@ def diagnose(
         train_x: As the model sees it; also for the bound on data that it was trained on.
         train_labels: Of `train_x`.
         thresholds: Of the verdicts.
+        progress: Whether to show a bar, where there is a terminal.
 
     Raises:
-        InputError: Fewer than two examples, wrong width, batches that can be gone through only once, or labels that
-            do not match.
+        InputError: Fewer than two examples, wrong width, too little memory for one, batches that can be gone through
+            only once, or labels that do not match.
     """
     limits = thresholds or Thresholds()
     device = next(vae.parameters()).device
     chance = generator or torch.Generator(device).manual_seed(0)
     probed = test_labels is not None and train_x is not None and train_labels is not None
     codes: list[Tensor] | None = [] if probed else None
-    with eval_mode(vae):
+    with eval_mode(vae), shown(progress, test_x) as tick:
         report = compute_report(
             vae,
             Batches(test_x, batch_size, vae),
             chance,
             iw_samples=iw_samples,
+            memory=memory,
+            progress=tick,
             kl_weight=kl_weight,
             history=history,
             thresholds=limits,
@@ -132,7 +129,10 @@ def compute_report(
     batches: Iterable[Tensor | Examples],
     generator: torch.Generator,
     *,
-    iw_samples: int = 64,
+    iw_samples: int | None = None,
+    memory: Memory | None = None,
+    whole: bool = False,
+    progress: Callable[[int], None] | None = None,
     kl_weight: float | None = None,
     history: Mapping[str, Any] | None = None,
     thresholds: Thresholds | None = None,
@@ -144,9 +144,12 @@ def compute_report(
 
     Args:
         vae: In evaluation mode.
-        batches: On the model's device; gone through twice. `Examples` are for a model that is `Conditional`.
+        batches: On the model's device; gone through several times. `Examples` are for a model that is `Conditional`.
         generator: The source of chance.
-        iw_samples: K.
+        iw_samples: K; None for the two draws of the pass itself, 0 for none.
+        memory: As for `diagnose`.
+        whole: Whether the data are one batch that the model needs whole.
+        progress: Called with the number of examples that were measured.
         kl_weight: What the training objective multiplied the KL term by; None for what the history or, clearly not 1,
             the gradients of the dimensions in use say.
         history: Of the training.
@@ -160,7 +163,11 @@ def compute_report(
         InputError: Fewer than two examples.
     """
     limits = thresholds or Thresholds()
-    seen = _measure(vae, batches, iw_samples, generator, codes)
+    first = next(iter(batches), None)
+    if first is None:
+        raise too_few(None)
+    allowed = limits_of(vae, first, memory, whole=whole)
+    seen = one_pass(vae, batches, generator, allowed, samples=iw_samples, codes=codes, progress=progress)
     each = _read(seen.dimensions, vae.equalization, limits)
     resting = seen.dimensions.mean["mu"]
     residual = residual_signal(
@@ -171,17 +178,28 @@ def compute_report(
         margin=limits.residual_margin,
         examples=seen.dimensions.count,
         generator=generator,
+        limits=allowed,
     )
     weight = kl_weight_of(each, kl_weight, history)
     judged = partial(states_of, kl_weight=weight.judged, differentiated=differentiated)
     readings, states = _by_dimension(seen.dimensions, each, vae.equalization, limits, judged, sites)
     past = history_states(history, len(states))
     in_use = readings.active.nonzero().flatten().tolist()
-    worth = ablated(vae, batches, in_use, sites, resting, errors=limits.errors, generator=generator)
+    worth = ablated(
+        vae,
+        batches,
+        in_use,
+        sites,
+        resting,
+        errors=limits.errors,
+        generator=generator,
+        examples=seen.dimensions.count,
+        limits=allowed,
+    )
     return CollapseReport(
         examples=seen.dimensions.count,
         likelihood=likelihood_readings(seen.likelihood),
-        importance=importance_estimates(seen.likelihood, iw_samples),
+        importance=importance_estimates(seen.likelihood, 2 if iw_samples is None else iw_samples),
         dimensions=readings if worth is None else replace(readings, bound_gain=worth.bound_gain),
         findings=verdicts(states, residual, past, limits, sites),
         residual=residual,
@@ -241,59 +259,21 @@ def quick_reading(
         for x in Batches(test_x, batch_size, vae):
             q = vae.encode(x)
             features = likelihood_features(vae, x, q, 1, chance, importance=False)
-            bound = _add(bound, moments_of(features))
+            bound = added(bound, moments_of(features))
             mu = q.marginals().mu
-            means = _add(means, moments_of({"mu": mu, "mu_sq": mu.double().square()}))
+            means = added(means, moments_of({"mu": mu, "mu_sq": mu.double().square()}))
     if bound is None or means is None or bound.count < 2:
-        raise _too_few(bound)
+        raise too_few(bound)
     terms = likelihood_readings(bound)
     power = signal_power(means).value
     units = float("nan") if bool(power.isnan().any()) else float(active(power).sum())
     return {**{name: float(terms[name].value) for name in ("nll_bound", "surrogate_nll")}, "active_units": units}
 
 
-def _measure(
-    vae: LatentVariableModel,
-    batches: Iterable[Tensor | Examples],
-    samples: int,
-    generator: torch.Generator,
-    codes: list[Tensor] | None,
-) -> _Pass:
-    dimensions, likelihood, code = None, None, None
-    for batch in batches:
-        model, x = conditioned(vae, batch)
-        with torch.no_grad():
-            q = model.encode(x)
-            marginals, sampled = q.marginals(), model.equalization.sampled(q).marginals()
-            activity = activity_features(marginals, sampled, model.p_z())
-        eps = normal((1, len(x), q.noise_dim), generator, x.device)
-        features = {**activity, **gradient_features(model, x, q, eps)}
-        dimensions = _add(dimensions, moments_of(features))
-        likelihood = _add(likelihood, moments_of(likelihood_features(model, x, q, samples, generator)))
-        if code is None and marginals.mu.shape[-1] <= MOST_DIMENSIONS:
-            code = StreamedCovariance(marginals.mu.shape[-1], x.device)
-        if code is not None:
-            code.add(marginals.mu.double())
-        if codes is not None:
-            codes.append(marginals.mu.cpu())
-    if dimensions is None or likelihood is None or dimensions.count < 2:
-        raise _too_few(dimensions)
-    return _Pass(dimensions, likelihood, code)
-
-
-def _directions(seen: _Pass, limits: Thresholds) -> CodeDirections | None:
+def _directions(seen: Pass, limits: Thresholds) -> CodeDirections | None:
     if seen.code is None or seen.code.count <= len(seen.code.total):  # n examples have no more than n - 1 directions
         return None
     return code_directions(seen.code, seen.dimensions.mean["sampling_var"], limits.active)
-
-
-def _add(total: Moments | None, batch: Moments) -> Moments:
-    return batch if total is None else total + batch
-
-
-def _too_few(moments: Moments | None) -> InputError:
-    count = 0 if moments is None else moments.count
-    return InputError(f"the test set has {count} examples; a spread over examples needs at least 2")
 
 
 def _read(moments: Moments, rule: Equalization, limits: Thresholds) -> DimensionReadings:

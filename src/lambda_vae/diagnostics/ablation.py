@@ -11,21 +11,29 @@ training has not seen.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from lambda_vae.distributions import DiagGaussian
-from lambda_vae.estimation.examples import Examples, conditioned
+from lambda_vae.estimation.budget import Limits
+from lambda_vae.estimation.examples import Examples, conditioned, evenly, x_of
 from lambda_vae.estimation.moments import Moments, Reading, moments_of
+from lambda_vae.estimation.noise import ExampleNoise, spawned
 from lambda_vae.estimation.protocol import LatentVariableModel
-from lambda_vae.rng import normal
 
 __all__ = ["Ablation", "ablated", "ablation"]
 
-#: Decoder passes (rows of z) that it may take altogether.
+#: Decoder passes (rows of z) that it may take altogether, whatever they cost.
 _ROWS = 100_000
+
+#: Operations that it may take, and as a share of what an encoder and a decoder pass over all data take.
+_OPERATIONS, _SHARE = 1e10, 0.5
+
+#: Operations that a number of x is worth in a density.
+_OF_A_DENSITY = 150.0
 
 _UNIT = "nats per example"
 
@@ -71,6 +79,8 @@ def ablated(
     *,
     errors: float = 2.0,
     generator: torch.Generator | None = None,
+    examples: int | None = None,
+    limits: Limits | None = None,
 ) -> Ablation | None:
     """Return what each of these dimensions is worth, and all worthless ones together; None as `ablation`.
 
@@ -82,10 +92,13 @@ def ablated(
         resting: E_x[mu] of every number.
         errors: Standard errors that a loss must be below 0.
         generator: The source of chance.
+        examples: How many the data are.
+        limits: Of work and memory.
     """
     numbers = torch.arange(len(resting), device=resting.device).view(-1, sites)
     groups = [numbers[i] for i in in_use]
-    each = ablation(vae, batches, groups, resting, generator=generator) if groups else None
+    ways: dict[str, Any] = {"generator": generator, "examples": examples, "limits": limits}
+    each = ablation(vae, batches, groups, resting, **ways) if groups else None
     if each is None:
         return None
     at = torch.tensor(in_use, device=each.value.device)
@@ -94,7 +107,7 @@ def ablated(
     worthless = at[each.value + errors * each.stderr < 0.0]
     if not len(worthless):
         return Ablation(gain)
-    together = ablation(vae, batches, [numbers[worthless].flatten()], resting, generator=generator)
+    together = ablation(vae, batches, [numbers[worthless].flatten()], resting, **ways)
     assert together is not None
     return Ablation(gain, tuple(worthless.tolist()), -float(together.value), float(together.stderr))
 
@@ -107,6 +120,8 @@ def ablation(
     resting: Float[Tensor, " D"],
     *,
     generator: torch.Generator | None = None,
+    examples: int | None = None,
+    limits: Limits | None = None,
 ) -> Reading | None:
     """Return the nats that the bound loses without each group of dimensions, [G], with standard errors.
 
@@ -116,12 +131,14 @@ def ablation(
     Source:
         Ours.
     """
-    budget, total = max(_FEWEST, _ROWS // (2 * max(1, len(groups)))), None
-    for batch in batches:
-        left = budget - (0 if total is None else total.count)
-        if left <= 0:
-            break
-        features = _features(vae, batch[: min(left, len(batch))], groups, resting, generator)
+    first = next(iter(batches), None)
+    if first is None:
+        return None
+    allowed, total = limits or Limits(), None
+    most = _most_examples(x_of(first)[0].numel(), len(groups), allowed, examples)
+    noise = [ExampleNoise(spawned(generator, first.device)) for _ in range(2)]
+    for batch in evenly(batches, examples, most, len(first) if allowed.whole else allowed.rows):
+        features = _features(vae, batch, groups, resting, noise)
         if features is None:
             return None
         total = features if total is None else total + features
@@ -135,19 +152,26 @@ def ablation(
     return Reading(value, stderr, _UNIT)
 
 
+def _most_examples(numbers: int, groups: int, limits: Limits, examples: int | None) -> float:
+    density = _OF_A_DENSITY * numbers
+    work = max(_OPERATIONS, _SHARE * (examples or 0) * (limits.encoder + limits.decoder + density))
+    rows = min(_ROWS, work / (limits.decoder + density))
+    return max(_FEWEST, rows // (2 * max(1, groups)))
+
+
 def _features(
     vae: LatentVariableModel,
     batch: Tensor | Examples,
     groups: Sequence[Tensor],
     resting: Tensor,
-    generator: torch.Generator | None,
+    noise: Sequence[ExampleNoise],
 ) -> Moments | None:
     model, x = conditioned(vae, batch)
     q, prior = model.equalization.sampled(model.encode(x)), model.p_z()
     if not isinstance(q, DiagGaussian) or not isinstance(prior, DiagGaussian):
         return None
-    z = q.rsample(normal((1, len(x), q.noise_dim), generator, x.device))
-    drawn = prior.rsample(normal((1, len(x), q.noise_dim), generator, x.device))
+    eps, other = (one.rows(len(x), q.noise_dim, x.device)[None] for one in noise)
+    z, drawn = q.rsample(eps), prior.rsample(other)
     kl = DiagGaussian(q.mu.double(), q.logvar.double()).kl_per_dim(
         DiagGaussian(prior.mu.double(), prior.logvar.double())
     )

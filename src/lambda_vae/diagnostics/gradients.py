@@ -11,15 +11,17 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from lambda_vae.distributions import Density, DiagGaussian, FullGaussian, PosteriorDistribution, TorchDensity
+from lambda_vae.distributions import Density, DiagGaussian, FullGaussian, PosteriorDistribution, Sample, TorchDensity
 from lambda_vae.estimation.moments import Moments, Reading
 from lambda_vae.estimation.protocol import LatentVariableModel
 
 __all__ = [
     "GradientRatio",
+    "MirroredDraws",
     "decoder_capacity",
     "gradient_features",
     "gradient_ratio",
+    "mirrored_draws",
     "reconstruction_gradient",
     "scores",
 ]
@@ -39,40 +41,79 @@ class GradientRatio:
     noise_floor: Float[Tensor, " D"]
 
 
+@dataclass(frozen=True, eq=False)
+class MirroredDraws:
+    """Draws of each example with their mirror images: every eps is used with its negative as well.
+
+    The part of the gradient that does not depend on eps then cancels, which leaves the mean as it is and takes most of
+    its noise away.
+
+    Args:
+        eps: Noise, [K, B, noise], the second half the negative of the first.
+        drawn: From q_lambda(z|x), with their density.
+        log_px: log p(x|z) in nats, float64, [K, B].
+        score: Its gradient by z, float64, [K, B, D].
+    """
+
+    eps: Float[Tensor, "K B noise"]
+    drawn: Sample
+    log_px: Float[Tensor, "K B"]
+    score: Float[Tensor, "K B D"]
+
+
 def scores(
     vae: LatentVariableModel, x: Shaped[Tensor, "B ..."], z: Float[Tensor, "*sample B D"]
 ) -> Float[Tensor, "*sample B D"]:
     """Return d log p(x|z)/dz for every example and sample; unit: nats per unit of z."""
+    return _log_px_and_score(vae, x, z)[1]
+
+
+def _log_px_and_score(vae: LatentVariableModel, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():
         leaf = z.detach().requires_grad_()
-        gradient: Tensor = torch.autograd.grad(vae.decode(leaf).log_prob(x).sum(), leaf)[0]
-    return gradient
+        log_px = vae.decode(leaf).log_prob(x)
+        gradient: Tensor = torch.autograd.grad(log_px.sum(), leaf)[0]
+    return log_px.detach(), gradient
+
+
+def mirrored_draws(
+    vae: LatentVariableModel,
+    x: Shaped[Tensor, "B ..."],
+    q: PosteriorDistribution,
+    eps: Float[Tensor, "K B noise"],
+) -> MirroredDraws:
+    """Return draws of z and what the decoder makes of them: one pass through it and one back."""
+    both = torch.cat((eps, -eps))
+    with torch.no_grad():
+        drawn = vae.equalization.sampled(q).rsample_and_log_prob(both)
+    log_px, score = _log_px_and_score(vae, x, drawn.z)
+    return MirroredDraws(both, drawn, log_px.double(), score.double())
 
 
 def gradient_features(
     vae: LatentVariableModel,
     x: Shaped[Tensor, "B ..."],
     q: PosteriorDistribution,
-    eps: Float[Tensor, "K B noise"],
+    eps: Float[Tensor, "K B noise"] | MirroredDraws,
 ) -> dict[str, Float[Tensor, "B D"]]:
     """Return what the readings below need of one batch, float64, each [B, D].
 
-    Every eps is used with its negative as well: the part of the gradient that does not depend on eps then cancels,
-    which leaves the mean as it is and takes most of its noise away.
+    Args:
+        vae: The model.
+        x: The data.
+        q: q_1(z|x) of the data.
+        eps: Noise to draw z with, or draws.
     """
+    draws = eps if isinstance(eps, MirroredDraws) else mirrored_draws(vae, x, q, eps)
     with torch.no_grad():
-        q_sampled = vae.equalization.sampled(q)
-        z = torch.stack((q_sampled.rsample(eps), q_sampled.rsample(-eps)))
-        noise = torch.stack([_standardised(q_sampled, *drawn) for drawn in ((z[0], eps), (z[1], -eps))])
-    score = scores(vae, x, z).double()
-    pull = (score * noise).mean((0, 1))
+        noise = _standardised(vae.equalization.sampled(q), draws.drawn.z, draws.eps)
+    pull = (draws.score * noise).mean(0)
     std = q.marginals().std.double()
-    amplification = vae.equalization.amplification(std)
     return {
-        "score_sq": score.square().mean((0, 1)),
+        "score_sq": draws.score.square().mean(0),
         "pull": pull,
-        "pull_amplified": amplification * pull,
-        "force": std.reciprocal() + _prior_pull(vae.p_z(), z, noise, std),
+        "pull_amplified": vae.equalization.amplification(std) * pull,
+        "force": std.reciprocal() + _prior_pull(vae.p_z(), draws.drawn.z, noise, std),
     }
 
 
@@ -83,7 +124,7 @@ def _prior_pull(prior: Density, z: Tensor, noise: Tensor, std: Tensor) -> Tensor
     with torch.enable_grad():
         leaf = z.detach().requires_grad_()
         slope: Tensor = torch.autograd.grad(prior.log_prob(leaf).sum(), leaf)[0]
-    return (slope.double() * noise).mean((0, 1))
+    return (slope.double() * noise).mean(0)
 
 
 def _standardised(

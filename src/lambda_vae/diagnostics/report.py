@@ -201,9 +201,9 @@ class CollapseReport:
         return " ".join(filter(None, [first, *hidden, "" if self.ablation is None else str(self.ablation)]))
 
     @property
-    def best_importance(self) -> ImportanceEstimate:
-        """The estimate with the smaller NLL."""
-        return next(iter(self.importance.values()))
+    def best_importance(self) -> ImportanceEstimate | None:
+        """The estimate with the smaller NLL; None where no importance samples were asked for."""
+        return next(iter(self.importance.values()), None)
 
     def to_record(self) -> dict[str, Any]:
         """Return the measured fields of metrics.json; NaN stays NaN and becomes null when written."""
@@ -243,12 +243,13 @@ class CollapseReport:
             name: {"value": float(e.nll.value), "stderr": float(e.nll.stderr), "ess": float(e.ess.value)}
             for name, e in self.importance.items()
         }
+        first = {"value": math.nan, "stderr": math.nan, "ess": math.nan} if best is None else each[best.proposal]
         return {
-            "nll_iw": each[best.proposal]["value"],
-            "nll_iw_stderr": each[best.proposal]["stderr"],
-            "nll_iw_samples": best.samples,
-            "nll_iw_proposal": best.proposal,
-            "nll_iw_ess": each[best.proposal]["ess"],
+            "nll_iw": first["value"],
+            "nll_iw_stderr": first["stderr"],
+            "nll_iw_samples": 0 if best is None else best.samples,
+            "nll_iw_proposal": None if best is None else best.proposal,
+            "nll_iw_ess": first["ess"],
             "nll_iw_by_proposal": each,
         }
 
@@ -320,8 +321,10 @@ class CollapseReport:
             f"nll_bound {float(bound.value):.2f} ± {float(bound.stderr):.2f} nats on {self.examples} examples "
             f"(reconstruction {self.reconstruction:.2f}, rate {self.rate:.2f}, "
             f"of which excess KL {self.excess_kl:.2f})",
-            f"nll_iw    {float(best.nll.value):.2f} ± {float(best.nll.stderr):.2f} nats, {best.samples} samples from "
-            f"{best.proposal}, effective {float(best.ess.value):.1f}",
+            "nll_iw    not measured: no importance samples were asked for"
+            if best is None
+            else f"nll_iw    {float(best.nll.value):.2f} ± {float(best.nll.stderr):.2f} nats, {best.samples} samples "
+            f"from {best.proposal}, effective {float(best.ess.value):.1f}",
         ]
 
     def __str__(self) -> str:

@@ -30,14 +30,24 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from lambda_vae.diagnostics.residual_scores import Noise, ResidualScores
-from lambda_vae.diagnostics.spectrum import StreamedSpectrum, debiased, fit_noise
-from lambda_vae.estimation.examples import Examples, conditioned
+from lambda_vae.diagnostics.spectrum import StreamedSpectrum, debiased, fit_noise, most_searched
+from lambda_vae.estimation.budget import Limits
+from lambda_vae.estimation.examples import Examples, conditioned, evenly, x_of
 from lambda_vae.estimation.protocol import LatentVariableModel
 
 __all__ = ["ResidualSignal", "residual_signal"]
 
-#: Decoder passes (rows of z) that the tangents may take altogether.
+#: Decoder passes (rows of z) that the tangents may take altogether, whatever they cost.
 _ROWS = 400_000
+
+#: Operations that the search may take, and as a share of what an encoder and a decoder pass over all data take.
+_OPERATIONS, _SHARE = 1.5e10, 0.75
+
+#: Operations that a number of a score is worth: its density and the gradient of that.
+_OF_A_SCORE = 300.0
+
+#: Examples that are looked at together, and numbers of theirs: chance is drawn for so many, whatever the batches.
+_GROUP, _GROUP_NUMBERS, _FEWEST = 128, 2**22, 8
 
 #: Wider codes are not projected off: every dimension in use takes two decoder passes.
 _MOST_TANGENTS = 256
@@ -93,6 +103,7 @@ def residual_signal(
     margin: float = 1.2,
     examples: int | None = None,
     generator: torch.Generator | None = None,
+    limits: Limits | None = None,
 ) -> ResidualSignal | None:
     """Return what the dimensions in use leave unexplained, or None where the likelihood cannot be drawn from.
 
@@ -105,49 +116,60 @@ def residual_signal(
         examples: How many the data are, so that some can be left out evenly where all would take too long; None looks
             at all.
         generator: The source of chance.
+        limits: Of work and memory.
 
     Source:
         Ours. That a direction lives iff its eigenvalue exceeds the noise: Lucas et al. 2019, arXiv:1911.02469. For the
         comparison with data that hold nothing: Horn 1965, "A rationale and test for the number of factors in factor
         analysis".
     """
+    first = next(iter(batches), None)
+    if first is None or conditioned(vae, first[:1])[0].likelihood is None:
+        return None
     used = int(carried.sum())
-    project = used <= _MOST_TANGENTS
-    scores = ResidualScores(carried, resting, generator, replicates=_REPLICATES, project=project)
-    most = _ROWS / max(1, 2 * used) if project else math.inf
+    allowed = limits or Limits()
+    numbers = x_of(first)[0].numel()
+    group = len(first) if allowed.whole else min(_GROUP, max(_FEWEST, _GROUP_NUMBERS // numbers))
+    scores = ResidualScores(
+        carried,
+        resting,
+        generator,
+        replicates=_REPLICATES,
+        project=used <= _MOST_TANGENTS,
+        at_once=group if allowed.whole else allowed.rows,
+    )
+    few = next(evenly(batches, None, math.inf, group))
+    if not scores.look(few, vae):
+        return None
+    most = _most_examples(scores, allowed, examples)
     spectra: list[StreamedSpectrum] = []
-    tangents, seen, features = 0.0, 0, 0
-    for batch in batches:
-        numbers = (batch.x if isinstance(batch, Examples) else batch)[0].numel()
-        if not seen:
-            model, x = conditioned(vae, batch)
-            if model.likelihood is None or not scores.look(model, x):
-                return None
-            features, most = numbers, min(most, StreamedSpectrum(scores.features).most_examples)
-        if numbers != features:
+    tangents = 0.0
+    for part in evenly(batches, examples, most, group):
+        if x_of(part)[0].numel() != numbers:
             return None  # series of different lengths share no directions
-        few = batch[_evenly(seen, len(batch), examples, most).to(batch.device)]
-        seen += len(batch)
-        for start in range(0, len(few), scores.at_once):
-            model, x = conditioned(vae, few[start : start + scores.at_once])
-            rows = scores.rows(model, x)
+        for rows in scores.rows(part, vae):
             parts = (rows.data, *rows.chance)
-            spectra = spectra or [StreamedSpectrum(part.shape[1], part.device) for part in parts]
-            for spectrum, part in zip(spectra, parts, strict=True):
-                spectrum.add(part)
-            tangents += rows.tangents * len(x)
+            spectra = spectra or [StreamedSpectrum(one.shape[1], one.device, expected=most) for one in parts]
+            for spectrum, one in zip(spectra, parts, strict=True):
+                spectrum.add(one)
+            tangents += rows.tangents * len(rows.data)
     if not spectra or spectra[0].examples < 2:
         return None
     return _compare(spectra, tangents / spectra[0].examples, int((~carried).sum()), scores, margin)
 
 
-def _evenly(before: int, count: int, total: int | None, most: float) -> Tensor:
-    """Which of the next examples to look at, so that no more than `most` of all are."""
-    index = torch.arange(before, before + count)
-    if total is None or total <= most:
-        return index[: max(0, int(min(most - before, count)))] - before
-    kept = ((index + 1) * most / total).floor() > (index * most / total).floor()
-    return index[kept] - before
+def _most_examples(scores: ResidualScores, limits: Limits, examples: int | None) -> float:
+    """How many examples the search may look at, by what one costs."""
+    features, tangents = scores.features, len(scores.tangents)
+    kinds = 1 if scores.noise is Noise.KNOWN else 1 + _REPLICATES
+    through, score, product = limits.encoder + limits.decoder, _OF_A_SCORE * features, kinds * 2.0 * features
+    work = max(_OPERATIONS, _SHARE * (examples or 0) * (through + score))
+    each = through + tangents * (limits.decoder + score) + kinds * score
+    affordable = work / (each + product * features)
+    if affordable < features:  # of so few, the products among each other are the smaller matrix
+        affordable = (math.sqrt(each**2 + 4.0 * product * work) - each) / (2.0 * product)
+    least = min(affordable, _ROWS / max(1, 2 * tangents), most_searched(features, limits.bytes, kinds))
+    return max(2.0, math.floor(least))
 
 
 def _compare(
@@ -156,15 +178,15 @@ def _compare(
     data, *chance = spectra
     features, n = max(data.features - tangents, 1.0), data.examples
     # A feature noisier than the model says, but on its own, is not shared by others: it is no signal where the
-    # likelihood # has no noise of its own to be wrong.
+    # likelihood has no noise of its own to be wrong.
     values = data.eigenvalues(data.diagonal().clamp(min=1.0) if chance else None)
     if not bool(torch.isfinite(values).all()):
         return ResidualSignal((), math.nan, math.nan)
-    drawn = [one.eigenvalues() for one in chance]
-    by_chance, level = max((float(one[0]) for one in drawn), default=0.0), sum(float(one.sum()) for one in drawn)
+    by_chance = max((one.largest() for one in chance), default=0.0)
+    level = sum(float(one.diagonal().sum()) for one in chance)
     fit = fit_noise(values, features, n, margin=_EDGE_MARGIN)
     # Numbers that vary less than the model's draws, such as grey values under a Bernoulli, are compared with less;
-    # classes # and counts have no other noise than the model's.
+    # classes and counts have no other noise than the model's.
     less = min(1.0, fit.noise_var * features * len(chance) / level) if scores.noise is Noise.FREE and level else 1.0
     floor = max(fit.edge, margin * by_chance * less)
     above = values[values > floor]

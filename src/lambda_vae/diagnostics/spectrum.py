@@ -9,6 +9,7 @@ of what is left when the directions above the edge are taken away.
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -16,7 +17,7 @@ from torch import Tensor
 from lambda_vae.diagnostics.covariance import StreamedCovariance
 from lambda_vae.errors import InputError
 
-__all__ = ["NoiseFit", "StreamedSpectrum", "debiased", "fit_noise"]
+__all__ = ["NoiseFit", "StreamedSpectrum", "debiased", "fit_noise", "most_rows", "most_searched"]
 
 #: Up to so many features their covariance is kept, of any number of examples; beyond, the examples themselves.
 _COVARIANCE_FEATURES = 2048
@@ -24,11 +25,41 @@ _COVARIANCE_FEATURES = 2048
 #: Numbers of the examples that are kept, at the most: 256 MiB.
 _KEPT_NUMBERS = 2**26
 
+#: Numbers of them whose products are taken at once.
+_COLUMNS = 2**22
+
+#: Of a smaller matrix all eigenvalues are there in no time.
+_FEW = 200
+
 #: Share of the largest eigenvalue: numbers that were float32 once leave 1e-14 behind, whatever they are now.
 _ROUNDING = 1e-12
 
 #: Multiplications that the examples' products may take.
 _PRODUCTS = 10**11
+
+
+def most_rows(features: int, memory: float | None = None, spectra: int = 1) -> float:
+    """Return how many examples' rows may be kept.
+
+    Args:
+        features: Of each.
+        memory: Bytes for all of them; None for 256 MiB each.
+        spectra: That there are.
+    """
+    numbers = _KEPT_NUMBERS if memory is None else memory / (4.0 * spectra)
+    return min(numbers // features, math.isqrt(_PRODUCTS // features))
+
+
+def most_searched(features: int, memory: float | None = None, spectra: int = 1) -> float:
+    """Return how many examples may be looked at; infinite where their covariances can be kept.
+
+    Args:
+        features: Of each.
+        memory: Bytes for all spectra.
+        spectra: That there are.
+    """
+    covariances = features <= _COVARIANCE_FEATURES and (memory is None or 16.0 * spectra * features**2 <= memory)
+    return math.inf if covariances else min(most_rows(features, memory, spectra), features - 1)
 
 
 class StreamedSpectrum:
@@ -38,28 +69,32 @@ class StreamedSpectrum:
         features: F.
         device: Of the batches.
         covariance_features: Up to so many their covariance is kept; None for 2,048.
+        expected: Examples at the most, where that is known: of fewer than features the rows are kept.
     """
 
     def __init__(
-        self, features: int, device: torch.device | None = None, covariance_features: int | None = None
+        self,
+        features: int,
+        device: torch.device | None = None,
+        covariance_features: int | None = None,
+        expected: float = math.inf,
     ) -> None:
         self.features = features
         most = _COVARIANCE_FEATURES if covariance_features is None else covariance_features
-        self._covariance = StreamedCovariance(features, device) if features <= most else None
+        kept = features <= most and expected >= features
+        self._covariance = StreamedCovariance(features, device) if kept else None
         self._rows: list[Tensor] = []
-        self._rounding = 0.0
+        self._held, self._rounding = 0, 0.0
 
     @property
     def most_examples(self) -> float:
         """How many examples it can hold; infinite where only the covariance is kept."""
-        if self._covariance is not None:
-            return math.inf
-        return min(_KEPT_NUMBERS // self.features, math.isqrt(_PRODUCTS // self.features))
+        return math.inf if self._covariance is not None else most_rows(self.features)
 
     @property
     def examples(self) -> int:
         """How many were added."""
-        return self._covariance.count if self._covariance is not None else sum(map(len, self._rows))
+        return self._covariance.count if self._covariance is not None else self._held
 
     def add(self, rows: Float[Tensor, "B F"]) -> None:
         """Take in a batch.
@@ -71,22 +106,25 @@ class StreamedSpectrum:
         self._rounding = max(self._rounding, torch.finfo(kept.dtype).eps)
         if self._covariance is not None:
             return self._covariance.add(rows)
-        if self.examples + len(rows) > self.most_examples:
+        if self._held + len(rows) > self.most_examples:
             raise InputError(f"more than {self.most_examples} examples of {self.features} features")
         self._rows.append(kept)
+        self._held += len(rows)
         return None
 
     def mean(self) -> Float[Tensor, " F"]:
         """Return the mean of each feature."""
         if self._covariance is not None:
             return self._covariance.total / self._covariance.count
-        return torch.cat(self._rows).mean(0, dtype=torch.float64)
+        return torch.stack([rows.sum(0, dtype=torch.float64) for rows in self._rows]).sum(0) / self._held
 
     def diagonal(self) -> Float[Tensor, " F"]:
         """Return the variance of each feature."""
         if self._covariance is not None:
             return self._covariance.value.diagonal().clamp(min=0.0)
-        return torch.cat(self._rows).var(0, correction=0).double()
+        mean = self.mean().to(self._rows[0].dtype)
+        squares = [(rows - mean).square().sum(0, dtype=torch.float64) for rows in self._rows]
+        return torch.stack(squares).sum(0) / self._held
 
     def eigenvalues(
         self, scale: Float[Tensor, " F"] | None = None, diagonal: Float[Tensor, " F"] | None = None
@@ -104,22 +142,44 @@ class StreamedSpectrum:
         """
         if diagonal is not None and self._covariance is None:
             raise InputError(f"there are {self.features} features, too many to keep their covariance")
-        if self._covariance is not None:
-            matrix = self._covariance.value
-            matrix = matrix if diagonal is None else matrix.diagonal_scatter(diagonal)
-            root = None if scale is None else scale.rsqrt()
-            matrix = matrix if root is None else root[:, None] * matrix * root
-        else:
-            rows = torch.cat(self._rows)
-            rows = (rows - rows.mean(0)) * (1.0 if scale is None else scale.rsqrt().to(rows.dtype))
-            few = len(rows) <= self.features
-            matrix = ((rows @ rows.T if few else rows.T @ rows) / len(rows)).double()
+        matrix = self._matrix(scale, diagonal)
         if not bool(torch.isfinite(matrix).all()):
             return torch.full((len(matrix),), math.nan, dtype=torch.float64)
         values: Tensor = torch.linalg.eigvalsh(matrix).flip(0)
         mean = self.mean() if scale is None else self.mean() * scale.rsqrt()
         constant = (8.0 * self._rounding) ** 2 * float(mean.square().sum())
         return values.where(values > max(max(4.0 * self._rounding, _ROUNDING) * float(values[0]), constant), 0.0)
+
+    def largest(self) -> float:
+        """Return the largest eigenvalue alone, to a thousandth of it, without the time of all; NaN if not finite."""
+        matrix = self._matrix(None, None)
+        if len(matrix) < _FEW:
+            return float(self.eigenvalues()[0])
+        if not bool(torch.isfinite(matrix).all()):
+            return math.nan
+        from scipy.sparse.linalg import eigsh  # takes longer to load than all else here
+
+        found = eigsh(matrix.cpu().numpy(), k=1, tol=1e-3, v0=np.ones(len(matrix)), return_eigenvectors=False)
+        return float(found[0])
+
+    def _matrix(self, scale: Tensor | None, diagonal: Tensor | None) -> Float[Tensor, "m m"]:
+        """The covariance, or of fewer examples than features their products, which have the same eigenvalues."""
+        if self._covariance is not None:
+            matrix = self._covariance.value
+            matrix = matrix if diagonal is None else matrix.diagonal_scatter(diagonal)
+            root = None if scale is None else scale.rsqrt()
+            return matrix if root is None else root[:, None] * matrix * root
+        few, mean = self._held <= self.features, self.mean()
+        root = torch.ones_like(mean) if scale is None else scale.rsqrt()
+        size = self._held if few else self.features
+        matrix = torch.zeros(size, size, dtype=torch.float64, device=mean.device)
+        width = max(1, _COLUMNS // self._held) if few else self.features
+        for start in range(0, self.features, width):
+            at = slice(start, start + width)
+            rows = torch.cat([part[:, at] for part in self._rows])
+            rows = (rows - mean[at].to(rows.dtype)) * root[at].to(rows.dtype)
+            matrix += (rows @ rows.T if few else rows.T @ rows).double()
+        return matrix / self._held
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Examples with what they are conditioned on, such as the labels of p(x|z, y)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lambda_vae.estimation.protocol import LatentVariableModel
 
-__all__ = ["Conditional", "Examples", "conditioned", "taken", "x_of"]
+__all__ = ["Conditional", "Examples", "conditioned", "evenly", "joined", "regrouped", "taken", "x_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,3 +77,103 @@ def taken(conditions: object, index: slice | Tensor) -> object:
     if isinstance(conditions, tuple):
         return tuple(taken(part, index) for part in conditions)
     return conditions
+
+
+def joined(parts: Sequence[Tensor | Examples]) -> Tensor | Examples:
+    """Return the examples of several batches as one, conditions that are shared by all as the first has them.
+
+    Example:
+        >>> y = [Examples(torch.zeros(n, 2), {"y": torch.arange(n), "scale": 2.0}) for n in (2, 1)]
+        >>> joined(y).conditions
+        {'y': tensor([0, 1, 0]), 'scale': 2.0}
+    """
+    if len(parts) == 1:
+        return parts[0]
+    x = torch.cat([x_of(part) for part in parts])
+    held = [part.conditions for part in parts if isinstance(part, Examples)]
+    return Examples(x, _joined(held)) if held else x
+
+
+def _joined(parts: Sequence[Any]) -> object:
+    first = parts[0]
+    if isinstance(first, Tensor) and first.dim():
+        return torch.cat(list(parts))
+    if isinstance(first, np.ndarray):
+        return np.concatenate(parts)
+    if isinstance(first, list):
+        return [item for part in parts for item in part]
+    if isinstance(first, Mapping):
+        return {name: _joined([part[name] for part in parts]) for name in first}
+    if isinstance(first, tuple):
+        return tuple(_joined(column) for column in zip(*parts, strict=True))
+    return first
+
+
+def _form(part: object) -> object:
+    """What two batches must share to be joined."""
+    if isinstance(part, Examples):
+        return _form(part.x), _form(part.conditions)
+    if isinstance(part, Tensor | np.ndarray):
+        return part.shape[1:], part.dtype
+    if isinstance(part, Mapping):
+        return {name: _form(own) for name, own in part.items()}
+    return tuple(map(_form, part)) if isinstance(part, tuple) else type(part)
+
+
+def evenly(
+    batches: Iterable[Tensor | Examples], total: int | None, most: float, size: int
+) -> Iterator[Tensor | Examples]:
+    """Yield at most so many of the examples, spread over all of them, in groups of one size, the last one smaller.
+
+    Args:
+        batches: Of any size, which changes nothing in what is chosen or grouped.
+        total: How many there are; None takes the first ones.
+        most: How many to take.
+        size: Of a group.
+
+    Example:
+        >>> [group.tolist() for group in evenly(torch.arange(10).split(3), 10, 5, 2)]
+        [[1, 3], [5, 7], [9]]
+    """
+    return regrouped(_chosen(batches, total, most), size)
+
+
+def _chosen(batches: Iterable[Tensor | Examples], total: int | None, most: float) -> Iterator[Tensor | Examples]:
+    before = 0
+    for batch in batches:
+        index = torch.arange(before, before + len(batch))
+        if total is None or total <= most:
+            kept = index < most
+        else:
+            kept = ((index + 1) * most / total).floor() > (index * most / total).floor()
+        if bool(kept.all()):
+            yield batch
+        elif bool(kept.any()):
+            yield batch[kept.nonzero().flatten().to(batch.device)]
+        elif total is None or total <= most:
+            return
+        before += len(batch)
+
+
+def regrouped(batches: Iterable[Tensor | Examples], size: int) -> Iterator[Tensor | Examples]:
+    """Yield the same examples in groups of one size, the last one smaller.
+
+    Example:
+        >>> [group.tolist() for group in regrouped(torch.arange(7).split(3), 2)]
+        [[0, 1], [2, 3], [4, 5], [6]]
+    """
+    held: list[Tensor | Examples] = []
+    for batch in batches:
+        if held and _form(held[0]) != _form(batch):  # series of another length cannot be put behind these
+            yield joined(held)
+            held = []
+        while len(batch):
+            missing = size - sum(map(len, held))
+            part = batch if len(batch) <= missing else batch[:missing]
+            held.append(part)
+            batch = batch[len(part) :]
+            if sum(map(len, held)) == size:
+                yield joined(held)
+                held = []
+    if held:
+        yield joined(held)

@@ -1,6 +1,8 @@
 """The test set in nats: the valid bound, the paper's surrogate beside it, and the importance-weighted estimate."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Shaped
@@ -11,6 +13,7 @@ from lambda_vae.errors import InputError
 from lambda_vae.estimation.batching import draws_per_pass
 from lambda_vae.estimation.log_weights import LogWeights
 from lambda_vae.estimation.moments import Moments, Reading
+from lambda_vae.estimation.noise import SampleNoise
 from lambda_vae.estimation.proposals import own_laws
 from lambda_vae.estimation.protocol import LatentVariableModel
 from lambda_vae.rng import normal
@@ -41,15 +44,33 @@ class ImportanceEstimate:
     ess: Reading
 
 
+@runtime_checkable
+class KnownDraws(Protocol):
+    """Draws from the law that z is really drawn from, which were decoded for another purpose."""
+
+    @property
+    def eps(self) -> Tensor:
+        """Their noise, [K, B, noise]."""
+
+    @property
+    def drawn(self) -> Sample:
+        """Them, with their density."""
+
+    @property
+    def log_px(self) -> Tensor:
+        """Log p(x|z) in nats, float64, [K, B]."""
+
+
 @torch.no_grad()
 def likelihood_features(
     vae: LatentVariableModel,
     x: Shaped[Tensor, "B ..."],
     q: PosteriorDistribution,
-    samples: int,
-    generator: torch.Generator | None = None,
+    samples: int | None,
+    generator: torch.Generator | SampleNoise | None = None,
     *,
     importance: bool = True,
+    known: KnownDraws | None = None,
 ) -> dict[str, Float[Tensor, "B 1"]]:
     """Return what the readings below need of one batch, nats per example, float64, each [B, 1].
 
@@ -59,39 +80,58 @@ def likelihood_features(
         vae: The model.
         x: The data.
         q: q_1(z|x) of the data.
-        samples: K, for the reconstruction and for each proposal.
-        generator: The source of chance.
+        samples: K, for the reconstruction and for each proposal; None takes the known draws for importance samples, 0
+            takes none.
+        generator: The source of chance, or of the K draws' noise.
         importance: Whether to weigh the samples; without, only the law that z is really drawn from is used.
+        known: Draws at hand, which count for the reconstruction.
 
     Raises:
-        InputError: K is less than 1.
+        InputError: K is negative, or there are no draws at all.
     """
-    if samples < 1:
-        raise InputError(f"{samples} importance samples were asked for; use at least 1")
+    if (samples or 0) < 0 or (known is None and not samples):
+        raise InputError(f"iw_samples is {samples}; it must be at least {0 if known else 1}")
     laws = own_laws(vae, q)
     p_z, decoded = vae.p_z(), next(reversed(laws))
     weights = {name: LogWeights.empty(len(x), x.device) for name in laws} if importance else {}
     distortion = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     rates = {name: torch.zeros_like(distortion) for name in laws}
-    per_pass = draws_per_pass(x)
-    for start in range(0, samples, per_pass):
-        count = min(per_pass, samples - start)
-        eps = normal((count, len(x), q.noise_dim), generator, x.device)
+    total = (samples or 0) + (len(known.eps) if known is not None else 0)
+
+    def take(eps: Tensor, known: KnownDraws | None) -> None:
         for name, law in laws.items():
-            drawn = law.rsample_and_log_prob(eps)
-            rates[name] += count / samples * _rate(law, p_z, drawn)
-            if not importance and name != decoded:
+            hand = known if name == decoded else None
+            drawn = hand.drawn if hand is not None else law.rsample_and_log_prob(eps)
+            rates[name] += len(eps) / total * _rate(law, p_z, drawn)
+            if name != decoded and (known is not None or not importance):
                 continue
-            log_px_z = vae.decode(drawn.z).log_prob(x).double()
-            if importance:
-                log_ratio = p_z.log_prob(drawn.z) - drawn.log_prob()
-                weights[name] = weights[name].fold(log_px_z + log_ratio)
+            log_px_z = hand.log_px if hand is not None else vae.decode(drawn.z).log_prob(x).double()
+            if importance and (known is None or samples is None):
+                weights[name] = weights[name].fold(log_px_z + (p_z.log_prob(drawn.z) - drawn.log_prob()))
             if name == decoded:
-                distortion -= log_px_z.sum(0)
-    features = {"reconstruction": distortion / samples, "rate": rates[decoded], "rate_q": rates["q"]}
+                distortion.sub_(log_px_z.sum(0))
+
+    if known is not None:
+        take(known.eps, known)
+    if samples:
+        for eps in _noise_parts(generator, samples, x, q.noise_dim):
+            take(eps, None)
+    features = {"reconstruction": distortion / total, "rate": rates[decoded], "rate_q": rates["q"]}
     for name, sums in weights.items():
-        features |= {f"nll_iw.{name}": sums.nll, f"ess.{name}": sums.effective_samples}
+        if sums.count:
+            features |= {f"nll_iw.{name}": sums.nll, f"ess.{name}": sums.effective_samples}
     return {name: feature[:, None] for name, feature in features.items()}
+
+
+def _noise_parts(
+    source: torch.Generator | SampleNoise | None, samples: int, x: Tensor, width: int
+) -> Iterator[Float[Tensor, "k B width"]]:
+    per_pass = draws_per_pass(x)
+    if isinstance(source, SampleNoise):
+        yield from source.parts(len(x), width, x.device, per_pass)
+        return
+    for start in range(0, samples, per_pass):
+        yield normal((min(per_pass, samples - start), len(x), width), source, x.device)
 
 
 def _rate(law: PosteriorDistribution, p_z: Density, drawn: Sample) -> Float[Tensor, " B"]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -74,22 +75,20 @@ def load_run(path: Path, data: str | None = None) -> LoadedRun:
     return LoadedRun(config, run.dataset, run.likelihood, model, folder)
 
 
-def diagnose_run(path: Path, *, iw_samples: int | None = None, data: str | None = None) -> CollapseReport:
+def diagnose_run(path: Path, *, data: str | None = None, **options: Any) -> CollapseReport:  # noqa: ANN401
     """Measure a finished run anew.
 
     Args:
         path: Its folder.
-        iw_samples: Another number of importance samples.
         data: Other data than the run's own.
+        options: Of `diagnose`: iw_samples in place of the run's number, memory, progress.
 
     Raises:
         InputError: As `load_run`.
     """
     run = load_run(path, data)
-    if iw_samples is not None:
-        run = replace(run, config=replace(run.config, iw_samples=iw_samples))
     history = read_json(run.folder.history) if run.folder.history.exists() else None
     if not isinstance(history, dict | None):
         raise InputError(f"{run.folder.history} holds no history; restore it or remove it")
     check_history(history or {}, run.folder.history)
-    return replace(measure(run, run.model, history), write_page=write_page)
+    return replace(measure(run, run.model, history, **options), write_page=write_page)

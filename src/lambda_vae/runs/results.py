@@ -94,13 +94,14 @@ def describe_data(run: Run) -> dict[str, Any]:
     }
 
 
-def measure(run: Run, vae: VAE, history: dict[str, Any] | None) -> CollapseReport:
+def measure(run: Run, vae: VAE, history: dict[str, Any] | None, **options: Any) -> CollapseReport:  # noqa: ANN401
     """Return every measure of a trained model, on the test set or the run's validation split.
 
     Args:
         run: Its run.
         vae: The model.
         history: Of its training, which tells causes best.
+        options: Of `diagnose`, in place of the run's own.
     """
     dataset = run.dataset
     labelled = dataset.train.y is not None and dataset.test.y is not None
@@ -108,12 +109,12 @@ def measure(run: Run, vae: VAE, history: dict[str, Any] | None) -> CollapseRepor
     return diagnose(
         vae,
         run.measured,
-        iw_samples=run.config.iw_samples,
         generator=torch.Generator(next(vae.parameters()).device).manual_seed(run.config.seed),
         history=history,
         test_labels=_labels(dataset.test, run.measured) if probe else None,
         train_x=probe,
         train_labels=_labels(dataset.train, probe) if probe else None,
+        **{"iw_samples": run.config.iw_samples, **options},
     )
 
 
