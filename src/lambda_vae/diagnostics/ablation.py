@@ -32,6 +32,9 @@ _ROWS = 100_000
 #: Operations that it may take, and as a share of what an encoder and a decoder pass over all data take.
 _OPERATIONS, _SHARE = 1e10, 0.5
 
+#: Of that, for all dimensions that are worth nothing together: one number needs no more.
+_TOGETHER = 0.2
+
 #: Operations that a number of x is worth in a density.
 _OF_A_DENSITY = 150.0
 
@@ -107,7 +110,7 @@ def ablated(
     worthless = at[each.value + errors * each.stderr < 0.0]
     if not len(worthless):
         return Ablation(gain)
-    together = ablation(vae, batches, [numbers[worthless].flatten()], resting, **ways)
+    together = ablation(vae, batches, [numbers[worthless].flatten()], resting, share=_TOGETHER, **ways)
     assert together is not None
     return Ablation(gain, tuple(worthless.tolist()), -float(together.value), float(together.stderr))
 
@@ -122,6 +125,7 @@ def ablation(
     generator: torch.Generator | None = None,
     examples: int | None = None,
     limits: Limits | None = None,
+    share: float = 1.0,
 ) -> Reading | None:
     """Return the nats that the bound loses without each group of dimensions, [G], with standard errors.
 
@@ -135,7 +139,7 @@ def ablation(
     if first is None:
         return None
     allowed, total = limits or Limits(), None
-    most = _most_examples(x_of(first)[0].numel(), len(groups), allowed, examples)
+    most = max(_FEWEST, share * _most_rows(x_of(first)[0].numel(), allowed, examples) // (2 * max(1, len(groups))))
     noise = [ExampleNoise(spawned(generator, first.device)) for _ in range(2)]
     for batch in evenly(batches, examples, most, len(first) if allowed.whole else allowed.rows):
         features = _features(vae, batch, groups, resting, noise)
@@ -152,11 +156,10 @@ def ablation(
     return Reading(value, stderr, _UNIT)
 
 
-def _most_examples(numbers: int, groups: int, limits: Limits, examples: int | None) -> float:
+def _most_rows(numbers: int, limits: Limits, examples: int | None) -> float:
     density = _OF_A_DENSITY * numbers
     work = max(_OPERATIONS, _SHARE * (examples or 0) * (limits.encoder + limits.decoder + density))
-    rows = min(_ROWS, work / (limits.decoder + density))
-    return max(_FEWEST, rows // (2 * max(1, groups)))
+    return min(_ROWS, work / (limits.decoder + density))
 
 
 def _features(

@@ -43,6 +43,10 @@ _ROWS = 400_000
 #: Operations that the search may take, and as a share of what an encoder and a decoder pass over all data take.
 _OPERATIONS, _SHARE = 1.5e10, 0.75
 
+#: Examples for each feature at which "no signal" can be told from what hides among too few (`Thresholds.unseen`), under
+#: a Gaussian and otherwise: so many are looked at whatever that costs.
+_ENOUGH_KNOWN, _ENOUGH = 0.6, 1.25
+
 #: Operations that a number of a score is worth: its density and the gradient of that.
 _OF_A_SCORE = 300.0
 
@@ -168,6 +172,9 @@ def _most_examples(scores: ResidualScores, limits: Limits, examples: int | None)
     affordable = work / (each + product * features)
     if affordable < features:  # of so few, the products among each other are the smaller matrix
         affordable = (math.sqrt(each**2 + 4.0 * product * work) - each) / (2.0 * product)
+    enough = (_ENOUGH_KNOWN if scores.noise is Noise.KNOWN else _ENOUGH) * features
+    if examples is None or enough <= examples:
+        affordable = max(affordable, enough)
     least = min(affordable, _ROWS / max(1, 2 * tangents), most_searched(features, limits.bytes, kinds))
     return max(2.0, math.floor(least))
 

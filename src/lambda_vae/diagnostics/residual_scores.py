@@ -1,6 +1,6 @@
 """What one example has beyond its code: whitened scores at the posterior mean, off the decoder's tangent space."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -151,9 +151,8 @@ class ResidualScores:
         if not len(self.tangents):
             return Rows(parts[0], tuple(parts[1:]), 0.0)
         moved = drawn[0][:, None] - self._moved(vae, z, width, draws[0], repeats)
-        project, rank = _projection(moved * (whiten[:, None] if whiten.dim() > 1 else whiten))
-        off = [one - project(one) for one in parts]
-        return Rows(off[0], tuple(off[1:]), rank / len(x))
+        off, rank = _off(torch.stack(parts, 1), moved * (whiten[:, None] if whiten.dim() > 1 else whiten))
+        return Rows(off[:, 0], off[:, 1:].unbind(1), rank / len(x))
 
     def _moved(
         self, vae: LatentVariableModel, z: Tensor, width: Tensor, points: Tensor, repeats: bool
@@ -223,17 +222,12 @@ def _observed_information(vae: LatentVariableModel, theta: Tensor, x: Tensor, ex
     return torch.where(observed_information > 0.0, observed_information, expected)
 
 
-def _projection(moved: Float[Tensor, "B A F"]) -> tuple[Callable[[Tensor], Tensor], float]:
-    """What takes a row to its part in the span of an example's tangents, and the sum of their ranks."""
-    wide = moved.double()
+def _off(rows: Float[Tensor, "B R F"], moved: Float[Tensor, "B A F"]) -> tuple[Float[Tensor, "B R F"], float]:
+    """Each row less its part in the span of its example's tangents, and the sum of their ranks."""
+    wide, rows_wide = moved.double(), rows.double()
     products = wide @ wide.mT
     size = products.diagonal(dim1=-2, dim2=-1).amax(-1).clamp(min=1e-30)
     ridge = torch.diag_embed((1e-6 * size)[:, None].expand(products.shape[:2]))
     inverse: Tensor = torch.linalg.inv(products + ridge)
-    rank = float((inverse * products).sum())
-
-    def project(rows: Tensor) -> Tensor:
-        weights = inverse @ (wide @ rows.double()[:, :, None])
-        return (wide.mT @ weights)[:, :, 0].to(rows.dtype)
-
-    return project, rank
+    weights = (rows_wide @ wide.mT) @ inverse
+    return (rows_wide - weights @ wide).to(rows.dtype), float((inverse * products).sum())

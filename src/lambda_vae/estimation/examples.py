@@ -87,8 +87,6 @@ def joined(parts: Sequence[Tensor | Examples]) -> Tensor | Examples:
         >>> joined(y).conditions
         {'y': tensor([0, 1, 0]), 'scale': 2.0}
     """
-    if len(parts) == 1:
-        return parts[0]
     x = torch.cat([x_of(part) for part in parts])
     held = [part.conditions for part in parts if isinstance(part, Examples)]
     return Examples(x, _joined(held)) if held else x
@@ -162,18 +160,18 @@ def regrouped(batches: Iterable[Tensor | Examples], size: int) -> Iterator[Tenso
         >>> [group.tolist() for group in regrouped(torch.arange(7).split(3), 2)]
         [[0, 1], [2, 3], [4, 5], [6]]
     """
-    held: list[Tensor | Examples] = []
+    held: Tensor | Examples | None = None
     for batch in batches:
-        if held and _form(held[0]) != _form(batch):  # series of another length cannot be put behind these
-            yield joined(held)
-            held = []
+        if held is not None and _form(held) != _form(batch):  # series of another length cannot be put behind these
+            yield held
+            held = None
         while len(batch):
-            missing = size - sum(map(len, held))
+            missing = size - (0 if held is None else len(held))
             part = batch if len(batch) <= missing else batch[:missing]
-            held.append(part)
             batch = batch[len(part) :]
-            if sum(map(len, held)) == size:
-                yield joined(held)
-                held = []
-    if held:
-        yield joined(held)
+            held = part if held is None else joined([held, part])
+            if len(held) == size:
+                yield held
+                held = None
+    if held is not None:
+        yield held
