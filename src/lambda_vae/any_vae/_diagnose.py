@@ -163,8 +163,8 @@ def _diagnose_external(
     with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
         conditional = None if isinstance(prior, Distribution) else prior
         host = brought_together(encode, log_likelihood or _absent, batches, conditional)
-        given, plain = log_likelihood and host.log_likelihood, exponent is None and equalizer is None
-        vae = _first_look(host, given, dim, takes=takes, draws=draws, prior=prior is None, plain=plain)
+        known, plain = log_likelihood and host.log_likelihood, exponent is None and equalizer is None
+        vae = _first_look(host, known, dim, takes=takes, draws=draws, prior=prior is None, plain=plain)
         if equalizer is not None:
             exponent, delta = _exponent_of(equalizer, vae.latents), delta or equalizer.delta
         vae = replace(vae, equalization=Equalization(_over_sites(exponent, vae), delta))
@@ -176,18 +176,16 @@ def _diagnose_external(
                 generator or torch.Generator(vae.device).manual_seed(0),
                 iw_samples=iw_samples if log_likelihood is not None else 0,
                 memory=memory,
-                whole=vae.whole,
                 progress=tick,
                 kl_weight=kl_weight,
                 history=history.history if isinstance(history, CollapseMonitor) else history,
                 thresholds=limits,
-                sites=vae.latents.sites,
-                differentiated=vae.differentiated,
+                **vae.nature,
             )
-        if train_data is not None and given is not None:
-            seen = ExternalBatches(train_data, batch_size, vae.device, names)
-            trained_on = brought_together(encode, log_likelihood, seen, conditional).batches
-            report = report.beside_training(bound_on(measured, trained_on))
+        if train_data is not None and log_likelihood is not None:
+            train = replace(batches, data=train_data, parts=())
+            train = brought_together(encode, log_likelihood, train, conditional).batches
+            report = report.beside_training(bound_on(measured, train))
     return _noted(report, (*host.notes, *_notes(vae, measured, report, equalizer)), vae)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -109,6 +110,11 @@ class ExternalVAE:
     def given(self, conditions: object) -> "ExternalVAE":
         """Return p(x, z|c) of the examples with these conditions, in their order."""
         return replace(self, conditions=(conditions,), decoder=partial(self._decoder_given, conditions))
+
+    @property
+    def nature(self) -> dict[str, Any]:
+        """What a report must know of it: the options of `compute_report` that a caller has no say in."""
+        return {"whole": self.whole, "sites": self.latents.sites, "differentiated": self.differentiated}
 
     def _decoder_given(self, conditions: object, rows: Tensor) -> Tensor:
         return self.decoder(rows, conditions)

@@ -170,32 +170,14 @@ def compute_report(
     seen = one_pass(vae, batches, generator, allowed, samples=iw_samples, codes=codes, progress=progress)
     each = _read(seen.dimensions, vae.equalization, limits)
     resting = seen.dimensions.mean["mu"]
-    residual = residual_signal(
-        vae,
-        batches,
-        each.active,
-        resting,
-        margin=limits.residual_margin,
-        examples=seen.dimensions.count,
-        generator=generator,
-        limits=allowed,
-    )
+    search: dict[str, Any] = {"generator": generator, "examples": seen.dimensions.count, "limits": allowed}
+    residual = residual_signal(vae, batches, each.active, resting, margin=limits.residual_margin, **search)
     weight = kl_weight_of(each, kl_weight, history)
     judged = partial(states_of, kl_weight=weight.judged, differentiated=differentiated)
     readings, states = _by_dimension(seen.dimensions, each, vae.equalization, limits, judged, sites)
     past = history_states(history, len(states))
     in_use = readings.active.nonzero().flatten().tolist()
-    worth = ablated(
-        vae,
-        batches,
-        in_use,
-        sites,
-        resting,
-        errors=limits.errors,
-        generator=generator,
-        examples=seen.dimensions.count,
-        limits=allowed,
-    )
+    worth = ablated(vae, batches, in_use, sites, resting, errors=limits.errors, **search)
     return CollapseReport(
         examples=seen.dimensions.count,
         likelihood=likelihood_readings(seen.likelihood),
