@@ -160,38 +160,45 @@ def _diagnose_external(
     _check_given(encode, log_likelihood, data, draws, prior)
     names = (x_key,) if x_key is not None else (first_parameter(encode) or "x", "x", "data")
     batches = ExternalBatches(data, batch_size, device_of(*filter(None, (encode, log_likelihood))), names)
-    with torch.random.fork_rng():  # a DataLoader draws its seed when it begins
+    with torch.random.fork_rng(), shown(progress, data) as tick:  # a DataLoader draws its seed when it begins
         conditional = None if isinstance(prior, Distribution) else prior
         host = brought_together(encode, log_likelihood or _absent, batches, conditional)
         known, plain = log_likelihood and host.log_likelihood, exponent is None and equalizer is None
         vae = _first_look(host, known, dim, takes=takes, draws=draws, prior=prior is None, plain=plain)
-        if equalizer is not None:
-            exponent, delta = _exponent_of(equalizer, vae.latents), delta or equalizer.delta
-        vae = replace(vae, equalization=Equalization(_over_sites(exponent, vae), delta))
+        vae = _equalized(vae, exponent, equalizer, delta)
         measured, limits = _under(vae, host.prior or prior, thresholds)
-        with shown(progress, data) as tick:
-            report = compute_report(
-                measured,
-                host.batches,
-                generator or torch.Generator(vae.device).manual_seed(0),
-                iw_samples=iw_samples if log_likelihood is not None else 0,
-                memory=memory,
-                progress=tick,
-                kl_weight=kl_weight,
-                history=history.history if isinstance(history, CollapseMonitor) else history,
-                thresholds=limits,
-                **vae.nature,
-            )
+        report = compute_report(
+            measured,
+            host.batches,
+            generator or torch.Generator(vae.device).manual_seed(0),
+            iw_samples=iw_samples if log_likelihood is not None else 0,
+            memory=memory,
+            progress=tick,
+            kl_weight=kl_weight,
+            history=history.history if isinstance(history, CollapseMonitor) else history,
+            thresholds=limits,
+            **vae.nature,
+        )
         if train_data is not None and log_likelihood is not None:
-            train = replace(batches, data=train_data, parts=())
-            train = brought_together(encode, log_likelihood, train, conditional).batches
-            report = report.beside_training(bound_on(measured, train))
+            train = brought_together(encode, log_likelihood, replace(batches, data=train_data, parts=()), conditional)
+            report = report.beside_training(bound_on(measured, train.batches))
     return _noted(report, (*host.notes, *_notes(vae, measured, report, equalizer)), vae)
 
 
 def _noted(report: CollapseReport, notes: tuple[str, ...], vae: ExternalVAE) -> CollapseReport:
     directions = None if vae.correlated else report.directions  # they are told from noise that does not vary together
     return replace(report, directions=directions, notes=(*report.notes, *notes))
+
+
+def _equalized(
+    vae: ExternalVAE,
+    exponent: Tensor | Sequence[float] | None,
+    equalizer: VarianceEqualizer | None,
+    delta: float | None,
+) -> ExternalVAE:
+    if equalizer is not None:
+        exponent, delta = _exponent_of(equalizer, vae.latents), delta or equalizer.delta
+    return replace(vae, equalization=Equalization(_over_sites(exponent, vae), delta))
 
 
 def _first_look(
