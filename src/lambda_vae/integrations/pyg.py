@@ -114,13 +114,13 @@ def graph_bound(
         mu, log_std = model.encoder(*inputs)
         log_std = log_std.clamp(max=largest)
         nodes = len(mu)
-        there = torch.zeros(nodes, nodes, device=mu.device)
+        adjacency = torch.zeros(nodes, nodes, device=mu.device)
         if not bool((mu.isfinite() & log_std.isfinite()).all()):
             raise InputError("the encoder's answer is not finite; look for NaN in x")
         one, other = edges
-        there[one, other] = there[other, one] = 1.0
+        adjacency[one, other] = adjacency[other, one] = 1.0
         pairs = torch.triu_indices(nodes, nodes, 1, device=mu.device)
-        signs = 2.0 * there[pairs[0], pairs[1]] - 1.0
+        signs = 2.0 * adjacency[pairs[0], pairs[1]] - 1.0
         kl = 0.5 * (mu**2 + (2.0 * log_std).exp() - 2.0 * log_std - 1.0).sum().double()
         log_p, log_w = [], []
         for _ in range(samples):
@@ -184,8 +184,8 @@ def _collapsing_weight(edges: Tensor, nodes: int, latent_dim: int) -> float | No
 
     one, other = edges[:, edges[0] != edges[1]].numpy()
     both = np.concatenate([one, other]), np.concatenate([other, one])
-    there = (coo_array((np.ones(len(both[0])), both), shape=(nodes, nodes)).tocsr() > 0).astype(float)
-    degree = there.sum(1)
+    adjacency = (coo_array((np.ones(len(both[0])), both), shape=(nodes, nodes)).tocsr() > 0).astype(float)
+    degree = adjacency.sum(1)
     count = degree.sum()
     missing = nodes * (nodes - 1) - count
     if nodes < 3 or not count or not missing:
@@ -197,7 +197,7 @@ def _collapsing_weight(edges: Tensor, nodes: int, latent_dim: int) -> float | No
 
     def product(v: Any) -> Any:
         v = v.reshape(-1)
-        linked = there @ v
+        linked = adjacency @ v
         return nodes * (linked / count - (v.sum() - v - linked) / missing - shares * v)
 
     operator = LinearOperator((nodes, nodes), matvec=product, dtype=float)
