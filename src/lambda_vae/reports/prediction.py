@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from rich.table import Table
 
 from lambda_vae.reports.style import COLORS, DASHES, INK, look, name_panel, new_figure, save_figure
 
-__all__ = ["draw_prediction", "prediction_figure", "prediction_table"]
+__all__ = ["draw_prediction", "prediction_table"]
 
 #: What becomes of a direction: its colour and mark.
 _FATES = {
@@ -26,22 +25,20 @@ _FATES = {
 
 
 def draw_prediction(record: Mapping[str, Any], path: Path) -> Path:
-    """Draw a prediction and return the path.
+    """Draw survivors against noise (the KL weight under a Bernoulli likelihood) and the data's eigenvalues.
+
+    Returns:
+        The path.
 
     Raises:
         InputError: Another ending.
     """
-    return save_figure(prediction_figure(record), path)
-
-
-def prediction_figure(record: Mapping[str, Any]) -> Figure:
-    """Return survivors against noise (the KL weight under a Bernoulli likelihood), and the data's eigenvalues."""
     with look():
         figure = new_figure(7.2, 3.0)
         survivors, spectrum = figure.subplots(1, 2)
         _survivors_panel(survivors, record)
         _spectrum_panel(spectrum, record)
-    return figure
+    return save_figure(figure, path)
 
 
 def _directions(record: Mapping[str, Any]) -> Shaped[np.ndarray, "..."]:
@@ -93,7 +90,7 @@ def _spectrum_panel(axis: Axes, record: Mapping[str, Any]) -> None:
         chosen = fates == name
         if chosen.any():
             axis.plot(rank[chosen], values[chosen], marker, ms=3.2, color=color, label=name, lw=0)
-    noise_var, threshold = _noise_and_threshold(record)
+    noise_var, threshold = _noise_var(record), record["threshold"]
     axis.axhline(threshold, color=INK, lw=1.0)
     if threshold > noise_var:
         axis.axhline(noise_var, color=INK, lw=1.0, linestyle=DASHES[2])
@@ -109,23 +106,21 @@ def _spectrum_panel(axis: Axes, record: Mapping[str, Any]) -> None:
     name_panel(axis, "b", f"a variance above {threshold:.3g} survives")
 
 
-def _noise_and_threshold(record: Mapping[str, Any]) -> tuple[float, float]:
-    """Return s^2 and beta s^2; the features of a Bernoulli are in units where s is 1."""
-    noise_var = record["noise_std"] ** 2 if record["likelihood"] == "gaussian" else 1.0
-    return noise_var, record["threshold"]
+def _noise_var(record: Mapping[str, Any]) -> float:
+    """s^2; the features of a Bernoulli are in units where it is 1."""
+    return float(record["noise_std"] ** 2) if record["likelihood"] == "gaussian" else 1.0
 
 
 def _fates(values: Shaped[np.ndarray, "..."], record: Mapping[str, Any]) -> Shaped[np.ndarray, "..."]:
-    noise_var, threshold = _noise_and_threshold(record)
-    fates: Shaped[np.ndarray, ...] = np.where(values > noise_var, "lost to the KL weight", "lost to the noise").astype(
-        object
-    )
-    fates = np.where(values > threshold, "survives", fates)
-    beyond = np.arange(len(values)) >= (len(values) if record["latent_dim"] is None else record["latent_dim"])
-    fates[beyond & (values > threshold)] = "no dimension left for it"
-    weak = values <= threshold
-    weak[: record["standing_out"]] = False
-    return np.where(weak, "no signal", fates)
+    rank, dims = np.arange(len(values)), len(values) if record["latent_dim"] is None else record["latent_dim"]
+    above = values > record["threshold"]
+    cases = {
+        "no dimension left for it": above & (rank >= dims),
+        "survives": above,
+        "no signal": rank >= record["standing_out"],
+        "lost to the KL weight": values > _noise_var(record),
+    }
+    return np.select(list(cases.values()), list(cases), "lost to the noise")
 
 
 def prediction_table(record: Mapping[str, Any]) -> Table:
