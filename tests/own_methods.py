@@ -45,5 +45,17 @@ class Demanding(Method):
     cap: float
 
 
+@dataclass(frozen=True)
+class Namesake(Capped):
+    name, title = "namesake", "VAE"
+
+    cap: float = setting(0.5)
+
+
+@dataclass(frozen=True)
+class Nameless(Method):
+    """Has none of what tables need."""
+
+
 class Nothing:
     """No method."""

@@ -3,7 +3,7 @@
 # ruff: noqa: F811 - fixtures come by import
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from cli_process import TINY, cli, own_cache  # noqa: F401
@@ -15,6 +15,7 @@ from lambda_vae.comparisons._tune import tune
 from lambda_vae.comparisons.search_objectives import LowestBound
 from lambda_vae.errors import InputError
 from lambda_vae.methods import METHODS, BetaVAE, LambdaVAE, Method, method_named
+from lambda_vae.paper import Reproduction, reproduce
 from lambda_vae.runs import RunConfig
 from lambda_vae.runs.flat import read_config
 
@@ -109,3 +110,55 @@ def test_a_method_that_nobody_else_would_find_is_refused_before_anything_is_writ
     with pytest.raises(InputError, match="Capped is defined where other processes do not find it"):
         compare(BASE, CompareConfig((Capped(),)), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+SMOKE = ("reproduce", "table1", "--data", "digits", "--scale", "smoke", "--only", "vae", "--out")
+
+
+def test_it_is_a_row_of_a_reproduced_table(cli, tmp_path):
+    out = tmp_path / "out"
+    said = cli(*SMOKE, out, "--method", "own_methods:Capped:cap=1")
+    assert said.code == 0, said.err
+    choice = Reproduction("table1", "digits", "smoke", ("vae",), method=Capped(cap=1.0) + LambdaVAE(delta=1.5))
+    rows = reproduce(choice, out, resume=True)  # the first added row stays
+    assert [(row["recipe"], row["label"], row["status"], row["paper"]) for row in rows] == [
+        ("vae", "VAE, 2 epochs", "done", None),
+        ("own_methods:Capped:cap=1.0", "VAE + capped KL cap 1, 2 epochs", "done", None),
+        (
+            "lambda-vae:delta=1.5+own_methods:Capped:cap=1.0", "λ-VAE + VAE + capped KL δ=1.5 cap 1, 2 epochs", "done",
+            None,
+        ),
+    ]  # fmt: skip
+    assert [row["note"] for row in rows[1:]] == [
+        "An added row: neither the paper nor this package has a recipe for it."
+    ] * 2
+    assert cli("report", out, "--results", tmp_path / "page.md").code == 0
+    assert "- VAE + capped KL cap 1: An added row" in (tmp_path / "page.md").read_text()
+    assert reproduce(replace(choice, method=()), out, resume=True) == rows
+
+
+NO_ROW = {
+    "own_methods:Nothing": "own_methods:Nothing is no subclass of lambda_vae.methods.Method; give one",
+    "vae": "the method 'vae' would stand in table1 as 'vae-epochs2-seed0', and so does the row 'vae'; name that row",
+    "own_methods:Namesake": "would stand in table1 as 'VAE, 2 epochs', and so does the row 'vae'",
+    "own_methods:Nameless": "the method 'own_methods:Nameless' has no name or no title",
+    "own_methods:Capped:cap=x": "cap is 'x'; it must be a number",
+    "lambda-vae:delta=0.5": "delta",
+}
+
+
+@pytest.mark.parametrize(("text", "what"), NO_ROW.items(), ids=NO_ROW)
+def test_what_cannot_be_a_row_of_its_own_is_refused_before_anything_is_written(text, what, cli, tmp_path):
+    said = cli(*SMOKE, tmp_path / "out", "--method", text)
+    assert said.code == 2
+    assert what in said.err
+    assert len(said.err.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_figure_takes_no_method(cli, tmp_path):
+    said = cli("reproduce", "figure3", "--method", "own_methods:Capped", "--out", tmp_path / "out")
+    assert said.code == 2
+    assert "figure3 is a figure; --method is for tables, leave it out" in said.err
+    with pytest.raises(InputError, match="figure3 is a figure; `method` is for tables"):
+        Reproduction("figure3", method="own_methods:Capped")

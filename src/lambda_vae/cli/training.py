@@ -108,6 +108,7 @@ def reproduce(
     choice: Annotated[dict[str, Any], paper.Reproduction],
     *,
     data: str | None = None,
+    method: Sequence[str] = (),
     runs: Sequence[Path] = (),
     engine: str = "local",
     ray_address: str | None = None,
@@ -119,6 +120,7 @@ def reproduce(
     Args:
         table: table1 to table3, or figure1 to figure9
         data: other data than the table's or figure's own
+        method: rows to add to a table, such as mypackage:Mine or mypackage:Mine:strength=0.5
         runs: draw a figure from these comparisons
         engine: where runs are trained: local or ray
         ray_address: cluster of --engine ray: HOST:PORT, auto, or local for one of this machine alone; else RAY_ADDRESS
@@ -126,7 +128,8 @@ def reproduce(
     """
     settings["engine"] = engine_named(engine, ray_address)
     if table in FIGURES:
-        if of_tables := [f"--{name}" for name in ("only", "optional", "seeds", "known") if choice[name]]:
+        words = {"method": method, **choice}
+        if of_tables := [f"--{name}" for name in ("only", "optional", "method", "seeds", "known") if words[name]]:
             raise InputError(f"{table} is a figure; {', '.join(of_tables)} is for tables, leave it out")
         figure = FigureChoice(table, data, choice["scale"], choice["workers"], tuple(runs))
         out = out or figure.default_out
@@ -136,7 +139,7 @@ def reproduce(
     else:
         if runs:
             raise InputError(f"{table} is no figure; leave out --runs, or give --known an archive")
-        rows_of = paper.Reproduction(table, data or "", **choice)
+        rows_of = paper.Reproduction(table, data or "", method=tuple(method), **choice)
         out = out or rows_of.default_out
         rows = paper.reproduce(rows_of, out, **settings)
         yield f"table: {write_results(out, out / f'{table}.md')}"

@@ -19,9 +19,11 @@ from lambda_vae.comparisons.reuse import FinishedRun, import_finished, read_fini
 from lambda_vae.data import Dataset
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json, replacing, write_atomic, write_json
+from lambda_vae.methods import Method
+from lambda_vae.paper.added import added_recipes, check_names, kept_methods, row_label
 from lambda_vae.paper.figures import PUBLISHED, load_recipes
 from lambda_vae.paper.recipe import Recipe, named, run_name_of, runs_of
-from lambda_vae.paper.tables import Scale
+from lambda_vae.paper.tables import TABLES, Scale
 from lambda_vae.records.run_row import RunRow
 from lambda_vae.runs._train import train
 from lambda_vae.runs.config import RunConfig, to_yaml
@@ -53,12 +55,14 @@ class Reproduction:
         scale: How much of it: smoke, quick or paper; of tables and figures of images smoke, steps, cpu or paper.
         only: Names of rows; all that are not optional where none is given.
         optional: Whether all optional rows are asked for too.
+        method: Methods that the table has no row for, as text or as objects; each becomes a row next to those asked
+            for, as long as the plain VAE's and with as many seeds.
         seeds: Of each row at most so many now; all that its recipe names if not given.
         workers: Runs at a time; one a core if not given.
         known: Archives of results pages, whose runs count as done where they are exactly the same.
 
     Raises:
-        InputError: An unknown name, or seeds or workers below 1.
+        InputError: An unknown name, seeds or workers below 1, or a method for a figure.
     """
 
     table: str = "table1"
@@ -66,12 +70,15 @@ class Reproduction:
     scale: str = "paper"
     only: tuple[str, ...] = ()
     optional: bool = False
+    method: str | Method | tuple[str | Method, ...] = ()
     seeds: int | None = None
     workers: int | None = None
     known: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
         self.asked  # noqa: B018 - refuses unknown names
+        if self.method and self.table not in TABLES:
+            raise InputError(f"{self.table} is a figure; `method` is for tables, leave it out")
         object.__setattr__(self, "data", self.data or PUBLISHED[self.table].data)
         scales = PUBLISHED[self.table].scales
         check_known("scale", self.scale, scales, f"the scales of {self.table} are")
@@ -97,18 +104,28 @@ class Reproduction:
 
     @property
     def asked(self) -> tuple[Recipe, ...]:
-        """The rows asked for."""
-        return named(load_recipes(self.table), self.only, optional=self.optional)
+        """The rows asked for, the added ones last."""
+        recipes = load_recipes(self.table)
+        methods = self.method if isinstance(self.method, tuple) else (self.method,)
+        return (*named(recipes, self.only, optional=self.optional), *added_recipes(recipes, methods))
 
     def recipes(self, out: Path) -> tuple[Recipe, ...]:
-        """Return the rows asked for, and those that a folder, which need not exist, holds already."""
-        asked = self.asked
+        """Return the rows asked for, and those that a folder, which need not exist, holds already.
+
+        Raises:
+            InputError: An added row could be taken for another one.
+        """
+        asked, recipes = self.asked, load_recipes(self.table)
+        kept = added_recipes(recipes, kept_methods(out))
+        added = (*kept, *(recipe for recipe in asked if recipe not in (*recipes, *kept)))
+        check_names(self.table, {one.name: self.runs(one, self.data)[0] for one in (*recipes, *added)}, added)
         there = {path.stem for path in (out / "configs").glob("*.yaml")}
-        return tuple(
+        of_table = (
             recipe
-            for recipe in load_recipes(self.table)
+            for recipe in recipes
             if recipe in asked or there & {run_name_of(config) for config in self.runs(recipe, self.data)}
         )
+        return (*of_table, *added)
 
     def runs(self, recipe: Recipe, data: str) -> list[RunConfig]:
         """Return the runs of a row on data as their configs name it."""
@@ -156,7 +173,7 @@ def reproduce(
     with engine.ready() as run_jobs, locked(out):
         if cut:
             _write_subset(Path(data), dataset, cut)
-        _write_configs(out, choice, list(of_run))
+        _write_configs(out, choice, of_run)
         subset, run = Run.resolve(RunConfig(data=data)).dataset, _run_here if here else run_jobs
         _run(out, choice, of_run, known, subset, started, console, run)
     table: list[dict[str, Any]] = read_json(out / "table.json")
@@ -213,7 +230,8 @@ def _run_here(jobs: Sequence[Job], _workers: int | None, show: Show) -> None:
 
 def _check_folder(out: Path, choice: Reproduction, configs: Sequence[RunConfig], *, resume: bool) -> None:
     """Refuse a folder with anything else in it, or with processes still at work; nothing is written."""
-    check_kept(out, choice.identity, "reproduction", resume=resume)
+    kept = {"method": list(methods)} if (methods := kept_methods(out)) else {}
+    check_kept(out, {**choice.identity, **kept}, "reproduction", resume=resume)
     for config in configs:
         path = out / "configs" / f"{run_name_of(config)}.yaml"
         if path.exists() and read_config(path) != config:
@@ -221,10 +239,12 @@ def _check_folder(out: Path, choice: Reproduction, configs: Sequence[RunConfig],
     check_idle(out, map(run_name_of, configs))
 
 
-def _write_configs(out: Path, choice: Reproduction, configs: Sequence[RunConfig]) -> None:
+def _write_configs(out: Path, choice: Reproduction, of_run: Mapping[RunConfig, Recipe]) -> None:
     """What it is comes first, so that a folder is known for what it is from the beginning; then one file a run."""
-    write_atomic(out / "config.yaml", to_yaml(choice.identity))
-    for config in configs:
+    table = load_recipes(choice.table)
+    added = dict.fromkeys(recipe.method for recipe in of_run.values() if recipe not in table)
+    write_atomic(out / "config.yaml", to_yaml(choice.identity | ({"method": list(added)} if added else {})))
+    for config in of_run:
         write_config(out / "configs" / f"{run_name_of(config)}.yaml", config)
 
 
@@ -245,12 +265,10 @@ def _rows(out: Path, of_run: Mapping[RunConfig, Recipe]) -> list[RunRow]:
     """The rows of table.json: all of a comparison's, with the row of the table they belong to."""
     rows = []
     for row, (config, recipe) in zip(rows_of(out, list(of_run), run_name_of), of_run.items(), strict=True):
-        title = config.method.label
-        block = training_length(config.epochs)
         of_recipe = row.updated(
-            label=f"{title}, {block}",
-            title=title,
-            block=block,
+            label=row_label(config),
+            title=config.method.label,
+            block=training_length(config.epochs),
             recipe=recipe.name,
             paper=recipe.paper,
             elsewhere=[dict(figure) for figure in recipe.elsewhere],

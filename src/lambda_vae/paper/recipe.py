@@ -1,7 +1,7 @@
 """Recipes: one YAML file a row of a published table or a line of a figure, and the runs that it stands for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -115,8 +115,11 @@ def runs_of(
     method, fixed = parse(recipe.method)
     values = {**(settings or {}), **{name: method.values[name] for name in fixed}}
     lengths = {name: _shorter(value, scale) for name, value in values.items() if name.endswith("_epochs")}
-    values |= {**lengths, "data": data, "method": method.name, "epochs": epochs}
-    config = from_flat({**values, **(scale.settings or {}), **recipe.settings})
+    values |= {**lengths, **(scale.settings or {}), **recipe.settings}
+    own = {name: value for name, value in values.items() if method.uses(name)}
+    given = {name: value for name, value in values.items() if name not in own}
+    changed = {name: value for name, value in own.items() if name not in fixed or value != method.values[name]}
+    config = replace(from_flat({**given, "data": data, "epochs": epochs}), method=method.with_settings(**changed))
     return [config.with_seed(seed) for seed in range(seeds)]
 
 
