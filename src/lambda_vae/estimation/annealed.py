@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lambda_vae.distributions import sample_x
 from lambda_vae.errors import InputError
-from lambda_vae.estimation.hamiltonian import Point, Tempered, transition
+from lambda_vae.estimation.hamiltonian import ChainState, Tempered, transition
 from lambda_vae.estimation.log_weights import LogWeights
 from lambda_vae.model import VAE
 from lambda_vae.rng import normal
@@ -191,7 +191,7 @@ def simulate(vae: VAE, examples: int, generator: torch.Generator) -> tuple[Tenso
 
 def _follow(
     target: Tempered,
-    point: Point,
+    point: ChainState,
     path: Sequence[float],
     step: Float[Tensor, "C B"],
     settings: Annealing,

@@ -9,7 +9,7 @@ from torch import Tensor
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
 
-__all__ = ["Point", "Tempered", "transition"]
+__all__ = ["ChainState", "Tempered", "transition"]
 
 _NO_GRADIENT = (
     "annealed importance sampling follows d log p(x|z)/dz, and this decoder gives none ({why}); use a decoder that is "
@@ -18,7 +18,7 @@ _NO_GRADIENT = (
 
 
 @dataclass(frozen=True, eq=False)
-class Point:
+class ChainState:
     """Where the chains stand, with all that a move asks of the model there; good at every temperature.
 
     Args:
@@ -43,10 +43,10 @@ class Point:
         """Return the derivative of `log_prob` in z."""
         return torch.add(self.slope_pz, self.slope_px_z, alpha=t)
 
-    def where(self, chosen: Bool[Tensor, "C B"], other: "Point") -> "Point":
+    def where(self, chosen: Bool[Tensor, "C B"], other: "ChainState") -> "ChainState":
         """Return this point for the chosen chains and the other one for all else."""
         wide = chosen[..., None]
-        return Point(
+        return ChainState(
             torch.where(wide, self.z, other.z),
             torch.where(chosen, self.log_px_z, other.log_px_z),
             torch.where(chosen, self.log_pz, other.log_pz),
@@ -68,7 +68,7 @@ class Tempered:
         with torch.no_grad():
             self.p_z = vae.p_z()
 
-    def at(self, z: Float[Tensor, "C B D"]) -> Point:
+    def at(self, z: Float[Tensor, "C B D"]) -> ChainState:
         """Return the point z: one pass through the decoder and one back.
 
         Raises:
@@ -79,9 +79,9 @@ class Tempered:
             log_px_z = self.vae.decode(leaf).log_prob(self.x)
             log_pz = self.p_z.log_prob(leaf)
             slopes = _slope(log_px_z, leaf, "its output does not depend on z"), _slope(log_pz, leaf, "nor does p(z)")
-        return Point(z, log_px_z.detach(), log_pz.detach(), *slopes)
+        return ChainState(z, log_px_z.detach(), log_pz.detach(), *slopes)
 
-    def start(self, z: Float[Tensor, "C B D"]) -> Point:
+    def start(self, z: Float[Tensor, "C B D"]) -> ChainState:
         """Return `at(z)` after a look at whether the slopes there can be slopes at all.
 
         Raises:
@@ -104,13 +104,13 @@ def _slope(value: Tensor, z: Tensor, why: str) -> Tensor:
 
 def transition(
     target: Tempered,
-    point: Point,
+    point: ChainState,
     t: float,
     step: Float[Tensor, "C B"],
     leapfrog: int,
     momentum: Float[Tensor, "C B D"],
     uniform: Float[Tensor, "C B"],
-) -> tuple[Point, Float[Tensor, "C B"]]:
+) -> tuple[ChainState, Float[Tensor, "C B"]]:
     """Return where one Hamiltonian move leads, and the probability that each proposal had to be accepted.
 
     The move leaves p(z) p(x|z)^t as it is. It costs as many passes as it has leapfrog steps: what the last step finds
