@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 from cli_process import TINY, cli, own_cache  # noqa: F401
 from flat_runs import run_of
-from own_methods import Capped, Clamped
+from own_methods import Capped, Clamped, Namesake
 
 from lambda_vae import CompareConfig, compare, from_pretrained, load_run, share_run, train
 from lambda_vae.comparisons._tune import tune
@@ -121,11 +121,12 @@ def test_it_is_a_row_of_a_reproduced_table(cli, tmp_path):
     assert said.code == 0, said.err
     choice = Reproduction("table1", "digits", "smoke", ("vae",), method=Capped(cap=1.0) + LambdaVAE(delta=1.5))
     rows = reproduce(choice, out, resume=True)  # the first added row stays
+    assert len(replace(choice, method=(Capped(cap=1.0), "own_methods:Capped:cap=1")).asked) == 2
     assert [(row["recipe"], row["label"], row["status"], row["paper"]) for row in rows] == [
         ("vae", "VAE, 2 epochs", "done", None),
-        ("own_methods:Capped:cap=1.0", "VAE + capped KL cap 1, 2 epochs", "done", None),
+        ("own_methods:Capped:cap=1", "VAE + capped KL cap 1, 2 epochs", "done", None),
         (
-            "lambda-vae:delta=1.5+own_methods:Capped:cap=1.0", "λ-VAE + VAE + capped KL δ=1.5 cap 1, 2 epochs", "done",
+            "lambda-vae:delta=1.5+own_methods:Capped:cap=1", "λ-VAE + VAE + capped KL δ=1.5 cap 1, 2 epochs", "done",
             None,
         ),
     ]  # fmt: skip
@@ -162,3 +163,10 @@ def test_a_figure_takes_no_method(cli, tmp_path):
     assert "figure3 is a figure; --method is for tables, leave it out" in said.err
     with pytest.raises(InputError, match="figure3 is a figure; `method` is for tables"):
         Reproduction("figure3", method="own_methods:Capped")
+
+
+def test_two_methods_of_one_name_are_not_mixed_up(own_cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(Namesake, "name", "vae")
+    with pytest.raises(InputError, match="vae and own_methods:Namesake would both be kept as vae-seed0"):
+        compare(BASE, CompareConfig(("vae", Namesake())), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

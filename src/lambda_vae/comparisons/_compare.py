@@ -33,14 +33,14 @@ from lambda_vae.runs.step_cost import kept_costs, step_cost, time_steps
 from lambda_vae.training.checkpoints import path_of
 
 __all__ = [
-    "CompareConfig", "check_idle", "compare", "jobs_of", "plan", "progress", "provenance_of", "rows_of", "run_shown",
-    "time_finished",
+    "CompareConfig", "check_idle", "check_runs", "compare", "jobs_of", "named_runs", "plan", "progress",
+    "provenance_of", "rows_of", "run_shown", "time_finished", "write_configs",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """Which runs stand side by side.
+    """Which runs are compared.
 
     Args:
         methods: As text, which may fix settings of its own ("beta-vae:beta=4"), or as they are to be run.
@@ -100,29 +100,38 @@ def _varied(asked: str | Method, choice: CompareConfig, shared: Mapping[str, Any
     ]
 
 
-def jobs_of(
-    configs: Sequence[RunConfig],
-    out: Path,
-    name_of: Callable[[RunConfig], str] = run_name,
-    kept: Mapping[str, Sequence[int]] | None = None,
-) -> list[Job]:
+def named_runs(configs: Iterable[RunConfig], name_of: Callable[[RunConfig], str] = run_name) -> dict[str, RunConfig]:
+    """Return runs by the names of their folders.
+
+    Raises:
+        InputError: Two different runs would have the same folder.
+    """
+    runs: dict[str, RunConfig] = {}
+    for config in configs:
+        name = name_of(config)
+        if runs.setdefault(name, config) != config:
+            one, other = (text_of(run.method) for run in (runs[name], config))
+            raise InputError(f"{one} and {other} would both be kept as {name}; give one of them another name")
+    return runs
+
+
+def jobs_of(runs: Mapping[str, RunConfig], out: Path, kept: Mapping[str, Sequence[int]] | None = None) -> list[Job]:
     """Return one job a run; a released run is the unreleased one at first, so it starts from that one's checkpoint.
 
     Args:
-        configs: The runs.
+        runs: By the names of their folders.
         out: Folder of the comparison.
-        name_of: What a run's folder is called.
         kept: Epoch ends whose checkpoint stays for other reasons, by the name of the run.
     """
-    by_name = {name_of(config): config for config in configs}
-    jobs = {name: _job(name, config, out) for name, config in by_name.items()}
+    jobs = {name: _job(name, config, out) for name, config in runs.items()}
+    names = {config: name for name, config in runs.items()}
     keep: dict[str, list[int]] = {name: list(epochs) for name, epochs in (kept or {}).items() if epochs}
-    for name, config in by_name.items():
+    for name, config in runs.items():
         if not config.method.values.get("release_epochs"):
             continue
         unreleased = replace(config, method=config.method.with_settings(release_epochs=0))
-        parent, epoch = name_of(unreleased), last_shared_epoch(config)
-        if parent in jobs and epoch > 0:
+        parent, epoch = names.get(unreleased), last_shared_epoch(config)
+        if parent is not None and epoch > 0:
             keep.setdefault(parent, []).append(epoch)
             jobs[name].parent = jobs[parent]
             jobs[name].fork = path_of(jobs[parent].folder / "checkpoints", epoch, 0)
@@ -166,29 +175,29 @@ def compare(
         InputError: Anything that can be refused before training.
     """
     started = datetime.now(UTC)
-    configs = plan(base, choice)
+    runs = named_runs(plan(base, choice))
     check_trackers(base.trackers)
     done = tuple(run for path in known for run in read_finished(path))
     dataset = Run.resolve(base).dataset
-    for config in {config.with_seed(0): config for config in configs}.values():
+    for config in {config.with_seed(0): config for config in runs.values()}.values():
         check_importable(config.method)
         Run.resolve(config, dataset).check()  # before anything is written
-    _check_folder(out, base, choice, configs, resume=resume)
+    _check_folder(out, base, choice, runs, resume=resume)
 
     def record() -> list[dict[str, Any]]:
-        rows = [row.to_record() for row in rows_of(out, configs)]
+        rows = [row.to_record() for row in rows_of(out, runs)]
         write_json(out / "table.json", rows)
-        write_json(out / "provenance.json", provenance_of(out, base, configs, dataset, rows, started))
+        write_json(out / "provenance.json", provenance_of(out, base, runs.values(), dataset, rows, started))
         return rows
 
     with engine.ready() as run, locked(out):
-        _write_configs(out, base, choice, configs)
-        import_finished(done, {run_name(config): config for config in configs}, out, dataset.sha256)
+        _write_configs(out, base, choice, runs)
+        import_finished(done, runs, out, dataset.sha256)
         try:
-            run_shown(run, jobs_of(configs, out), choice.workers, console)
+            run_shown(run, jobs_of(runs, out), choice.workers, console)
         finally:  # what is done can be read and reported, also after an interruption
             record()
-        time_finished(out, configs, dataset)
+        time_finished(out, runs, dataset)
         return record()
 
 
@@ -201,7 +210,7 @@ def run_shown(run: RunJobs, jobs: Sequence[Job], workers: int | None, console: C
 def provenance_of(
     out: Path,
     base: RunConfig,
-    configs: Sequence[RunConfig],
+    configs: Iterable[RunConfig],
     dataset: Dataset,
     rows: Sequence[dict[str, Any]],
     started: datetime,
@@ -214,7 +223,7 @@ def provenance_of(
 
 
 def _check_folder(
-    out: Path, base: RunConfig, choice: CompareConfig, configs: Sequence[RunConfig], *, resume: bool
+    out: Path, base: RunConfig, choice: CompareConfig, runs: Mapping[str, RunConfig], *, resume: bool
 ) -> None:
     """Refuse a folder with anything else in it, or with processes still at work; nothing is written."""
     if not is_empty(out):
@@ -230,11 +239,22 @@ def _check_folder(
                     f"{out} holds another comparison: its {name} is {there[name]!r}, here it is {here[name]!r}; "
                     "choose another `out`"
                 )
-    for config in configs:
-        path = out / "configs" / f"{run_name(config)}.yaml"
+    check_runs(out, runs, "{out} holds another comparison (its {path.name} differs)")
+
+
+def check_runs(out: Path, runs: Mapping[str, RunConfig], differs: str) -> None:
+    """Refuse a folder that holds another config of a run, where a process is at work, or that has no room.
+
+    Args:
+        out: The folder.
+        runs: By the names of their folders.
+        differs: What is said of another config, with {out} and {path}.
+    """
+    for name, config in runs.items():
+        path = out / "configs" / f"{name}.yaml"
         if path.exists() and read_config(path) != config:
-            raise InputError(f"{out} holds another comparison (its {path.name} differs); choose another `out`")
-    check_idle(out, map(run_name, configs))
+            raise InputError(f"{differs.format(out=out, path=path)}; choose another `out`")
+    check_idle(out, runs)
 
 
 def check_idle(out: Path, names: Iterable[str] = ()) -> None:
@@ -255,10 +275,15 @@ def _shared(base: RunConfig, choice: CompareConfig) -> dict[str, Any]:
     }
 
 
-def _write_configs(out: Path, base: RunConfig, choice: CompareConfig, configs: Sequence[RunConfig]) -> None:
+def write_configs(out: Path, runs: Mapping[str, RunConfig]) -> None:
+    """Write one file a run."""
+    for name, config in runs.items():
+        write_config(out / "configs" / f"{name}.yaml", config)
+
+
+def _write_configs(out: Path, base: RunConfig, choice: CompareConfig, runs: Mapping[str, RunConfig]) -> None:
     """One file a run, and one that `compare --config` takes back; that one comes last."""
-    for config in configs:
-        write_config(out / "configs" / f"{run_name(config)}.yaml", config)
+    write_configs(out, runs)
     methods = [text_of(asked) if isinstance(asked, Method) else asked for asked in choice.methods]
     values = {"methods": methods, "delta": choice.delta, "release_epochs": choice.release_epochs, "seeds": choice.seeds}
     settings = {**base.method.shown, **choice.settings}
@@ -267,11 +292,10 @@ def _write_configs(out: Path, base: RunConfig, choice: CompareConfig, configs: S
     write_atomic(out / "config.yaml", to_yaml({**values, **shared}))
 
 
-def rows_of(out: Path, configs: Sequence[RunConfig], name_of: Callable[[RunConfig], str] = run_name) -> list[RunRow]:
+def rows_of(out: Path, runs: Mapping[str, RunConfig]) -> list[RunRow]:
     """Return the rows of table.json: one a run, every scalar of its metrics.json."""
     rows, costs = [], kept_costs(out)
-    for config in configs:
-        name = name_of(config)
+    for name, config in runs.items():
         sources = (out / "runs" / name / "metrics.json", out / "runs" / f"{name}.failure.json")
         source = next((path for path in sources if path.exists()), None)
         record = read_json(source) if source else {**identity(config), "status": "waiting"}
@@ -281,12 +305,9 @@ def rows_of(out: Path, configs: Sequence[RunConfig], name_of: Callable[[RunConfi
     return rows
 
 
-def time_finished(
-    out: Path, configs: Sequence[RunConfig], dataset: Dataset, name_of: Callable[[RunConfig], str] = run_name
-) -> None:
+def time_finished(out: Path, runs: Mapping[str, RunConfig], dataset: Dataset) -> None:
     """Time a step of every setting that came to its end, so that `rows_of` can tell what it costs."""
-    rows = rows_of(out, configs, name_of)
-    time_steps(out, [config for config, row in zip(configs, rows, strict=True) if row.done], dataset)
+    time_steps(out, [runs[row.run] for row in rows_of(out, runs) if row.done], dataset)
 
 
 def progress(jobs: Sequence[Job]) -> Group:

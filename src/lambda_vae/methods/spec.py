@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 
 import yaml
 
-from lambda_vae.checked import fits, kind, nearest
+from lambda_vae.checked import fits, kind, nearest, plain_number
 from lambda_vae.errors import InputError
 from lambda_vae.methods.base import METHODS, Method, composed, without
 
@@ -247,7 +247,8 @@ def _written(value: Any) -> str:  # noqa: ANN401 - any setting's value
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, tuple):
         return f"[{','.join(map(_written, value))}]"
-    return str(value)
+    # 1 and 1.0 are one setting, and so have one text.
+    return plain_number(value) if isinstance(value, float) else str(value)
 
 
 def to_data(method: Method) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,16 @@ import numpy as np
 from rich.console import Console
 
 from lambda_vae.checked import check_known
-from lambda_vae.comparisons._compare import check_idle, jobs_of, provenance_of, rows_of, run_shown, time_finished
+from lambda_vae.comparisons._compare import (
+    check_runs,
+    jobs_of,
+    named_runs,
+    provenance_of,
+    rows_of,
+    run_shown,
+    time_finished,
+    write_configs,
+)
 from lambda_vae.comparisons.executor import LOCAL, Engine, RunJobs, Show
 from lambda_vae.comparisons.job import Job
 from lambda_vae.comparisons.reuse import FinishedRun, import_finished, read_finished
@@ -28,7 +37,7 @@ from lambda_vae.records.run_row import RunRow
 from lambda_vae.runs._train import train
 from lambda_vae.runs.config import RunConfig, to_yaml
 from lambda_vae.runs.cost import cost_of, cost_table
-from lambda_vae.runs.flat import read_config, write_config
+from lambda_vae.runs.flat import read_config
 from lambda_vae.runs.folder import check_kept, locked
 from lambda_vae.runs.resolve import Run
 from lambda_vae.runs.results import training_length
@@ -160,22 +169,25 @@ def reproduce(
     recipes = choice.recipes(out)
     for recipe in recipes:
         Run.resolve(choice.runs(recipe, choice.data)[0], dataset).check()  # before anything is written
-    rows = choice.how_much.rows
-    cut = rows if rows is not None and len(dataset.train) > rows[0] else None
+    counts = choice.how_much.rows
+    cut = counts if counts is not None and len(dataset.train) > counts[0] else None
     data = str(out / "data" / f"{dataset.name}-{choice.scale}.npz") if cut else choice.data
     pairs = [(config, recipe) for recipe in recipes for config in choice.runs(recipe, data)]
-    of_run = dict(sorted(pairs, key=lambda pair: pair[0].seed))  # the first seed of everything first
-    _check_folder(out, choice, list(of_run), resume=resume)
+    pairs.sort(key=lambda pair: pair[0].seed)  # the first seed of everything first
+    runs, rows = named_runs((config for config, _ in pairs), run_name_of), {run_name_of(c): one for c, one in pairs}
+    kept = {"method": list(methods)} if (methods := kept_methods(out)) else {}
+    check_kept(out, {**choice.identity, **kept}, "reproduction", resume=resume)
+    check_runs(out, runs, "the recipe of {path.stem} has changed since {out} was begun")
     if console is not None and choice.scale == "paper" and PUBLISHED[choice.table].settings:
         first = choice.runs(recipes[0], choice.data)[0]
-        console.print(cost_table(cost_of(Run.resolve(first, dataset)), f"each of {len(of_run)} runs of {choice.table}"))
+        console.print(cost_table(cost_of(Run.resolve(first, dataset)), f"each of {len(runs)} runs of {choice.table}"))
     here = choice.how_much.here and engine == LOCAL
     with engine.ready() as run_jobs, locked(out):
         if cut:
             _write_subset(Path(data), dataset, cut)
-        _write_configs(out, choice, of_run)
+        _write_configs(out, choice, runs, rows)
         subset, run = Run.resolve(RunConfig(data=data)).dataset, _run_here if here else run_jobs
-        _run(out, choice, of_run, known, subset, started, console, run)
+        _run(out, choice, runs, rows, known, subset, started, console, run)
     table: list[dict[str, Any]] = read_json(out / "table.json")
     return table
 
@@ -183,34 +195,35 @@ def reproduce(
 def _run(
     out: Path,
     choice: Reproduction,
-    of_run: Mapping[RunConfig, Recipe],
+    runs: Mapping[str, RunConfig],
+    recipes: Mapping[str, Recipe],
     known: tuple[FinishedRun, ...],
     dataset: Dataset,
     started: datetime,
     console: Console | None,
-    run: RunJobs,
+    run_jobs: RunJobs,
 ) -> None:
     seeds = choice.seeds or math.inf
-    wanted = [config for config, recipe in of_run.items() if recipe in choice.asked and config.seed < seeds]
-    import_finished(known, {run_name_of(config): config for config in wanted}, out, dataset.sha256)
+    wanted = {name: run for name, run in runs.items() if recipes[name] in choice.asked and run.seed < seeds}
+    import_finished(known, wanted, out, dataset.sha256)
 
     def record() -> None:
-        rows = [row.to_record() for row in _rows(out, of_run)]
+        rows = [row.to_record() for row in _rows(out, runs, recipes)]
         write_json(out / "table.json", rows)
         base = choice.runs(choice.asked[0], choice.data)[0]
-        made = provenance_of(out, base, list(of_run), dataset, rows, started)
+        made = provenance_of(out, base, runs.values(), dataset, rows, started)
         title = f"{PUBLISHED[choice.table].title} on {choice.data}, made whole"
         notes = [note for note in (choice.how_much.note, _NOTES.get(choice.data, "")) if note]
         write_json(out / "provenance.json", {**made, "title": title, "notes": notes})
 
     record()  # a killed reproduction can be reported too
-    kept = {run_name_of(config): snapshot_epochs(config.epochs, of_run[config].snapshots) for config in wanted}
+    kept = {name: snapshot_epochs(run.epochs, recipes[name].snapshots) for name, run in wanted.items()}
     try:
-        run_shown(run, jobs_of(wanted, out, run_name_of, kept), choice.workers, console)
+        run_shown(run_jobs, jobs_of(wanted, out, kept), choice.workers, console)
     finally:
         record()
     if not choice.how_much.here:  # a run of a second has no figures, and no cost
-        time_finished(out, list(of_run), dataset, run_name_of)
+        time_finished(out, runs, dataset)
         record()
 
 
@@ -228,24 +241,14 @@ def _run_here(jobs: Sequence[Job], _workers: int | None, show: Show) -> None:
                 write_json(job.failure, {**job.identity, "status": "failed", "failure": str(error)})
 
 
-def _check_folder(out: Path, choice: Reproduction, configs: Sequence[RunConfig], *, resume: bool) -> None:
-    """Refuse a folder with anything else in it, or with processes still at work; nothing is written."""
-    kept = {"method": list(methods)} if (methods := kept_methods(out)) else {}
-    check_kept(out, {**choice.identity, **kept}, "reproduction", resume=resume)
-    for config in configs:
-        path = out / "configs" / f"{run_name_of(config)}.yaml"
-        if path.exists() and read_config(path) != config:
-            raise InputError(f"the recipe of {path.stem} has changed since {out} was begun; choose another `out`")
-    check_idle(out, map(run_name_of, configs))
-
-
-def _write_configs(out: Path, choice: Reproduction, of_run: Mapping[RunConfig, Recipe]) -> None:
+def _write_configs(
+    out: Path, choice: Reproduction, runs: Mapping[str, RunConfig], recipes: Mapping[str, Recipe]
+) -> None:
     """What it is comes first, so that a folder is known for what it is from the beginning; then one file a run."""
     table = load_recipes(choice.table)
-    added = dict.fromkeys(recipe.method for recipe in of_run.values() if recipe not in table)
+    added = dict.fromkeys(recipe.method for recipe in recipes.values() if recipe not in table)
     write_atomic(out / "config.yaml", to_yaml(choice.identity | ({"method": list(added)} if added else {})))
-    for config in of_run:
-        write_config(out / "configs" / f"{run_name_of(config)}.yaml", config)
+    write_configs(out, runs)
 
 
 def _write_subset(path: Path, dataset: Dataset, counts: tuple[int, int]) -> None:
@@ -261,19 +264,18 @@ def _write_subset(path: Path, dataset: Dataset, counts: tuple[int, int]) -> None
         np.savez(temporary, **arrays)  # type: ignore[arg-type]
 
 
-def _rows(out: Path, of_run: Mapping[RunConfig, Recipe]) -> list[RunRow]:
+def _rows(out: Path, runs: Mapping[str, RunConfig], recipes: Mapping[str, Recipe]) -> list[RunRow]:
     """The rows of table.json: all of a comparison's, with the row of the table they belong to."""
-    rows = []
-    for row, (config, recipe) in zip(rows_of(out, list(of_run), run_name_of), of_run.items(), strict=True):
-        of_recipe = row.updated(
-            label=row_label(config),
-            title=config.method.label,
-            block=training_length(config.epochs),
-            recipe=recipe.name,
-            paper=recipe.paper,
-            elsewhere=[dict(figure) for figure in recipe.elsewhere],
-            note=recipe.note,
+    rows = [
+        row.updated(
+            label=row_label(runs[row.run]),
+            title=runs[row.run].method.label,
+            block=training_length(runs[row.run].epochs),
+            recipe=recipes[row.run].name,
+            paper=recipes[row.run].paper,
+            elsewhere=[dict(figure) for figure in recipes[row.run].elsewhere],
+            note=recipes[row.run].note,
         )
-        rows.append(of_recipe)
-    rows.sort(key=lambda row: -(row.epochs or 0))  # stable: within a block the order is that of the runs
-    return rows
+        for row in rows_of(out, runs)
+    ]
+    return sorted(rows, key=lambda row: -(row.epochs or 0))  # stable: within a block the order is that of the runs
