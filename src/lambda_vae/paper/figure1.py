@@ -169,7 +169,7 @@ def _sole_state(steep: list[Mapping[str, Any]], g0: float) -> Claim:
     return Claim(
         "For α > 1 the collapsed state is the only stable fixed point.",
         f"True at the figure's g₀ = {g0:g}, where ρ nowhere comes to 1 (highest: {peaks}). It is no consequence of "
-        f"α > 1: from g₀ = {needed} on, an active fixed point with ρ = 1 stands beside the collapsed one.",
+        f"α > 1: from g₀ = {needed} on, there is an active fixed point with ρ = 1 as well as the collapsed one.",
         IN_PART if all(line["peak"] < 1 for line in steep) else DIFFERS,
     )
 

@@ -74,7 +74,7 @@ def _measured(path: Path) -> dict[str, Any]:
 
 @torch.no_grad()
 def _codes(snapshot: Snapshot, view: FixedView) -> DiagGaussian:
-    """What z is really drawn from, of all test examples."""
+    """What z is sampled from, of all test examples."""
     parts = [snapshot.vae.sampled(snapshot.vae.encode(x)).marginals() for x in view]
     return DiagGaussian(torch.cat([part.mu for part in parts]), torch.cat([part.logvar for part in parts]))
 
@@ -188,10 +188,10 @@ def _gap_panel(axis: Axes, run: Numbers) -> None:
     if sides := [(one["epoch"], one["identity"]) for one in readings if "identity" in one]:
         at = [epoch for epoch, _ in sides]
         for side, line in (("left", {"linestyle": DASHES[1]}), ("right", _RINGS)):
-            misfit = np.array([identity[side]["value"] for _, identity in sides], dtype=np.float64)
-            axis.plot(at, misfit, color=COLORS[1], lw=1, **line)
+            marginal_kl = np.array([identity[side]["value"] for _, identity in sides], dtype=np.float64)
+            axis.plot(at, marginal_kl, color=COLORS[1], lw=1, **line)
     axis.set(ylim=(0, readings[-1]["cap"] * 1.15), ylabel="nats")
-    axis.set_title("I(X;Z) and misfit", loc="left")
+    axis.set_title("I(X;Z) and KL(q(z)‖p)", loc="left")
 
 
 def _scatter(axis: Axes, points: Sequence[Sequence[float]], component: Sequence[int]) -> None:
@@ -236,8 +236,8 @@ def _claims(numbers: Numbers) -> list[Claim]:
 
 
 def _identity(runs: Sequence[Numbers]) -> Claim:
-    """Eq. 8 at every snapshot; the bound on the largest difference holds however the snapshots hang together."""
-    paper = "Eq. 8: the misfit of q(z) to the prior is KL(q(z|x)‖p) less I(X;Z), an identity."
+    """Eq. 8 at every snapshot; the bound on the largest difference holds however the snapshots depend on each other."""
+    paper = "Eq. 8: the marginal KL, KL(q(z)‖p), is KL(q(z|x)‖p) less I(X;Z), an identity."
     found = [reading.get("identity", {}).get("difference", {}) for run in runs for reading in run["readings"]]
     known = [abs(one["value"]) / one["stderr"] for one in found if one.get("value") is not None and one.get("stderr")]
     if len(known) < len(found) or not known:
@@ -320,7 +320,9 @@ def _kept_awake(run: Numbers) -> Claim:
 
 def _gap(run: Numbers) -> str:
     last = run["readings"][-1]
-    capped = ", so near its cap that it is a lower bound for the law behind the data" if last["saturated"] else ""
+    capped = (
+        ", so near its cap that it is a lower bound for the distribution behind the data" if last["saturated"] else ""
+    )
     return f"I(X;Z) = {last['information']:.2f} ± {last['stderr']:.2f} of ln N = {last['cap']:.2f} nats{capped}"
 
 
@@ -366,12 +368,12 @@ FIGURE = PaperFigure(
     title="Figure 3: both causes on mixtures of Gaussians",
     caption=(
         "Gradient imbalance and information gap on mixtures of Gaussians with two latent dimensions. Rows: data and "
-        "method. Columns: the gradient ratio ρ of both dimensions over training; I(X;Z) of the law that z is drawn "
-        "from, by the mixture estimator over the test set, whose largest value is ln N, and the misfit of q(z) to the "
-        "prior by both sides of Eq. 8, KL(q(z)‖p) (line) and, from other draws, KL(q(z|x)‖p) - I(X;Z) (rings); draws "
-        "of z at the end of training; reconstructions at z = μ (marks) over the data (dots). Marks tell the "
-        "components apart. Means of the components, their std, the size of the data and the length of the training "
-        "are ours: the paper gives none."
+        "method. Columns: the gradient ratio ρ of both dimensions over training; I(X;Z) of the distribution that z "
+        "is sampled from, by the mixture estimator over the test set, whose largest value is ln N, and the marginal KL "
+        "by both sides of Eq. 8, KL(q(z)‖p) (line) and, from other draws, KL(q(z|x)‖p) - I(X;Z) (rings); draws of z "
+        "at the end of training; reconstructions at z = μ (marks) over the data (dots). Marks tell the components "
+        "apart. Means of the components, their std, the size of the data and the length of the training are ours: the "
+        "paper gives none."
     ),
     numbers=partial(panels_of, read=_of_run),
     drawing=_draw,

@@ -98,24 +98,25 @@ def _bimodal(run: Numbers) -> Claim:
 
 
 def _tail(run: Numbers, plain: Numbers | None) -> Claim:
-    std, beside = np.array(run["std"][-1]), ""
+    std, compared = np.array(run["std"][-1]), ""
     if plain:
-        beside = f", against {np.mean(plain['std'][-1]):.2f} and {_near_prior(plain)} for the standard VAE"
+        compared = f", against {np.mean(plain['std'][-1]):.2f} and {_near_prior(plain)} for the standard VAE"
     return Claim(
         "β-VAE (β = 0.5): the mode shifts downward but a tail near σ = 1 persists.",
-        f"Mean σ {std.mean():.2f} with {_near_prior(run)} of {len(std)} dimensions above {NEAR_PRIOR_STD}{beside}.",
+        f"Mean σ {std.mean():.2f} with {_near_prior(run)} of {len(std)} dimensions above {NEAR_PRIOR_STD}{compared}.",
         verdict(_near_prior(run) > 0 and (plain is None or bool(std.mean() < np.mean(plain["std"][-1]))), IN_PART),
     )
 
 
 def _narrow(run: Numbers, plain: Numbers | None) -> Claim:
     std = np.array(run["std"][-1])
-    beside = f" ({np.std(plain['std'][-1]):.3f} for the standard VAE)" if plain else ""
+    compared = f" ({np.std(plain['std'][-1]):.3f} for the standard VAE)" if plain else ""
     return Claim(
         "λ-VAE: all dimensions converge to a tight band around σ*, σ ≈ 0.4; the std across dimensions collapses to "
         "near zero.",
         f"δ = {run['delta']:g}: mean σ {std.mean():.3f}, from {std.min():.2f} to {std.max():.2f}, std across "
-        f"dimensions {std.std():.3f}{beside}; {_near_prior(run)} of {len(std)} dimensions stay above {NEAR_PRIOR_STD}.",
+        f"dimensions {std.std():.3f}{compared}; {_near_prior(run)} of {len(std)} dimensions stay above "
+        f"{NEAR_PRIOR_STD}.",
         verdict(bool(std.std() < 0.05 and abs(std.mean() - 0.4) < 0.05), IN_PART if std.std() < 0.1 else DIFFERS),
     )
 

@@ -127,7 +127,8 @@ def _reconstruction(runs: Mapping[str, Numbers]) -> Claim:
     holds = by_delta[1.19]["reconstruction"] <= plain["reconstruction"]
     return Claim(
         paper,
-        f"Reconstruction cost E[−ln p(x|z)], nats: {seen}. Bound on −ln p(x) of the law really sampled: {bounds}.",
+        f"Reconstruction cost E[−ln p(x|z)], nats: {seen}. Bound on −ln p(x) of the distribution sampled from: "
+        f"{bounds}.",
         verdict(holds and sharpest is by_delta[1.01], IN_PART if holds else DIFFERS),
     )
 
@@ -139,19 +140,17 @@ def _generation(numbers: Numbers) -> Claim:
     )
     scored = _scored(numbers)
     if len(scored) < 2:
-        return Claim(paper, "No judge was asked: the pictures stand for themselves.", NOT_SHOWN)
+        return Claim(paper, "No model scored the draws: the pictures speak for themselves.", NOT_SHOWN)
     ranked = sorted(scored, key=lambda run: -run["prior_elbo"])
     seen = ", ".join(f"{run['label']} {run['prior_elbo']:.0f}" for run in ranked)
     best, worst = ranked[0], ranked[-1]
     holds = (best["method"], best["delta"]) == ("lambda-vae", 1.19)
     partly = (worst["method"], worst["delta"]) == ("lambda-vae", 1.01)
-    judge = f" Judge: {ranked[0]['prior_elbo_judge']}." if ranked[0].get("prior_elbo_judge") else ""
+    who = f" Reference model: {best['prior_elbo_judge']}." if best.get("prior_elbo_judge") else ""
     own = ", ".join(f"{r['label']} {r['prior_elbo_own']:.0f}" for r in scored if r.get("prior_elbo_own") is not None)
-    itself = f" Under itself, each: {own}; the paper names no judge, and a judge only says what it finds probable."
-    itself = itself if own else ""
-    return Claim(
-        paper, f"Best first: {seen}.{judge}{itself}", verdict(holds and partly, IN_PART if partly else DIFFERS)
-    )
+    doubt = "the paper names no reference model, and any model only says what it finds probable"
+    itself = f" Under itself, each: {own}; {doubt}." if own else ""
+    return Claim(paper, f"Best first: {seen}.{who}{itself}", verdict(holds and partly, IN_PART if partly else DIFFERS))
 
 
 FIGURE = PaperFigure(
@@ -159,7 +158,7 @@ FIGURE = PaperFigure(
     caption=(
         "Reconstruction and generation. (a) Test images and their reconstructions at z = μ; (b) decoded draws z ~ "
         "N(0, I), the same draws for every model, as probabilities where these exceed 0.5 (greedy). (c) ELBO of draws "
-        "from the prior under a judge, where it was measured."
+        "from the prior under a reference model, where it was measured."
     ),
     numbers=_numbers,
     drawing=_draw,

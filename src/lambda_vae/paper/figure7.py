@@ -196,7 +196,7 @@ def _unserved(pair: Pair) -> Claim:
 
 
 FIGURE = PaperFigure(
-    title="Figure 7: λ beside the optimum",
+    title="Figure 7: λ compared with the optimum",
     caption=(
         "σ and λ of every dimension after the last epoch; line: Eq. 16 at the run's δ and λ_max, as far as the ramp "
         "had let it come. Left: σ is the running mean that λ is computed from, over the training examples of the last "

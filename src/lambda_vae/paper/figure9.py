@@ -96,7 +96,8 @@ def _bits(pair: Pair) -> Claim:
     return Claim(
         paper,
         f"The paper's quantity: {plain['surrogate_bpd']:.3f} and {ours['surrogate_bpd']:.3f}, {apart:+.3f}. The bound "
-        f"of the law really sampled: {told(plain['nll_bound_bpd'], '.3f')} and {told(ours['nll_bound_bpd'], '.3f')}.",
+        f"of the distribution sampled from: {told(plain['nll_bound_bpd'], '.3f')} and "
+        f"{told(ours['nll_bound_bpd'], '.3f')}.",
         verdict(abs(apart) <= 0.05),
     )
 
@@ -104,13 +105,13 @@ def _bits(pair: Pair) -> Claim:
 def _units(pair: Pair) -> Claim:
     before, after = pair.paper("active_units", _LINES)
     few, many, total = pair.plain["active_units"], pair.ours["active_units"], pair.ours["latent_dim"]
-    beside, left = pair.plain.get("near_prior"), pair.ours.get("near_prior")
+    high, left = pair.plain.get("near_prior"), pair.ours.get("near_prior")
     known = few is not None and many is not None
-    more = (known and many > few) or (beside is not None and left is not None and left < beside)
+    more = (known and many > few) or (high is not None and left is not None and left < high)
     return Claim(
         f"{pair.title}: {512 - before} of 512 dimensions collapse in the standard VAE, {512 - after} in λ-VAE.",
         f"Active units: {told(few)} of {pair.plain['latent_dim']} in the VAE, {told(many)} of {total} in λ-VAE; of the "
-        f"VAE's dimensions {told(beside)} have σ > {NEAR_PRIOR_STD}, of λ-VAE's {told(left)}.",
+        f"VAE's dimensions {told(high)} have σ > {NEAR_PRIOR_STD}, of λ-VAE's {told(left)}.",
         verdict(known and few <= 0.5 * total and many == total, IN_PART if more else DIFFERS),
     )
 

@@ -10,7 +10,7 @@ from lambda_vae.reports.published import published_line
 
 __all__ = ["NO_BITS", "Pair", "claims_of", "gain_verdict", "name_of", "place_of", "told"]
 
-NO_BITS = "These runs have no bits per dimension: their likelihood is no law of 256 values."
+NO_BITS = "These runs have no bits per dimension: their likelihood is no distribution over 256 values."
 
 _TITLES = {"cifar10": "CIFAR-10", "celeba64": "CelebA-64"}
 
@@ -65,7 +65,7 @@ def claims_of(numbers: Numbers, makers: Sequence[Callable[[Pair], Claim]]) -> li
         missing = [name for name in ("vae", "lambda-vae") if name not in runs]
         if missing:
             seen = f"No finished run of {' nor of '.join(missing)} is among those drawn, so nothing can be compared."
-            claims.append(Claim(f"{panel['data']}: the plain VAE beside λ-VAE.", seen, NOT_SHOWN))
+            claims.append(Claim(f"{panel['data']}: the plain VAE compared with λ-VAE.", seen, NOT_SHOWN))
         else:
             claims += [make(Pair(panel["data"], runs["vae"], runs["lambda-vae"])) for make in makers]
     return claims
