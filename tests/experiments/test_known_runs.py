@@ -1,4 +1,4 @@
-"""The runs of a table at each scale, and runs taken up from an archive."""
+"""The runs of a table at each scale, and runs imported from an archive."""
 
 import json
 from pathlib import Path

@@ -18,6 +18,7 @@ from lambda_vae.methods import METHODS, BetaVAE, LambdaVAE, Method, method_named
 from lambda_vae.paper import Reproduction, reproduce
 from lambda_vae.runs import RunConfig
 from lambda_vae.runs.flat import read_config
+from lambda_vae.training import Trainer
 
 WORDS = ("--data", "digits", *TINY, "--trackers", "[]")
 BASE = run_of(
@@ -169,4 +170,20 @@ def test_two_methods_of_one_name_are_not_mixed_up(own_cache, tmp_path, monkeypat
     monkeypatch.setattr(Namesake, "name", "vae")
     with pytest.raises(InputError, match="vae and own_methods:Namesake would both be kept as vae-seed0"):
         compare(BASE, CompareConfig(("vae", Namesake())), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+UNFIT = {
+    "lagging": ({"accumulate": 2}, "accumulate is 2, and this method looks at its batch as a whole"),
+    "avb:adaptive_contrast=false+vamp-prior": ({}, "adaptive_contrast is False and the prior is learned"),
+    "own_methods:Capped:cap=1": ({"batch_size": 2000}, "a step takes 2000 examples and the training data has 1442"),
+}
+
+
+@pytest.mark.parametrize(("text", "train", "what"), [(k, *v) for k, v in UNFIT.items()], ids=UNFIT)
+def test_what_cannot_be_trained_is_refused_without_a_trainer(text, train, what, own_cache, tmp_path, monkeypatch):
+    monkeypatch.setattr(Trainer, "__init__", lambda *_, **__: pytest.fail("a trainer was made to be thrown away"))
+    base = replace(BASE, train=replace(BASE.train, **train))
+    with pytest.raises(InputError, match=what):
+        compare(base, CompareConfig(("vae", text)), tmp_path / "out")
     assert not (tmp_path / "out").exists()
