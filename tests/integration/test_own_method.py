@@ -175,7 +175,7 @@ def test_two_methods_of_one_name_are_not_mixed_up(own_cache, tmp_path, monkeypat
 
 UNFIT = {
     "lagging": ({"accumulate": 2}, "accumulate is 2, and this method looks at its batch as a whole"),
-    "avb:adaptive_contrast=false+vamp-prior": ({}, "adaptive_contrast is False and the prior is learned"),
+    "avb:adaptive_contrast=false+flow-prior": ({}, "adaptive_contrast is False and the prior is learned"),
     "own_methods:Capped:cap=1": ({"batch_size": 2000}, "a step takes 2000 examples and the training data has 1442"),
 }
 

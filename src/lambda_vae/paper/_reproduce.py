@@ -127,7 +127,8 @@ class Reproduction:
         asked, recipes = self.asked, load_recipes(self.table)
         kept = added_recipes(recipes, kept_methods(out))
         added = (*kept, *(recipe for recipe in asked if recipe not in (*recipes, *kept)))
-        check_names(self.table, {one.name: self.runs(one, self.data)[0] for one in (*recipes, *added)}, added)
+        first = [(recipe, self.runs(recipe, self.data)[0]) for recipe in (*recipes, *added)]
+        check_names(self.table, first[: len(recipes)], first[len(recipes) :])
         there = {path.stem for path in (out / "configs").glob("*.yaml")}
         of_table = (
             recipe

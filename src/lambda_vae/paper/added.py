@@ -1,6 +1,6 @@
 """Rows that a user adds to a table: methods of their own, trained and measured as the table's plain VAE is."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,26 +65,29 @@ def row_label(config: RunConfig) -> str:
     return f"{config.method.label}, {training_length(config.epochs)}"
 
 
-def check_names(table: str, first_runs: Mapping[str, RunConfig], added: Sequence[Recipe]) -> None:
+def check_names(
+    table: str, rows: Iterable[tuple[Recipe, RunConfig]], added: Iterable[tuple[Recipe, RunConfig]]
+) -> None:
     """Raise unless every added row is told from all others by its folder and by its title.
 
     Args:
         table: Which.
-        first_runs: The first run of every row, the added ones last, by the row's name.
+        rows: Those of its recipes, each with its first run.
         added: The added ones.
 
     Raises:
         InputError: An added method has no name or title, or those of another row.
     """
-    own, taken = {recipe.name for recipe in added}, dict[str, str]()
-    for row, config in first_runs.items():
-        method = config.method
-        if row in own and not (method.name and method.title):
-            raise InputError(f"the method {row!r} has no name or no title; give its class both, as `name` and `title`")
+    taken = {name: recipe.name for recipe, config in rows for name in (run_name_of(config), row_label(config))}
+    for recipe, config in added:
+        if not (config.method.name and config.method.title):
+            raise InputError(
+                f"the method {recipe.name!r} has no name or no title; give its class both, as `name` and `title`"
+            )
         for name in (run_name_of(config), row_label(config)):
-            if row in own and name in taken:
+            if name in taken:
                 raise InputError(
-                    f"the method {row!r} would stand in {table} as {name!r}, and so does the row {taken[name]!r}; name "
-                    "that row with `only`, or give the method a name and a title of its own"
+                    f"the method {recipe.name!r} would stand in {table} as {name!r}, and so does the row "
+                    f"{taken[name]!r}; name that row with `only`, or give the method a name and a title of its own"
                 )
-            taken[name] = row
+            taken[name] = recipe.name
