@@ -21,7 +21,7 @@ PROJECT = Path(__file__).parent.parent
 
 #: From the ground to the roof; a room imports only from floors below its own.
 FLOORS = (
-    {"errors", "files", "checked", "deprecated", "rng"},
+    {"errors", "files", "checked", "deprecated", "lazy", "rng"},
     {"equalization"},
     {"distributions", "data"},
     {"posteriors", "priors", "networks"},
@@ -40,8 +40,8 @@ FLOORS = (
 ONLY = {
     "checked": {"errors"},
     "files": {"errors"},
-    "data": {"errors", "checked", "files", "rng", "deprecated"},
-    "records": {"errors", "checked", "files", "equalization"},
+    "data": {"errors", "checked", "files", "rng", "deprecated", "lazy"},
+    "records": {"errors", "checked", "files", "equalization", "deprecated"},
     "reports": {"errors", "files", "equalization", "records", "deprecated"},
 }
 

@@ -9,9 +9,13 @@ from diagnostics.linear_gaussian import draw, equalized, linear_vae, loadings
 import lambda_vae
 from lambda_vae import diagnostics
 from lambda_vae.diagnostics import quick_reading
+from lambda_vae.distributions import DiagGaussian, GaussianMixture
+from lambda_vae.equalization import Equalization
 from lambda_vae.errors import InputError
 from lambda_vae.generation import Judge, aggregate_codes
+from lambda_vae.posteriors import FlowPosterior
 from lambda_vae.priors import StandardNormalPrior
+from lambda_vae.records import RunRow
 
 
 @pytest.mark.parametrize(
@@ -157,3 +161,40 @@ def test_what_diagnostics_no_longer_holds_is_found_in_estimation():
     with pytest.warns(DeprecationWarning, match=r"DimensionState\.demand is called .*\.decoder_curvature now"):
         assert state.demand == state.decoder_curvature == 4.0
     assert diagnostics.Label.OVER_SHARP is diagnostics.Label.UNDER_DISPERSED
+
+
+def test_draws_of_distributions_have_their_old_name():
+    q = DiagGaussian(torch.ones(3, 2), torch.full((3, 2), -1.0))
+    for one in (q, FlowPosterior(4, 2, "planar", 1, ())(torch.ones(3, 4)), GaussianMixture(q.mu, q.logvar)):
+        eps = torch.full((4, 3, one.noise_dim), 0.5)
+        new = one.rsample_and_log_prob(eps)
+        with pytest.warns(DeprecationWarning, match=r"\.draw is called \w+\.rsample_and_log_prob now") as told:
+            old = one.draw(eps)
+        assert [warning.filename for warning in told] == [__file__]
+        assert torch.equal(old.z, new.z)
+
+
+def test_the_sampling_step_of_a_gaussian_has_its_old_name():
+    q, exponent = DiagGaussian(torch.ones(3, 2), torch.full((3, 2), -1.0)), torch.tensor([2.0, 3.0])
+    with pytest.warns(DeprecationWarning, match=r"equalized\(exponent\) is called .*Equalization\(exponent\)\.sampled"):
+        old = q.equalized(exponent)
+    assert torch.equal(old.logvar, Equalization(exponent).sampled(q).logvar)
+
+
+def test_what_refines_a_posterior_has_its_old_keyword():
+    vae, x = linear_vae(loadings([4.0, 2.0])), draw(loadings([4.0, 2.0]), 5)
+    eps = torch.zeros(1, 5, 2, dtype=torch.float64)
+
+    def wider(q):
+        return q.with_logvar(q.logvar + 1)
+
+    with pytest.warns(DeprecationWarning, match=r"improve= is called refine= now") as told:
+        old = vae(x, eps, improve=wider)
+    assert [one.filename for one in told] == [__file__]
+    assert torch.equal(old.q.logvar, vae(x, eps, refine=wider).q.logvar)
+
+
+def test_a_row_gives_its_values_by_subscript_once_more():
+    row = RunRow(run="a", method="vae", label="VAE", status="done", nll_bound=90.0, order=("run", "nll_bound"))
+    with pytest.warns(DeprecationWarning, match=r"row\['nll_bound'\] is called row\.nll_bound now"):
+        assert row["nll_bound"] == 90.0

@@ -3,6 +3,8 @@
 # ruff: noqa: F811 - fixtures come by import
 
 import inspect
+import subprocess
+import sys
 from argparse import SUPPRESS
 
 import pytest
@@ -59,3 +61,24 @@ def test_options_of_a_base_class_and_names_from_elsewhere_are_known():
     assert options["multipliers"].marks == [tuple[int, ...]]
     image = {option.name: option for option in source("data.pictures:ImageOptions").options}
     assert str(image["colour"].marks[0]) == "typing.Literal['kept', 'grey', 'rgb']"
+
+
+#: Ends that need no tensors: one that has begun to wait for torch is found at once.
+_WITHOUT_TORCH = f"""
+import sys
+from lambda_vae.cli import main
+for words in (
+    ["--help"], ["--version"], ["list"], ["list", "lambda-vae"], ["data", "list"], ["tran"], ["theory", "--dleta", "2"],
+    *([*name.split(), "--help"] for name in {list(COMMANDS)}),
+):
+    try:
+        main(words)
+    except SystemExit:
+        pass
+    assert "torch" not in sys.modules, words
+"""
+
+
+def test_commands_that_need_no_tensors_import_no_torch(tmp_path):
+    done = subprocess.run([sys.executable, "-c", _WITHOUT_TORCH], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -1,10 +1,10 @@
 """Why a variational autoencoder's latent dimensions collapse onto the prior, and what stops it."""
 
-from importlib import import_module
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lambda_vae.deprecated import install_old_names
+from lambda_vae.lazy import on_first_use
 
 if TYPE_CHECKING:
     from lambda_vae.any_vae import CollapseMonitor, diagnose, predict
@@ -55,29 +55,7 @@ __all__ = [
     "write_report",
 ]
 
-# Each name is fetched on first use: who wants the equalizer alone should not wait for plots and probes.
-_ROOMS = {
-    "any_vae": ("CollapseMonitor", "diagnose", "predict"),
-    "comparisons": ("CompareConfig", "compare"),
-    "data": ("load",),
-    "diagnostics": ("CollapseReport",),
-    "equalization": ("VarianceEqualizer",),
-    "equalizing": ("EqualizedNormal", "equalize"),
-    "errors": ("InputError",),
-    "model": ("VAE", "Trace"),
-    "objectives": ("ELBO", "BetaELBO", "nll_bound", "surrogate_nll"),
-    "reports": ("write_report",),
-    "runs": ("METHODS", "RunConfig", "diagnose_run", "load_run", "train"),
-    "sharing": ("export_run", "from_pretrained", "push_to_hub", "share_run"),
-    "training": ("TrainOptions", "Trainer"),
-}
-_HOMES = {name: room for room, names in _ROOMS.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = on_first_use(__name__)
 
 
 def __dir__() -> list[str]:

@@ -12,7 +12,7 @@ from operator import attrgetter
 from types import ModuleType
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["install_old_names", "old_lambda", "old_name", "renamed", "with_old_lambda"]
+__all__ = ["OldDraw", "install_old_names", "old_lambda", "old_name", "renamed", "with_old_lambda"]
 
 #: Packages of the last release, and the packages that their public names live in now.
 _PACKAGES = {
@@ -113,19 +113,34 @@ def with_old_lambda(model: Any, old: dict[str, Any]) -> Any:  # noqa: ANN401 - a
         model: A `VAE`.
         old: exponent, delta or both.
     """
-    frame, level = sys._getframe(1), 2
-    while frame.f_back and frame.f_globals["__name__"].partition(".")[0] in _BETWEEN:
-        frame, level = frame.f_back, level + 1
-    said = f"the model knows its lambda: leave out {' and '.join(old)}; this goes with the next release"
-    warnings.warn(said, DeprecationWarning, level)
+    _warn_outside(f"the model knows its lambda: leave out {' and '.join(old)}; this goes with the next release")
     return model.with_equalization(replace(model.equalization, **old))
 
 
-def old_lambda(position: int | None = None) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+def _warn_outside(said: str) -> None:
+    """Warn at the first line outside of this package and of torch."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals["__name__"].partition(".")[0] in _BETWEEN:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(said, DeprecationWarning, level)
+
+
+class OldDraw:
+    """A distribution that still has `draw`, by which the last release called `rsample_and_log_prob`."""
+
+    def draw(self, eps: Any) -> Any:  # noqa: ANN401 - those of `rsample_and_log_prob`
+        """Return `rsample_and_log_prob(eps)`."""
+        owner = type(self).__name__
+        old_name(f"{owner}.draw", f"{owner}.rsample_and_log_prob")
+        return getattr(self, "rsample_and_log_prob")(eps)  # noqa: B009 - a protocol's, which a base class does not know
+
+
+def old_lambda(position: int | None = None, **keywords: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """Return a decorator: a function whose first argument is a model may still be given its lambda as an argument.
 
     Args:
         position: Of an exponent that was given without its name.
+        keywords: Parameters of the last release, and what they are called now.
     """
 
     def decorator(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -136,6 +151,9 @@ def old_lambda(position: int | None = None) -> Callable[[Callable[_P, _R]], Call
                 old = {name: options.pop(name) for name in ("exponent", "delta") if name in options}
                 if position is not None and len(given) > position and _is_exponent(given[position]):
                     old, given = {"exponent": given[position]}, given[:position] + given[position + 1 :]
+            for before in keywords.keys() & options.keys():
+                _warn_outside(f"{before}= is called {keywords[before]}= now, and goes with the next release")
+                options[keywords[before]] = options.pop(before)
             if old:
                 model = with_old_lambda(model, old)
                 given, options = (model, *given[1:]), {n: v for n, v in options.items() if n != "vae"}

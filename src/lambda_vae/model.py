@@ -147,7 +147,7 @@ class VAE(nn.Module):
         p_x: LikelihoodDistribution = self.likelihood(theta.view(*z.shape[:-1], *theta.shape[1:]))
         return p_x
 
-    @old_lambda(position=3)
+    @old_lambda(position=3, improve="refine")
     def forward(
         self,
         x: Float[Tensor, "B F"],

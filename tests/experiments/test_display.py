@@ -7,7 +7,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from lambda_vae.cli.tables import data_table, methods_table
+from lambda_vae.cli.listing import list_data, methods_table
 from lambda_vae.comparisons._compare import progress
 from lambda_vae.comparisons.job import Job
 from lambda_vae.data import NAMED
@@ -61,7 +61,7 @@ def test_the_progress_of_a_comparison_names_what_runs(tmp_path):
 
 
 def test_tables_name_all_members():
-    methods, data = shown(methods_table()), shown(data_table(), 400)
+    methods, data = shown(methods_table()), shown(next(list_data()), 400)
     assert all(name in methods for name in METHODS)
     assert all(name in data for name in NAMED)
 

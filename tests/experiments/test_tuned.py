@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from lambda_vae import RunConfig
-from lambda_vae.cli.tables import tuned_table
+from lambda_vae.cli.training import tuned_table
 from lambda_vae.comparisons._tune import Tuned
 from lambda_vae.comparisons.search_objectives import Outcome, Point
 

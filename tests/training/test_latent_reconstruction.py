@@ -6,13 +6,12 @@ from torch import nn
 
 from lambda_vae.distributions import BernoulliLikelihood, GaussianLikelihood
 from lambda_vae.errors import InputError
-from lambda_vae.methods.latent_reconstruction import Reencoding
 from lambda_vae.model import VAE
 from lambda_vae.networks import mlp
 from lambda_vae.objectives import ELBO
 from lambda_vae.posteriors import GaussianPosterior
 from lambda_vae.priors import StandardNormalPrior
-from lambda_vae.training import Trainer, TrainOptions
+from lambda_vae.training import Reencoding, Trainer, TrainOptions
 
 X = torch.rand(40, 6, generator=torch.Generator().manual_seed(0)).round()
 

@@ -1,4 +1,4 @@
-"""Commands that need no run: predictions, theory, the methods, the data sets."""
+"""Commands that need no run: predictions, theory, data sets."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,14 +8,13 @@ from rich.table import Table
 
 from lambda_vae import any_vae, data
 from lambda_vae.cli.ending import fail
-from lambda_vae.cli.tables import data_table, method_table, methods_table
 from lambda_vae.data.pictures import Colour, Unfit
 from lambda_vae.files import write_json
 from lambda_vae.measures.theory import draw_theory, theory_table
 from lambda_vae.reports.prediction import prediction_table
 from lambda_vae.reports.style import check_ending
 
-__all__ = ["list_data", "list_methods", "predict", "prepare", "theory", "verify"]
+__all__ = ["predict", "prepare", "theory", "verify"]
 
 
 def predict(
@@ -67,16 +66,6 @@ def theory(
     yield table
     if out is not None:
         yield f"figure: {out}"
-
-
-def list_methods(name: str | None = None) -> Iterator[Table]:
-    """List the methods, or the settings of one."""
-    yield methods_table() if name is None else method_table(name)
-
-
-def list_data() -> Iterator[Table]:
-    """List the named data sets and whether they are here."""
-    yield data_table()
 
 
 def prepare(

@@ -24,8 +24,8 @@ COMMANDS = {
     "report": "training:report",
     "predict": "asking:predict",
     "theory": "asking:theory",
-    "list": "asking:list_methods",
-    "data list": "asking:list_data",
+    "list": "listing:list_methods",
+    "data list": "listing:list_data",
     "data prepare": "asking:prepare",
     "data verify": "asking:verify",
 }

@@ -20,9 +20,10 @@ from lambda_vae.checked import checked
 from lambda_vae.cli.complaints import as_options, plain_complaint, with_yaml_numbers
 from lambda_vae.cli.ending import fail
 from lambda_vae.cli.help import OF_METHODS, Formatter, explained, placeholder
-from lambda_vae.cli.run_options import method_settings, run_config, run_options, settings_given, with_flat_config
+from lambda_vae.cli.run_options import run_config, run_options, settings_given, with_flat_config
 from lambda_vae.cli.signatures import Option, Source
 from lambda_vae.errors import InputError
+from lambda_vae.methods.spec import method_settings
 
 __all__ = ["FROM_FILE", "Parser", "call", "parser_of"]
 

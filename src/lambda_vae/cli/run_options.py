@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from lambda_vae.cli.signatures import Option, source
+from lambda_vae.methods.spec import method_settings
 
 if TYPE_CHECKING:
     from lambda_vae.runs import RunConfig
 
-__all__ = ["method_settings", "run_config", "run_options", "settings_given", "with_flat_config"]
+__all__ = ["run_config", "run_options", "settings_given", "with_flat_config"]
 
 
 def _as_text(method: str = "lambda-vae", network: str = "mlp", samples: int | None = None) -> None:
@@ -40,13 +41,6 @@ def run_options() -> dict[str, list[Option]]:
         "networks": [network, *source("runs.networks:MLP").options, *source("runs.networks:PixelCNN").options],
         "folders of images, and images of hf: sets": source("cli.asking:prepare").options[1:],
     }
-
-
-def method_settings() -> dict[str, Any]:
-    """Return the type of every setting of a method of this package, by its name in records."""
-    from lambda_vae.runs import flat
-
-    return flat.method_settings()
 
 
 def _given(values: Mapping[str, Any]) -> dict[str, Any]:

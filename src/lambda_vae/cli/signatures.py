@@ -124,7 +124,8 @@ class _Module:
 
     def __init__(self, name: str, path: Path) -> None:
         self.name, self._names = name, dict[str, Any]()
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        for node in [*(line for block in body if isinstance(block, ast.If) for line in block.body), *body]:
             match node:
                 case ast.FunctionDef(name=own) | ast.ClassDef(name=own):
                     self._names[own] = Source(self, node)

@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from lambda_vae import comparisons, paper, runs
+from lambda_vae.checked import plain_number
 from lambda_vae.cli.ending import fail, process_number
 from lambda_vae.cli.parser import FROM_FILE
-from lambda_vae.cli.tables import tuned_table
 from lambda_vae.comparisons import CompareConfig
+from lambda_vae.comparisons._tune import Tuned
 from lambda_vae.comparisons._tune import tune as tuned
 from lambda_vae.comparisons.executors import engine_named
 from lambda_vae.comparisons.search_objectives import objective_named
@@ -26,7 +27,7 @@ from lambda_vae.runs import RunConfig
 from lambda_vae.runs.cost import cost_of, cost_table
 from lambda_vae.runs.resolve import Run
 
-__all__ = ["compare", "report", "reproduce", "train", "tune"]
+__all__ = ["compare", "report", "reproduce", "train", "tune", "tuned_table"]
 
 
 def train(
@@ -101,6 +102,23 @@ def tune(
     yield tuned_table(tuned(base, wanted, out, **settings))
     yield _write_report(out)
     yield f"the run to train: lambda-vae train --config {out / 'tuned.yaml'} --out DIR"
+
+
+def tuned_table(found: Tuned) -> Table:
+    """Return what a search tried, by delta, the winner marked; if these runs do not tell one delta from another, that.
+
+    Args:
+        found: What it found.
+    """
+    caption = None if found.tells_delta else "These runs do not tell one δ from another; train for more epochs."
+    table = Table(title="Tried, measured on the validation split", caption=caption)
+    for heading in ("", "δ", "released", "NLL bound", "AU", "SNR capacity"):
+        table.add_column(heading, justify="right")
+    for point, outcome in sorted(found.outcomes.items(), key=lambda pair: (pair[0].release_epochs, pair[0].delta)):
+        mark = "→" if point == found.point else ""
+        numbers = (f"{outcome.nll_bound:.2f}", f"{outcome.active_units:.1f}", f"{outcome.snr_capacity:.1f}")
+        table.add_row(mark, plain_number(point.delta), str(point.release_epochs or ""), *numbers)
+    return table
 
 
 def reproduce(

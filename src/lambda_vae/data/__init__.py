@@ -1,20 +1,22 @@
 """Data: a name or a path in, memory-mapped arrays out, batches cut by index, binarised on the device."""
 
-import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
-from lambda_vae.data import old_batches as old_batches
-from lambda_vae.data.binarise import BINARISATIONS, Binarisation, binarise, binarise_fixed, view_test, view_train
-from lambda_vae.data.checks import check_batch, check_likelihood
-from lambda_vae.data.dataset import Dataset, Split
-from lambda_vae.data.listing import Check, Row, describe, verify
-from lambda_vae.data.loading import load, prepare
-from lambda_vae.data.named import NAMED, NamedDataset
-from lambda_vae.data.order import epoch_order
-from lambda_vae.data.pictures import ImageOptions
-from lambda_vae.data.validation import check_validation, hold_out
-from lambda_vae.data.views import FixedView
 from lambda_vae.deprecated import renamed
+from lambda_vae.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from lambda_vae.data import old_batches as old_batches
+    from lambda_vae.data.binarise import BINARISATIONS, Binarisation, binarise, binarise_fixed, view_test, view_train
+    from lambda_vae.data.checks import check_batch, check_likelihood
+    from lambda_vae.data.dataset import Dataset, Split
+    from lambda_vae.data.listing import Check, Row, describe, verify
+    from lambda_vae.data.loading import load, prepare
+    from lambda_vae.data.named import NAMED, NamedDataset
+    from lambda_vae.data.order import epoch_order
+    from lambda_vae.data.pictures import ImageOptions
+    from lambda_vae.data.validation import check_validation, hold_out
+    from lambda_vae.data.views import FixedView
 
 __all__ = [
     "BINARISATIONS",
@@ -42,6 +44,4 @@ __all__ = [
     "view_train",
 ]
 
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - any name of the last release
-    return renamed(sys.modules[__name__], __name__, name)
+__getattr__ = on_first_use(__name__, renamed)

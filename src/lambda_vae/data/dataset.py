@@ -3,13 +3,14 @@
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
-from jaxtyping import Int64, Shaped
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:  # who lists data sets does not wait for torch
+    from jaxtyping import Int64, Shaped
+    from torch import Tensor
 
 __all__ = ["Dataset", "Kind", "MeasuredOn", "Split"]
 
@@ -17,8 +18,10 @@ Kind = Literal["image", "vector"]
 MeasuredOn = Literal["test", "validation"]
 
 
-def _as_tensor(array: NDArray[Any]) -> Tensor:
+def _as_tensor(array: NDArray[Any]) -> "Tensor":
     """A tensor over the same memory; a read-only map needs torch's warning silenced, and only that one."""
+    import torch
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable", category=UserWarning)
         return torch.from_numpy(np.asarray(array))
@@ -41,11 +44,13 @@ class Split:
     def __len__(self) -> int:
         return int((self.x if self.rows is None else self.rows).shape[0])
 
-    def index(self) -> Int64[Tensor, " n"]:
+    def index(self) -> "Int64[Tensor, ' n']":
         """The indices of this part's examples among the stored rows, n of N."""
+        import torch
+
         return torch.arange(len(self)) if self.rows is None else torch.from_numpy(self.rows)
 
-    def tensor(self) -> Shaped[Tensor, "N F"]:
+    def tensor(self) -> "Shaped[Tensor, 'N F']":
         """All stored rows as a tensor over the memory map; nothing is read until it is indexed (by `index`).
 
         Returns:
@@ -53,7 +58,7 @@ class Split:
         """
         return _as_tensor(self.x)
 
-    def labels(self) -> Shaped[Tensor, " N"] | None:
+    def labels(self) -> "Shaped[Tensor, ' N'] | None":
         """The labels of all stored rows as a tensor over the memory map, or None."""
         return None if self.y is None else _as_tensor(self.y)
 

@@ -8,8 +8,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
+from lambda_vae.deprecated import OldDraw, old_name
 from lambda_vae.distributions.base import Sample, at_least_float32
 from lambda_vae.distributions.likelihood import Likelihood
+from lambda_vae.equalization.theory import sampling_logvar
 from lambda_vae.rng import normal
 
 __all__ = ["DiagGaussian", "GaussianLikelihood", "standard_normal"]
@@ -18,7 +20,7 @@ _LOG_2PI = math.log(2.0 * math.pi)
 
 
 @dataclass(frozen=True, eq=False)
-class DiagGaussian:
+class DiagGaussian(OldDraw):
     """N(mu, diag(exp(logvar))).
 
     Half and bfloat16 parameters become float32, so that no KL and no sample is computed in reduced precision.
@@ -67,6 +69,11 @@ class DiagGaussian:
     def with_logvar(self, logvar: Float[Tensor, "*batch D"]) -> "DiagGaussian":
         """Return N(mu, exp(logvar)); the distribution itself if that is its own logvar."""
         return self if logvar is self.logvar else DiagGaussian(self.mu, logvar)
+
+    def equalized(self, exponent: Float[Tensor, " D"] | None) -> "DiagGaussian":
+        """Return `Equalization(exponent).sampled(q)`, by its name in the last release."""
+        old_name("DiagGaussian.equalized(exponent)", "lambda_vae.equalization.Equalization(exponent).sampled(q)")
+        return self if exponent is None else self.with_logvar(sampling_logvar(self.logvar, exponent))
 
     def rsample_and_log_prob(self, eps: Float[Tensor, "*sample D"]) -> Sample:
         """Return `rsample(eps)` with its log density, which is -(eps^2 + ln sigma^2 + ln 2 pi)/2, summed."""

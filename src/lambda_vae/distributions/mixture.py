@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
+from lambda_vae.deprecated import OldDraw
 from lambda_vae.distributions.base import Sample, at_least_float32
 from lambda_vae.distributions.gaussian import DiagGaussian
 from lambda_vae.errors import InputError
@@ -23,7 +24,7 @@ _PAIRS_PER_PASS = 2**23
 
 
 @dataclass(frozen=True, eq=False)
-class GaussianMixture:
+class GaussianMixture(OldDraw):
     """1/M sum_m N(means_m, diag(exp(logvars_m))): one mixture, or one for each example.
 
     `mu`, `logvar` and `std` are those of its marginals. A draw takes one standard normal number more than z has

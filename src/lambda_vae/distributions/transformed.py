@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lambda_vae.deprecated import OldDraw
 from lambda_vae.distributions.base import Sample
 from lambda_vae.distributions.gaussian import DiagGaussian
 
@@ -48,7 +49,7 @@ class Inverse:
 
 
 @dataclass(frozen=True, eq=False)
-class TransformedDistribution:
+class TransformedDistribution(OldDraw):
     """The distribution of y = f(z), z from a diagonal Gaussian.
 
     `mu`, `logvar` and `std` are those of the base, and so is the noise that lambda acts on.

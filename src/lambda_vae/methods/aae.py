@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
+from lambda_vae import objectives, training
 from lambda_vae.methods.base import Context, Method, setting
-from lambda_vae.objectives import BetaELBO, Objective
-from lambda_vae.training import AdversarialAutoencoder, Strategy
 
 __all__ = ["AAE"]
 
@@ -33,9 +32,9 @@ class AAE(Method):
     adversary_hidden: tuple[int, ...] = setting((300, 300))
     adversary_rate: float = setting(1e-3)
 
-    def objective(self, context: Context) -> Objective:
+    def objective(self, context: Context) -> "objectives.Objective":
         """Return the ELBO without a KL; the strategy adds the discriminator's part."""
-        return BetaELBO(0.0)
+        return objectives.BetaELBO(0.0)
 
-    def strategy(self, context: Context) -> Strategy:
-        return AdversarialAutoencoder(self.adversary_weight, self.adversary_hidden, self.adversary_rate)
+    def strategy(self, context: Context) -> "training.Strategy":
+        return training.AdversarialAutoencoder(self.adversary_weight, self.adversary_hidden, self.adversary_rate)

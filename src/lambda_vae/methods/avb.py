@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
+from lambda_vae import objectives, posteriors, training
 from lambda_vae.methods.base import Context, Method, setting
-from lambda_vae.objectives import BetaELBO, Objective
-from lambda_vae.posteriors import ImplicitPosterior, Posterior
-from lambda_vae.training import AdversarialBayes, Strategy
 
 __all__ = ["AVB"]
 
@@ -40,12 +38,14 @@ class AVB(Method):
     adversary_hidden: tuple[int, ...] = setting((300, 300))
     adversary_rate: float = setting(1e-3)
 
-    def objective(self, context: Context) -> Objective:
+    def objective(self, context: Context) -> "objectives.Objective":
         """Return the ELBO without a KL; the strategy adds the discriminator's part."""
-        return BetaELBO(0.0)
+        return objectives.BetaELBO(0.0)
 
-    def posterior(self, context: Context) -> Posterior:
-        return ImplicitPosterior(context.encoded, context.latent_dim, self.mixing_dim)
+    def posterior(self, context: Context) -> "posteriors.Posterior":
+        return posteriors.ImplicitPosterior(context.encoded, context.latent_dim, self.mixing_dim)
 
-    def strategy(self, context: Context) -> Strategy:
-        return AdversarialBayes(self.adversary_hidden, self.adversary_rate, adaptive_contrast=self.adaptive_contrast)
+    def strategy(self, context: Context) -> "training.Strategy":
+        return training.AdversarialBayes(
+            self.adversary_hidden, self.adversary_rate, adaptive_contrast=self.adaptive_contrast
+        )

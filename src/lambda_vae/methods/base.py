@@ -4,14 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
+from lambda_vae import equalization, objectives, posteriors, priors, training
 from lambda_vae.checked import nearest
-from lambda_vae.equalization import Sampling, VarianceEqualizer
 from lambda_vae.errors import InputError
 from lambda_vae.methods.settings import Context, Setting, setting, written
-from lambda_vae.objectives import Objective
-from lambda_vae.posteriors import Posterior
-from lambda_vae.priors import Prior
-from lambda_vae.training import Schedule, Strategy
 
 __all__ = ["METHODS", "PARTS", "Context", "Method", "composed", "require_pairs", "setting", "without"]
 
@@ -53,31 +49,31 @@ class Method:
     #: Methods (by name) or parts of methods that it does not fit together with, and why, with what to use instead.
     incompatible: ClassVar[tuple[tuple[tuple[str, ...], str], ...]] = ()
 
-    def objective(self, context: Context) -> Objective | None:
+    def objective(self, context: Context) -> "objectives.Objective | None":
         """Return what is minimised; None is the ELBO."""
         return None
 
-    def schedule(self, context: Context) -> Schedule | None:
+    def schedule(self, context: Context) -> "training.Schedule | None":
         """Return the KL weight over training; None is 1."""
         return None
 
-    def equalizer(self, context: Context) -> VarianceEqualizer | None:
+    def equalizer(self, context: Context) -> "equalization.VarianceEqualizer | None":
         """Return what sets λ; None trains without λ."""
         return None
 
-    def sampling(self, context: Context) -> Sampling | None:
+    def sampling(self, context: Context) -> "equalization.Sampling | None":
         """Return the sampling step; None is σ^λ."""
         return None
 
-    def posterior(self, context: Context) -> Posterior | None:
+    def posterior(self, context: Context) -> "posteriors.Posterior | None":
         """Return q(z|x), for the encoder's output; None is a diagonal Gaussian."""
         return None
 
-    def prior(self, context: Context) -> Prior | None:
+    def prior(self, context: Context) -> "priors.Prior | None":
         """Return p(z); None is N(0, I)."""
         return None
 
-    def strategy(self, context: Context) -> Strategy | None:
+    def strategy(self, context: Context) -> "training.Strategy | None":
         """Return how a batch becomes a step; None is one gradient step of the whole model."""
         return None
 
@@ -261,25 +257,25 @@ class _Composed(Method):
     def _owner(self, part: str) -> Method:
         return next((method for method in self._parts if part in method.own_parts()), self._parts[0])
 
-    def objective(self, context: Context) -> Objective | None:
+    def objective(self, context: Context) -> "objectives.Objective | None":
         return self._owner("objective").objective(context)
 
-    def schedule(self, context: Context) -> Schedule | None:
+    def schedule(self, context: Context) -> "training.Schedule | None":
         return self._owner("schedule").schedule(context)
 
-    def equalizer(self, context: Context) -> VarianceEqualizer | None:
+    def equalizer(self, context: Context) -> "equalization.VarianceEqualizer | None":
         return self._owner("equalizer").equalizer(context)
 
-    def sampling(self, context: Context) -> Sampling | None:
+    def sampling(self, context: Context) -> "equalization.Sampling | None":
         return self._owner("sampling").sampling(context)
 
-    def posterior(self, context: Context) -> Posterior | None:
+    def posterior(self, context: Context) -> "posteriors.Posterior | None":
         return self._owner("posterior").posterior(context)
 
-    def prior(self, context: Context) -> Prior | None:
+    def prior(self, context: Context) -> "priors.Prior | None":
         return self._owner("prior").prior(context)
 
-    def strategy(self, context: Context) -> Strategy | None:
+    def strategy(self, context: Context) -> "training.Strategy | None":
         return self._owner("strategy").strategy(context)
 
     def draws(self, asked: int) -> int:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from lambda_vae import objectives
 from lambda_vae.methods.base import Context, Method, setting
-from lambda_vae.objectives import BetaELBO, Objective
 
 __all__ = ["BetaVAE"]
 
@@ -21,5 +21,5 @@ class BetaVAE(Method):
     neutral = {"beta": 1.0}
     beta: float = setting(1.0, "β={}")
 
-    def objective(self, context: Context) -> Objective:
-        return BetaELBO(self.beta)
+    def objective(self, context: Context) -> "objectives.Objective":
+        return objectives.BetaELBO(self.beta)

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
+from lambda_vae import training
 from lambda_vae.methods.base import Context, Method, setting
-from lambda_vae.training import Cyclical as Cycles
-from lambda_vae.training import Schedule
 
 __all__ = ["Cyclical"]
 
@@ -22,5 +21,5 @@ class Cyclical(Method):
     neutral = "every cycle begins with a KL weight of 0, whatever their number"
     cycles: int = setting(4, "{} cycles")
 
-    def schedule(self, context: Context) -> Schedule:
-        return Cycles(context.epochs, self.cycles)
+    def schedule(self, context: Context) -> "training.Schedule":
+        return training.Cyclical(context.epochs, self.cycles)

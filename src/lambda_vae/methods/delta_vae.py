@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from lambda_vae import posteriors, priors
 from lambda_vae.methods.base import Context, Method, setting
-from lambda_vae.posteriors import CommittedPosterior, Posterior
-from lambda_vae.priors import AutoregressivePrior, Prior, StandardNormalPrior
 
 __all__ = ["DeltaVAE"]
 
@@ -25,11 +24,11 @@ class DeltaVAE(Method):
     committed_rate: float = setting(0.1, "{} nats")
     committed_form: Literal["independent", "ar1"] = setting("independent", "{}")
 
-    def posterior(self, context: Context) -> Posterior:
+    def posterior(self, context: Context) -> "posteriors.Posterior":
         rate = self.committed_rate if self.committed_form == "independent" else 0.0
-        return CommittedPosterior(context.encoded, context.latent_dim, rate)
+        return posteriors.CommittedPosterior(context.encoded, context.latent_dim, rate)
 
-    def prior(self, context: Context) -> Prior:
+    def prior(self, context: Context) -> "priors.Prior":
         if self.committed_form == "independent":
-            return StandardNormalPrior(context.latent_dim)
-        return AutoregressivePrior(context.latent_dim, self.committed_rate)
+            return priors.StandardNormalPrior(context.latent_dim)
+        return priors.AutoregressivePrior(context.latent_dim, self.committed_rate)

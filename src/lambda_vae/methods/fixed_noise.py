@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from lambda_vae.equalization import FixedNoise as Fixed
-from lambda_vae.equalization import Sampling
+from lambda_vae import equalization
 from lambda_vae.methods.base import Context, Method, setting
 
 __all__ = ["FixedNoise"]
@@ -22,5 +21,5 @@ class FixedNoise(Method):
     neutral = "its noise never depends on x"
     delta: float = setting(1.01, "δ={}", always=True)
 
-    def sampling(self, context: Context) -> Sampling:
-        return Fixed(self.delta)
+    def sampling(self, context: Context) -> "equalization.Sampling":
+        return equalization.FixedNoise(self.delta)

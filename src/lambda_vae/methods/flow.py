@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from lambda_vae import posteriors
 from lambda_vae.methods.base import Context, Method, setting
-from lambda_vae.posteriors import FlowPosterior, Posterior
 
 __all__ = ["Flow"]
 
@@ -27,5 +27,7 @@ class Flow(Method):
     flow_layers: int = setting(4)
     flow_hidden: tuple[int, ...] = setting((128,))
 
-    def posterior(self, context: Context) -> Posterior:
-        return FlowPosterior(context.encoded, context.latent_dim, self.flow_kind, self.flow_layers, self.flow_hidden)
+    def posterior(self, context: Context) -> "posteriors.Posterior":
+        return posteriors.FlowPosterior(
+            context.encoded, context.latent_dim, self.flow_kind, self.flow_layers, self.flow_hidden
+        )

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
+from lambda_vae import priors
 from lambda_vae.methods.base import Context, Method, setting
-from lambda_vae.priors import FlowPrior as Flow
-from lambda_vae.priors import Prior
 
 __all__ = ["FlowPrior"]
 
@@ -25,5 +24,5 @@ class FlowPrior(Method):
     flow_layers: int = setting(4)
     flow_hidden: tuple[int, ...] = setting((128,))
 
-    def prior(self, context: Context) -> Prior:
-        return Flow(context.latent_dim, self.flow_layers, self.flow_hidden)
+    def prior(self, context: Context) -> "priors.Prior":
+        return priors.FlowPrior(context.latent_dim, self.flow_layers, self.flow_hidden)

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
+from lambda_vae import objectives
 from lambda_vae.methods.base import Context, Method, setting
-from lambda_vae.objectives import FreeBits as FreeBitsELBO
-from lambda_vae.objectives import Objective
 
 __all__ = ["FreeBits"]
 
@@ -25,5 +24,5 @@ class FreeBits(Method):
     nats: float = setting(0.25, "of {} nats", record="free_bits")
     group: int = setting(1, "for each {} dimensions", record="free_bits_group")
 
-    def objective(self, context: Context) -> Objective:
-        return FreeBitsELBO(context.latent_dim, self.nats, self.group)
+    def objective(self, context: Context) -> "objectives.Objective":
+        return objectives.FreeBits(context.latent_dim, self.nats, self.group)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from lambda_vae import posteriors
 from lambda_vae.methods.base import Context, Method, setting
-from lambda_vae.posteriors import FlowPosterior, Posterior
 
 __all__ = ["IAF"]
 
@@ -24,5 +24,7 @@ class IAF(Method):
     flow_layers: int = setting(4)
     flow_hidden: tuple[int, ...] = setting((128,))
 
-    def posterior(self, context: Context) -> Posterior:
-        return FlowPosterior(context.encoded, context.latent_dim, "autoregressive", self.flow_layers, self.flow_hidden)
+    def posterior(self, context: Context) -> "posteriors.Posterior":
+        return posteriors.FlowPosterior(
+            context.encoded, context.latent_dim, "autoregressive", self.flow_layers, self.flow_hidden
+        )

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from lambda_vae import objectives
 from lambda_vae.methods.base import Context, Method, require_pairs, setting
-from lambda_vae.objectives import KERNELS, Objective
-from lambda_vae.objectives import InfoVAE as InfoELBO
 
 __all__ = ["InfoVAE"]
 
@@ -30,6 +29,6 @@ class InfoVAE(Method):
     kernel: Literal["rbf", "imq"] = setting("rbf", "{}")
     kernel_scale: float = setting(1.0)
 
-    def objective(self, context: Context) -> Objective:
+    def objective(self, context: Context) -> "objectives.Objective":
         require_pairs(self, context)
-        return InfoELBO(self.alpha, self.weight, KERNELS[self.kernel](self.kernel_scale))
+        return objectives.InfoVAE(self.alpha, self.weight, objectives.KERNELS[self.kernel](self.kernel_scale))

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
+from lambda_vae import objectives
 from lambda_vae.methods.base import Context, Method, setting
-from lambda_vae.objectives import IWAE as ImportanceWeighted
-from lambda_vae.objectives import Objective
 
 __all__ = ["IWAE"]
 
@@ -36,8 +35,8 @@ class IWAE(Method):
     )
     samples: int | None = setting(None, "K={}")
 
-    def objective(self, context: Context) -> Objective:
-        return ImportanceWeighted()
+    def objective(self, context: Context) -> "objectives.Objective":
+        return objectives.IWAE()
 
     def draws(self, asked: int) -> int:
         return _SAMPLES if self.samples is None else self.samples

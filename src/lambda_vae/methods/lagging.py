@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
+from lambda_vae import training
 from lambda_vae.methods.base import Context, Method, setting
-from lambda_vae.training import Lagging as Lead
-from lambda_vae.training import Strategy
 
 __all__ = ["Lagging"]
 
@@ -25,5 +24,5 @@ class Lagging(Method):
     aggressive_steps: int = setting(100)
     aggressive_window: int = setting(10)
 
-    def strategy(self, context: Context) -> Strategy:
-        return Lead(self.aggressive_steps, self.aggressive_window)
+    def strategy(self, context: Context) -> "training.Strategy":
+        return training.Lagging(self.aggressive_steps, self.aggressive_window)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from lambda_vae.equalization import DetachedExponent, Sampling
+from lambda_vae import equalization
 from lambda_vae.methods.base import Context
 from lambda_vae.methods.lambda_vae import LambdaVAE
 
@@ -19,5 +19,5 @@ class LambdaDetached(LambdaVAE):
     paper = "ours: Eq. 9 of the λ-VAE paper without Eq. 11"
     neutral: ClassVar[Mapping[str, Any] | str] = "no gradient of the reconstruction reaches sigma, whatever delta is"
 
-    def sampling(self, context: Context) -> Sampling:
-        return DetachedExponent()
+    def sampling(self, context: Context) -> "equalization.Sampling":
+        return equalization.DetachedExponent()

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from lambda_vae import objectives
 from lambda_vae.methods.base import Context
 from lambda_vae.methods.lambda_vae import LambdaVAE
-from lambda_vae.objectives import Objective, SampledELBO
 
 __all__ = ["LambdaELBO"]
 
@@ -16,5 +16,5 @@ class LambdaELBO(LambdaVAE):
     name, title, short = "lambda-elbo", "λ with the KL at q_λ", "λ in the ELBO"
     paper = "ours: Eq. 9 of the λ-VAE paper in a valid bound"
 
-    def objective(self, context: Context) -> Objective:
-        return SampledELBO()
+    def objective(self, context: Context) -> "objectives.Objective":
+        return objectives.SampledELBO()

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from lambda_vae.equalization import VarianceEqualizer
+from lambda_vae import equalization, training
 from lambda_vae.methods.base import Context, Method, setting
 from lambda_vae.methods.lambda_vae import LambdaVAE
-from lambda_vae.training import LinearWarmUp, Schedule
 
 __all__ = ["LambdaRising"]
 
@@ -35,10 +34,10 @@ class LambdaRising(Method):
     decay: float = setting(0.9)
     max_exponent: float = setting(20.0)
 
-    def schedule(self, context: Context) -> Schedule:
-        return LinearWarmUp(context.epochs * (5 / 6) if self.warm_up_epochs is None else self.warm_up_epochs)
+    def schedule(self, context: Context) -> "training.Schedule":
+        return training.LinearWarmUp(context.epochs * (5 / 6) if self.warm_up_epochs is None else self.warm_up_epochs)
 
-    def equalizer(self, context: Context) -> VarianceEqualizer:
+    def equalizer(self, context: Context) -> "equalization.VarianceEqualizer":
         shared = {
             name: getattr(self, name) for name in ("delta", "ramp_epochs", "refresh_every", "decay", "max_exponent")
         }

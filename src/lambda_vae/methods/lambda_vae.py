@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from lambda_vae.equalization import ReleasePath, VarianceEqualizer
+from lambda_vae import equalization
 from lambda_vae.methods.base import Context, Method, setting
 
 __all__ = ["LambdaVAE"]
@@ -32,13 +32,13 @@ class LambdaVAE(Method):
     delta: float = setting(1.01, "δ={}", always=True)
     release_epochs: int = setting(0, "released {}", stem="release")
     settle_epochs: int = setting(0, "settled {}", stem="settle")
-    release_path: ReleasePath = setting("exponent", "by {}", stem="by")
+    release_path: Literal["exponent", "delta"] = setting("exponent", "by {}", stem="by")
     release_capacity: float | None = setting(None, "held below {}")
     ramp_epochs: int = setting(0)
     refresh_every: int = setting(2)
     decay: float = setting(0.9)
     max_exponent: float = setting(20.0)
 
-    def equalizer(self, context: Context) -> VarianceEqualizer:
+    def equalizer(self, context: Context) -> "equalization.VarianceEqualizer":
         settings = {one.name: getattr(self, one.name) for one in fields(LambdaVAE)}  # a subclass may have more
-        return VarianceEqualizer(context.latent_dim, total_epochs=context.epochs, **settings)
+        return equalization.VarianceEqualizer(context.latent_dim, total_epochs=context.epochs, **settings)

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from lambda_vae.equalization import NoiseClamp as Clamp
-from lambda_vae.equalization import Sampling
+from lambda_vae import equalization
 from lambda_vae.methods.base import Context, Method, setting
 
 __all__ = ["NoiseClamp"]
@@ -22,5 +21,5 @@ class NoiseClamp(Method):
     neutral = {"delta": float("inf")}
     delta: float = setting(1.01, "δ={}", always=True)
 
-    def sampling(self, context: Context) -> Sampling:
-        return Clamp(self.delta)
+    def sampling(self, context: Context) -> "equalization.Sampling":
+        return equalization.NoiseClamp(self.delta)

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
+from lambda_vae import training
 from lambda_vae.methods.base import Context, Method, setting
-from lambda_vae.training import SemiAmortized as Refining
-from lambda_vae.training import Strategy
 
 __all__ = ["SemiAmortized"]
 
@@ -36,5 +35,5 @@ class SemiAmortized(Method):
     refine_steps: int = setting(5, "steps {}")
     refine_rate: float = setting(0.1, "rate {}")
 
-    def strategy(self, context: Context) -> Strategy:
-        return Refining(self.refine_steps, self.refine_rate)
+    def strategy(self, context: Context) -> "training.Strategy":
+        return training.SemiAmortized(self.refine_steps, self.refine_rate)

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from typing import Any, get_type_hints
 
@@ -18,6 +19,7 @@ __all__ = [
     "check_importable",
     "from_data",
     "method_named",
+    "method_settings",
     "own_modules",
     "parse",
     "reference",
@@ -31,6 +33,16 @@ _PLUS = re.compile(r"\+(?=[A-Za-z_])")
 #: Between settings; the entries of a list belong together.
 _COMMA = re.compile(r",(?![^\[]*\])")
 _OWN = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)(?::(.*))?", re.DOTALL)
+
+
+@cache
+def method_settings() -> dict[str, Any]:
+    """Return the type of every setting of a method of this package, by its name in records."""
+    return {
+        one.record: get_type_hints(type(method))[one.name]
+        for method in METHODS.values()
+        for one in method.each_setting()
+    }
 
 
 def method_named(text: str) -> Method:

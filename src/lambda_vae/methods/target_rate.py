@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
+from lambda_vae import objectives, training
 from lambda_vae.methods.base import Context, Method, setting
-from lambda_vae.objectives import Objective
-from lambda_vae.objectives import TargetRate as TargetRateELBO
-from lambda_vae.training import LinearWarmUp, Schedule
 
 __all__ = ["TargetRate"]
 
@@ -27,9 +25,9 @@ class TargetRate(Method):
     gamma: float = setting(1000.0, "γ={}", record="target_gamma")
     epochs: float | None = setting(None, record="target_epochs")
 
-    def objective(self, context: Context) -> Objective:
-        return TargetRateELBO(self.rate, self.gamma)
+    def objective(self, context: Context) -> "objectives.Objective":
+        return objectives.TargetRate(self.rate, self.gamma)
 
-    def schedule(self, context: Context) -> Schedule:
+    def schedule(self, context: Context) -> "training.Schedule":
         """Return the part of the target that is reached by now; the objective takes the KL weight for it."""
-        return LinearWarmUp(context.epochs / 2 if self.epochs is None else self.epochs)
+        return training.LinearWarmUp(context.epochs / 2 if self.epochs is None else self.epochs)

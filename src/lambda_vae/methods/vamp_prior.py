@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
+from lambda_vae import priors
 from lambda_vae.methods.base import Context, Method, setting
-from lambda_vae.priors import Prior
-from lambda_vae.priors import VampPrior as Mixture
 
 __all__ = ["VampPrior"]
 
@@ -29,5 +28,5 @@ class VampPrior(Method):
     )
     pseudo_inputs: int = setting(500, "{} pseudo-inputs")
 
-    def prior(self, context: Context) -> Prior:
-        return Mixture(context.features, self.pseudo_inputs)
+    def prior(self, context: Context) -> "priors.Prior":
+        return priors.VampPrior(context.features, self.pseudo_inputs)

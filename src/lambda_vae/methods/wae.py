@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
+from lambda_vae import objectives
 from lambda_vae.methods.base import Context, Method, require_pairs, setting
-from lambda_vae.objectives import WAE as Wasserstein
-from lambda_vae.objectives import Objective
 
 __all__ = ["WAE"]
 
@@ -23,6 +22,6 @@ class WAE(Method):
     neutral = "there is no KL in it at any weight"
     weight: float = setting(200.0, "weight {}", record="wae_weight")
 
-    def objective(self, context: Context) -> Objective:
+    def objective(self, context: Context) -> "objectives.Objective":
         require_pairs(self, context)
-        return Wasserstein(self.weight)
+        return objectives.WAE(self.weight)

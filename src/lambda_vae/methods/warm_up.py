@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from lambda_vae import training
 from lambda_vae.methods.base import Context, Method, setting
-from lambda_vae.training import LinearWarmUp, Schedule
 
 __all__ = ["WarmUp"]
 
@@ -21,5 +21,5 @@ class WarmUp(Method):
     neutral = {"epochs": 0.0}
     epochs: float | None = setting(None, "over {} epochs", record="warm_up_epochs")
 
-    def schedule(self, context: Context) -> Schedule:
-        return LinearWarmUp(context.epochs / 2 if self.epochs is None else self.epochs)
+    def schedule(self, context: Context) -> "training.Schedule":
+        return training.LinearWarmUp(context.epochs / 2 if self.epochs is None else self.epochs)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from lambda_vae.checked import fits, kind
+from lambda_vae.deprecated import old_name
 from lambda_vae.equalization import NEAR_PRIOR_STD
 from lambda_vae.errors import InputError
 
@@ -201,6 +202,11 @@ class RunRow:
             values: By field.
         """
         return replace(self, **values, order=tuple(dict.fromkeys((*self.order, *values))))
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - of any field
+        """Return a value by its name in the record, as rows of the last release gave them; attributes have them now."""
+        old_name(f"row[{name!r}]", f"row.{name}")
+        return self.to_record()[name]
 
     @property
     def done(self) -> bool:

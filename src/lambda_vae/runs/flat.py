@@ -10,8 +10,8 @@ from lambda_vae.checked import check_known, check_values
 from lambda_vae.data import ImageOptions
 from lambda_vae.errors import InputError
 from lambda_vae.files import write_atomic
-from lambda_vae.methods import METHODS, Method
-from lambda_vae.methods.spec import from_data, parse, reference, text_of, to_data
+from lambda_vae.methods import Method
+from lambda_vae.methods.spec import from_data, method_settings, parse, reference, text_of, to_data
 from lambda_vae.runs.config import RunConfig, check_seed, read_yaml, to_yaml
 from lambda_vae.runs.networks import NETWORKS
 from lambda_vae.runs.old_config import IMAGES
@@ -25,16 +25,6 @@ __all__ = [
 _TRAIN = tuple(one.name for one in fields(TrainOptions) if one.name not in ("keep_checkpoints", "samples"))
 _NESTED = ("method", "network", "images", "train")
 _TOP = tuple(one.name for one in fields(RunConfig) if one.name not in _NESTED)
-
-
-@cache
-def method_settings() -> dict[str, Any]:
-    """Return the type of every setting of a method of this package, by its name in records."""
-    return {
-        one.record: get_type_hints(type(method))[one.name]
-        for method in METHODS.values()
-        for one in method.each_setting()
-    }
 
 
 @cache

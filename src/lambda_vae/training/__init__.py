@@ -1,23 +1,26 @@
 """Training: the loop, its schedules, its checkpoints."""
 
-import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lambda_vae.deprecated import renamed
-from lambda_vae.training.adversarial import AdversarialAutoencoder, AdversarialBayes
-from lambda_vae.training.batch import Batch, Step
-from lambda_vae.training.checkpoints import Checkpoint
-from lambda_vae.training.divergence import Diverged, StepLog
-from lambda_vae.training.draws import Draws, View
-from lambda_vae.training.history import EpochRow, History
-from lambda_vae.training.interruption import Interrupted
-from lambda_vae.training.lagging import Lagging
-from lambda_vae.training.loop import Trainer
-from lambda_vae.training.options import TrainOptions
-from lambda_vae.training.schedules import Constant, Cyclical, LinearWarmUp, Schedule
-from lambda_vae.training.semi_amortized import SemiAmortized
-from lambda_vae.training.stepper import Stepper
-from lambda_vae.training.strategies import EpochMean, JointUpdate, Strategy
+from lambda_vae.lazy import on_first_use
+
+if TYPE_CHECKING:
+    from lambda_vae.training.adversarial import AdversarialAutoencoder, AdversarialBayes
+    from lambda_vae.training.batch import Batch, Step
+    from lambda_vae.training.checkpoints import Checkpoint
+    from lambda_vae.training.divergence import Diverged, StepLog
+    from lambda_vae.training.draws import Draws, View
+    from lambda_vae.training.history import EpochRow, History
+    from lambda_vae.training.interruption import Interrupted
+    from lambda_vae.training.lagging import Lagging
+    from lambda_vae.training.latent_reconstruction import Reencoding
+    from lambda_vae.training.loop import Trainer
+    from lambda_vae.training.options import TrainOptions
+    from lambda_vae.training.schedules import Constant, Cyclical, LinearWarmUp, Schedule
+    from lambda_vae.training.semi_amortized import SemiAmortized
+    from lambda_vae.training.stepper import Stepper
+    from lambda_vae.training.strategies import EpochMean, JointUpdate, Strategy
 
 __all__ = [
     "AdversarialAutoencoder",
@@ -35,6 +38,7 @@ __all__ = [
     "JointUpdate",
     "Lagging",
     "LinearWarmUp",
+    "Reencoding",
     "Schedule",
     "SemiAmortized",
     "Step",
@@ -46,6 +50,4 @@ __all__ = [
     "View",
 ]
 
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - any name of the last release
-    return renamed(sys.modules[__name__], __name__, name)
+__getattr__ = on_first_use(__name__, renamed)

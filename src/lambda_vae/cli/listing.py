@@ -1,18 +1,20 @@
-"""Tables for the terminal: the methods, the data sets."""
+"""What can be chosen from, listed before torch is imported: the methods, the data sets."""
 
-import re
-from inspect import cleandoc
+from collections.abc import Iterator
 
+import docstring_parser
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from lambda_vae.checked import plain_number
-from lambda_vae.comparisons._tune import Tuned
-from lambda_vae.data import describe
 from lambda_vae.methods import METHODS, Method, method_named
 
-__all__ = ["data_table", "method_table", "methods_table", "tuned_table"]
+__all__ = ["list_data", "list_methods", "method_table", "methods_table"]
+
+
+def list_methods(name: str | None = None) -> Iterator[Table]:
+    """List the methods, or the settings of one."""
+    yield methods_table() if name is None else method_table(name)
 
 
 def methods_table() -> Table:
@@ -55,32 +57,14 @@ def method_table(text: str) -> Table:
 
 def _meanings(method: Method) -> dict[str, str]:
     """What each setting means, from the docstrings of the method's class and of those that it builds on."""
-    docs = [cleandoc(one.__doc__ or "") for one in type(method).__mro__]
-    pairs = [
-        pair for doc in docs for pair in re.findall(r"^    (\w+): ((?:.+\n?)(?:        .+\n?)*)", doc, re.MULTILINE)
-    ]
-    return {name: " ".join(meaning.split()) for name, meaning in reversed(pairs)}
+    docs = [docstring_parser.parse(one.__doc__ or "") for one in reversed(type(method).__mro__)]
+    return {one.arg_name: " ".join((one.description or "").split()) for doc in docs for one in doc.params}
 
 
-def tuned_table(found: Tuned) -> Table:
-    """Return what a search tried, by delta, the winner marked; if these runs do not tell one delta from another, that.
+def list_data() -> Iterator[Table]:
+    """List the named data sets and whether they are here."""
+    from lambda_vae.data import describe  # numpy, requests and pillow, for which the list of methods need not wait
 
-    Args:
-        found: What it found.
-    """
-    caption = None if found.tells_delta else "These runs do not tell one δ from another; train for more epochs."
-    table = Table(title="Tried, measured on the validation split", caption=caption)
-    for heading in ("", "δ", "released", "NLL bound", "AU", "SNR capacity"):
-        table.add_column(heading, justify="right")
-    for point, outcome in sorted(found.outcomes.items(), key=lambda pair: (pair[0].release_epochs, pair[0].delta)):
-        mark = "→" if point == found.point else ""
-        numbers = (f"{outcome.nll_bound:.2f}", f"{outcome.active_units:.1f}", f"{outcome.snr_capacity:.1f}")
-        table.add_row(mark, plain_number(point.delta), str(point.release_epochs or ""), *numbers)
-    return table
-
-
-def data_table() -> Table:
-    """Return the table of named data sets."""
     table = Table(title="Data sets")
     for heading in ("name", "what", "shape", "train", "test", "here", "where", "licence"):
         table.add_column(heading)
@@ -89,4 +73,4 @@ def data_table() -> Table:
         here = "prepared" if row.prepared else ""
         cells = (row.name, row.title, shape, f"{row.train}", f"{row.test}", here, row.where, row.licence)
         table.add_row(*(escape(cell) for cell in cells))
-    return table
+    yield table
