@@ -23,7 +23,7 @@ from lambda_vae.any_vae.recovered import Recovered, recovered_law
 from lambda_vae.any_vae.sigma_checks import check_sigma
 from lambda_vae.any_vae.tensors import two_tensors
 from lambda_vae.errors import InputError
-from lambda_vae.estimation.examples import Examples
+from lambda_vae.estimation.examples import Examples, x_of
 
 __all__ = ["validated"]
 
@@ -38,8 +38,8 @@ WITHOUT_GRADIENT = (
     "alone."
 )
 
-#: Examples that the tests of a log-likelihood are made on.
-_FEW = 64
+#: Examples that the tests of a log-likelihood are made on: of large ones fewer, which hold as many numbers.
+_FEW, _FEWEST, _NUMBERS = 64, 16, 2**22
 
 
 #: Of a graph's encoder.
@@ -122,7 +122,8 @@ def _with_likelihood(
         each = [log_densities(log_likelihood(x, z.to(kind), *conditions), x) for _ in range(draws)]
         return each[0] if draws == 1 else torch.stack(each).mean(0)
 
-    head, codes = batch[:_FEW], q.mu[:_FEW]
+    count = _few(batch)
+    head, codes = batch[:count], q.mu[:count]
     few, log_p = _leading(conditional_log_p, head)
     require_eval("log_likelihood", log_likelihood, lambda: log_p(few, codes))
     _check_likelihood(log_p, few, codes, draws)
@@ -181,9 +182,14 @@ def _notes_on_sigma(
     raw = encode(batch if isinstance(batch, Tensor) else batch.x)
     if isinstance(raw, Distribution) or vae.log_likelihood is None:
         return ()
-    x, log_p = _leading(vae.log_likelihood, batch[:_FEW])
-    few = GaussianOutput(q.mu[:_FEW], q.logvar[:_FEW])
-    return check_sigma(log_p, x, few, two_tensors(raw, q.mu)[1][:_FEW], takes)
+    count = _few(batch)
+    x, log_p = _leading(vae.log_likelihood, batch[:count])
+    few = GaussianOutput(q.mu[:count], q.logvar[:count])
+    return check_sigma(log_p, x, few, two_tensors(raw, q.mu)[1][:count], takes)
+
+
+def _few(batch: Tensor | Examples) -> int:
+    return min(_FEW, max(_FEWEST, _NUMBERS // max(1, x_of(batch)[0].numel())))
 
 
 def _unknown(z: Tensor) -> Tensor:

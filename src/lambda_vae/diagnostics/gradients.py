@@ -11,13 +11,13 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from lambda_vae.distributions import Density, DiagGaussian, FullGaussian, PosteriorDistribution, Sample, TorchDensity
+from lambda_vae.distributions import Density, DiagGaussian, FullGaussian, PosteriorDistribution, TorchDensity
+from lambda_vae.estimation.likelihood import MirroredDraws
 from lambda_vae.estimation.moments import Moments, Reading
 from lambda_vae.estimation.protocol import LatentVariableModel
 
 __all__ = [
     "GradientRatio",
-    "MirroredDraws",
     "decoder_capacity",
     "gradient_features",
     "gradient_ratio",
@@ -39,26 +39,6 @@ class GradientRatio:
 
     ratio: Reading
     noise_floor: Float[Tensor, " D"]
-
-
-@dataclass(frozen=True, eq=False)
-class MirroredDraws:
-    """Draws of each example with their mirror images: every eps is used with its negative as well.
-
-    The part of the gradient that does not depend on eps then cancels, which leaves the mean as it is and takes most of
-    its noise away.
-
-    Args:
-        eps: Noise, [K, B, noise], the second half the negative of the first.
-        drawn: From q_lambda(z|x), with their density.
-        log_px: log p(x|z) in nats, float64, [K, B].
-        score: Its gradient by z, float64, [K, B, D].
-    """
-
-    eps: Float[Tensor, "K B noise"]
-    drawn: Sample
-    log_px: Float[Tensor, "K B"]
-    score: Float[Tensor, "K B D"]
 
 
 def scores(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Shaped
@@ -21,6 +20,7 @@ from lambda_vae.rng import normal
 __all__ = [
     "ImportanceEstimate",
     "LogWeights",
+    "MirroredDraws",
     "importance_estimates",
     "likelihood_features",
     "likelihood_readings",
@@ -44,21 +44,24 @@ class ImportanceEstimate:
     ess: Reading
 
 
-@runtime_checkable
-class KnownDraws(Protocol):
-    """Draws from the law that z is really drawn from, which were decoded for another purpose."""
+@dataclass(frozen=True, eq=False)
+class MirroredDraws:
+    """Draws of each example with their mirror images: every eps is used with its negative as well.
 
-    @property
-    def eps(self) -> Tensor:
-        """Their noise, [K, B, noise]."""
+    The part of the gradient that does not depend on eps then cancels, which leaves the mean as it is and takes most of
+    its noise away.
 
-    @property
-    def drawn(self) -> Sample:
-        """Them, with their density."""
+    Args:
+        eps: Noise, [K, B, noise], the second half the negative of the first.
+        drawn: From q_lambda(z|x), with their density.
+        log_px: log p(x|z) in nats, float64, [K, B].
+        score: Its gradient by z, float64, [K, B, D].
+    """
 
-    @property
-    def log_px(self) -> Tensor:
-        """Log p(x|z) in nats, float64, [K, B]."""
+    eps: Float[Tensor, "K B noise"]
+    drawn: Sample
+    log_px: Float[Tensor, "K B"]
+    score: Float[Tensor, "K B D"]
 
 
 @torch.no_grad()
@@ -70,7 +73,7 @@ def likelihood_features(
     generator: torch.Generator | SampleNoise | None = None,
     *,
     importance: bool = True,
-    known: KnownDraws | None = None,
+    known: MirroredDraws | None = None,
 ) -> dict[str, Float[Tensor, "B 1"]]:
     """Return what the readings below need of one batch, nats per example, float64, each [B, 1].
 
@@ -98,7 +101,7 @@ def likelihood_features(
     rates = {name: torch.zeros_like(distortion) for name in laws}
     total = (samples or 0) + (len(known.eps) if known is not None else 0)
 
-    def take(eps: Tensor, known: KnownDraws | None) -> None:
+    def take(eps: Tensor, known: MirroredDraws | None) -> None:
         for name, law in laws.items():
             hand = known if name == decoded else None
             drawn = hand.drawn if hand is not None else law.rsample_and_log_prob(eps)
@@ -107,7 +110,12 @@ def likelihood_features(
                 continue
             log_px_z = hand.log_px if hand is not None else vae.decode(drawn.z).log_prob(x).double()
             if importance and (known is None or samples is None):
-                weights[name] = weights[name].fold(log_px_z + (p_z.log_prob(drawn.z) - drawn.log_prob()))
+                log_ratio = (p_z.log_prob(drawn.z) - drawn.log_prob()).double()
+                if (
+                    known is not None
+                ):  # what two draws miss of the KL, 0 in expectation: the estimate is below the bound
+                    log_ratio = log_ratio - (log_ratio.mean(0) + rates[name])
+                weights[name] = weights[name].fold(log_px_z + log_ratio)
             if name == decoded:
                 distortion.sub_(log_px_z.sum(0))
 
