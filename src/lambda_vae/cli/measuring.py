@@ -130,7 +130,7 @@ def likelihood(
     """Estimate -ln p(x) of trained runs by every means there is, and from two sides.
 
     Args:
-        out: .json; else RUN/likelihood.json
+        out: write to this .json; else RUN/likelihood.json
         results: write a results page (.md) of all runs, too
     """
     check_places(runs, out, results)
@@ -162,7 +162,7 @@ def gradients(
 def generation(
     run: Path, choice: measures.GenerationConfig, *, save_samplers: bool = False, out: Path | None = None
 ) -> Iterator[str | Table]:
-    """Measure what a run generates: from its prior, and from laws fitted to its training codes.
+    """Measure what a run generates: from its prior, and from distributions fitted to its training codes.
 
     Args:
         save_samplers: write the fits too, as safetensors
@@ -175,7 +175,7 @@ def generation(
 
 
 def sample(run: Path, **settings: Annotated[Any, measures.draw_samples]) -> Iterator[str]:
-    """Draw from the prior, or from a law fitted to the training codes, and decode."""
+    """Draw from the prior, or from a distribution fitted to the training codes, and decode."""
     yield f"samples: {measures.draw_samples(run, **settings)}"
 
 

@@ -28,7 +28,7 @@ def draw_samples(run: Path, n: int = 64, seed: int = 0, out: Path | None = None,
         seed: Of the draws, and of the fit.
         out: .png for a grid of images, .npy for E[x|z] (an autoregressive decoder's draws) as float32;
             RUN/figures/samples.png if not given (.npy for vectors).
-        sampler: prior, gaussian, mixture, flow, or a .safetensors file of a fit that `measure_generation` saved.
+        sampler: prior, gaussian, mixture, flow, or a .safetensors file of a fit. `measure_generation` saves fits.
 
     Raises:
         InputError: n below 1, no finished run, an ending that does not fit, or as `sampler_of`.

@@ -47,13 +47,13 @@ class LikelihoodChoice:
     Args:
         examples: the first so many test examples
         iw_samples: importance samples an example and proposal
-        proposals: laws that they are drawn from: q, q_sampled, wide, defensive
+        proposals: distributions that they are drawn from: q, q_sampled, wide, defensive
         widening: what σ is multiplied by in wide and in half of defensive
         temperatures: steps of annealed importance sampling; 0 leaves it out
-        chains: an example
+        chains: chains of annealing an example
         leapfrog: steps of a Hamiltonian move
         simulated: examples drawn from the model, annealed from both sides; 0 leaves them out
-        seed: of all chance
+        seed: of all random numbers
         matmul: route of float32 products: highest, high or medium
 
     Raises:
