@@ -59,7 +59,7 @@ def test_by_default_the_draws_of_the_pass_are_the_importance_samples():
     x = draw(WEIGHTS, 1000)
     report = diagnose(equalized(linear_vae(WEIGHTS), torch.full((3,), 1.5)), x)
     assert (report.nll_iw_samples, report.nll_iw_proposal) == (2, "q_sampled")
-    assert float(exact_nll(WEIGHTS, x).mean()) < report.nll_iw < report.nll_bound
+    assert float(exact_nll(WEIGHTS, x).mean()) < report.nll_iw <= report.nll_bound + 1e-9
     assert "2 samples from q_sampled" in str(report)
 
 
