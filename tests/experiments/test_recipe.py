@@ -62,12 +62,7 @@ def test_omniglot_is_run_with_one_seed_less():
 def test_optional_rows_are_run_when_asked_for():
     optional = [recipe for recipe in RECIPES if recipe.optional]
     assert optional
-    waiting = {"latent-reconstruction"}  # not trained yet
-    assert all(
-        "+" in recipe.method or "released" in recipe.name or "long" in recipe.name
-        for recipe in optional
-        if recipe.name not in waiting
-    )
+    assert all("+" in recipe.method or "released" in recipe.name or "long" in recipe.name for recipe in optional)
     assert not any(recipe in optional for recipe in named(RECIPES, ()))
     asked = named(RECIPES, (), optional=True)
     assert all(recipe in asked for recipe in optional)

@@ -13,7 +13,8 @@ class LatentReconstruction(Method):
     """The loss asks the encoder to recover z from the decoder's mean, which it cannot where the decoder ignores z.
 
     Args:
-        latent_weight: Nats for half a squared unit between z and the code of its decoded mean; 0 is the plain VAE.
+        latent_weight: Nats for half a squared unit between z and the code of its decoded mean; 0 is the plain VAE. Chosen
+            on a validation split of MNIST; below 1 it changes little there.
     """
 
     name, title, short = "latent-reconstruction", "VAE + latent reconstruction", "latent reconstruction"
@@ -23,7 +24,7 @@ class LatentReconstruction(Method):
     incompatible = (
         (("avb",), "an implicit posterior has no mean code to compare z with; use it with a Gaussian posterior or iaf"),
     )
-    latent_weight: float = setting(1.0, "weight {}")
+    latent_weight: float = setting(3.0, "weight {}")
 
     def strategy(self, context: Context) -> "training.Strategy":
         return training.Reencoding(self.latent_weight)
