@@ -109,6 +109,18 @@ def test_a_number_of_samples_that_is_the_methods_own_changes_nothing(tmp_path: P
     assert read_config(tmp_path / "runs" / "one" / "config.yaml") == PLAIN
 
 
+@pytest.mark.parametrize("method", ["theirs_alone:Capped", {"vae": {}, "theirs_alone:Capped": {}}])
+def test_a_module_that_an_archive_names_is_not_imported(
+    method: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "theirs_alone.py").write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(tmp_path)
+    row, record = archived(changed(PLAIN, seed=1))
+    record["config"] = {**record["config"], "method": method}
+    known = read_finished(write_archive(tmp_path / "known.json", (row, record), archived(PLAIN)))
+    assert [run.config for run in known] == [PLAIN]
+
+
 def test_a_run_that_is_here_is_left_as_it_is(tmp_path: Path) -> None:
     known = read_finished(write_archive(tmp_path / "known.json", archived(PLAIN)))
     folder = tmp_path / "runs" / run_name_of(PLAIN)

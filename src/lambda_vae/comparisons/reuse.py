@@ -1,5 +1,6 @@
 """Runs that another machine has done already: taken from a results page's archive where they are exactly the same."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json, write_json
+from lambda_vae.methods.spec import own_modules
 from lambda_vae.records.read import check_dimensions
 from lambda_vae.records.run_row import RunRow
 from lambda_vae.runs.config import RunConfig
@@ -38,6 +40,9 @@ class FinishedRun:
 def read_finished(path: Path) -> tuple[FinishedRun, ...]:
     """Return the finished runs of an archive.
 
+    Runs whose method lies in a module that is not imported are left out: whoever asks for that method has imported it,
+    and nothing that came from elsewhere is run unasked.
+
     Raises:
         InputError: It is none, or damaged.
     """
@@ -45,12 +50,20 @@ def read_finished(path: Path) -> tuple[FinishedRun, ...]:
     if not isinstance(content, dict) or not isinstance(content.get("runs"), list):
         raise InputError(f"{path} is no archive of runs; give the .json next to a results page")
     rows = {row["run"]: row for row in content.get("rows", ()) if isinstance(row, dict) and "run" in row}
-    return tuple(_finished(record, rows, path) for record in content["runs"])
+    for record in content["runs"]:
+        if not isinstance(record, dict) or record.get("run") not in rows or not isinstance(record.get("config"), dict):
+            raise InputError(f"{path} is damaged: a run in it has no row or no config; restore it")
+    return tuple(_finished(record, rows, path) for record in content["runs"] if _is_ours(record["config"]))
 
 
-def _finished(record: Any, rows: Mapping[str, Any], path: Path) -> FinishedRun:  # noqa: ANN401 - from outside
-    if not isinstance(record, dict) or record.get("run") not in rows or not isinstance(record.get("config"), dict):
-        raise InputError(f"{path} is damaged: a run in it has no row or no config; restore it")
+def _is_ours(config: Mapping[str, Any]) -> bool:
+    """Whether reading the method of a config imports nothing."""
+    method = config.get("method")
+    names = "+".join(map(str, method)) if isinstance(method, Mapping) else str(method)
+    return all(module in sys.modules for module in own_modules(names))
+
+
+def _finished(record: Mapping[str, Any], rows: Mapping[str, Any], path: Path) -> FinishedRun:
     row = RunRow.from_record(rows[record["run"]], path)
     dimensions = record.get("dimensions") or {}
     check_dimensions(dimensions, row.latent_dim, path)
