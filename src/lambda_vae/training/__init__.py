@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from lambda_vae.training.history import EpochRow, History
     from lambda_vae.training.interruption import Interrupted
     from lambda_vae.training.lagging import Lagging
-    from lambda_vae.training.latent_reconstruction import Reencoding
     from lambda_vae.training.loop import Trainer
     from lambda_vae.training.options import TrainOptions
     from lambda_vae.training.schedules import Constant, Cyclical, LinearWarmUp, Schedule
     from lambda_vae.training.semi_amortized import SemiAmortized
     from lambda_vae.training.stepper import Stepper
-    from lambda_vae.training.strategies import EpochMean, JointUpdate, Strategy
+    from lambda_vae.training.strategies import AddedTerm, EpochMean, JointUpdate, Strategy
 
 __all__ = [
+    "AddedTerm",
     "AdversarialAutoencoder",
     "AdversarialBayes",
     "Batch",
@@ -38,7 +38,6 @@ __all__ = [
     "JointUpdate",
     "Lagging",
     "LinearWarmUp",
-    "Reencoding",
     "Schedule",
     "SemiAmortized",
     "Step",

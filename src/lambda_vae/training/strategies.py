@@ -1,6 +1,7 @@
 """How one batch becomes a step: the dynamics of a method, apart from what it minimises."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from inspect import signature
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lambda_vae.errors import InputError
-from lambda_vae.model import VAE
+from lambda_vae.model import VAE, Trace
 from lambda_vae.objectives import Objective
 from lambda_vae.training.batch import Batch, Step
 from lambda_vae.training.divergence import StepLog
@@ -16,7 +17,7 @@ from lambda_vae.training.draws import Draws
 from lambda_vae.training.options import TrainOptions
 from lambda_vae.training.stepper import Stepper
 
-__all__ = ["EpochMean", "JointUpdate", "Strategy", "check_fit"]
+__all__ = ["AddedTerm", "EpochMean", "JointUpdate", "Strategy", "check_fit"]
 
 
 @runtime_checkable
@@ -94,7 +95,7 @@ class EpochMean(JointUpdate):
         stored: The name of `total`, the sum over the epoch so far, in checkpoints.
     """
 
-    recorded: ClassVar[str]
+    recorded: str
     stored: ClassVar[str]
     total: Tensor
 
@@ -115,6 +116,38 @@ class EpochMean(JointUpdate):
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Load a state from `state_dict`."""
         self.total = state[self.stored].to(self.total.device)
+
+
+class AddedTerm(EpochMean):
+    """Adds a term to the loss of each example: of the trace, and of whatever further passes of the model it takes.
+
+    The history records the mean of the term at weight 1.
+
+    Args:
+        term: (stepper, trace) -> nats, [K, B].
+        weight: Of the term.
+        recorded: The name of its mean in the history.
+        check_model: Raises InputError for a model that has no such term; all have it if left out.
+    """
+
+    stored = "error"
+
+    def __init__(
+        self,
+        term: Callable[[Stepper, Trace], Tensor],
+        weight: float,
+        recorded: str,
+        check_model: Callable[[VAE], None] | None = None,
+    ) -> None:
+        self.term, self.weight, self.recorded = term, weight, recorded
+        self.check_model = check_model
+
+    def step(self, stepper: Stepper, draws: Draws, batch: Batch) -> Step:
+        """Take one gradient step of the whole model on the sum."""
+        trace = stepper.trace(batch)
+        terms, added = stepper.objective(trace, batch.kl_weight), self.term(stepper, trace)
+        self.total += added.detach().mean()
+        return stepper.optimizer_step(trace, replace(terms, loss=terms.loss + self.weight * added))
 
 
 def check_fit(vae: VAE, objective: Objective, strategy: Strategy, options: TrainOptions) -> None:
