@@ -11,7 +11,7 @@ from lambda_vae.data import (
     view_test,
     view_train,
 )
-from lambda_vae.data.binarise import _compare
+from lambda_vae.data._binarise import _compare
 from lambda_vae.errors import InputError
 
 GREYS = torch.arange(256, dtype=torch.uint8)

@@ -97,7 +97,7 @@ def test_fewer_examples_than_dimensions_cannot_be_told():
 
 
 def test_wide_codes_are_left_out(monkeypatch):
-    monkeypatch.setattr(import_module("lambda_vae.diagnostics._diagnose"), "MOST_DIMENSIONS", 5)
+    monkeypatch.setattr(import_module("lambda_vae.diagnostics.one_pass"), "MOST_DIMENSIONS", 5)
     assert look(loadings([*CARRIED, 0.0, 0.0, 0.0])).active_directions is None
     assert MOST_DIMENSIONS >= 1024
 

@@ -142,5 +142,5 @@ def test_without_weights_only_the_sampled_law_is_used():
 
 
 def test_no_samples_is_refused():
-    with pytest.raises(InputError, match="0 importance samples"):
+    with pytest.raises(InputError, match="iw_samples is 0; it must be at least 1"):
         features(linear_vae(WEIGHTS), draw(WEIGHTS, 5), samples=0)

@@ -91,7 +91,7 @@ def test_several_runs_stand_on_one_results_page(cli, run, tmp_path):
     assert f"{record['readings']['nll_ais']['value']:.2f} ± " in text
     assert record["run"].startswith("λ-VAE δ=1.01")
     assert text.count(f"| {record['run']} |") == 2 + 2 * 4  # once a run, once a run and proposal
-    for part in ("between annealing and the bound", "No bound on anything", "- commit: ", "- time: "):
+    for part in ("between annealing and the bound", "Not a bound", "- commit: ", "- time: "):
         assert part in text
     assert [kept["readings"] for kept in json.loads(page.with_suffix(".json").read_text())] == [record["readings"]] * 2
     assert cli("likelihood", run, twin, *QUICK, "--resume", "--out", tmp_path / "one.json").code == 2

@@ -123,6 +123,8 @@ class ExternalBatches:
                 f"a batch has shape {list(x.shape)}; x must be [B, ...]: `data.reshape(-1, 1)` where an example is one "
                 f"number, {stack}.stack(data) where data is a list of examples"
             )
+        if type(x) is not Tensor and type(x).__torch_dispatch__ is Tensor.__torch_dispatch__:
+            x = x.as_subclass(Tensor)  # a subclass with metadata, such as MONAI's, may refuse to be sliced or joined
         return x.to(self.device, self.dtype or x.dtype)
 
     def _conditions(self, extras: Extras, x: Tensor) -> object:

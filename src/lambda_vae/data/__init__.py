@@ -7,7 +7,7 @@ from lambda_vae.lazy import on_first_use
 
 if TYPE_CHECKING:
     from lambda_vae.data import old_batches as old_batches
-    from lambda_vae.data.binarise import BINARISATIONS, Binarisation, binarise, binarise_fixed, view_test, view_train
+    from lambda_vae.data._binarise import BINARISATIONS, Binarisation, binarise, binarise_fixed, view_test, view_train
     from lambda_vae.data.checks import check_batch, check_likelihood
     from lambda_vae.data.dataset import Dataset, Split
     from lambda_vae.data.listing import Check, Row, describe, verify

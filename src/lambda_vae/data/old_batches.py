@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from lambda_vae.data.binarise import view_test
+from lambda_vae.data._binarise import view_test
 from lambda_vae.data.checks import check_batch
 from lambda_vae.data.dataset import Split
 from lambda_vae.errors import InputError

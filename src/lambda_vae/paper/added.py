@@ -82,7 +82,7 @@ def check_names(
     for recipe, config in added:
         if not (config.method.name and config.method.title):
             raise InputError(
-                f"the method {recipe.name!r} has no name or no title; give its class both, as `name` and `title`"
+                f"the method {recipe.name!r} has no name or no title; give its class both"
             )
         for name in (run_name_of(config), row_label(config)):
             if name in taken:

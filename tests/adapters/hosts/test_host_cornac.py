@@ -59,7 +59,7 @@ def test_each_side_of_a_bivaecf_is_measured_given_the_means_of_the_other(side):
         return vae.loss(rows, decoded, mu, 0.0, std, 1.0)
 
     report = diagnose_cornac(model, TRAIN, side=side, iw_samples=1)
-    assert report.nll_bound == pytest.approx(averaged(loss), abs=0.15)
+    assert report.nll_bound == pytest.approx(averaged(loss), abs=0.4)  # of 60 items or 40 users, by two draws each
 
 
 def test_stars_count_as_one_and_people_without_any_are_left_out():
