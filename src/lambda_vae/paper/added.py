@@ -81,9 +81,7 @@ def check_names(
     taken = {name: recipe.name for recipe, config in rows for name in (run_name_of(config), row_label(config))}
     for recipe, config in added:
         if not (config.method.name and config.method.title):
-            raise InputError(
-                f"the method {recipe.name!r} has no name or no title; give its class both"
-            )
+            raise InputError(f"the method {recipe.name!r} has no name or no title; give its class both")
         for name in (run_name_of(config), row_label(config)):
             if name in taken:
                 raise InputError(
