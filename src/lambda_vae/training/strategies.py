@@ -140,7 +140,13 @@ class AddedTerm(EpochMean):
         check_model: Callable[[VAE], None] | None = None,
     ) -> None:
         self.term, self.weight, self.recorded = term, weight, recorded
-        self.check_model = check_model
+        self._check = check_model
+
+    def check_model(self, vae: VAE) -> None:
+        """Raise InputError if the model has no such term."""
+        super().check_model(vae)
+        if self._check is not None:
+            self._check(vae)
 
     def step(self, stepper: Stepper, draws: Draws, batch: Batch) -> Step:
         """Take one gradient step of the whole model on the sum."""
