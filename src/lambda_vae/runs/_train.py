@@ -47,13 +47,14 @@ def make_trainer(
     Raises:
         InputError: A value is out of range.
     """
-    parts, train = run.parts(), run.dataset.train
+    options, train = run.options(keep_checkpoints), run.dataset.train
+    parts = run.parts()
     return Trainer(
         parts.vae,
         parts.objective,
         train.tensor(),
         run.training_view,
-        run.options(keep_checkpoints),
+        options,
         rows=None if train.rows is None else train.index(),
         schedule=parts.schedule,
         equalizer=parts.equalizer,
@@ -110,9 +111,8 @@ def train(
     run = Run.resolve(config)
     check_agreement(accelerator, config, run.dataset.sha256)
     bar = ProgressBar(run.method.label, config.train.epochs, config.latent_dim, console) if console else None
-    listeners: list[Listener] = [_TestReadings(run)]
-    listeners += [bar] if bar else []
-    listeners += [HistoryFile(folder.path, config.train.epochs, config.train.checkpoint_every), TrackerLog(accelerator)]
+    history = HistoryFile(folder.path, config.train.epochs, config.train.checkpoint_every)
+    listeners: list[Listener] = [_TestReadings(run), *([bar] if bar else []), history, TrackerLog(accelerator)]
     trainer = make_trainer(run, folder.checkpoints, listeners, keep_checkpoints, accelerator)
     with ExitStack() as stack:
 
