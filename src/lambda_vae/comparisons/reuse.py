@@ -91,7 +91,9 @@ def import_finished(
         write_json(folder.history, {"epochs": [], "test": list(run.test)})
         write_json(folder.provenance, {**run.provenance, "known": True})
         metrics = {key: value for key, value in run.row.to_record().items() if key != "path"}
-        write_json(folder.metrics, {**metrics, "dimensions": run.dimensions})
+        # What a method is called follows its defaults, which may have changed since; its numbers do not.
+        called = {"label": config.method.label, "settings": config.method.shown}
+        write_json(folder.metrics, {**metrics, **called, "dimensions": run.dimensions})
         imported.append(name)
     return imported
 
