@@ -88,7 +88,9 @@ def _check_rooms() -> None:
     written = set(_ROOM_LINE.findall(pages))
     rooms = {path.stem for path in _HOUSE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
     if written != rooms - {"__init__"}:
-        raise ExtensionError(f"docs/api must name every package and module once; these differ: {written ^ (rooms - {'__init__'})}")
+        raise ExtensionError(
+            f"docs/api must name every package and module once; these differ: {written ^ (rooms - {'__init__'})}"
+        )
 
 
 def _plain_text(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:

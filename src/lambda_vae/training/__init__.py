@@ -6,13 +6,13 @@ from lambda_vae.deprecated import renamed
 from lambda_vae.lazy import on_first_use
 
 if TYPE_CHECKING:
+    from lambda_vae.errors import Diverged, Interrupted
     from lambda_vae.training.adversarial import AdversarialAutoencoder, AdversarialBayes
     from lambda_vae.training.batch import Batch, Step
     from lambda_vae.training.checkpoints import Checkpoint
-    from lambda_vae.training.divergence import Diverged, StepLog
+    from lambda_vae.training.divergence import StepLog
     from lambda_vae.training.draws import Draws, View
     from lambda_vae.training.history import EpochRow, History
-    from lambda_vae.training.interruption import Interrupted
     from lambda_vae.training.lagging import Lagging
     from lambda_vae.training.loop import Trainer
     from lambda_vae.training.options import TrainOptions

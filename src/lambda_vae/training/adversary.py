@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import softplus
 
-from lambda_vae.errors import InputError
+from lambda_vae.errors import Diverged, InputError
 from lambda_vae.networks import mlp
 from lambda_vae.rng import ADVERSARY_SEED, global_seed
-from lambda_vae.training.divergence import Diverged, StepLog
+from lambda_vae.training.divergence import StepLog
 from lambda_vae.training.draws import Draws
 from lambda_vae.training.state import OptimizerState
 from lambda_vae.training.stepper import Stepper

@@ -10,7 +10,7 @@ from torch import Tensor
 from lambda_vae.errors import Diverged
 from lambda_vae.objectives import Terms
 
-__all__ = ["Diverged", "StepLog"]
+__all__ = ["StepLog"]
 
 _COLUMNS = ("loss", "reconstruction", "rate_q", "largest |logvar|")
 

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from lambda_vae.errors import Interrupted
-
-__all__ = ["Interrupted", "StopRequest", "stop_requests"]
+__all__ = ["StopRequest", "stop_requests"]
 
 
 class StopRequest:

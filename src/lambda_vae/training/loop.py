@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lambda_vae.deprecated import renamed
 from lambda_vae.equalization import VarianceEqualizer
+from lambda_vae.errors import Interrupted
 from lambda_vae.model import VAE
 from lambda_vae.objectives import Objective
 from lambda_vae.training import checkpoints
@@ -21,7 +22,7 @@ from lambda_vae.training.device_memory import advise_on_memory
 from lambda_vae.training.divergence import StepLog
 from lambda_vae.training.draws import Draws, View
 from lambda_vae.training.history import EpochRow, History
-from lambda_vae.training.interruption import Interrupted, StopRequest, stop_requests
+from lambda_vae.training.interruption import StopRequest, stop_requests
 from lambda_vae.training.options import TrainOptions
 from lambda_vae.training.precision import PRECISION, set_matmul
 from lambda_vae.training.recorder import Recorder
