@@ -36,7 +36,7 @@ def explained(encode: Callable[..., Any], batches: ExternalBatches) -> Iterator[
 def _cause(error: Exception, encode: Callable[..., Any], batches: ExternalBatches) -> str | None:
     if isinstance(error, TypeError) and "missing" in str(error) and "required positional argument" in str(error):
         return (
-            f"{error}; what stands beside x in a batch is handed to callables that take it: "
+            f"{error}; what a batch holds besides x is handed to callables that take it: "
             "`lambda x, y: ...` for encode, `lambda x, z, y: ...` for log_likelihood, and batches of (x, y)"
         )
     first = next(iter((batches.first() or ())[:1]), None)

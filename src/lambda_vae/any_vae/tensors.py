@@ -20,7 +20,7 @@ _SPREADS = {
 
 
 def two_tensors(answer: object, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mu and the tensor beside it.
+    """Return mu and the tensor next to it.
 
     Raises:
         InputError: There are not exactly two tensors; with the line that picks them, where that can be told.

@@ -56,7 +56,7 @@ def diagnose(
         html: write the report as a page there too
         iw_samples: importance samples, 0 for none; else a run's own number, of an adapter the two draws at hand
         json: write the measures there too
-        memory: that the work may take beside model and data, such as 1GiB; else about as an ELBO pass
+        memory: that the work may take besides model and data, such as 1GiB; else about as an ELBO pass
     """
     if run is not None and adapter is not None:
         raise InputError(f"both a run ({run}) and --adapter {adapter} were given; choose one")

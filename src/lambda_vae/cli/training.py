@@ -133,7 +133,7 @@ def reproduce(
     out: Path | None = None,
     **settings: Annotated[Any, paper.reproduce],
 ) -> Iterator[str]:
-    """Make a published table or figure anew, and put what was published beside ours.
+    """Make a published table or figure anew, and put what was published next to ours.
 
     Args:
         table: table1 to table3, or figure1 to figure9

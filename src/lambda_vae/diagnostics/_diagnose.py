@@ -79,7 +79,7 @@ def diagnose(
         test_x: As the model sees it, binarised already.
         iw_samples: K of the importance-weighted estimate; None for the two draws that all else is measured with, which
             cost nothing more; 0 for none.
-        memory: Bytes that the work may take beside model and data, or text such as "1 GiB"; by default about as much
+        memory: Bytes that the work may take besides model and data, or text such as "1 GiB"; by default about as much
             as an ELBO pass of a batch.
         batch_size: Examples at a time, for a tensor; the report does not depend on it.
         generator: The source of chance; without one, a fresh one with seed 0.

@@ -93,7 +93,7 @@ def _column(columns: Mapping[str, Any], name: str) -> NDArray[np.float64]:
 
 
 def _weights(history: Mapping[str, Any], epochs: int) -> NDArray[np.float64]:
-    """The mean of what the weight was at both ends of an epoch: what the epoch's mean ratio stands beside."""
+    """The mean of what the weight was at both ends of an epoch: what the epoch's mean ratio is compared with."""
     ends = np.array(history.get("kl_weight") or [1.0] * epochs, dtype=np.float64)
     return np.asarray((ends + np.concatenate((ends[:1], ends[:-1]))) / 2)
 

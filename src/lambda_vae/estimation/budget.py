@@ -37,7 +37,7 @@ class Limits:
 
     Args:
         examples: With their gradients; twice as many go through the networks together without.
-        bytes: Of what is kept beside them; None for no other limit than the measures' own.
+        bytes: Of what is kept besides them; None for no other limit than the measures' own.
         whole: Whether the data are one batch that the model needs whole, which is never cut.
         encoder: Operations of an example's encoder pass.
         decoder: Operations of a decoder pass.
@@ -132,7 +132,7 @@ def limits_of(
     Args:
         vae: The model, in evaluation mode.
         batch: The first one.
-        memory: Bytes that the work may take beside model and data; None for a part of the batch at a time.
+        memory: Bytes that the work may take besides model and data; None for a part of the batch at a time.
         whole: Whether the data are this one batch, which the model needs whole.
 
     Raises:

@@ -108,7 +108,7 @@ def measured_information_gain(
     draws: int = 1,
     chunk: int = PAIRS_PER_PASS,
 ) -> InformationGain:
-    """Return what lambda adds to I(X;Z), beside what Eq. 12 says it adds.
+    """Return what lambda adds to I(X;Z), and what Eq. 12 says it adds.
 
     Args:
         mu: Posterior means of the whole data set.

@@ -1,4 +1,4 @@
-"""The test set in nats: the valid bound, the paper's surrogate beside it, and the importance-weighted estimate."""
+"""The test set in nats: the valid bound, the paper's surrogate next to it, and the importance-weighted estimate."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

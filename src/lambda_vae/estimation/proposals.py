@@ -110,7 +110,7 @@ def proposal_laws(
     *,
     factor: float = 1.2,
 ) -> dict[str, Proposal]:
-    """Return proposals by name; without lambda "q_sampled" is the same law as "q" and stays out beside it.
+    """Return proposals by name; without lambda "q_sampled" is the same distribution as "q" and stays out.
 
     Args:
         vae: The model.

@@ -24,7 +24,7 @@ class FeatureSpace:
     """A map from examples to points whose Euclidean distances mean something.
 
     Args:
-        name: Stands beside every number taken in it.
+        name: Given with every number taken in it.
         embed: [N, F] -> [N, P].
     """
 

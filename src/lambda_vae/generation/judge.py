@@ -25,7 +25,7 @@ class Judge:
     """A trained model that scores.
 
     Args:
-        name: Stands beside every score.
+        name: Given with every score.
         vae: The model.
     """
 

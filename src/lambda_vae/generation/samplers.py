@@ -39,7 +39,7 @@ class Sampler:
     Args:
         name: "prior", or the kind of fit.
         density: The law.
-        note: How it came about, in words that stand beside every number taken with it.
+        note: How it came about, in words that are given with every number taken with it.
 
     Example:
         >>> from lambda_vae.distributions import standard_normal

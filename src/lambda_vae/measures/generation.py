@@ -189,7 +189,7 @@ def _record(run: LoadedRun, config: GenerationConfig, rows: list[SamplerRow], n:
 
 @torch.no_grad()
 def _pictures(run: LoadedRun, samplers: list[Sampler], real: Tensor, seed: int) -> dict[str, Any]:
-    """p(x|z) of each sampler's first draws beside measured examples; runs of one seed share the noise of z."""
+    """p(x|z) of each sampler's first draws next to measured examples; runs of one seed share the noise of z."""
     groups = {f"{run.dataset.measured_on} data": pixels(real[:_SHOWN], run.dataset.shape)}
     for sampler in samplers:
         z = sampler.sample(_SHOWN, chance(seed, "pictures"))
