@@ -278,7 +278,10 @@ def test_causes_are_judged_given_the_conditions():
 
 
 def test_a_callable_that_hands_no_condition_on_is_told_how():
-    pattern = r"decode\(\) missing 1 required positional argument: 'y'; what a batch holds besides x .*`lambda x, z, y: \.\.\.`"
+    pattern = (
+        r"decode\(\) missing 1 required positional argument: 'y'; "
+        r"what a batch holds besides x .*`lambda x, z, y: \.\.\.`"
+    )
     with pytest.raises(InputError, match=pattern):
         run(log_likelihood=lambda x, z: gaussian(MODEL.decode)(x, z))
 
