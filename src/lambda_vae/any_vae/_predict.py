@@ -160,11 +160,12 @@ def _loss(
 
 def _batches(data: object, batch_size: int) -> tuple[Iterable[Tensor | Examples], tuple[str, ...]]:
     # Loading what reads files takes longer than all else here, and whoever diagnoses need not wait for it.
-    from lambda_vae.data import Dataset, FixedView, load, view_train
+    from lambda_vae.data import Dataset, FixedView, check_no_sequences, load, view_train
 
     dataset = load(data) if isinstance(data, str | Path) else data
     if not isinstance(dataset, Dataset):
         return ExternalBatches(data, batch_size, torch.device("cpu")), ()
+    check_no_sequences(dataset, "a prediction")
     of = f"the {len(dataset.train)} training examples of {dataset.name}"
     x = FixedView(dataset.train.tensor(), dataset.train.index(), partial(view_train, binarisation="none"), batch_size)
     return x, (f"Measured on {of}{', pixels in [0, 1]' if dataset.kind == 'image' else ''}.",)

@@ -8,19 +8,23 @@ from lambda_vae.lazy import on_first_use
 if TYPE_CHECKING:
     from lambda_vae.data import old_batches as old_batches
     from lambda_vae.data._binarise import BINARISATIONS, Binarisation, binarise, binarise_fixed, view_test, view_train
-    from lambda_vae.data.checks import check_batch, check_likelihood
+    from lambda_vae.data.checks import check_batch, check_likelihood, check_no_sequences
     from lambda_vae.data.dataset import Dataset, Split
     from lambda_vae.data.listing import Check, Row, describe, verify
     from lambda_vae.data.loading import load, prepare
     from lambda_vae.data.named import NAMED, NamedDataset
     from lambda_vae.data.order import epoch_order
     from lambda_vae.data.pictures import ImageOptions
+    from lambda_vae.data.sequences import Sequences, sequence_lengths
+    from lambda_vae.data.tokenisers import TOKENISERS, Tokeniser, tokeniser_named
     from lambda_vae.data.validation import check_validation, hold_out
     from lambda_vae.data.views import FixedView
+    from lambda_vae.data.vocabulary import Vocabulary
 
 __all__ = [
     "BINARISATIONS",
     "NAMED",
+    "TOKENISERS",
     "Binarisation",
     "Check",
     "Dataset",
@@ -28,17 +32,23 @@ __all__ = [
     "ImageOptions",
     "NamedDataset",
     "Row",
+    "Sequences",
     "Split",
+    "Tokeniser",
+    "Vocabulary",
     "binarise",
     "binarise_fixed",
     "check_batch",
     "check_likelihood",
+    "check_no_sequences",
     "check_validation",
     "describe",
     "epoch_order",
     "hold_out",
     "load",
     "prepare",
+    "sequence_lengths",
+    "tokeniser_named",
     "verify",
     "view_test",
     "view_train",

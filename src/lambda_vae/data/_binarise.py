@@ -103,7 +103,7 @@ def binarise_fixed(x: UInt8[Tensor, "B F"], index: Int64[Tensor, " B"], seed: in
 _STREAMS = {"train": 1, "test": 2}
 
 
-def _grey(x: Shaped[Tensor, "B F"]) -> Float[Tensor, "B F"]:
+def _grey(x: Shaped[Tensor, "B F"]) -> Shaped[Tensor, "B F"]:
     return x.to(torch.float32) / 255 if x.dtype == torch.uint8 else x
 
 
@@ -120,11 +120,11 @@ def view_train(
     binarisation: str,
     generator: torch.Generator | None = None,
     seed: int = 0,
-) -> Float[Tensor, "B F"]:
+) -> Shaped[Tensor, "B F"]:
     """A batch of training examples as the model sees it.
 
     Args:
-        x: uint8 images, or float32 vectors (these pass unchanged, and only under "none").
+        x: uint8 images; float32 vectors or int64 ids of tokens pass unchanged, and only under "none".
         index: Where the rows stand in the training part; used by "fixed" alone.
         binarisation: One of `BINARISATIONS`.
         generator: Used by "stochastic" alone.
@@ -134,7 +134,7 @@ def view_train(
         float32 in [0, 1] for images.
 
     Raises:
-        InputError: Unknown binarisation, or vectors to binarise.
+        InputError: Unknown binarisation, or other data than images to binarise.
     """
     _check(x, binarisation)
     if binarisation == "stochastic":
@@ -144,7 +144,7 @@ def view_train(
 
 def view_test(
     x: Shaped[Tensor, "B F"], index: Int64[Tensor, " B"], binarisation: str, seed: int = 0
-) -> Float[Tensor, "B F"]:
+) -> Shaped[Tensor, "B F"]:
     """A batch of test examples as the model sees it: under "stochastic" and "fixed" the same draw every time.
 
     Args:
@@ -157,7 +157,7 @@ def view_test(
         float32 in [0, 1] for images.
 
     Raises:
-        InputError: Unknown binarisation, or vectors to binarise.
+        InputError: Unknown binarisation, or other data than images to binarise.
     """
     _check(x, binarisation)
     return _grey(x) if binarisation == "none" else binarise_fixed(x, index, 4 * seed + _STREAMS["test"])

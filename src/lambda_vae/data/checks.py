@@ -7,7 +7,15 @@ from lambda_vae.data.dataset import Dataset
 from lambda_vae.data.source import CHUNK_BYTES, Part, Source
 from lambda_vae.errors import InputError
 
-__all__ = ["check_batch", "check_brightness", "check_finite", "check_likelihood", "check_range", "check_source"]
+__all__ = [
+    "check_batch",
+    "check_brightness",
+    "check_finite",
+    "check_likelihood",
+    "check_no_sequences",
+    "check_range",
+    "check_source",
+]
 
 MIN_TRAIN = 2
 MIN_TEST = 1
@@ -109,3 +117,17 @@ def check_likelihood(data: Dataset, likelihood: str) -> None:
         for start in range(0, len(split), step):
             where = f"{data.name} ({part}), under a Bernoulli likelihood,"
             check_range(np.asarray(split.x[start : start + step]), 0, 1, start, where)
+
+
+def check_no_sequences(data: Dataset, what: str) -> None:
+    """Raise if the data are sequences.
+
+    Args:
+        data: The data set.
+        what: What takes other data only, as a sentence begins.
+
+    Raises:
+        InputError: They are.
+    """
+    if data.kind == "sequence":
+        raise InputError(f"{what} takes images and vectors, and {data.name} holds sequences; give it other data")

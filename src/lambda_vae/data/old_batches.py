@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64, Shaped
 from torch import Tensor
 
 from lambda_vae.data._binarise import view_test
@@ -65,7 +65,7 @@ def batches(
 
 def fixed_test_view(
     split: Split, binarisation: str, *, start: int = 0, stop: int | None = None, seed: int = 0
-) -> Float[Tensor, "B F"]:
+) -> Shaped[Tensor, "B F"]:
     """Return rows of the test part as the model is shown them, float32 on the CPU: the same rows whatever the cut.
 
     Args:
@@ -75,5 +75,6 @@ def fixed_test_view(
         stop: One past the last row; the end if None.
         seed: Of the one draw.
     """
-    x = split.tensor()[start:stop]
-    return view_test(x, torch.arange(start, start + len(x)), binarisation, seed)
+    rows = split.tensor()
+    index = torch.arange(len(rows))[start:stop]
+    return view_test(rows.index_select(0, index), index, binarisation, seed)

@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Shaped
 from torch import Tensor
+
+from lambda_vae.data.sequences import Sequences
 
 __all__ = ["FixedView"]
 
@@ -15,23 +17,23 @@ class FixedView:
     """One part of the data as the model sees it when measured: drawn once with a fixed seed and never held whole.
 
     Args:
-        x: Stored rows, [N, F]; may be a memory map.
+        x: Stored rows, [N, F]; may be a memory map. Or sequences.
         index: Which rows, [n].
-        view: (rows, index) -> float [B, F].
+        view: (rows, index) -> float [B, F], or ids [B, L].
         batch_size: Rows a batch.
     """
 
-    x: Tensor
+    x: Tensor | Sequences
     index: Tensor
     view: Callable[[Tensor, Tensor], Tensor]
     batch_size: int = 500
 
-    def __iter__(self) -> Iterator[Float[Tensor, "B F"]]:
+    def __iter__(self) -> Iterator[Shaped[Tensor, "B F"]]:
         """Yield the batches, the same ones every time."""
         for rows in torch.split(self.index, self.batch_size):
             yield self.view(self.x.index_select(0, rows), rows)
 
-    def head(self, n: int) -> Float[Tensor, "n F"]:
+    def head(self, n: int) -> Shaped[Tensor, "n F"]:
         """Return the first n rows.
 
         Args:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from lambda_vae.model import Trace
@@ -17,7 +17,7 @@ class Batch:
     """What one step is given, with every random number of the step drawn already.
 
     Args:
-        x: What the model sees, [B, F].
+        x: What the model sees, [B, F], or ids [B, L].
         eps: Noise of z, [K, B, D].
         kl_weight: Of the schedule.
         xi: Noise of an implicit posterior, [B, X], or None.
@@ -25,7 +25,7 @@ class Batch:
         step: Position in the epoch, from 0.
     """
 
-    x: Float[Tensor, "B F"]
+    x: Shaped[Tensor, "B F"]
     eps: Float[Tensor, "K B D"]
     kl_weight: float
     xi: Float[Tensor, "B X"] | None = None

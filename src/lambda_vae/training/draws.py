@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 
 import torch
 from accelerate import Accelerator
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from lambda_vae.data.order import epoch_order
+from lambda_vae.data.sequences import Sequences
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
 from lambda_vae.rng import METHOD_SEED
@@ -16,7 +17,7 @@ from lambda_vae.training.options import TrainOptions
 
 __all__ = ["Draws", "View"]
 
-#: Rows [B, F], their indices in the data [B], and the generator -> what the model sees, float [B, F].
+#: Rows [B, F], their indices in the data [B], and the generator -> what the model sees, float [B, F] or ids [B, L].
 View = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 #: Data of fewer bytes stay in the memory of an accelerator, so that no step waits for a transfer.
@@ -31,7 +32,7 @@ class Draws:
     see the same data, order and noise too.
 
     Args:
-        x: The training data, [N, F]; may be a memory map.
+        x: The training data, [N, F]; may be a memory map. Or sequences.
         view: What the model sees of a batch (binarisation).
         vae: Whose latent space the noise is for.
         options: Batch size, number of samples and seed.
@@ -45,7 +46,7 @@ class Draws:
 
     def __init__(
         self,
-        x: Tensor,
+        x: Tensor | Sequences,
         view: View,
         vae: VAE,
         options: TrainOptions,
@@ -114,7 +115,7 @@ class Draws:
         joint = self._normal(self.method_generator, len(batch.eps), self.joint_batch, self.vae.latent_dim)
         return self._share(joint, 1)
 
-    def fixed(self, examples: int) -> tuple[Float[Tensor, "n F"], torch.Generator]:
+    def fixed(self, examples: int) -> tuple[Shaped[Tensor, "n F"], torch.Generator]:
         """Return training examples, binarised the same every time, and the generator for noise that is the same too.
 
         They are those that "epoch 0" under seed 0 visits first; every process gets all of them.

@@ -11,6 +11,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from lambda_vae.data import Sequences as StoredSequences
 from lambda_vae.deprecated import renamed
 from lambda_vae.equalization import VarianceEqualizer
 from lambda_vae.errors import Interrupted
@@ -37,7 +38,7 @@ _STEPS_BETWEEN_AGREEMENTS = 50
 
 
 class Trainer:
-    """Trains one VAE on one tensor: `draws` gives a batch, `strategy` makes a step of it with `stepper`.
+    """Trains one VAE on one data set: `draws` gives a batch, `strategy` makes a step of it with `stepper`.
 
     All random numbers of an epoch come from `draws`, which draws for the batches of all processes together, so that
     every method, and every number of processes, sees the same data, order and noise. Histories and checkpoints are
@@ -46,7 +47,7 @@ class Trainer:
     Args:
         vae: The model.
         objective: Trace -> terms.
-        x: The training data, [N, F]; may be a memory map.
+        x: The training data, [N, F]; may be a memory map. Or sequences.
         view: What the model sees of a batch (binarisation).
         options: The numbers.
         rows: Which of the N rows to train on, int64 [n]; all if left out.
@@ -65,7 +66,7 @@ class Trainer:
         self,
         vae: VAE,
         objective: Objective,
-        x: Tensor,
+        x: Tensor | StoredSequences,
         view: View,
         options: TrainOptions,
         *,

@@ -1,0 +1,22 @@
+"""The table of tokenisers."""
+
+from lambda_vae.checked import check_known
+from lambda_vae.data.tokenisers.base import Tokeniser
+from lambda_vae.data.tokenisers.characters import CHARACTERS
+from lambda_vae.data.tokenisers.smiles import SMILES
+from lambda_vae.data.tokenisers.words import WORDS
+
+__all__ = ["TOKENISERS", "tokeniser_named"]
+
+TOKENISERS: dict[str, Tokeniser] = {one.name: one for one in (CHARACTERS, SMILES, WORDS)}
+"""All tokenisers, by name."""
+
+
+def tokeniser_named(name: str) -> Tokeniser:
+    """Return the tokeniser called `name`.
+
+    Raises:
+        InputError: There is none.
+    """
+    check_known("tokeniser", name, TOKENISERS, "it is one of")
+    return TOKENISERS[name]

@@ -1,0 +1,9 @@
+"""Text as words, as blanks separate them."""
+
+from lambda_vae.data.tokenisers.pattern import PatternTokeniser
+
+__all__ = ["WORDS"]
+
+WORDS = PatternTokeniser(
+    "words", "what blanks separate, the 10,000 most frequent", r"\n|\S+", between=" ", limit=10_000, unknown="<unk>"
+)

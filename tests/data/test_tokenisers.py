@@ -1,0 +1,93 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lambda_vae.data import TOKENISERS, Vocabulary, tokeniser_named
+from lambda_vae.data.tokenisers import SPECIAL
+from lambda_vae.errors import InputError
+
+#: Of Schwaller et al. 2019, doi:10.1021/acscentsci.9b00576, as others use it on valid SMILES.
+PUBLISHED = re.compile(
+    r"(\[[^\]]+]|Br?|Cl?|N|O|S|P|F|I|b|c|n|o|s|p|\(|\)|\.|=|#|-|\+|\\|/|:|~|@|\?|>|\*|\$|%[0-9]{2}|[0-9])"
+)
+MOLECULES = [
+    "CCCS(=O)c1ccc2[nH]c(=NC(=O)OC)[nH]c2c1",
+    "CC(C)(C)C(=O)C(Oc1ccc(Cl)cc1)n1ccnc1",
+    "C[C@@H](N)C(=O)[O-].[Na+]",
+    "Brc1ccc2cnoc2c1",
+    "C%12CCCCC%12",
+    "F/C=C/F",
+    "[13CH4]",
+    "CSc1nccn1",
+]
+
+
+def learnt(name, texts, limit=None, min_count=1):
+    tokens, model = TOKENISERS[name].learn([texts], limit, min_count, lambda ids: ids)
+    return Vocabulary(name, (*SPECIAL, *tokens), model)
+
+
+LINES = st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"]))
+
+
+@given(st.lists(LINES, min_size=1, max_size=5), st.sampled_from(["characters", "smiles"]))
+def test_a_text_comes_back_as_it_was(texts, name):
+    vocabulary = learnt(name, texts)
+    assert [vocabulary.decode(vocabulary.encode(text)) for text in texts] == texts
+
+
+@given(st.lists(LINES, min_size=1, max_size=5))
+def test_words_come_back_with_single_blanks(texts):
+    vocabulary = learnt("words", texts)
+    assert [vocabulary.decode(vocabulary.encode(text)) for text in texts] == [" ".join(text.split()) for text in texts]
+
+
+@given(st.lists(LINES, min_size=2, max_size=5), st.sampled_from(list(TOKENISERS)))
+def test_texts_together_are_texts_one_by_one(texts, name):
+    vocabulary = learnt(name, texts)
+    assert vocabulary.ids_of(texts).tolist() == [one for text in texts for one in vocabulary.encode(text)]
+
+
+@pytest.mark.parametrize("molecule", MOLECULES)
+def test_smiles_are_cut_as_published(molecule):
+    vocabulary = learnt("smiles", MOLECULES)
+    assert [vocabulary.tokens[one] for one in vocabulary.encode(molecule)[:-1]] == PUBLISHED.findall(molecule)
+
+
+def test_outside_brackets_only_chlorine_and_bromine_have_two_letters():
+    vocabulary = learnt("smiles", ["CSc1ccc(Cl)n1[nH]Br%12%(123)[Sc]"])
+    cut = ["C", "S", "c", "1", "c", "c", "c", "(", "Cl", ")", "n", "1", "[nH]", "Br", "%12", "%(123)", "[Sc]"]
+    assert [vocabulary.tokens[one] for one in vocabulary.encode("CSc1ccc(Cl)n1[nH]Br%12%(123)[Sc]")[:-1]] == cut
+
+
+def test_the_most_frequent_tokens_are_kept_and_ties_are_by_the_alphabet():
+    texts = ["b a b c", "d b a"]
+    assert learnt("words", texts).tokens[3:] == ("b", "a", "c", "d")
+    assert learnt("words", texts, limit=2).tokens[3:] == ("b", "a")
+    assert learnt("words", texts, min_count=2).tokens[3:] == ("b", "a")
+
+
+def test_what_is_unknown_is_2_and_said():
+    vocabulary = learnt("words", ["a b"])
+    assert vocabulary.encode("a x b") == [3, 2, 4, 1]
+    assert vocabulary.decode([3, 2, 4, 1, 0]) == "a <unk> b"
+    assert learnt("characters", ["ab"]).decode([3, 2]) == "a\N{REPLACEMENT CHARACTER}"
+
+
+def test_the_names_of_the_first_three_are_no_tokens_of_a_text():
+    vocabulary = learnt("words", ["a <pad> <end>"])
+    assert vocabulary.encode("<end> <unk> <pad>") == [3, 2, 4, 1]
+    assert vocabulary.decode(vocabulary.encode("<end> a")) == "<end> a"
+
+
+def test_a_vocabulary_comes_back_as_it_was_written():
+    vocabulary = learnt("smiles", MOLECULES)
+    assert Vocabulary.of(vocabulary.to_record()) == vocabulary
+    assert vocabulary.size == len(vocabulary.tokens)
+
+
+def test_an_unknown_tokeniser_suggests_the_nearest():
+    with pytest.raises(InputError, match=r"unknown tokeniser 'word' \(did you mean 'words'\?\)"):
+        tokeniser_named("word")
