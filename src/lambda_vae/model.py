@@ -5,11 +5,11 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from lambda_vae.deprecated import old_lambda, old_name
-from lambda_vae.distributions import Density, Likelihood, PosteriorDistribution, Sample
+from lambda_vae.distributions import Density, Likelihood, PosteriorDistribution, Sample, Tokens
 from lambda_vae.distributions.base import LikelihoodDistribution
 from lambda_vae.equalization import Equalization, Equalized, Sampling
 from lambda_vae.posteriors import Posterior
@@ -23,7 +23,7 @@ class Trace:
     """All tensors and distributions of one forward pass, which objectives and diagnostics read.
 
     Args:
-        x: The data, [B, F].
+        x: The data, [B, F]; of sequences their tokens, padded to the longest of the batch.
         eps: The noise, [K, B, D].
         q: q_1(z|x), the distribution whose KL the paper's loss penalises.
         q_sampled: q_lambda(z|x), the distribution z was drawn from; q itself for every method without lambda.
@@ -35,7 +35,7 @@ class Trace:
         prior_eps: Noise for draws from the prior, [B, P]; None for an objective that needs none.
     """
 
-    x: Float[Tensor, "B F"]
+    x: Shaped[Tensor, "B F"]
     eps: Float[Tensor, "K B D"]
     q: PosteriorDistribution
     q_sampled: PosteriorDistribution
@@ -112,7 +112,7 @@ class VAE(nn.Module):
         other.equalization = equalization
         return other
 
-    def encode(self, x: Float[Tensor, "B F"], xi: Float[Tensor, "B X"] | None = None) -> PosteriorDistribution:
+    def encode(self, x: Shaped[Tensor, "B F"], xi: Float[Tensor, "B X"] | None = None) -> PosteriorDistribution:
         """Return q_1(z|x), parameters of shape [B, D].
 
         Args:
@@ -150,11 +150,12 @@ class VAE(nn.Module):
     @old_lambda(position=3, improve="refine")
     def forward(
         self,
-        x: Float[Tensor, "B F"],
+        x: Shaped[Tensor, "B F"],
         eps: Float[Tensor, "K B D"],
         *,
         xi: Float[Tensor, "B X"] | None = None,
         prior_eps: Float[Tensor, "B P"] | None = None,
+        dropped: Bool[Tensor, "B F"] | None = None,
         refine: Callable[[PosteriorDistribution], PosteriorDistribution] | None = None,
     ) -> Trace:
         """Return the trace of one pass; the same noise gives the same trace.
@@ -164,17 +165,19 @@ class VAE(nn.Module):
             eps: Standard normal noise: nothing else in a pass is random.
             xi: The same for an implicit posterior, which needs more.
             prior_eps: The same for an objective that needs draws from the prior.
+            dropped: Which tokens of x a decoder of sequences does not see: the noise of word dropout.
             refine: What becomes of the encoder's q before z is drawn; nothing if left out.
         """
         q = self.encode(x, xi)
-        return self.from_posterior(q if refine is None else refine(q), x, eps, prior_eps)
+        return self.from_posterior(q if refine is None else refine(q), x, eps, prior_eps, dropped)
 
     def from_posterior(
         self,
         q: PosteriorDistribution,
-        x: Float[Tensor, "B F"],
+        x: Shaped[Tensor, "B F"],
         eps: Float[Tensor, "K B D"],
         prior_eps: Float[Tensor, "B P"] | None = None,
+        dropped: Bool[Tensor, "B F"] | None = None,
     ) -> Trace:
         """Return the trace of a pass that begins at q_1(z|x), whether the encoder gave it or not.
 
@@ -183,10 +186,14 @@ class VAE(nn.Module):
             x: The data.
             eps: As for `forward`.
             prior_eps: As for `forward`.
+            dropped: As for `forward`.
         """
         q_sampled = self.sampled(q)
         drawn = q_sampled.rsample_and_log_prob(eps)
         z = drawn.z.view_as(drawn.z)
+        p_x = self.decode(z)
+        if dropped is not None and isinstance(p_x, Tokens):
+            p_x = p_x.without(dropped)
         return Trace(
             x=x,
             eps=eps,
@@ -195,7 +202,7 @@ class VAE(nn.Module):
             p_z=self.p_z(),
             drawn=drawn,
             z=z,
-            p_x=self.decode(z),
+            p_x=p_x,
             prior_eps=prior_eps,
         )
 

@@ -110,7 +110,7 @@ def check_likelihood(data: Dataset, likelihood: str) -> None:
         raise InputError(
             f"{data.name} holds vectors, and the likelihood {likelihood} is one of images with 256 values; use gaussian"
         )
-    if likelihood != "bernoulli" or data.kind == "image":
+    if likelihood != "bernoulli" or data.kind != "vector":
         return
     for part, split in (("train", data.train), ("test", data.test)):
         step = max(1, CHUNK_BYTES // (4 * data.features))

@@ -31,11 +31,16 @@ from lambda_vae.distributions.logistic_mixture import (
     LogisticMixtureLikelihood,
 )
 from lambda_vae.distributions.mixture import GaussianMixture
+from lambda_vae.distributions.tokens import CATEGORICAL, END, PADDING, UNKNOWN, TokenLikelihood, Tokens, lengths_of
 from lambda_vae.distributions.torch_density import TorchDensity
 from lambda_vae.distributions.transformed import Bijection, Inverse, TransformedDistribution
 
 __all__ = [
+    "CATEGORICAL",
+    "END",
     "LIKELIHOODS",
+    "PADDING",
+    "UNKNOWN",
     "AffineFlow",
     "AutoregressiveGaussian",
     "Bernoulli",
@@ -66,17 +71,20 @@ __all__ = [
     "PosteriorDistribution",
     "Sample",
     "SplineFlow",
+    "TokenLikelihood",
+    "Tokens",
     "TorchDensity",
     "TransformedDistribution",
     "closed_form_kl",
     "kl_or_ratio",
+    "lengths_of",
     "mixture_log_prob",
     "multinomial_coefficient",
     "sample_x",
     "standard_normal",
 ]
 
-#: Every likelihood by its name on the command line.
+#: Every likelihood of numbers by its name on the command line. Sequences have one alone, the categorical.
 LIKELIHOODS: dict[str, type[Likelihood]] = {
     "bernoulli": BernoulliLikelihood,
     "gaussian": GaussianLikelihood,

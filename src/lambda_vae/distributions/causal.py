@@ -12,7 +12,7 @@ from lambda_vae.distributions.base import LikelihoodDistribution, PixelDistribut
 from lambda_vae.distributions.likelihood import Likelihood
 from lambda_vae.errors import InputError
 
-__all__ = ["Causal", "CausalLikelihood", "Decode", "Pick", "Progress", "sample_x"]
+__all__ = ["Ancestral", "Causal", "CausalLikelihood", "Decode", "Pick", "Progress", "sample_x"]
 
 #: Called with the rows of pixels that are done, and with how many there are.
 Progress = Callable[[int, int], None]
@@ -24,8 +24,12 @@ Pick = Callable[[Tensor], Tensor]
 Decode = Callable[[Any, Tensor, Pick, Progress | None], Tensor]
 
 
+class Ancestral:
+    """A p(x|z) that is drawn from part by part, each given those before it; no single pass gives a mean."""
+
+
 @dataclass(frozen=True, eq=False)
-class Causal:
+class Causal(Ancestral):
     """p(x|z) = prod_i p(x_i | x_<i, z), the pixels in the order of rows.
 
     `log_prob(x)` reads x itself (teacher forcing): one pass of the network for all pixels. No single pass gives a mean;
@@ -126,12 +130,12 @@ class CausalLikelihood(Likelihood):
 def sample_x(p_x: LikelihoodDistribution, generator: torch.Generator | None) -> Tensor | None:
     """Return a draw x ~ p(x|z), or None where the likelihood cannot be drawn from.
 
-    An autoregressive decoder is not asked: it makes its pixels one by one, far too slowly for a measure. Nor are the
+    An autoregressive decoder is not asked: it makes its parts one by one, far too slowly for a measure. Nor are the
     distributions of torch, which draw from nothing but the global generator.
 
     Args:
         p_x: The likelihood at some z.
         generator: Of the random numbers; None is torch's global one.
     """
-    refused = isinstance(p_x, Causal | torch.distributions.Distribution)
+    refused = isinstance(p_x, Ancestral | torch.distributions.Distribution)
     return p_x.sample(generator) if isinstance(p_x, Sampleable) and not refused else None

@@ -18,9 +18,11 @@ class Likelihood(nn.Module):
 
     Attributes:
         as_maps: Whether theta are maps [..., P, H, W]; else rows [..., F] in the order of the data.
+        reads_tokens: Whether x are sequences of tokens, int64 [B, L] padded with 0, instead of numbers [B, F].
     """
 
     as_maps: bool = False
+    reads_tokens: bool = False
 
     def __init__(self, features: int) -> None:
         super().__init__()

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from lambda_vae.distributions import sample_x
 from lambda_vae.errors import InputError
+from lambda_vae.estimation.batching import noise_dtype
 from lambda_vae.estimation.hamiltonian import ChainState, Tempered, transition
 from lambda_vae.estimation.log_weights import LogWeights
 from lambda_vae.model import VAE
@@ -104,7 +105,7 @@ class Annealed:
 
 def anneal_up(
     vae: VAE,
-    x: Float[Tensor, "B F"],
+    x: Shaped[Tensor, "B F"],
     settings: Annealing,
     generator: torch.Generator,
     tick: Callable[[], None] | None = None,
@@ -135,14 +136,14 @@ def anneal_up(
     target = Tempered(vae, x)
     with torch.no_grad():
         eps = normal((settings.chains, len(x), target.p_z.noise_dim), generator, x.device)
-        z = target.p_z.rsample(eps.to(x.dtype))
+        z = target.p_z.rsample(eps.to(noise_dtype(x)))
     step = torch.full(z.shape[:2], settings.first_step, dtype=z.dtype, device=z.device)
     return _follow(target, target.start(z), settings.schedule(), step, settings, generator, tick)
 
 
 def anneal_down(
     vae: VAE,
-    x: Float[Tensor, "B F"],
+    x: Shaped[Tensor, "B F"],
     z: Float[Tensor, "B D"],
     settings: Annealing,
     step: Float[Tensor, "C B"],

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
 
-__all__ = ["ROWS_PER_PASS", "Batches", "Data", "draws_per_pass", "eval_mode"]
+__all__ = ["ROWS_PER_PASS", "Batches", "Data", "draws_per_pass", "eval_mode", "noise_dtype"]
 
 #: Rows that go through the decoder at once: large enough for full speed, small enough that its output stays in the
 #: cache.
@@ -27,8 +27,13 @@ def draws_per_pass(x: Tensor) -> int:
     return max(1, min(ROWS_PER_PASS, _NUMBERS_PER_PASS // x[0].numel()) // len(x))
 
 
+def noise_dtype(x: Tensor) -> torch.dtype:
+    """Return the dtype of the noise of z for these examples: that of x, or float32 where x are tokens."""
+    return x.dtype if x.is_floating_point() else torch.float32
+
+
 class Batches:
-    """Float batches on the model's device, as often as they are asked for.
+    """Batches of floats, or of tokens, on the model's device, as often as they are asked for.
 
     Args:
         data: A tensor, or batches.
@@ -48,7 +53,9 @@ class Batches:
             raise InputError(f"batch_size is {batch_size}; it must be at least 1")
         self.data, self.batch_size = data, batch_size
         parameter = next(vae.parameters())
-        self.device, self.dtype = parameter.device, torch.promote_types(parameter.dtype, torch.float32)
+        numbers = torch.promote_types(parameter.dtype, torch.float32)
+        tokens = getattr(vae.likelihood, "reads_tokens", False)
+        self.device, self.dtype = parameter.device, torch.int64 if tokens else numbers
 
     def __iter__(self) -> Iterator[Tensor]:
         parts: Iterable[Tensor] = (

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from lambda_vae.errors import InputError
@@ -63,7 +63,7 @@ class Tempered:
         x: The examples.
     """
 
-    def __init__(self, vae: VAE, x: Float[Tensor, "B F"]) -> None:
+    def __init__(self, vae: VAE, x: Shaped[Tensor, "B F"]) -> None:
         self.vae, self.x = vae, x
         with torch.no_grad():
             self.p_z = vae.p_z()

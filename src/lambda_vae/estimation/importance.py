@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from lambda_vae.errors import InputError
-from lambda_vae.estimation.batching import draws_per_pass
+from lambda_vae.estimation.batching import draws_per_pass, noise_dtype
 from lambda_vae.estimation.log_weights import LogWeights
 from lambda_vae.estimation.moments import Reading, reading_of
 from lambda_vae.estimation.proposals import Proposal
@@ -37,7 +37,7 @@ class Weighed:
 
 @torch.no_grad()
 def importance_weights(
-    vae: VAE, x: Float[Tensor, "B F"], law: Proposal, samples: int, generator: torch.Generator | None = None
+    vae: VAE, x: Shaped[Tensor, "B F"], law: Proposal, samples: int, generator: torch.Generator | None = None
 ) -> Weighed:
     r"""Return the weights of K draws an example, w = p(x|z) p(z) / r(z|x).
 
@@ -60,7 +60,7 @@ def importance_weights(
     largest = torch.empty(0, len(x), dtype=torch.float64, device=x.device)
     per_pass = draws_per_pass(x)
     for start in range(0, samples, per_pass):
-        eps = normal((min(per_pass, samples - start), len(x), law.noise_dim), generator, x.device).to(x.dtype)
+        eps = normal((min(per_pass, samples - start), len(x), law.noise_dim), generator, x.device).to(noise_dtype(x))
         drawn = law.rsample_and_log_prob(eps)
         log_px_z = vae.decode(drawn.z).log_prob(x).double()
         log_w = log_px_z + (p_z.log_prob(drawn.z) - drawn.log_prob())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Shaped
 from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
@@ -181,7 +181,7 @@ def _blocks(choice: LikelihoodChoice, examples: int) -> Iterator[_Block]:
 
 
 def _test_columns(
-    run: LoadedRun, choice: LikelihoodChoice, block: _Block, data: Float[Tensor, "N F"], tick: Tick
+    run: LoadedRun, choice: LikelihoodChoice, block: _Block, data: Shaped[Tensor, "N F"], tick: Tick
 ) -> dict[str, Tensor]:
     vae, generator, x = run.vae, block.generator(choice.seed), data[block.start : block.stop]
     with torch.no_grad():
@@ -200,7 +200,7 @@ def _test_columns(
 
 
 def _simulated_columns(
-    run: LoadedRun, choice: LikelihoodChoice, block: _Block, _data: Float[Tensor, "N F"], tick: Tick
+    run: LoadedRun, choice: LikelihoodChoice, block: _Block, _data: Shaped[Tensor, "N F"], tick: Tick
 ) -> dict[str, Tensor]:
     generator = block.generator(choice.seed)
     x, z = simulate(run.vae, block.stop - block.start, generator)

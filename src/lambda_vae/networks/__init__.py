@@ -5,6 +5,7 @@ from lambda_vae.networks.images import ImageShape, to_rows
 from lambda_vae.networks.mlp import ACTIVATIONS, MLP, mlp
 from lambda_vae.networks.pixelcnn import ContextMaps, PixelCNN, PixelCNNSizes
 from lambda_vae.networks.recompute import Recomputing, allow_recomputing
+from lambda_vae.networks.recurrent import RecurrentContext, RecurrentDecoder, RecurrentEncoder, RecurrentSizes
 from lambda_vae.networks.resnet import DECODER, ENCODER, ResNetDecoder, ResNetEncoder, ResNetSizes
 
 __all__ = [
@@ -17,6 +18,10 @@ __all__ = [
     "PixelCNN",
     "PixelCNNSizes",
     "Recomputing",
+    "RecurrentContext",
+    "RecurrentDecoder",
+    "RecurrentEncoder",
+    "RecurrentSizes",
     "ResNetDecoder",
     "ResNetEncoder",
     "ResNetSizes",

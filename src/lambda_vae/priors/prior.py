@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 
-from jaxtyping import Float
+from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from lambda_vae.deprecated import old_name
@@ -15,7 +15,7 @@ __all__ = ["Prior"]
 class Prior(nn.Module):
     """A distribution of z whose parameters may be learned."""
 
-    def init_from_data(self, x: Float[Tensor, "N F"]) -> None:
+    def init_from_data(self, x: Shaped[Tensor, "N F"]) -> None:
         """Initialise from some data before training; most priors have no use for it.
 
         Args:

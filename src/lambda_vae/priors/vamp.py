@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from lambda_vae.distributions import DiagGaussian, GaussianMixture, PosteriorDistribution
@@ -40,12 +40,19 @@ class VampPrior(Prior):
         self.register_buffer("high", torch.ones(()))
 
     @torch.no_grad()
-    def init_from_data(self, x: Float[Tensor, "N F"]) -> None:
+    def init_from_data(self, x: Shaped[Tensor, "N F"]) -> None:
         """Take the range and the mean of the data.
 
         Args:
             x: Some of it.
+
+        Raises:
+            InputError: It is of tokens.
         """
+        if not x.is_floating_point():
+            raise InputError(
+                "the inputs that a VampPrior learns are numbers, and the data are sequences of tokens; use flow-prior"
+            )
         self.low.copy_(x.min())
         self.high.copy_(x.max())
         margin = 0.01 * (self.high - self.low)

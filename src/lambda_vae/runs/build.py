@@ -19,7 +19,7 @@ def build_vae(config: RunConfig, shape: tuple[int, ...], likelihood: str) -> VAE
 
     Args:
         config: The run.
-        shape: Of one example, as the data set gives it.
+        shape: Of one example, as `Run.shape` gives it.
         likelihood: A name in `LIKELIHOODS`.
 
     Raises:

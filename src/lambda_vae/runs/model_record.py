@@ -13,7 +13,7 @@ from typing import Any
 from lambda_vae.checked import fits
 from lambda_vae.data.hub import HUB, HubName
 from lambda_vae.data.named import NAMED
-from lambda_vae.distributions import LIKELIHOODS
+from lambda_vae.distributions import CATEGORICAL, LIKELIHOODS
 from lambda_vae.errors import InputError
 from lambda_vae.methods.spec import own_modules
 from lambda_vae.records.read import check_dimensions
@@ -165,7 +165,7 @@ def _config(values: Mapping[str, Any], source: Path) -> RunConfig:
     hints = kinds()
     infinite = {k: float(v) for k, v in values.items() if v in ("inf", "-inf") and k in hints and not fits(v, hints[k])}
     config = from_flat({**values, **infinite}, f"{source}: ")
-    if config.likelihood not in LIKELIHOODS:
+    if config.likelihood not in (*LIKELIHOODS, CATEGORICAL):
         raise _damaged(source, f"its likelihood is {config.likelihood!r}; it must be one of {', '.join(LIKELIHOODS)}")
     return config
 

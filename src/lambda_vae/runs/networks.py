@@ -2,17 +2,21 @@
 
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import nn
 
-from lambda_vae.distributions import LIKELIHOODS, CausalLikelihood, Likelihood
+from lambda_vae.distributions import LIKELIHOODS, CausalLikelihood, Likelihood, TokenLikelihood
 from lambda_vae.errors import InputError
 from lambda_vae.networks import MLP as Layers
 from lambda_vae.networks import (
     ContextMaps,
     ImageShape,
     PixelCNNSizes,
+    RecurrentContext,
+    RecurrentDecoder,
+    RecurrentEncoder,
+    RecurrentSizes,
     ResNetDecoder,
     ResNetEncoder,
     ResNetSizes,
@@ -21,7 +25,7 @@ from lambda_vae.networks import (
 )
 from lambda_vae.networks import PixelCNN as Pixels
 
-__all__ = ["MLP", "NETWORKS", "Network", "PixelCNN", "ResNet"]
+__all__ = ["GRU", "LSTM", "MLP", "NETWORKS", "Network", "PixelCNN", "ResNet"]
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,14 @@ class Network:
 
     #: On the command line and in files.
     name: ClassVar[str] = ""
+    #: Whether it takes sequences of tokens, whose shape is (longest, V); else numbers.
+    reads_tokens: ClassVar[bool] = False
 
     def encoder(self, shape: tuple[int, ...], latent_dim: int) -> tuple[nn.Module, int]:
         """Return an untrained encoder, x [B, F] -> h [B, H], and H.
 
         Args:
-            shape: Of one example, as the data set gives it.
+            shape: Of one example: (H, W), (H, W, 3), (F,), or of sequences (longest, size of the vocabulary).
             latent_dim: D.
 
         Raises:
@@ -155,5 +161,54 @@ class PixelCNN(ResNet):
         return context, CausalLikelihood(prod(shape), network, p_x, decode_pixels)
 
 
+@dataclass(frozen=True)
+class GRU(Network):
+    """Gated recurrent units as encoder and autoregressive decoder; sequences alone.
+
+    Args:
+        embedding: Numbers that stand for a token.
+        width: Of the state of each layer.
+        layers: On top of each other, in encoder and decoder.
+        z_into: Where the decoder is told of z: in its first state, at every step (inputs), or both.
+        word_dropout: Share of the tokens that the decoder does not see in training.
+        both_directions: Whether the encoder reads each sequence from its end too.
+    """
+
+    name = "gru"
+    reads_tokens = True
+    embedding: int = 128
+    width: int = 256
+    layers: int = 1
+    z_into: Literal["state", "inputs", "both", "attention"] = "both"
+    word_dropout: float = 0.0
+    both_directions: bool = False
+
+    def encoder(self, shape: tuple[int, ...], latent_dim: int) -> tuple[nn.Module, int]:
+        if latent_dim < 1:
+            raise InputError(f"latent_dim is {latent_dim}; it must be at least 1")
+        network = RecurrentEncoder(self._cell, self._sizes(shape), both_directions=self.both_directions)
+        return network, network.out_features
+
+    def decoder(self, shape: tuple[int, ...], latent_dim: int, likelihood: str) -> tuple[nn.Module, Likelihood]:
+        sizes = self._sizes(shape)
+        context = RecurrentContext(latent_dim, self._cell, sizes, self.z_into)
+        network = RecurrentDecoder(self._cell, sizes, latent_dim, self.z_into)
+        return context, TokenLikelihood(shape[0], network, self.word_dropout)
+
+    @property
+    def _cell(self) -> Literal["gru", "lstm"]:
+        return "lstm" if self.name == "lstm" else "gru"
+
+    def _sizes(self, shape: tuple[int, ...]) -> RecurrentSizes:
+        return RecurrentSizes(shape[1], self.embedding, self.width, self.layers)
+
+
+@dataclass(frozen=True)
+class LSTM(GRU):
+    """The same of long short-term memories."""
+
+    name = "lstm"
+
+
 #: Every network by its name on the command line.
-NETWORKS: dict[str, type[Network]] = {one.name: one for one in (MLP, ResNet, PixelCNN)}
+NETWORKS: dict[str, type[Network]] = {one.name: one for one in (MLP, ResNet, PixelCNN, GRU, LSTM)}

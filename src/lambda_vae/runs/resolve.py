@@ -17,8 +17,9 @@ from lambda_vae.data import (
     view_test,
     view_train,
 )
-from lambda_vae.distributions import LIKELIHOODS
+from lambda_vae.distributions import CATEGORICAL, LIKELIHOODS
 from lambda_vae.equalization import VarianceEqualizer
+from lambda_vae.errors import InputError
 from lambda_vae.methods import Context, Method
 from lambda_vae.model import VAE
 from lambda_vae.objectives import ELBO, Objective
@@ -28,6 +29,9 @@ from lambda_vae.training import JointUpdate, Schedule, Strategy, TrainOptions, V
 from lambda_vae.training.strategies import check_fit
 
 __all__ = ["Parts", "Run"]
+
+#: What data of each kind are given where nothing is said.
+_LIKELIHOODS = {"image": "bernoulli", "vector": "gaussian", "sequence": CATEGORICAL}
 
 
 class Parts(NamedTuple):
@@ -47,7 +51,7 @@ class Run:
     Args:
         config: What was asked for.
         dataset: Its data.
-        likelihood: A name in `LIKELIHOODS`.
+        likelihood: A name in `LIKELIHOODS`, or "categorical" of sequences.
     """
 
     config: RunConfig
@@ -68,8 +72,9 @@ class Run:
                 batch larger than the data.
         """
         found = load(config.data, images=config.images) if dataset is None else dataset
-        name = config.likelihood or ("bernoulli" if found.kind == "image" else "gaussian")
-        check_known("likelihood", name, LIKELIHOODS, "it is one of")
+        name = config.likelihood or _LIKELIHOODS[found.kind]
+        check_known("likelihood", name, (*LIKELIHOODS, CATEGORICAL), "it is one of")
+        _check_kind(found, config, name)
         check_likelihood(found, name)
         if dataset is None:
             if training:
@@ -100,7 +105,13 @@ class Run:
         Raises:
             InputError: As `build_vae`.
         """
-        return build_vae(self.config, self.dataset.shape, self.likelihood)
+        return build_vae(self.config, self.shape, self.likelihood)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """What the networks are built for: the shape of one example, of sequences (longest, size of the vocabulary)."""
+        vocabulary = self.dataset.vocabulary
+        return self.dataset.shape if vocabulary is None else (*self.dataset.shape, vocabulary.size)
 
     def parts(self) -> Parts:
         """Return what a trainer of the run trains, at its beginning.
@@ -164,3 +175,15 @@ class Run:
     @property
     def _rows(self) -> int:
         return self.config.network.rows_at_a_time(self.config.train.batch_size)
+
+
+def _check_kind(data: Dataset, config: RunConfig, likelihood: str) -> None:
+    """Raise unless network and likelihood are for data of this kind."""
+    sequences, network = data.kind == "sequence", config.network
+    if sequences != network.reads_tokens:
+        kind, fit = ("sequences", "gru, lstm or transformer") if sequences else (f"{data.kind}s", "mlp")
+        raise InputError(f"{data.name} holds {kind}, and {network.name} does not take those; use network={fit}")
+    if sequences != (likelihood == CATEGORICAL):
+        fit = CATEGORICAL if sequences else "bernoulli or gaussian"
+        what = "sequences" if sequences else f"{data.kind}s"
+        raise InputError(f"{data.name} holds {what}, and the likelihood {likelihood} is not for those; use {fit}")

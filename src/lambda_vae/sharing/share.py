@@ -100,7 +100,7 @@ def _record_of(run: Path) -> ModelRecord:
     files = [name for name in (WEIGHTS, HISTORY) if (run / name).is_file()]
     return ModelRecord(
         portable_config(loaded.config, loaded.likelihood),
-        loaded.dataset.shape,
+        loaded.shape,
         metrics,
         _portable_provenance(provenance),
         {name: file_sha256(run / name) for name in files},

@@ -103,11 +103,16 @@ class AdversarialBayes(Adversary):
         self.adaptive_contrast = adaptive_contrast
 
     def check_model(self, vae: VAE) -> None:
-        """Raise if the prior is learned and only its draws would be used.
+        """Raise if x are no numbers that T could read, or the prior is learned and only its draws would be used.
 
         Raises:
-            InputError: It is.
+            InputError: They are not, or it is.
         """
+        if getattr(vae.likelihood, "reads_tokens", False):
+            raise InputError(
+                "the discriminator of adversarial Bayes reads x as numbers, and the data are sequences of tokens; use "
+                "iaf or flow for another posterior"
+            )
         if not self.adaptive_contrast and any(True for _ in vae.prior.parameters()):
             raise InputError(
                 "adaptive_contrast is False and the prior is learned: draws of the prior teach it nothing; use "

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from lambda_vae.model import Trace
@@ -23,6 +24,7 @@ class Batch:
         xi: Noise of an implicit posterior, [B, X], or None.
         prior_eps: Noise for draws from the prior, [B, P], or None.
         step: Position in the epoch, from 0.
+        dropped: Which tokens word dropout hides from the decoder, [B, L], or None.
     """
 
     x: Shaped[Tensor, "B F"]
@@ -31,6 +33,7 @@ class Batch:
     xi: Float[Tensor, "B X"] | None = None
     prior_eps: Float[Tensor, "B P"] | None = None
     step: int = 0
+    dropped: Bool[Tensor, "B F"] | None = None
 
     def parts(self, count: int) -> list["Batch"]:
         """Return the batch cut into parts of equal size; the batch itself where there is one part.
@@ -44,8 +47,10 @@ class Batch:
         def cut(noise: Tensor | None) -> Sequence[Tensor | None]:
             return [None] * count if noise is None else noise.chunk(count)
 
-        pieces = zip(self.x.chunk(count), self.eps.chunk(count, 1), cut(self.xi), cut(self.prior_eps), strict=True)
-        return [replace(self, x=x, eps=eps, xi=xi, prior_eps=prior_eps) for x, eps, xi, prior_eps in pieces]
+        by_name: dict[str, Sequence[Any]] = {"x": self.x.chunk(count), "eps": self.eps.chunk(count, 1)}
+        by_name |= {name: cut(getattr(self, name)) for name in ("xi", "prior_eps", "dropped")}
+        pieces = zip(*by_name.values(), strict=True)
+        return [replace(self, **dict(zip(by_name, piece, strict=True))) for piece in pieces]
 
 
 @dataclass(frozen=True, eq=False)

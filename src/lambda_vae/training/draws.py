@@ -96,12 +96,14 @@ class Draws:
         eps = self._normal(generator, 1, self.joint_batch, latent)
         if self.options.samples > 1:
             eps = torch.cat((eps, self._normal(extra, self.options.samples - 1, self.joint_batch, latent)))
-        xi = prior_eps = None
+        xi = prior_eps = dropped = None
+        if share := getattr(self.vae.likelihood, "word_dropout", 0.0):
+            dropped = self._share(torch.rand(x.shape, generator=generator, device=self.device) < share)
         if self.vae.posterior.mixing_dim:
             xi = self._share(self._normal(extra, self.joint_batch, self.vae.posterior.mixing_dim))
         if self.draws_prior:
             prior_eps = self._share(self._normal(extra, self.joint_batch, self.vae.p_z().noise_dim))
-        return Batch(self._share(x), self._share(eps, 1), kl_weight, xi, prior_eps, step)
+        return Batch(self._share(x), self._share(eps, 1), kl_weight, xi, prior_eps, step, dropped)
 
     def extra_batch(self, batch: Batch) -> Batch:
         """Return a further batch for a strategy, of the size and KL weight of the epoch's own."""

@@ -109,7 +109,7 @@ class SemiAmortized(EpochMean):
 def _loss_and_gradient(stepper: Stepper, draws: Draws, batch: Batch, q: DiagGaussian) -> tuple[Tensor, Tensor, Tensor]:
     """The mean loss at q with fresh noise, and each example's gradient with respect to mu and logvar, [B, D]."""
     mu, logvar = (value.detach().requires_grad_() for value in (q.mu, q.logvar))
-    noise = (draws.noise(batch), batch.prior_eps)
+    noise = (draws.noise(batch), batch.prior_eps, batch.dropped)
     trace = stepper.vae.from_posterior(DiagGaussian(mu, logvar), batch.x, *noise)
     with torch.autocast(stepper.device.type, enabled=False):
         loss = stepper.objective(trace, batch.kl_weight).loss

@@ -81,7 +81,7 @@ class Stepper:
             batch: The data and the noise.
             refine: From the encoder's q to the one that z is drawn from; the encoder's own if left out.
         """
-        optional = {"xi": batch.xi, "prior_eps": batch.prior_eps, "refine": refine}
+        optional = {"xi": batch.xi, "prior_eps": batch.prior_eps, "dropped": batch.dropped, "refine": refine}
         given = {name: value for name, value in optional.items() if value is not None}
         with self.autocast, self.copies or nullcontext():
             trace: Trace = self.model(batch.x, batch.eps, **given)
