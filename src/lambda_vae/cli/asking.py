@@ -69,7 +69,11 @@ def theory(
 
 
 def prepare(
-    names: Sequence[str], image_size: int | None = None, image_colour: Colour = "kept", unfit_images: Unfit = "refuse"
+    names: Sequence[str],
+    sequences: data.SequenceOptions,
+    image_size: int | None = None,
+    image_colour: Colour = "kept",
+    unfit_images: Unfit = "refuse",
 ) -> Iterator[str]:
     """Fetch, check and prepare data sets.
 
@@ -79,17 +83,19 @@ def prepare(
         unfit_images: refuse or skip broken and odd files
     """
     for name in names:
-        found = data.load(name, images=data.ImageOptions(image_size, image_colour, unfit_images))
+        images = data.ImageOptions(image_size, image_colour, unfit_images)
+        found = data.load(name, images=images, sequences=sequences)
         counts = f"{len(found.train)} train, {len(found.test)} test"
         yield f"{found.name}: {counts}, shape {found.shape}, sha256 {found.sha256[:16]}"
         yield f"  {found.source}"
+        yield from (f"  {line}" for line in data.shown(found))
 
 
-def verify(names: Sequence[str], **settings: Annotated[Any, prepare]) -> Iterator[str]:
+def verify(names: Sequence[str], sequences: data.SequenceOptions, **settings: Annotated[Any, prepare]) -> Iterator[str]:
     """Check raw and prepared files against their hashes."""
     images, bad = data.ImageOptions(*settings.values()), []
     for name in names:
-        for check in data.verify(name, images=images):
+        for check in data.verify(name, images=images, sequences=sequences):
             yield f"{'ok ' if check.ok else 'BAD'}  {check.what}: {check.detail}"
             bad += [] if check.ok else [check.what]
     if bad:

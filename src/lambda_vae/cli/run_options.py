@@ -31,7 +31,7 @@ def run_options() -> dict[str, list[Option]]:
     method, network, samples = source("cli.run_options:_as_text").options
     run = {option.name: option for option in source("runs.config:RunConfig").options}
     train = {option.name: option for option in source("training.options:TrainOptions").options}
-    for name in ("method", "network", "images", "train"):
+    for name in ("method", "network", "images", "sequences", "train"):
         del run[name]
     for name in ("samples", "keep_checkpoints"):
         del train[name]
@@ -39,7 +39,8 @@ def run_options() -> dict[str, list[Option]]:
         "what is trained": [method, *run.values()],
         "how it is trained": [*train.values(), samples],
         "networks": [network, *source("runs.networks:MLP").options, *source("runs.networks:PixelCNN").options],
-        "folders of images, and images of hf: sets": source("cli.asking:prepare").options[1:],
+        "folders of images, and images of hf: sets": source("cli.asking:prepare").options[2:],
+        "sequences: text and molecules": source("data.sequence_options:SequenceOptions").options,
     }
 
 

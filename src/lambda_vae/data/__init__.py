@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from lambda_vae.data._binarise import BINARISATIONS, Binarisation, binarise, binarise_fixed, view_test, view_train
     from lambda_vae.data.checks import check_batch, check_likelihood, check_no_sequences
     from lambda_vae.data.dataset import Dataset, Split
-    from lambda_vae.data.listing import Check, Row, describe, verify
+    from lambda_vae.data.listing import Check, Row, describe, shown, verify
     from lambda_vae.data.loading import load, prepare
     from lambda_vae.data.named import NAMED, NamedDataset
     from lambda_vae.data.order import epoch_order
     from lambda_vae.data.pictures import ImageOptions
+    from lambda_vae.data.sequence_options import SequenceOptions
     from lambda_vae.data.sequences import Sequences, sequence_lengths
     from lambda_vae.data.tokenisers import TOKENISERS, Tokeniser, tokeniser_named
     from lambda_vae.data.validation import check_validation, hold_out
@@ -32,6 +33,7 @@ __all__ = [
     "ImageOptions",
     "NamedDataset",
     "Row",
+    "SequenceOptions",
     "Sequences",
     "Split",
     "Tokeniser",
@@ -48,6 +50,7 @@ __all__ = [
     "load",
     "prepare",
     "sequence_lengths",
+    "shown",
     "tokeniser_named",
     "verify",
     "view_test",

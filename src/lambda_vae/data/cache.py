@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lambda_vae.data.checks import check_brightness, check_source
-from lambda_vae.data.dataset import Dataset, Kind, Split
+from lambda_vae.data.dataset import Dataset, Split
 from lambda_vae.data.source import CHUNK_BYTES, Part, Source
+from lambda_vae.data.vocabulary import Vocabulary
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json
 
@@ -54,7 +55,19 @@ def _write_array(path: Path, dtype: str, shape: tuple[int, ...], chunks: Iterato
     return {"shape": list(shape), "dtype": dtype, "sha256": digest.hexdigest()}
 
 
+def _write_sequences(folder: Path, name: str, part: Part) -> dict[str, dict[str, Any]]:
+    assert part.offsets is not None
+    x, offsets, total = f"{name}_x.npy", f"{name}_offsets.npy", int(part.offsets[-1])
+    (flat,) = part.chunks()
+    return {
+        x: _write_array(folder / x, flat.dtype.newbyteorder("<").str, (total,), iter([flat])),
+        offsets: _write_array(folder / offsets, "<i8", (part.count + 1,), iter([part.offsets])),
+    }
+
+
 def _write_part(folder: Path, name: str, part: Part, source: Source, label: str) -> dict[str, dict[str, Any]]:
+    if source.kind == "sequence":
+        return _write_sequences(folder, name, part)
     features, brightest = math.prod(source.shape), 0
 
     def rows() -> Iterator[NDArray[Any]]:
@@ -75,27 +88,35 @@ def _write_part(folder: Path, name: str, part: Part, source: Source, label: str)
     return files
 
 
-def content_hash(kind: Kind, shape: tuple[int, ...], files: dict[str, dict[str, Any]]) -> str:
-    """SHA-256 over the kind, the shape and what `meta.json` says of each array: a data set's own hash."""
-    return sha256(json.dumps([kind, list(shape), files], sort_keys=True).encode()).hexdigest()
+def content_hash(meta: Mapping[str, Any]) -> str:
+    """SHA-256 over the kind, the shape, what `meta.json` says of each array, and the vocabulary: a data set's own hash.
+
+    Args:
+        meta: The content of `meta.json`.
+    """
+    facts = [meta["kind"], list(meta["shape"]), meta["files"]]
+    facts += [] if meta.get("vocabulary") is None else [meta["vocabulary"]]
+    return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _write_all(folder: Path, name: str, source: Source, raw: list[dict[str, Any]], *, own: bool = False) -> None:
     files: dict[str, dict[str, Any]] = {}
     for part, rows in (("train", source.train), ("test", source.test)):
         files |= _write_part(folder, part, rows, source, name)
-    meta = {
+    meta: dict[str, Any] = {
         "format": FORMAT,
         "name": name,
         "kind": source.kind,
         "shape": list(source.shape),
         "classes": source.classes,
         "source": source.source,
-        "sha256": content_hash(source.kind, source.shape, files),
         "files": files,
         "raw": raw,
         "own": own,
     }
+    if source.vocabulary is not None:
+        meta["vocabulary"] = source.vocabulary.to_record()
+    meta["sha256"] = content_hash(meta)
     with (folder / "meta.json").open("w", encoding="utf-8") as file:
         json.dump(meta, file, indent=1, ensure_ascii=False)
         file.flush()
@@ -189,8 +210,11 @@ def _checked(folder: Path, name: str, meta: dict[str, Any]) -> NDArray[Any]:
 
 
 def _split(folder: Path, part: str, meta: dict[str, Any]) -> Split:
-    y = f"{part}_y.npy"
-    return Split(_checked(folder, f"{part}_x.npy", meta), _checked(folder, y, meta) if y in meta["files"] else None)
+    y, offsets = (
+        _checked(folder, name, meta) if (name := f"{part}_{what}.npy") in meta["files"] else None
+        for what in ("y", "offsets")
+    )
+    return Split(_checked(folder, f"{part}_x.npy", meta), y, offsets=offsets)
 
 
 def open_prepared(folder: Path) -> Dataset:
@@ -210,6 +234,7 @@ def open_prepared(folder: Path) -> Dataset:
             sha256=meta["sha256"],
             source=meta["source"],
             classes=None if meta["classes"] is None else tuple(meta["classes"]),
+            vocabulary=Vocabulary.of(meta["vocabulary"]) if "vocabulary" in meta else None,
         )
     except (KeyError, TypeError) as error:
         raise _damaged(folder / "meta.json", repr(error)) from None

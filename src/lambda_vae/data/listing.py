@@ -1,21 +1,25 @@
 """The rows of `data list` and the checks of `data verify`."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from lambda_vae.data.cache import array_sha256, content_hash, default_cache, open_array
+from lambda_vae.data.dataset import Dataset
 from lambda_vae.data.loading import own_folder, prepared_folder
 from lambda_vae.data.named import NAMED, NamedDataset, named
 from lambda_vae.data.own import raw_sha256
 from lambda_vae.data.pictures import ImageOptions
 from lambda_vae.data.rawfiles import find_rendition, hash_fault
+from lambda_vae.data.sequence_options import SequenceOptions
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json
 
-__all__ = ["Check", "Row", "describe", "verify"]
+__all__ = ["Check", "Row", "describe", "shown", "verify"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Row:
     Attributes:
         name: What to type, or the name of the user's own prepared data.
         title: What it is.
-        kind: "image" or "vector".
+        kind: "image", "vector" or "sequence".
         shape: Of one example.
         train: Number of training examples.
         test: Number of test examples.
@@ -74,11 +78,17 @@ def _named_row(row: NamedDataset, cache: Path) -> Row:
     return Row(**same, prepared=prepared, where=where)
 
 
+def _examples(files: Mapping[str, Any], part: str) -> int:
+    """How many examples a part has, by the shapes of its arrays."""
+    ragged = files.get(f"{part}_offsets.npy")
+    return int(files[f"{part}_x.npy"]["shape"][0] if ragged is None else ragged["shape"][0] - 1)
+
+
 def _own_row(meta_file: Path) -> Row | None:
     """A prepared set of the user's own; None for named sets, and for folders that this version did not write."""
     try:
         meta = json.loads(meta_file.read_text(encoding="utf-8"))
-        train, test = (int(meta["files"][f"{part}_x.npy"]["shape"][0]) for part in ("train", "test"))
+        train, test = (_examples(meta["files"], part) for part in ("train", "test"))
         if not meta["own"]:
             return None
         name, source, kind = (str(meta[key]) for key in ("name", "source", "kind"))
@@ -99,6 +109,19 @@ def describe(cache: Path | None = None) -> list[Row]:
     cache = default_cache() if cache is None else cache
     own = [_own_row(path) for path in sorted(cache.glob("*/meta.json"))]
     return [*(_named_row(row, cache) for row in NAMED.values()), *(row for row in own if row is not None)]
+
+
+def shown(data: Dataset, count: int = 3) -> list[str]:
+    """The first test examples as text; nothing for data that are no sequences.
+
+    Args:
+        data: The data set.
+        count: How many, at most.
+    """
+    if data.vocabulary is None or data.test.offsets is None:
+        return []
+    ends = data.test.offsets[: count + 1].tolist()
+    return [data.vocabulary.decode(data.test.x[start:end].tolist()) for start, end in pairwise(ends)]
 
 
 def _named_raw_checks(row: NamedDataset, cache: Path) -> list[Check]:
@@ -139,20 +162,27 @@ def _prepared_checks(folder: Path) -> list[Check]:
     try:
         meta = read_json(folder / "meta.json")
         checks = [_array_check(folder, name, fact) for name, fact in meta["files"].items()]
-        same = content_hash(meta["kind"], tuple(meta["shape"]), meta["files"]) == meta["sha256"]
+        same = content_hash(meta) == meta["sha256"]
         checks.append(Check(f"prepared {folder / 'meta.json'}", same, "hash fits" if same else "it has been edited"))
     except (InputError, KeyError, TypeError, AttributeError) as error:
         return [Check(f"prepared {folder / 'meta.json'}", False, f"{error}; remove {folder} and prepare it again")]
     return checks
 
 
-def verify(name_or_path: str | Path, *, cache: Path | None = None, images: ImageOptions | None = None) -> list[Check]:
+def verify(
+    name_or_path: str | Path,
+    *,
+    cache: Path | None = None,
+    images: ImageOptions | None = None,
+    sequences: SequenceOptions | None = None,
+) -> list[Check]:
     """Hash the raw files and the prepared arrays again, and compare.
 
     Args:
         name_or_path: As for `prepare`.
         cache: Folder of prepared data; the default one if None.
         images: As for `prepare`.
+        sequences: As for `prepare`.
 
     Returns:
         A check for each file that is here; sound if all are `ok`. One failed check if the set is not prepared.
@@ -162,7 +192,10 @@ def verify(name_or_path: str | Path, *, cache: Path | None = None, images: Image
     """
     cache = default_cache() if cache is None else cache
     own = not (isinstance(name_or_path, str) and name_or_path in NAMED)
-    folder = own_folder(name_or_path, cache, images) if own else prepared_folder(named(str(name_or_path)), cache)
+    if own:
+        folder: Path | None = own_folder(name_or_path, cache, images, sequences)
+    else:
+        folder = prepared_folder(named(str(name_or_path)), cache, sequences)
     checks = [] if own else _named_raw_checks(NAMED[str(name_or_path)], cache)
     if folder is None or not (folder / "meta.json").is_file():
         return [*checks, Check(f"prepared {name_or_path}", False, "not prepared yet, or changed since")]

@@ -14,13 +14,16 @@ from lambda_vae.data.dataset import Dataset
 from lambda_vae.data.digits import digits_source
 from lambda_vae.data.hub import HUB, HubName, hub_source
 from lambda_vae.data.idx import idx_folder_source
+from lambda_vae.data.lines import text_lines
 from lambda_vae.data.mat import mat_source
 from lambda_vae.data.mixtures import mixture_source
 from lambda_vae.data.named import NAMED, NamedDataset, Rendition, named
 from lambda_vae.data.own import own_files, own_source, raw_sha256
 from lambda_vae.data.pictures import ImageOptions
 from lambda_vae.data.rawfiles import find_rendition, require
+from lambda_vae.data.sequence_options import SequenceOptions
 from lambda_vae.data.source import Source
+from lambda_vae.data.text import sequence_source
 from lambda_vae.errors import InputError
 
 __all__ = ["load", "own_folder", "prepare", "prepared_folder"]
@@ -34,25 +37,52 @@ def _key(*facts: object) -> str:
     return sha256(repr((FORMAT, *facts)).encode()).hexdigest()[:12]
 
 
-def _folder(cache: Path, row: NamedDataset, rendition: Rendition | None) -> Path:
+def _settled(row: NamedDataset, sequences: SequenceOptions | None) -> SequenceOptions | None:
+    """What is done to the text of a named set; None if it is no text.
+
+    Raises:
+        InputError: Something is to be done to text that is not there.
+    """
+    options = sequences or SequenceOptions()
+    if options.column is not None or (row.kind != "sequence" and options != SequenceOptions()):
+        raise InputError(
+            f"{row.name} has {'no columns' if row.kind == 'sequence' else 'no text'}; leave out "
+            + ("`column`" if row.kind == "sequence" else "`tokeniser` and such")
+        )
+    return options.settled(row.tokeniser) if row.kind == "sequence" else None
+
+
+def _folder(cache: Path, row: NamedDataset, rendition: Rendition | None, options: SequenceOptions | None) -> Path:
     hashes = [] if rendition is None else [file.sha256 or file.md5 for file in rendition.files]
-    return cache / f"{row.name}-{_key(row.layout, hashes)}"
+    return cache / f"{row.name}-{_key(row.layout, hashes, *([options] if options else []))}"
 
 
-def prepared_folder(row: NamedDataset, cache: Path) -> Path | None:
+def prepared_folder(row: NamedDataset, cache: Path, sequences: SequenceOptions | None = None) -> Path | None:
     """The prepared folder of a named set that `load` would use, or None if it has to be prepared.
 
     Raw files that are here decide which rendition; without any, the first prepared one counts.
     """
     found = find_rendition(row, cache)
     wanted: list[Rendition | None] = [found[0]] if found else list(row.renditions)
-    folders = (
-        [_folder(cache, row, rendition) for rendition in wanted] if row.renditions else [_folder(cache, row, None)]
-    )
+    options = _settled(row, sequences)
+    folders = [_folder(cache, row, rendition, options) for rendition in (wanted if row.renditions else [None])]
     return next((folder for folder in folders if (folder / "meta.json").is_file()), None)
 
 
-def _read(row: NamedDataset, rendition: Rendition, paths: list[Path]) -> Source:
+def _read_lines(rendition: Rendition, paths: list[Path], options: SequenceOptions) -> Source:
+    """MOSES in its tables or in the wheel that holds them, or one sentence a line."""
+    if len(paths) == 1:
+        members = [f"moses/dataset/data/{part}.csv.gz" for part in ("train", "test")]
+        train, test = (text_lines(paths[0], "SMILES", member) for member in members)
+    else:
+        header = "SMILES" if ".csv" in paths[0].suffixes else None
+        train, test = (text_lines(path, header) for path in paths)
+    return sequence_source(train, test, options, rendition.source)
+
+
+def _read(row: NamedDataset, rendition: Rendition, paths: list[Path], options: SequenceOptions | None) -> Source:
+    if options is not None:
+        return _read_lines(rendition, paths, options)
     if row.layout == "mat":
         return replace(mat_source(paths[0], rendition.source), classes=row.classes)
     if row.layout == "cifar":
@@ -71,16 +101,19 @@ def _raw_facts(paths: list[Path]) -> list[dict[str, Any]]:
     return [{"path": str(path.resolve()), "sha256": raw_sha256(path)} for path in paths]
 
 
-def _prepare_named(row: NamedDataset, cache: Path, download: bool, mirrors: Sequence[str]) -> Path:
-    if folder := prepared_folder(row, cache):
+def _prepare_named(
+    row: NamedDataset, cache: Path, download: bool, mirrors: Sequence[str], sequences: SequenceOptions | None
+) -> Path:
+    options = _settled(row, sequences)
+    if folder := prepared_folder(row, cache, sequences):
         return folder
     if not row.renditions:
-        folder = _folder(cache, row, None)
+        folder = _folder(cache, row, None, options)
         store(folder, row.name, _made_here(row), [])
         return folder
     rendition, paths = require(row, cache, download=download, mirrors=mirrors)
-    folder = _folder(cache, row, rendition)
-    store(folder, row.name, _read(row, rendition, paths), _raw_facts(paths))
+    folder = _folder(cache, row, rendition, options)
+    store(folder, row.name, _read(row, rendition, paths, options), _raw_facts(paths))
     return folder
 
 
@@ -98,7 +131,9 @@ def _own_name(path: Path) -> str:
     return re.sub(r"[^\w-]+", "-", path.resolve().name.split(".")[0]).strip("-") or "data"
 
 
-def own_folder(name_or_path: str | Path, cache: Path, images: ImageOptions | None = None) -> Path:
+def own_folder(
+    name_or_path: str | Path, cache: Path, images: ImageOptions | None = None, sequences: SequenceOptions | None = None
+) -> Path:
     """The prepared folder that belongs to the user's own file or folder as it is now; it need not exist.
 
     A set of the hub goes by its name alone: prepared once, it is used without the network.
@@ -107,11 +142,13 @@ def own_folder(name_or_path: str | Path, cache: Path, images: ImageOptions | Non
         name_or_path: A path, or hf:NAME; a word that is neither a path nor a name is taken for a misspelt name.
         cache: Folder of prepared data.
         images: What is done to image files.
+        sequences: What is done to text.
 
     Raises:
         InputError: There is no such path.
     """
-    done = [] if images in (None, ImageOptions()) else [images]
+    done = list[object]([] if images in (None, ImageOptions()) else [images])
+    done += [] if sequences in (None, SequenceOptions()) else [sequences]
     if _is_hub(name_or_path):
         name = HubName.of(str(name_or_path))
         facts = [] if name.path is None else _file_facts(name.path)
@@ -132,6 +169,7 @@ def prepare(
     download: bool = True,
     mirrors: Sequence[str] = (),
     images: ImageOptions | None = None,
+    sequences: SequenceOptions | None = None,
 ) -> Path:
     """Prepare a data set if it is not yet prepared; returns its folder in the cache.
 
@@ -142,6 +180,7 @@ def prepare(
         download: Whether the network may be used.
         mirrors: Base URLs to use in place of the set's own.
         images: What is done to the image files of a folder or a Hugging Face data set.
+        sequences: What is done to text.
 
     Returns:
         The folder, ready to be memory-mapped.
@@ -155,16 +194,18 @@ def prepare(
             raise InputError(
                 f"{name_or_path} is prepared in one way only: leave out `image_size`, `image_colour` and `unfit_images`"
             )
-        return _prepare_named(NAMED[name_or_path], cache, download, mirrors)
-    folder = own_folder(name_or_path, cache, images)
+        return _prepare_named(NAMED[name_or_path], cache, download, mirrors, sequences)
+    folder = own_folder(name_or_path, cache, images, sequences)
     if (folder / "meta.json").is_file():
         return folder
     if _is_hub(name_or_path):
+        if sequences not in (None, SequenceOptions()):
+            raise InputError(f"{name_or_path} is read for its images; leave out `tokeniser` and such")
         name = HubName.of(str(name_or_path))
         store(folder, _own_name(Path(name.name)), hub_source(str(name_or_path), images), [], own=True)
         return folder
     path = Path(name_or_path).expanduser()
-    store(folder, _own_name(path), own_source(path, images), _raw_facts([path]), own=True)
+    store(folder, _own_name(path), own_source(path, images, sequences), _raw_facts([path]), own=True)
     return folder
 
 
@@ -175,6 +216,9 @@ def load(
     download: bool = True,
     mirrors: Sequence[str] = (),
     images: ImageOptions | None = None,
+    sequences: SequenceOptions | None = None,
 ) -> Dataset:
     """A data set, memory-mapped; prepared first if need be. Arguments and errors are those of `prepare`."""
-    return open_prepared(prepare(name_or_path, cache=cache, download=download, mirrors=mirrors, images=images))
+    return open_prepared(
+        prepare(name_or_path, cache=cache, download=download, mirrors=mirrors, images=images, sequences=sequences)
+    )

@@ -50,16 +50,17 @@ class NamedDataset:
     Attributes:
         name: What the user types.
         title: What it is, in a few words.
-        kind: "image" or "vector".
-        shape: Of one example.
+        kind: "image", "vector" or "sequence".
+        shape: Of one example; of sequences the longest, by the tokeniser that suits them.
         train: Number of training examples.
         test: Number of test examples.
-        layout: The reader: "digits", "mixture", "idx", "mat", "cifar" or "celeba".
+        layout: The reader: "digits", "mixture", "idx", "mat", "cifar", "celeba" or "lines".
         renditions: The first that is found is used; the first one is downloaded. Empty for embedded data.
         licence: As its authors state it.
         citation: What to cite.
         classes: Names of the labels.
         home: Where the user gets files that are never downloaded, because their authors do not let others hand them on.
+        tokeniser: What suits sequences.
     """
 
     name: str
@@ -74,6 +75,7 @@ class NamedDataset:
     citation: str
     classes: tuple[str, ...] | None = None
     home: str = ""
+    tokeniser: str = ""
 
 
 def _idx(*sha256s: str, md5s: tuple[str, ...] = ("", "", "", "")) -> tuple[RawFile, ...]:
@@ -281,7 +283,86 @@ _CELEBA64 = NamedDataset(
     home="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
 )
 
-_ROWS = (_DIGITS, _MNIST, _FASHION, _OMNIGLOT, _CIFAR10, _CELEBA64, *_MIXTURES)
+_MOSES = NamedDataset(
+    name="moses",
+    title="drug-like molecules, as SMILES",
+    kind="sequence",
+    shape=(55,),
+    train=1584663,
+    test=176074,
+    layout="lines",
+    renditions=(
+        Rendition(
+            files=(
+                RawFile("train.csv.gz", "cc9d6e8e9534e25a7a36361529ae739ddda8036e9072b2fc5cea6930a0592144"),
+                RawFile("test.csv.gz", "0248e682a9c29ca7649184dd88a4edc83f48f0e84af6b923990069c3da4501b6"),
+            ),
+            mirrors=("https://media.githubusercontent.com/media/molecularsets/moses/master/moses/dataset/data/",),
+            source="MOSES, the tables of molsets 0.3.1 (hashes checked); its test set of scaffolds stays out",
+        ),
+        Rendition(
+            files=(
+                RawFile(
+                    "molsets-0.3.1-py3-none-any.whl",
+                    "7f4450e3ebecebe79c3a2a55950c93daddee071120daf64a163d03481e811d34",
+                ),
+            ),
+            mirrors=(),
+            source="MOSES, the wheel of molsets 0.3.1 (hash checked); its test set of scaffolds stays out",
+        ),
+    ),
+    licence="MIT (of the package; the molecules are of ZINC)",
+    citation="Polykovskiy et al. 2020, Molecular Sets (MOSES), Frontiers in Pharmacology 11, arXiv:1811.12823",
+    tokeniser="smiles",
+)
+
+
+def _text(name: str, *sha256s: str, source: str) -> tuple[Rendition, ...]:
+    files = tuple(RawFile(f"{name}.{part}.txt", one) for part, one in zip(("train", "test"), sha256s, strict=True))
+    return (Rendition(files, (), f"{source}, one sentence a line (hashes checked); its validation part stays out"),)
+
+
+_BROWN = NamedDataset(
+    name="brown",
+    title="the Brown Corpus, sentences of American English",
+    kind="sequence",
+    shape=(181,),
+    train=51698,
+    test=2841,
+    layout="lines",
+    renditions=_text(
+        "brown",
+        "cdd00a13e5cc0fab3c4b23f9d4d28d8bf4f35890cde347abab8231e2b4b25f99",
+        "726f48c426cb8b980206601416b5b7e6d7a55f72f014dd4f65c6a6cbc56a3f4b",
+        source="The Brown Corpus",
+    ),
+    tokeniser="words",
+    licence="may be used for non-commercial purposes, redistribution permitted",
+    citation="Francis and Kucera 1964/1979, A Standard Corpus of Present-Day Edited American English",
+    home="https://www.nltk.org/nltk_data/",
+)
+
+_EWT = NamedDataset(
+    name="ewt",
+    title="the English Web Treebank, sentences of blogs, mail, reviews and answers",
+    kind="sequence",
+    shape=(160,),
+    train=12544,
+    test=2077,
+    layout="lines",
+    renditions=_text(
+        "ewt",
+        "a60c393259789949542dbe8bf7460e9d907b100e334f7151fe198a75a3a4e32b",
+        "97389c01a4f4a99107156861b8f098cb36d2362c16dd9a38c078f094b7a8b4f4",
+        source="The English Web Treebank",
+    ),
+    tokeniser="words",
+    licence="CC BY-SA 4.0",
+    citation="Silveira et al. 2014, A Gold Standard Dependency Corpus for English, LREC",
+    home="https://github.com/UniversalDependencies/UD_English-EWT",
+)
+
+_ROWS = (_DIGITS, _MNIST, _FASHION, _OMNIGLOT, _CIFAR10, _CELEBA64, _MOSES, _BROWN, _EWT, *_MIXTURES)
 
 NAMED: dict[str, NamedDataset] = {row.name: row for row in _ROWS}
 """All named data sets, by name."""

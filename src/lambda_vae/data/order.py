@@ -1,4 +1,4 @@
-"""The order of the examples in an epoch: any process can start at any step of any epoch."""
+"""The order of the examples in an epoch, from seed and epoch alone: any process can start at any step of any epoch."""
 
 import torch
 from jaxtyping import Int64
@@ -6,7 +6,10 @@ from torch import Tensor
 
 from lambda_vae.rng import generator_for
 
-__all__ = ["epoch_order"]
+__all__ = ["epoch_order", "in_buckets"]
+
+#: Batches that are sorted together: among so many sequences most lengths occur often, and an epoch has many such pools.
+_POOL = 50
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> Int64[Tensor, " n"]:
@@ -25,3 +28,33 @@ def epoch_order(n: int, seed: int, epoch: int) -> Int64[Tensor, " n"]:
         [0, 1, 2, 3]
     """
     return torch.randperm(n, generator=generator_for(f"lambda-vae order {seed} {epoch}"))
+
+
+def in_buckets(
+    order: Int64[Tensor, " n"], lengths: Int64[Tensor, " n"], batch: int, seed: int, epoch: int
+) -> Int64[Tensor, " n"]:
+    """The order of an epoch, changed so that each batch holds sequences of about one length.
+
+    Pools of 50 batches, as they come in `order`, are sorted by length and cut into batches, and the batches of all
+    pools are shuffled. An example keeps its pool, so that what is seen together changes from epoch to epoch.
+
+    Args:
+        order: Of whole batches.
+        lengths: Of the sequences, in that order.
+        batch: Examples of a batch, on all processes together; divides n.
+        seed: The run's seed.
+        epoch: Number of the epoch.
+
+    Returns:
+        The same examples, batch by batch.
+
+    Example:
+        >>> order, lengths = torch.arange(6), torch.tensor([9, 2, 8, 1, 9, 2])
+        >>> sorted(map(sorted, in_buckets(order, lengths, 2, seed=0, epoch=0).view(-1, 2).tolist()))
+        [[0, 4], [1, 3], [2, 5]]
+    """
+    pool = torch.arange(len(order), device=order.device) // (_POOL * batch)
+    # Stable: sequences of one length stay in the shuffled order.
+    sorted_order = order[torch.argsort(pool * (1 + int(lengths.max())) + lengths, stable=True)]
+    batches = torch.randperm(len(order) // batch, generator=generator_for(f"lambda-vae batches {seed} {epoch}"))
+    return sorted_order.view(-1, batch)[batches.to(order.device)].flatten()

@@ -10,7 +10,7 @@ from lambda_vae.data.source import Source
 from lambda_vae.data.tables import Column, Table, table_source
 from lambda_vae.errors import InputError
 
-__all__ = ["parquet_source"]
+__all__ = ["open_parquet", "parquet_source"]
 
 _ROWS = 4096
 
@@ -26,26 +26,36 @@ def _column(values: Any, kind: Any, types: Any) -> Column:  # noqa: ANN401 - an 
     return Column(np.array([str(kind)] * len(values)), missing)
 
 
+def open_parquet(path: Path) -> Any:  # noqa: ANN401 - a ParquetFile of pyarrow
+    """The file, opened; nothing but its schema is read.
+
+    Raises:
+        InputError: pyarrow is not installed, or the file is damaged.
+    """
+    try:
+        from pyarrow import parquet
+    except ImportError:
+        raise InputError(
+            f"{path} needs the package pyarrow; pip install 'lambda-vae[table]', or save it as .csv"
+        ) from None
+    try:
+        return parquet.ParquetFile(path)
+    except Exception as error:  # pyarrow raises whatever its reader stumbles over
+        raise InputError(f"{path} is not a readable Parquet file ({error}); save it again") from None
+
+
 def parquet_source(path: Path) -> Source:
     """The numeric columns of a Parquet file as vectors, see `table_source`.
 
     Raises:
         InputError: pyarrow is not installed, or the file is damaged, or as `table_source`.
     """
-    try:
-        from pyarrow import parquet, types
-    except ImportError:
-        raise InputError(
-            f"{path} needs the package pyarrow; pip install 'lambda-vae[table]', or save it as .csv"
-        ) from None
-    try:
-        schema = parquet.ParquetFile(path).schema_arrow
-    except Exception as error:  # pyarrow raises whatever its reader stumbles over
-        raise InputError(f"{path} is not a readable Parquet file ({error}); save it again") from None
+    schema = open_parquet(path).schema_arrow
+    from pyarrow import types  # it is there: `open_parquet` has used it
 
     def chunks() -> Iterator[Sequence[Column]]:
         try:
-            for batch in parquet.ParquetFile(path).iter_batches(batch_size=_ROWS):
+            for batch in open_parquet(path).iter_batches(batch_size=_ROWS):
                 if batch.num_rows:
                     columns = zip(batch.columns, schema.types, strict=True)
                     yield [_column(values, kind, types) for values, kind in columns]

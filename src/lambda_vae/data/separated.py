@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
@@ -14,38 +14,41 @@ from lambda_vae.data.source import Source
 from lambda_vae.data.tables import Column, Table, table_source
 from lambda_vae.errors import InputError
 
-__all__ = ["separated_source"]
+__all__ = ["separated_rows", "separated_source"]
 
 _MISSING = ("", "na", "nan", "n/a", "null", "none", "?", "-", "<na>", "nat")
+
+#: Between columns where there is nothing else, as numpy.savetxt writes.
+_BLANKS = " "
 
 #: Rows that are parsed at once, and that are looked at to tell a header.
 _ROWS, _LOOK = 4096, 100
 
 
-def _separator(path: Path, line: str) -> str:
-    """The one that occurs most in the first line; blanks, as numpy.savetxt writes, if there is no other."""
+def _separator(path: Path, line: str, otherwise: str) -> str:
+    """The one that occurs most in the first line; `otherwise` if there is none."""
     if ".tsv" in path.suffixes[-2:]:
         return "\t"
     best = max(",;\t|", key=line.count)
-    return best if best in line else " "
+    return best if best in line else otherwise
 
 
-def _start(path: Path, file: io.TextIOWrapper) -> tuple[str, list[str]]:
+def _start(path: Path, file: io.TextIOWrapper, otherwise: str = _BLANKS) -> tuple[str, list[str]]:
     """The separator, and the first lines: of comments only the last, if it names the columns, as numpy.savetxt's."""
     comment = ""
     line = file.readline()
     while line.startswith("#"):
         comment, line = line.lstrip("# "), file.readline()
-    separator = _separator(path, line or comment)
+    separator = _separator(path, line or comment, otherwise)
     names = comment.split(separator) if comment else []
     return separator, [comment, line] if len(names) == len(line.split(separator)) else [line]
 
 
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _lines(path: Path, otherwise: str = _BLANKS) -> Iterator[tuple[int, list[str]]]:
     """Rows with the number of the line each ends on; empty lines are passed over."""
     try:
         with io.TextIOWrapper(open_raw(path), encoding="utf-8-sig", newline="") as file:
-            separator, first = _start(path, file)
+            separator, first = _start(path, file, otherwise)
             reader = csv.reader(chain(first, file), delimiter=separator, skipinitialspace=separator in " ,;")
             for row in reader:
                 if any(cell.strip() for cell in row) or len(row) > 1:
@@ -99,6 +102,31 @@ def _column(cells: Sequence[str]) -> Column:
         return Column(words, missing)
 
 
+def _read(path: Path, otherwise: str = _BLANKS) -> tuple[list[str], bool, list[list[str]]]:
+    """The names of the columns, whether they stand in the file, and the first rows of the body.
+
+    Raises:
+        InputError: There are no rows.
+    """
+    look = list(islice(_lines(path, otherwise), _LOOK + 1))
+    if not look:
+        raise InputError(f"{path} has no rows; one example a row is needed")
+    (_, first), body = look[0], [row for _, row in look[1:]]
+    header = _has_header(first, body)
+    names = [cell.strip() for cell in first] if header else [f"column {number}" for number in range(1, len(first) + 1)]
+    return names, header, body
+
+
+def separated_rows(path: Path) -> tuple[list[str], Callable[[], Iterator[tuple[int, list[str]]]]]:
+    """The names of the columns, and what gives all rows as text with the number of the line each ends on.
+
+    Raises:
+        InputError: It is damaged, or has no rows.
+    """
+    names, header, _ = _read(path, ",")  # blanks stand between the words of a sentence
+    return names, lambda: islice(_lines(path, ","), int(header), None)
+
+
 def separated_source(path: Path) -> Source:
     """The numbers in a CSV or TSV file as vectors, see `table_source`.
 
@@ -108,25 +136,18 @@ def separated_source(path: Path) -> Source:
     Raises:
         InputError: It is damaged, or rows differ in length, or as `table_source`.
     """
-    look = list(islice(_lines(path), _LOOK + 1))
-    if not look:
-        raise InputError(f"{path} has no rows; one example a row is needed")
-    (_, first), body = look[0], [row for _, row in look[1:]]
-    header = _has_header(first, body)
+    names, header, body = _read(path)
 
     def chunks() -> Iterator[Sequence[Column]]:
-        rows = _lines(path)
-        if header:
-            next(rows)
+        rows = islice(_lines(path), int(header), None)
         while block := list(islice(rows, _ROWS)):
             for line, row in block:
-                if len(row) != len(first):
+                if len(row) != len(names):
                     raise InputError(
-                        f"{path}, line {line}, has {len(row)} cells where the first has {len(first)}; mend it"
+                        f"{path}, line {line}, has {len(row)} cells where the first has {len(names)}; mend it"
                     )
             yield [_column(cells) for cells in zip(*(row for _, row in block), strict=True)]
 
-    names = [cell.strip() for cell in first] if header else [f"column {number}" for number in range(1, len(first) + 1)]
     title = f"table {path.name}" + ("" if header else " without a header")
     return table_source(Table(str(path), title, names, chunks, _remedy(path, [cell for row in body for cell in row])))
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lambda_vae.data.dataset import Kind
+from lambda_vae.data.vocabulary import Vocabulary
 
 __all__ = [
     "CHUNK_BYTES",
@@ -52,12 +53,21 @@ class Part:
     Attributes:
         count: How many rows `chunks` gives in all.
         chunks: Starts a fresh pass; gives arrays [n, ...] of uint8 or float32, row by row in order.
+            Of sequences the ids of whole ones, one behind the other.
         labels: int64 [count], or None.
+        offsets: Of sequences: where each begins and where the last one ends, int64 [count + 1].
     """
 
     count: int
     chunks: Callable[[], Iterator[NDArray[Any]]]
     labels: NDArray[np.int64] | None
+    offsets: NDArray[np.int64] | None = None
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Of each sequence, its end counted."""
+        assert self.offsets is not None, "of sequences alone"
+        return np.diff(self.offsets)
 
     @classmethod
     def of(cls, rows: NDArray[Any], labels: NDArray[np.int64] | None) -> "Part":
@@ -75,6 +85,7 @@ class Source:
     test: Part
     source: str
     classes: tuple[str, ...] | None = None
+    vocabulary: Vocabulary | None = None
 
 
 def rows_per_chunk(row_bytes: int) -> int:

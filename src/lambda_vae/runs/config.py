@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from lambda_vae.data import Binarisation, ImageOptions, check_validation
+from lambda_vae.data import Binarisation, ImageOptions, SequenceOptions, check_validation
 from lambda_vae.errors import InputError
 from lambda_vae.methods import LambdaVAE, Method
 from lambda_vae.runs.networks import MLP, Network
@@ -48,6 +48,7 @@ class RunConfig:
             each view, none keeps grey values.
         validation: Training examples held out and measured on, not the test set.
         images: What is done to folders of images, and to images of hf: sets.
+        sequences: What is done to text: its tokens, and which are known.
         train: The numbers of training.
         evaluate_every: Epochs between readings on the test set; 0 for none.
         iw_samples: Samples for the importance-weighted likelihood.
@@ -69,6 +70,7 @@ class RunConfig:
     binarisation: Binarisation = "stochastic"
     validation: int = 0
     images: ImageOptions = ImageOptions()  # noqa: RUF009 - frozen
+    sequences: SequenceOptions = SequenceOptions()  # noqa: RUF009 - frozen
     train: TrainOptions = TrainOptions()  # noqa: RUF009 - frozen
     evaluate_every: int = 10
     iw_samples: int = 64

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from lambda_vae.checked import check_known, check_values
-from lambda_vae.data import ImageOptions
+from lambda_vae.data import ImageOptions, SequenceOptions
 from lambda_vae.errors import InputError
 from lambda_vae.files import write_atomic
 from lambda_vae.methods import Method
@@ -23,7 +23,8 @@ __all__ = [
 ]  # fmt: skip
 
 _TRAIN = tuple(one.name for one in fields(TrainOptions) if one.name not in ("keep_checkpoints", "samples"))
-_NESTED = ("method", "network", "images", "train")
+_SEQUENCES = tuple(one.name for one in fields(SequenceOptions))
+_NESTED = ("method", "network", "images", "sequences", "train")
 _TOP = tuple(one.name for one in fields(RunConfig) if one.name not in _NESTED)
 
 
@@ -40,6 +41,7 @@ def kinds() -> dict[str, Any]:
         **networks,
         **{name: top[name] for name in _TOP},
         **{name: images[field] for name, field in IMAGES.items()},
+        **get_type_hints(SequenceOptions),
         **{name: train[name] for name in _TRAIN},
         "samples": int | None,
     }
@@ -57,7 +59,7 @@ def flat(config: RunConfig) -> dict[str, Any]:
         **vars(config.network),
         **{name: getattr(config, name) for name in _TOP},
     }
-    values |= {name: getattr(config.images, field) for name, field in IMAGES.items()}
+    values |= {name: getattr(config.images, field) for name, field in IMAGES.items()} | vars(config.sequences)
     values |= {name: getattr(config.train, name) for name in _TRAIN}
     return {"samples": config.train.samples, **values}
 
@@ -97,6 +99,7 @@ def from_flat(values: Mapping[str, Any], where: str = "") -> RunConfig:
         method=method,
         network=NETWORKS[network](**{name: given[name] for name in sizes if name in given}),
         images=ImageOptions(**{field: given[name] for name, field in IMAGES.items() if name in given}),
+        sequences=SequenceOptions(**{name: given[name] for name in _SEQUENCES if name in given}),
         train=TrainOptions(**train),
         **{name: given[name] for name in _TOP if name in given},
     )
@@ -124,6 +127,7 @@ def config_data(config: RunConfig) -> dict[str, Any]:
         "method": to_data(config.method),
         "network": {config.network.name: vars(config.network)},
         "images": vars(config.images),
+        "sequences": vars(config.sequences),
         "train": {name: value for name, value in vars(config.train).items() if name != "keep_checkpoints"},
     }
 
@@ -149,7 +153,7 @@ def _flat_items(values: Mapping[str, Any], where: str) -> Iterator[tuple[str, An
             ((network, sizes),) = value.items()
             yield name, network
             yield from (sizes or {}).items()
-        elif name in ("images", "train"):
+        elif name in ("images", "sequences", "train"):
             if not isinstance(value, Mapping):
                 raise InputError(f"{where}{name} is {value!r}; it must be a mapping")
             names = {field: option for option, field in IMAGES.items()} if name == "images" else {}

@@ -71,7 +71,7 @@ class Run:
             InputError: Missing, damaged or unfit data, an unknown likelihood or one that does not fit the data, or a
                 batch larger than the data.
         """
-        found = load(config.data, images=config.images) if dataset is None else dataset
+        found = load(config.data, images=config.images, sequences=config.sequences) if dataset is None else dataset
         name = config.likelihood or _LIKELIHOODS[found.kind]
         check_known("likelihood", name, (*LIKELIHOODS, CATEGORICAL), "it is one of")
         _check_kind(found, config, name)

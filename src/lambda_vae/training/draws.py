@@ -7,7 +7,7 @@ from accelerate import Accelerator
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from lambda_vae.data.order import epoch_order
+from lambda_vae.data.order import epoch_order, in_buckets
 from lambda_vae.data.sequences import Sequences
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
@@ -72,9 +72,12 @@ class Draws:
         self.method_generator = torch.Generator(self.device).manual_seed(options.seed + METHOD_SEED)
 
     def epoch(self, epoch: int) -> Int64[Tensor, "steps joint_batch"]:
-        """Return the row indices of each step of an epoch, which are counted from 0."""
-        order = self.row_indices(epoch_order(self.examples, seed=self.options.seed, epoch=epoch))
-        return order[: self.steps * self.joint_batch].view(self.steps, self.joint_batch)
+        """Return the row indices of each step of an epoch, which are counted from 0; sequences go by length."""
+        seed, used = self.options.seed, self.steps * self.joint_batch
+        order = self.row_indices(epoch_order(self.examples, seed=seed, epoch=epoch))[:used]
+        if isinstance(self.x, Sequences):
+            order = in_buckets(order, self.x.lengths[order], self.joint_batch, seed, epoch)
+        return order.view(self.steps, self.joint_batch)
 
     def row_indices(self, chosen: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
         """Return the indices in `x` of examples given by their numbers among those trained on, on the device of `x`."""
