@@ -1,5 +1,6 @@
 """Sequences: the likelihood against slow loops in float64, padding that changes nothing, and cached sampling."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,13 +11,14 @@ from torch import Tensor, nn
 from lambda_vae.distributions import END, PADDING, UNKNOWN, TokenLikelihood, Tokens, lengths_of
 from lambda_vae.errors import InputError
 from lambda_vae.networks import RecurrentSizes
-from lambda_vae.runs import GRU, LSTM
+from lambda_vae.runs import GRU, LSTM, Transformer
 
 V, LONGEST, D = 9, 12, 3
 SMALL = {"embedding": 5, "width": 6}
 NETWORKS = {
     **{f"gru {way}": GRU(**SMALL, z_into=way) for way in ("state", "inputs", "both")},  # type: ignore[arg-type]
     **{f"lstm {way}": LSTM(**SMALL, z_into=way) for way in ("state", "inputs", "both")},  # type: ignore[arg-type]
+    **{f"transformer {way}": Transformer(8, heads=2, z_into=way) for way in ("inputs", "attention")},  # type: ignore[arg-type]
     "gru of two layers": GRU(**SMALL, layers=2, both_directions=True),  # type: ignore[arg-type]
     "lstm of two layers": LSTM(**SMALL, layers=2, both_directions=True),  # type: ignore[arg-type]
 }
@@ -37,7 +39,7 @@ def decoder(name: str, seed: int = 0) -> tuple[nn.Module, TokenLikelihood]:
         context, likelihood = NETWORKS[name].decoder((LONGEST, V), D, "categorical")
     assert isinstance(likelihood, TokenLikelihood)
     for weight in likelihood.parameters():
-        weight.data.mul_(3.0)  # so that a wrong token is a wrong number
+        weight.data.mul_(1.5 if name.startswith("transformer") else 3.0)  # so that a wrong token is a wrong number
     return context, likelihood
 
 
@@ -84,6 +86,50 @@ def slow_log_prob(name: str, context: nn.Module, likelihood: TokenLikelihood, x:
     return total
 
 
+def norm(layer: nn.LayerNorm, x: Tensor) -> Tensor:
+    scaled = (x - x.mean()) / (x.var(unbiased=False) + layer.eps).sqrt()
+    return scaled * layer.weight.double() + layer.bias.double()
+
+
+def linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    return layer.weight.double() @ x + layer.bias.double()
+
+
+def attended(attention: nn.Module, x: Tensor, sources: list[Tensor]) -> Tensor:
+    """softmax(q k / sqrt(d)) v of one place, a head at a time."""
+    size = len(x) // attention.heads
+    query, told = linear(attention.query, x), []
+    pairs = [linear(attention.key_value, source).chunk(2) for source in sources]
+    for head in range(attention.heads):
+        part = slice(head * size, (head + 1) * size)
+        weights = torch.stack([query[part] @ key[part] / size**0.5 for key, _ in pairs]).softmax(0)
+        told.append(sum(weight * value[part] for weight, (_, value) in zip(weights, pairs, strict=True)))
+    return linear(attention.out, torch.cat(told))
+
+
+@torch.no_grad()
+def slow_transformer(context: nn.Module, likelihood: TokenLikelihood, x: list[int], z: Tensor) -> float:
+    """The same of a transformer, place by place."""
+    network, c, total = likelihood.network, linear(context.linear, z.double()), 0.0
+    width = network.head.in_features
+    seen: list[list[Tensor]] = [[] for _ in network.blocks]
+    for place, (before, token) in enumerate(zip([network.start, *x[:-1]], x, strict=True)):
+        angle = [place / 10_000 ** (2 * i / width) for i in range(width // 2)]
+        position = torch.tensor([*map(math.sin, angle), *map(math.cos, angle)], dtype=torch.float64)
+        h = network.embedded.embedding.weight[before].double() * width**0.5 + position
+        h = h if network.attends else h + c
+        for block, past in zip(network.blocks, seen, strict=True):
+            past.append(norm(block.before, h))
+            h = h + attended(block.attention, past[-1], past)
+            if network.attends:
+                h = h + attended(block.across, norm(block.before_across, h), list(c.view(-1, width)))
+            first, wide, _, narrow = block.deep
+            h = h + linear(narrow, torch.nn.functional.gelu(linear(wide, norm(first, h))))
+        scores = linear(network.head, norm(network.norm, h))
+        total += float(scores[token - 1] - scores.logsumexp(0))
+    return total
+
+
 @pytest.fixture(params=NETWORKS)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -96,7 +142,10 @@ def test_log_prob_is_that_of_a_slow_loop_at_every_length(name: str) -> None:
     for k in range(2):
         for row in range(len(x)):
             alone = x[row, : int(lengths_of(x[row]))].tolist()
-            slow = slow_log_prob(name, context, likelihood, alone, z[k, row])
+            if name.startswith("transformer"):
+                slow = slow_transformer(context, likelihood, alone, z[k, row])
+            else:
+                slow = slow_log_prob(name, context, likelihood, alone, z[k, row])
             assert float(found[k, row]) == pytest.approx(slow, abs=1e-4)
 
 
@@ -199,6 +248,8 @@ def test_in_bfloat16_the_scores_become_probabilities_in_float32(name: str) -> No
         (lambda: RecurrentSizes(V, width=0), "width is 0; it must be at least 1"),
         (lambda: RecurrentSizes(2), "vocabulary is 2; it must be at least 3"),
         (lambda: replace(GRU(), z_into="attention").decoder((LONGEST, V), D, ""), "a gru takes z into its first"),
+        (lambda: Transformer(z_into="state").decoder((LONGEST, V), D, ""), "a transformer takes z into its inputs"),
+        (lambda: Transformer(10).encoder((LONGEST, V), D), "width is 10; it must be a multiple of twice the heads, 8"),
         (lambda: GRU().encoder((LONGEST, V), 0), "latent_dim is 0"),
     ],
 )
@@ -212,7 +263,7 @@ def test_tokens_keep_their_gradient_while_nothing_trains(name: str) -> None:
     (context, likelihood), x = decoder(name), sequences()
     likelihood.eval()
     recurrent = [part for part in likelihood.modules() if isinstance(part, nn.RNNBase)]
-    assert recurrent
+    assert bool(recurrent) != name.startswith("transformer")
     assert all(part.training for part in recurrent)
     z = codes(14).requires_grad_()
     p_x = likelihood(context(z))

@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 __all__ = ["run_config", "run_options", "settings_given", "with_flat_config"]
 
 
+#: The networks whose sizes are options; where two share a name, what is said of it is the first one's.
+_NETWORKS = ("MLP", "PixelCNN", "GRU", "Transformer")
+
+
 def _as_text(method: str = "lambda-vae", network: str = "mlp", samples: int | None = None) -> None:
     """What options say in a word where a config has an object or leaves it to the method.
 
     Args:
         method: Such as lambda-vae:delta=1.19+warm-up:epochs=50, or package:Class of yours; its settings (`lambda-vae
             list NAME`) are options too, such as --delta
-        network: mlp, or for images resnet or pixelcnn
+        network: mlp, or for images resnet or pixelcnn, or for sequences gru, lstm or transformer
         samples: Draws of z an example; the method's own if not given
     """
 
@@ -35,10 +39,14 @@ def run_options() -> dict[str, list[Option]]:
         del run[name]
     for name in ("samples", "keep_checkpoints"):
         del train[name]
+    sizes: dict[str, Option] = {}
+    for name in _NETWORKS:
+        for one in source(f"runs.networks:{name}").options:
+            sizes.setdefault(one.name, one)
     return {
         "what is trained": [method, *run.values()],
         "how it is trained": [*train.values(), samples],
-        "networks": [network, *source("runs.networks:MLP").options, *source("runs.networks:PixelCNN").options],
+        "networks": [network, *sizes.values()],
         "folders of images, and images of hf: sets": source("cli.asking:prepare").options[2:],
         "sequences: text and molecules": source("data.sequence_options:SequenceOptions").options,
     }

@@ -7,6 +7,12 @@ from lambda_vae.networks.pixelcnn import ContextMaps, PixelCNN, PixelCNNSizes
 from lambda_vae.networks.recompute import Recomputing, allow_recomputing
 from lambda_vae.networks.recurrent import RecurrentContext, RecurrentDecoder, RecurrentEncoder, RecurrentSizes
 from lambda_vae.networks.resnet import DECODER, ENCODER, ResNetDecoder, ResNetEncoder, ResNetSizes
+from lambda_vae.networks.transformer import (
+    TransformerContext,
+    TransformerDecoder,
+    TransformerEncoder,
+    TransformerSizes,
+)
 
 __all__ = [
     "ACTIVATIONS",
@@ -25,6 +31,10 @@ __all__ = [
     "ResNetDecoder",
     "ResNetEncoder",
     "ResNetSizes",
+    "TransformerContext",
+    "TransformerDecoder",
+    "TransformerEncoder",
+    "TransformerSizes",
     "allow_recomputing",
     "decode_pixels",
     "mlp",

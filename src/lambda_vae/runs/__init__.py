@@ -4,7 +4,7 @@ from lambda_vae.methods import METHODS, Method
 from lambda_vae.runs._train import train
 from lambda_vae.runs.config import RunConfig
 from lambda_vae.runs.load import diagnose_run, load_run
-from lambda_vae.runs.networks import GRU, LSTM, MLP, PixelCNN, ResNet
+from lambda_vae.runs.networks import GRU, LSTM, MLP, PixelCNN, ResNet, Transformer
 from lambda_vae.runs.resolve import Run
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "ResNet",
     "Run",
     "RunConfig",
+    "Transformer",
     "diagnose_run",
     "load_run",
     "train",

@@ -20,12 +20,16 @@ from lambda_vae.networks import (
     ResNetDecoder,
     ResNetEncoder,
     ResNetSizes,
+    TransformerContext,
+    TransformerDecoder,
+    TransformerEncoder,
+    TransformerSizes,
     decode_pixels,
     mlp,
 )
 from lambda_vae.networks import PixelCNN as Pixels
 
-__all__ = ["GRU", "LSTM", "MLP", "NETWORKS", "Network", "PixelCNN", "ResNet"]
+__all__ = ["GRU", "LSTM", "MLP", "NETWORKS", "Network", "PixelCNN", "ResNet", "Transformer"]
 
 
 @dataclass(frozen=True)
@@ -161,15 +165,20 @@ class PixelCNN(ResNet):
         return context, CausalLikelihood(prod(shape), network, p_x, decode_pixels)
 
 
+#: Where a decoder of sequences is told of z; each network has some of these ways.
+_Into = Literal["state", "inputs", "both", "attention"]
+
+
 @dataclass(frozen=True)
 class GRU(Network):
     """Gated recurrent units as encoder and autoregressive decoder; sequences alone.
 
     Args:
         embedding: Numbers that stand for a token.
-        width: Of the state of each layer.
-        layers: On top of each other, in encoder and decoder.
-        z_into: Where the decoder is told of z: in its first state, at every step (inputs), or both.
+        width: Of the state of a recurrent layer, or of a transformer.
+        layers: Recurrent layers on top of each other, of encoder and decoder each.
+        z_into: Where the decoder is told of z: a gru or lstm in its first state, at every step (inputs) or both; a
+            transformer at every step or by attention. both and attention if not given.
         word_dropout: Share of the tokens that the decoder does not see in training.
         both_directions: Whether the encoder reads each sequence from its end too.
     """
@@ -179,9 +188,12 @@ class GRU(Network):
     embedding: int = 128
     width: int = 256
     layers: int = 1
-    z_into: Literal["state", "inputs", "both", "attention"] = "both"
+    z_into: _Into | None = None
     word_dropout: float = 0.0
     both_directions: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "z_into", self.z_into or "both")
 
     def encoder(self, shape: tuple[int, ...], latent_dim: int) -> tuple[nn.Module, int]:
         if latent_dim < 1:
@@ -191,8 +203,8 @@ class GRU(Network):
 
     def decoder(self, shape: tuple[int, ...], latent_dim: int, likelihood: str) -> tuple[nn.Module, Likelihood]:
         sizes = self._sizes(shape)
-        context = RecurrentContext(latent_dim, self._cell, sizes, self.z_into)
-        network = RecurrentDecoder(self._cell, sizes, latent_dim, self.z_into)
+        context = RecurrentContext(latent_dim, self._cell, sizes, str(self.z_into))
+        network = RecurrentDecoder(self._cell, sizes, latent_dim, str(self.z_into))
         return context, TokenLikelihood(shape[0], network, self.word_dropout)
 
     @property
@@ -210,5 +222,43 @@ class LSTM(GRU):
     name = "lstm"
 
 
+@dataclass(frozen=True)
+class Transformer(Network):
+    """Transformers as encoder and autoregressive decoder; sequences alone.
+
+    Args:
+        width: Of every layer, and of a token's embedding.
+        blocks: Of a transformer, of encoder and decoder each.
+        heads: Of a transformer's attention; twice as many divide the width.
+        z_into: Where the decoder is told of z: at every step (inputs), or by attention.
+        word_dropout: Share of the tokens that the decoder does not see in training.
+    """
+
+    name = "transformer"
+    reads_tokens = True
+    width: int = 256
+    blocks: int = 2
+    heads: int = 4
+    z_into: _Into | None = None
+    word_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "z_into", self.z_into or "attention")
+
+    def encoder(self, shape: tuple[int, ...], latent_dim: int) -> tuple[nn.Module, int]:
+        if latent_dim < 1:
+            raise InputError(f"latent_dim is {latent_dim}; it must be at least 1")
+        network = TransformerEncoder(self._sizes(shape))
+        return network, network.out_features
+
+    def decoder(self, shape: tuple[int, ...], latent_dim: int, likelihood: str) -> tuple[nn.Module, Likelihood]:
+        sizes = self._sizes(shape)
+        context = TransformerContext(latent_dim, sizes, str(self.z_into))
+        return context, TokenLikelihood(shape[0], TransformerDecoder(sizes, str(self.z_into)), self.word_dropout)
+
+    def _sizes(self, shape: tuple[int, ...]) -> TransformerSizes:
+        return TransformerSizes(shape[1], self.width, self.blocks, self.heads)
+
+
 #: Every network by its name on the command line.
-NETWORKS: dict[str, type[Network]] = {one.name: one for one in (MLP, ResNet, PixelCNN, GRU, LSTM)}
+NETWORKS: dict[str, type[Network]] = {one.name: one for one in (MLP, ResNet, PixelCNN, GRU, LSTM, Transformer)}
