@@ -48,6 +48,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "beta-vae": {"beta": 2.0},
 }
 
+#: Without z, the weights that would read it rest, and the ratio of two forces that are both 0 is not known.
+IDLE, UNKNOWN = {"no-z": ["vae.decoder.0.weight"]}, {"no-z": {"gradient_ratio"}}
+
 #: Settings at which a method is the plain VAE, step for step.
 NEUTRAL = {name: method.neutral for name, method in METHODS.items() if not isinstance(method.neutral, str)}
 
@@ -137,14 +140,15 @@ def test_an_epoch_leaves_shapes_as_promised_and_finite_numbers(name: str) -> Non
             assert step.dlogp_dz.isfinite().all()
     (row,) = seen.trainer.history.rows
     assert all(np.isfinite(value) for value in row.scalars.values())
-    assert all(np.isfinite(values).all() and len(values) == 2 for values in row.dimensions.values())
+    known = {key: values for key, values in row.dimensions.items() if key not in UNKNOWN.get(name, ())}
+    assert all(np.isfinite(values).all() and len(values) == 2 for values in known.values())
 
 
 def test_gradients_are_finite_and_reach_every_parameter(name: str) -> None:
     seen = watched(name)
     assert [p for p, found in seen.gradients.items() if not all(g.isfinite().all() for g in found)] == []
-    assert [p for p, found in seen.gradients.items() if not any(g.count_nonzero() for g in found)] == []
-    assert [p for p, value in seen.after.items() if torch.equal(value, seen.before[p])] == []
+    assert [p for p, found in seen.gradients.items() if not any(g.count_nonzero() for g in found)] == IDLE.get(name, [])
+    assert [p for p, value in seen.after.items() if torch.equal(value, seen.before[p])] == IDLE.get(name, [])
     assert [p for p, value in seen.after.items() if not value.isfinite().all()] == []
 
 
@@ -184,7 +188,8 @@ def test_a_run_resumed_in_the_middle_of_an_epoch_is_the_uninterrupted_one_bit_fo
     resumed.fit()
     whole, again = everything(trained(name)), everything(resumed)
     assert whole.keys() == again.keys()
-    assert [key for key in whole if not torch.equal(whole[key], again[key])] == []
+    apart = [key for key in whole if not torch.equal(whole[key].nan_to_num(7.0), again[key].nan_to_num(7.0))]
+    assert apart == []
 
 
 def test_a_model_saved_and_loaded_encodes_and_decodes_the_same(name: str, tmp_path: Path) -> None:
@@ -280,7 +285,9 @@ def exact_nll(vae: VAE, x: Tensor) -> Tensor:
     return -law.log_prob(x.double())
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if "prior" not in method_named(name).own_parts()])
+@pytest.mark.parametrize(
+    "name", set(NAMES) - {name for name in NAMES if {"prior", "decoder"} & {*method_named(name).own_parts()}}
+)
 def test_the_bound_holds_where_the_likelihood_is_exact(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A linear decoder with Gaussian noise and a standard normal prior: log p(x) is a Gaussian's log density."""
     monkeypatch.setattr(lambda_vae.runs.networks, "mlp", linear)

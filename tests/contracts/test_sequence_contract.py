@@ -78,9 +78,14 @@ def test_an_epoch_is_finite_and_moves_every_weight(name: str) -> None:
     before = {key: value.clone() for key, value in begun.vae.state_dict().items()}
     _, trainer = trained(name)
     assert all(np.isfinite(value) for row in trainer.history.rows for value in row.scalars.values())
-    assert all(np.isfinite(values).all() for row in trainer.history.rows for values in row.dimensions.values())
+    dimensions = {key: values for row in trainer.history.rows for key, values in row.dimensions.items()}
+    if name == "no-z":  # the ratio of two forces that are both 0 is not known
+        assert np.isnan(dimensions.pop("gradient_ratio")).all()
+    assert all(np.isfinite(values).all() for values in dimensions.values())
     still = [key for key, value in trainer.vae.state_dict().items() if torch.equal(value, before[key])]
     fixed = {key for key in before if key not in dict(trainer.vae.named_parameters())}
+    if name == "no-z":  # neither the encoder nor what would read z is trained
+        fixed |= {key for key in before if key.startswith("encoder.")} | {"decoder.state.weight"}
     assert set(still) <= fixed
 
 
@@ -90,6 +95,10 @@ def test_a_finished_run_is_measured(name: str) -> None:
     report = measure(run, trainer.vae, trainer.history.to_record(), iw_samples=8)
     assert report.examples == ROWS
     assert np.isfinite([float(reading.value) for reading in report.likelihood.values()]).all()
+    if name == "no-z":
+        nll = float(report.likelihood["nll_bound"].value)
+        assert float(report.likelihood["rate"].value) == float(report.dimensions.kl.value.sum()) == 0.0
+        assert float(report.importance["q"].nll.value) == pytest.approx(nll, abs=1e-5)
     assert all(np.isfinite(float(found.nll.value)) for found in report.importance.values())
     assert report.residual is None
 
@@ -126,6 +135,12 @@ def test_lambda_is_the_same_however_far_the_batches_are_padded(
         found.append(trainer.vae.equalization.exponent)
     assert (found[0] > 1.0).any()
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in ("no-z", "vae")])
+def test_without_z_there_is_nothing_to_combine(name: str) -> None:
+    with pytest.raises(InputError, match="do not fit together: without z there is nothing"):
+        method_named(f"no-z+{name}")
 
 
 def test_networks_and_likelihoods_of_other_data_are_refused() -> None:

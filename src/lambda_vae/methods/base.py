@@ -1,18 +1,21 @@
 """A method: its settings, its paper, and the parts in which it differs from the plain VAE."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lambda_vae import equalization, objectives, posteriors, priors, training
 from lambda_vae.checked import nearest
 from lambda_vae.errors import InputError
 from lambda_vae.methods.settings import Context, Setting, setting, written
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 __all__ = ["METHODS", "PARTS", "Context", "Method", "composed", "require_pairs", "setting", "without"]
 
 #: The parts in which methods may differ from the plain VAE; a hook of `Method` each.
-PARTS = ("objective", "schedule", "equalizer", "sampling", "posterior", "prior", "strategy")
+PARTS = ("objective", "schedule", "equalizer", "sampling", "posterior", "prior", "decoder", "strategy")
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,10 @@ class Method:
 
     def prior(self, context: Context) -> "priors.Prior | None":
         """Return p(z); None is N(0, I)."""
+        return None
+
+    def decoder(self, context: Context) -> "Callable[[Tensor], Tensor] | None":
+        """Return what the decoder gets of z, as a function of it; None is z itself."""
         return None
 
     def strategy(self, context: Context) -> "training.Strategy | None":
@@ -274,6 +281,9 @@ class _Composed(Method):
 
     def prior(self, context: Context) -> "priors.Prior | None":
         return self._owner("prior").prior(context)
+
+    def decoder(self, context: Context) -> "Callable[[Tensor], Tensor] | None":
+        return self._owner("decoder").decoder(context)
 
     def strategy(self, context: Context) -> "training.Strategy | None":
         return self._owner("strategy").strategy(context)

@@ -6,6 +6,7 @@
 from lambda_vae.methods.base import METHODS as METHODS
 from lambda_vae.methods.base import Method
 from lambda_vae.methods.vae import PlainVAE as PlainVAE
+from lambda_vae.methods.no_z import NoZ as NoZ
 from lambda_vae.methods.beta_vae import BetaVAE as BetaVAE
 from lambda_vae.methods.warm_up import WarmUp as WarmUp
 from lambda_vae.methods.cyclical import Cyclical as Cyclical

@@ -10,7 +10,15 @@ if TYPE_CHECKING:
     from lambda_vae.posteriors.gaussian import GaussianPosterior
     from lambda_vae.posteriors.implicit import ImplicitPosterior
     from lambda_vae.posteriors.posterior import Posterior
+    from lambda_vae.posteriors.without import PriorPosterior
 
-__all__ = ["CommittedPosterior", "FlowPosterior", "GaussianPosterior", "ImplicitPosterior", "Posterior"]
+__all__ = [
+    "CommittedPosterior",
+    "FlowPosterior",
+    "GaussianPosterior",
+    "ImplicitPosterior",
+    "Posterior",
+    "PriorPosterior",
+]
 
 __getattr__ = on_first_use(__name__)

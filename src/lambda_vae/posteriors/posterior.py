@@ -16,7 +16,12 @@ class Posterior(nn.Module):
     Args:
         latent_dim: D.
         mixing_dim: How many numbers of noise q itself depends on, besides h; 0 unless q is implicit.
+
+    Attributes:
+        reads_encoder: Whether q depends on h at all; else there is nothing to train the encoder for.
     """
+
+    reads_encoder: bool = True
 
     def __init__(self, latent_dim: int, mixing_dim: int = 0) -> None:
         super().__init__()

@@ -35,6 +35,9 @@ def build_vae(config: RunConfig, shape: tuple[int, ...], likelihood: str) -> VAE
         for module in posterior.modules():
             if isinstance(module, GaussianPosterior):  # what stands on it begins with the same weights as well
                 module.load_state_dict(gaussian.state_dict())
+        encoder.requires_grad_(posterior.reads_encoder)
+        if (told := method.decoder(context)) is not None:
+            decoder.register_forward_pre_hook(lambda _, given: (told(given[0]),))
         prior = method.prior(context) or StandardNormalPrior(latent_dim)
         vae = VAE(encoder, posterior, prior, decoder, p_x, method.sampling(context))
     vae.equalization = replace(vae.equalization, delta=method.values.get("delta"))

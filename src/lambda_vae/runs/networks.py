@@ -175,12 +175,11 @@ class GRU(Network):
 
     Args:
         embedding: Numbers that stand for a token.
-        width: Of the state of a recurrent layer, or of a transformer.
-        layers: Recurrent layers on top of each other, of encoder and decoder each.
-        z_into: Where the decoder is told of z: a gru or lstm in its first state, at every step (inputs) or both; a
-            transformer at every step or by attention. both and attention if not given.
-        word_dropout: Share of the tokens that the decoder does not see in training.
-        both_directions: Whether the encoder reads each sequence from its end too.
+        width: Of gru, lstm or transformer.
+        layers: Of a gru or lstm.
+        z_into: By state, inputs, both or (transformer) attention. A transformer has no state.
+        word_dropout: Share of tokens hidden in training.
+        both_directions: Encode from both ends.
     """
 
     name = "gru"
@@ -228,10 +227,10 @@ class Transformer(Network):
 
     Args:
         width: Of every layer, and of a token's embedding.
-        blocks: Of a transformer, of encoder and decoder each.
-        heads: Of a transformer's attention; twice as many divide the width.
-        z_into: Where the decoder is told of z: at every step (inputs), or by attention.
-        word_dropout: Share of the tokens that the decoder does not see in training.
+        blocks: Of a transformer.
+        heads: Of a transformer; their double divides width.
+        z_into: By inputs or attention.
+        word_dropout: Share of tokens hidden in training.
     """
 
     name = "transformer"
