@@ -179,6 +179,11 @@ def test_bad_input_is_one_sentence(tmp_path, cache, name, content, options, what
     assert not [path for path in cache.glob("*")]
 
 
+def test_byte_pairs_need_a_token_for_each_byte(tmp_path, cache):
+    with pytest.raises(InputError, match="vocabulary is 200; the tokeniser bpe needs at least 256"):
+        loaded(write_lines(tmp_path / "x.txt", sentences(9)), cache, tokeniser="bpe", vocabulary=200)
+
+
 def test_options_out_of_range_are_refused():
     for options, what in [
         ({"vocabulary": 0}, "vocabulary is 0; it must be at least 1"),

@@ -1,4 +1,6 @@
 import re
+import sys
+from importlib.util import find_spec
 
 import pytest
 from hypothesis import given
@@ -24,15 +26,16 @@ MOLECULES = [
 ]
 
 
-def learnt(name, texts, limit=None, min_count=1):
+def learnt(name, texts, limit=300, min_count=1):
     tokens, model = TOKENISERS[name].learn([texts], limit, min_count, lambda ids: ids)
     return Vocabulary(name, (*SPECIAL, *tokens), model)
 
 
+HERE = [name for name in TOKENISERS if name != "bpe" or find_spec("tokenizers")]
 LINES = st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"]))
 
 
-@given(st.lists(LINES, min_size=1, max_size=5), st.sampled_from(["characters", "smiles"]))
+@given(st.lists(LINES, min_size=1, max_size=5), st.sampled_from([name for name in HERE if name != "words"]))
 def test_a_text_comes_back_as_it_was(texts, name):
     vocabulary = learnt(name, texts)
     assert [vocabulary.decode(vocabulary.encode(text)) for text in texts] == texts
@@ -44,7 +47,7 @@ def test_words_come_back_with_single_blanks(texts):
     assert [vocabulary.decode(vocabulary.encode(text)) for text in texts] == [" ".join(text.split()) for text in texts]
 
 
-@given(st.lists(LINES, min_size=2, max_size=5), st.sampled_from(list(TOKENISERS)))
+@given(st.lists(LINES, min_size=2, max_size=5), st.sampled_from(HERE))
 def test_texts_together_are_texts_one_by_one(texts, name):
     vocabulary = learnt(name, texts)
     assert vocabulary.ids_of(texts).tolist() == [one for text in texts for one in vocabulary.encode(text)]
@@ -91,3 +94,26 @@ def test_a_vocabulary_comes_back_as_it_was_written():
 def test_an_unknown_tokeniser_suggests_the_nearest():
     with pytest.raises(InputError, match=r"unknown tokeniser 'word' \(did you mean 'words'\?\)"):
         tokeniser_named("word")
+
+
+def test_without_its_package_byte_pairs_are_refused_in_a_sentence_and_still_decoded(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(InputError, match=r"needs the package tokenizers; pip install 'lambda-vae\[text\]'"):
+        learnt("bpe", ["a b"])
+    vocabulary = Vocabulary("bpe", (*SPECIAL, "h", "Ã©", "Ġyou", "Ã"))
+    assert vocabulary.decode([3, 4, 5, 1, 0]) == "hé you"
+    assert vocabulary.decode([6, 2, 3]) == "\N{REPLACEMENT CHARACTER}?h"
+
+
+def test_byte_pairs_are_those_of_the_package():
+    library = pytest.importorskip("tokenizers")
+    texts = ["the cat sees the old cat", "the dog sees the cat", "naïve 漢字 🙂 <pad>"] * 5
+    vocabulary = learnt("bpe", texts, limit=280)
+    assert vocabulary.size == 283
+    outside = library.Tokenizer.from_str(vocabulary.model)
+    outside.decoder = library.decoders.ByteLevel()
+    for text in texts:
+        ids = [one - 3 for one in vocabulary.encode(text)[:-1]]
+        assert ids == outside.encode(text).ids
+        assert vocabulary.decode(vocabulary.encode(text)) == outside.decode(ids) == text
+    assert len(vocabulary.encode("the cat")) < len("the cat") + 1

@@ -2,13 +2,14 @@
 
 from lambda_vae.checked import check_known
 from lambda_vae.data.tokenisers.base import Tokeniser
+from lambda_vae.data.tokenisers.bpe import BPE
 from lambda_vae.data.tokenisers.characters import CHARACTERS
 from lambda_vae.data.tokenisers.smiles import SMILES
 from lambda_vae.data.tokenisers.words import WORDS
 
 __all__ = ["TOKENISERS", "tokeniser_named"]
 
-TOKENISERS: dict[str, Tokeniser] = {one.name: one for one in (CHARACTERS, SMILES, WORDS)}
+TOKENISERS: dict[str, Tokeniser] = {one.name: one for one in (CHARACTERS, SMILES, WORDS, BPE)}
 """All tokenisers, by name."""
 
 
