@@ -6,7 +6,8 @@ import pytest
 from scipy.io import loadmat
 from sklearn.datasets import load_digits
 
-from lambda_vae.data import NAMED, describe, load, verify
+from lambda_vae.data import NAMED, describe, load, shown, verify
+from lambda_vae.data.rawfiles import find_rendition
 from lambda_vae.errors import InputError
 
 
@@ -144,3 +145,37 @@ def test_real_own_archive_of_colour_images_loads(shared_cache):
         assert np.array_equal(data.train.x[0], archive["images"][0].ravel()) or np.array_equal(
             data.test.x[0], archive["images"][0].ravel()
         )
+
+
+def whole_text(name, cache):
+    """A named set of sequences, as its row in the table promises it."""
+    data = load(name, cache=cache, download=False)
+    row = NAMED[name]
+    assert (data.kind, data.shape, len(data.train), len(data.test)) == (row.kind, row.shape, row.train, row.test)
+    assert all(check.ok for check in verify(name, cache=cache))
+    return data
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("name", "first"), [("brown", "London , Feb. 9"), ("ewt", "What if Google <unk> <unk> <unk> ?")]
+)
+def test_real_text_is_whole_and_sound(shared_cache, name, first):
+    shared_file(f"text/{name}.train.txt")
+    data = whole_text(name, shared_cache)
+    assert shown(data, 1) == [first]
+    assert data.vocabulary.size == 10_003
+    # the README of the files counts the tokens
+    assert len(data.train.x) - len(data.train) == {"brown": 1045389, "ewt": 204577}[name]
+
+
+@needs_shared
+@pytest.mark.slow
+def test_real_moses_is_whole_and_sound(shared_cache):
+    if find_rendition(NAMED["moses"], shared_cache) is None:
+        pytest.skip("molsets is neither installed nor in LAMBDA_VAE_DATA")
+    data = whole_text("moses", shared_cache)
+    assert data.vocabulary.size == 27
+    assert set(data.vocabulary.tokens[3:]) == {*"cC()12345-6=#NnOoFSs", "Cl", "Br", "[nH]", "[H]"}
+    assert data.train.x.dtype == np.uint8
+    assert shown(data, 1) == ["CC1C2CCC(C2)C1CN(CCO)C(=O)c1ccc(Cl)cc1"]

@@ -37,6 +37,9 @@ _READERS: dict[str, Callable[[Path], Source]] = {
 #: Text files, one sequence a line, and the tokeniser that suits them.
 _TEXT = {".txt": "characters", ".smi": "smiles"}
 
+#: What a validation part is called, which serves as the test part if there is none.
+_VALIDATION = ("valid", "validation", "val", "dev")
+
 #: Other endings, and how what bears them is brought into one that is read.
 _OTHERS = {
     (".h5", ".hdf5", ".h5ad", ".nc"): "take the array out of it: numpy.save('x.npy', h5py.File(path)[KEY][:])",
@@ -65,9 +68,11 @@ def own_files(path: Path) -> list[Path]:
 
 
 def _test_part(path: Path) -> Path | None:
-    """NAME.test.txt next to NAME.train.txt, or test.txt next to train.txt, whatever the ending of text is."""
-    found = path.with_name(re.sub(r"(^|[._-])train(?=\.)", r"\1test", path.name))
-    return found if _suffix(path) in _TEXT and found != path and found.is_file() else None
+    """NAME.test.txt next to NAME.train.txt, or test.txt next to train.txt, or a validation part of such a name."""
+    if _suffix(path) not in _TEXT:
+        return None
+    names = (re.sub(r"(^|[._-])train(?=\.)", rf"\1{part}", path.name) for part in ("test", *_VALIDATION))
+    return next((found for name in names if name != path.name and (found := path.with_name(name)).is_file()), None)
 
 
 def _is_text(path: Path, options: SequenceOptions) -> bool:

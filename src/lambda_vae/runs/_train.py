@@ -121,7 +121,10 @@ def train(
             if fork is not None and checkpoints.latest(folder.checkpoints) is None:
                 _check_fork(fork, config)
             stack.enter_context(locked(folder.path))
+            folder.check_vocabulary(run.dataset.vocabulary)
             finished = folder.claim(config) and folder.metrics.exists()
+            if run.dataset.vocabulary is not None and not folder.vocabulary.exists():
+                write_json(folder.vocabulary, run.dataset.vocabulary.to_record())
             there: dict[str, Any] = read_json(folder.metrics) if finished else {}
             return there if there.get("status") == "done" else None
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from lambda_vae.data import Vocabulary
 from lambda_vae.errors import InputError
+from lambda_vae.files import read_json
 from lambda_vae.runs.config import RunConfig, read_yaml
 from lambda_vae.runs.flat import differences, read_config, write_config
 from lambda_vae.training.checkpoints import latest
@@ -128,6 +130,7 @@ class RunFolder:
         self.history = path / "history.json"
         self.provenance = path / "provenance.json"
         self.images = path / "images.npz"
+        self.vocabulary = path / "vocabulary.json"
         self.model = path / "model.safetensors"
         self.checkpoints = path / "checkpoints"
         self.report = path / "report.html"
@@ -166,6 +169,27 @@ class RunFolder:
         if not self.config.exists():
             write_config(self.config, config)
         return latest(self.checkpoints) is not None or self.metrics.exists()
+
+    def check_vocabulary(self, vocabulary: Vocabulary | None) -> None:
+        """Raise if the run was begun with another vocabulary; nothing is written.
+
+        Args:
+            vocabulary: Of the data as they are now; None if they are no sequences.
+
+        Raises:
+            InputError: It was, so that its weights belong to other tokens.
+        """
+        if vocabulary is None or not self.vocabulary.exists():
+            return
+        try:
+            begun = Vocabulary.of(read_json(self.vocabulary))
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{self.vocabulary} is damaged ({error!r}); restore it") from None
+        if begun != vocabulary:
+            raise InputError(
+                f"{self.path} was trained with another vocabulary ({begun.tokeniser}, {begun.size} ids) than that of "
+                f"these data ({vocabulary.tokeniser}, {vocabulary.size} ids); restore its data, or choose another `out`"
+            )
 
     def _check_same(self, config: RunConfig) -> None:
         there = read_config(self.config)

@@ -70,6 +70,7 @@ def load_run(path: Path, data: str | None = None) -> LoadedRun:
     if not folder.model.exists():
         raise InputError(f"{path} holds a run that is not finished; go on with `resume=True`")
     run = Run.resolve(replace(config, data=data, validation=0) if data else config, training=False)
+    folder.check_vocabulary(run.dataset.vocabulary)
     model = run.build_vae()
     load_model(folder.model, model, run.dataset if data else None)
     return LoadedRun(config, run.dataset, run.likelihood, model, folder)
