@@ -6,7 +6,7 @@ from torch import Tensor
 
 from lambda_vae.rng import generator_for
 
-__all__ = ["epoch_order", "in_buckets"]
+__all__ = ["by_length", "epoch_order", "in_buckets"]
 
 #: Batches that are sorted together: among so many sequences most lengths occur often, and an epoch has many such pools.
 _POOL = 50
@@ -58,3 +58,23 @@ def in_buckets(
     sorted_order = order[torch.argsort(pool * (1 + int(lengths.max())) + lengths, stable=True)]
     batches = torch.randperm(len(order) // batch, generator=generator_for(f"lambda-vae batches {seed} {epoch}"))
     return sorted_order.view(-1, batch)[batches.to(order.device)].flatten()
+
+
+def by_length(index: Int64[Tensor, " n"], lengths: Int64[Tensor, " n"], batch: int) -> tuple[Tensor, ...]:
+    """All examples in batches of about one length, for who measures; the batches come in no order of length.
+
+    Whoever looks at the first batches alone sees short and long sequences.
+
+    Args:
+        index: Of the sequences.
+        lengths: Theirs.
+        batch: Examples of a batch; the one with the longest sequences may have fewer.
+
+    Example:
+        >>> found = by_length(torch.arange(5), torch.tensor([9, 2, 8, 1, 9]), 2)
+        >>> sorted(map(torch.Tensor.tolist, found))
+        [[2, 0], [3, 1], [4]]
+    """
+    batches = torch.split(index[torch.argsort(lengths, stable=True)], batch)
+    order = torch.randperm(len(batches), generator=generator_for(f"lambda-vae measured {len(batches)}"))
+    return tuple(batches[one] for one in order.tolist())

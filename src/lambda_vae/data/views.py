@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
+from lambda_vae.data.order import by_length
 from lambda_vae.data.sequences import Sequences
 
 __all__ = ["FixedView"]
@@ -29,8 +30,11 @@ class FixedView:
     batch_size: int = 500
 
     def __iter__(self) -> Iterator[Shaped[Tensor, "B F"]]:
-        """Yield the batches, the same ones every time."""
-        for rows in torch.split(self.index, self.batch_size):
+        """Yield the batches, the same ones every time; of sequences each holds some of about one length."""
+        batches = torch.split(self.index, self.batch_size)
+        if isinstance(self.x, Sequences):
+            batches = by_length(self.index, self.x.lengths[self.index], self.batch_size)
+        for rows in batches:
             yield self.view(self.x.index_select(0, rows), rows)
 
     def head(self, n: int) -> Shaped[Tensor, "n F"]:
