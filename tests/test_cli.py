@@ -190,7 +190,7 @@ BAD_OPTIONS = {
     "activation": ([*TRAIN, "--activation", "rleu"], "unknown activation 'rleu'"),
     "likelihood": ([*TRAIN, "--likelihood", "bernouli"], "unknown likelihood 'bernouli' (did you mean 'bernoulli'?)"),
     "binarisation": ([*TRAIN, "--binarisation", "fix"], "(did you mean 'fixed'?); it must be one of stochastic, fixed"),
-    "compile": ([*TRAIN, "--compile", "maybe"], "compile is 'maybe'; it must be true or false"),
+    "compile": ([*TRAIN, "--compile"], "--compile"),
     "clip_norm text": ([*TRAIN, "--clip_norm", "x"], "clip_norm is 'x'; it must be a number or null"),
     "clip_norm": ([*TRAIN, "--clip_norm", "-1"], "clip_norm is -1.0; it must be a positive number"),
     "learning_rate": ([*TRAIN, "--learning_rate", "nan"], "learning_rate is nan; it must be a positive number"),

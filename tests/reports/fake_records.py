@@ -68,7 +68,7 @@ def _provenance(name: str, seeds: list[int], data: str) -> dict[str, Any]:
         "finished": "2026-01-02T03:08:05+00:00",
         "seconds": 240.0,
         "machine": {"cpu": "a processor", "cores": 2, "threads": 1},
-        "options": {"precision": "float32", "matmul": "highest", "compile": False},
+        "options": {"precision": "float32", "matmul": "highest"},
     }  # fmt: skip
 
 

@@ -109,6 +109,7 @@ def _flat_text(name: str) -> str:
         values = yaml.safe_load(Path(name).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError):
         return name
-    if not isinstance(values, dict) or not any(isinstance(value, dict) for value in values.values()):
+    if not isinstance(values, dict):
         return name
-    return to_yaml(flattened(values, f"{name}: "))
+    flat = flattened(values, f"{name}: ")
+    return name if flat == values else to_yaml(flat)

@@ -23,7 +23,7 @@ from lambda_vae.methods.spec import check_importable, parse, text_of
 from lambda_vae.records.run_row import RunRow
 from lambda_vae.runs._train import last_shared_epoch
 from lambda_vae.runs.config import RunConfig, read_yaml, to_yaml
-from lambda_vae.runs.flat import config_data, flat, flattened, read_config, write_config
+from lambda_vae.runs.flat import as_exact, config_data, differences, flat, flattened, read_config, write_config
 from lambda_vae.runs.folder import check_room, is_empty, is_locked, locked
 from lambda_vae.runs.processes import check_trackers
 from lambda_vae.runs.provenance import command_line, provenance, provenance_of_runs
@@ -216,7 +216,7 @@ def provenance_of(
     started: datetime,
 ) -> dict[str, Any]:
     """Return what provenance.json says of the rows of runs in a folder."""
-    options = {name: getattr(base.train, name) for name in ("precision", "matmul", "compile")}
+    options = {name: getattr(base.train, name) for name in ("precision", "matmul")}
     seeds = sorted({config.seed for config in configs})
     record = provenance(command_line(), seeds, describe_data(Run.resolve(base, dataset)), options, started)
     return {**record, **provenance_of_runs(out, rows)}
@@ -232,7 +232,9 @@ def _check_folder(
         if not resume:
             raise InputError(f"{out} holds a comparison already; add `resume=True` to go on, or choose another `out`")
         there = flattened(read_yaml(out / "config.yaml")) if (out / "config.yaml").exists() else {}
-        here = _shared(base, choice)
+        here = _shared(as_exact(base), choice)
+        if there.get("matmul") == "auto":
+            there["matmul"] = here["matmul"]
         for name in there.keys() & here.keys():
             if there[name] != here[name]:
                 raise InputError(
@@ -252,7 +254,7 @@ def check_runs(out: Path, runs: Mapping[str, RunConfig], differs: str) -> None:
     """
     for name, config in runs.items():
         path = out / "configs" / f"{name}.yaml"
-        if path.exists() and read_config(path) != config:
+        if path.exists() and differences(read_config(path), config):
             raise InputError(f"{differs.format(out=out, path=path)}; choose another `out`")
     check_idle(out, runs)
 

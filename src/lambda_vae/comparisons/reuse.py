@@ -12,7 +12,7 @@ from lambda_vae.methods.spec import own_modules
 from lambda_vae.records.read import check_dimensions
 from lambda_vae.records.run_row import RunRow
 from lambda_vae.runs.config import RunConfig
-from lambda_vae.runs.flat import flattened, from_flat, write_config
+from lambda_vae.runs.flat import as_exact, flattened, from_flat, write_config
 from lambda_vae.runs.folder import RunFolder
 
 __all__ = ["FinishedRun", "import_finished", "read_finished"]
@@ -99,7 +99,8 @@ def import_finished(
 
 
 def _spelt_out(config: RunConfig) -> RunConfig:
-    """The same run with the number of samples named that its method takes when none is given."""
+    """The same run with its route of products, and the number of samples that its method takes if none is given."""
+    config = as_exact(config)
     if not config.method.uses("samples"):
         return config
     return replace(config, method=config.method.with_settings(samples=config.method.draws(1)))

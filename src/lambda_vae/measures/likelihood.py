@@ -27,7 +27,7 @@ from lambda_vae.rng import generator_for
 from lambda_vae.runs.config import check_seed
 from lambda_vae.runs.load import LoadedRun, load_run
 from lambda_vae.runs.provenance import circumstances
-from lambda_vae.training.precision import set_matmul
+from lambda_vae.training.precision import matmul_route
 
 __all__ = ["LikelihoodChoice", "measure_likelihood"]
 
@@ -54,7 +54,7 @@ class LikelihoodChoice:
         leapfrog: steps of a Hamiltonian move
         simulated: examples drawn from the model, annealed from both sides; 0 leaves them out
         seed: of all random numbers
-        matmul: route of float32 products: highest, high or medium
+        matmul: route of float32 products: highest, high or medium; auto: the faster one that is as exact
 
     Raises:
         InputError: A number out of its range, or an unknown proposal.
@@ -69,7 +69,7 @@ class LikelihoodChoice:
     leapfrog: int = 10
     simulated: int = 20
     seed: int = 0
-    matmul: str = "highest"
+    matmul: str = "auto"
 
     def __post_init__(self) -> None:
         for name, least in (("examples", 1), ("iw_samples", 1), ("temperatures", 0), ("simulated", 0)):
@@ -129,8 +129,10 @@ def measure_likelihood(
     loaded = load_run(run, data)
     path = out or loaded.folder.path / "likelihood.json"
     x = loaded.measured.head(choice.examples)
+    route = matmul_route(_begun_by(path, resume=resume) if choice.matmul == "auto" else choice.matmul)
     settings = {
         **asdict(choice),
+        "matmul": route.name,
         "proposals": list(choice.proposals),
         "examples": len(x),
         "data": loaded.dataset.name,
@@ -138,9 +140,8 @@ def measure_likelihood(
     }
     there = _taken_up(path, settings, resume=resume)
     columns, made = there["columns"], there["provenance"]
-    set_matmul(choice.matmul)
     blocks = list(_blocks(choice, len(x)))
-    with _progress(choice, blocks, console) as (tick, finished):
+    with route, _progress(choice, blocks, console) as (tick, finished):
         for block in blocks:
             done = len(next(iter(columns[block.part].values()), []))
             if done < block.stop:
@@ -151,6 +152,13 @@ def measure_likelihood(
                 write_json(path, {"complete": block == blocks[-1], **record})
             finished(block)
     return {"run": loaded.title, **likelihood_record(settings, columns), "provenance": made}
+
+
+def _begun_by(path: Path, *, resume: bool) -> str:
+    """The route of products that a file was begun by, where it is gone on with."""
+    there = read_json(path) if resume and path.exists() else {}
+    settings = there.get("settings") if isinstance(there, dict) else None
+    return str(settings.get("matmul", "auto")) if isinstance(settings, dict) else "auto"
 
 
 def _taken_up(path: Path, settings: dict[str, Any], *, resume: bool) -> dict[str, Any]:

@@ -16,7 +16,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "si
 class MLP(nn.Sequential):
     """Layers in a row.
 
-    The loop of `nn.Sequential` lies in torch, where `compile()` does not look; one of our own is compiled as a whole.
+    The loop of `nn.Sequential` lies in torch, where `compile()` does not look; this one a user compiles as a whole.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -107,6 +107,7 @@ def train(
     started = datetime.now(UTC)
     config_data(config)  # refuses a method that nobody finds again
     folder = RunFolder(out)
+    config = folder.same_route(config if fork is None else RunFolder(fork.parent.parent).same_route(config))
     accelerator = make_accelerator(config.trackers, folder.path / "logs")
     run = Run.resolve(config)
     check_agreement(accelerator, config, run.dataset.sha256)

@@ -1,7 +1,7 @@
 """A run as one list of names: the options of the command line, and the files of the last release."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -18,8 +18,8 @@ from lambda_vae.runs.old_config import IMAGES
 from lambda_vae.training import TrainOptions
 
 __all__ = [
-    "config_data", "differences", "flat", "flattened", "from_flat", "kinds", "method_settings", "read_config",
-    "write_config",
+    "as_exact", "config_data", "differences", "flat", "flattened", "from_flat", "kinds", "method_settings",
+    "read_config", "write_config",
 ]  # fmt: skip
 
 _TRAIN = tuple(one.name for one in fields(TrainOptions) if one.name not in ("keep_checkpoints", "samples"))
@@ -142,7 +142,7 @@ def flattened(values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     Raises:
         InputError: A method that is not known, or a part that is no mapping.
     """
-    return dict(_flat_items(values, where))
+    return {name: value for name, value in _flat_items(values, where) if name not in _GONE}
 
 
 def _flat_items(values: Mapping[str, Any], where: str) -> Iterator[tuple[str, Any]]:
@@ -164,6 +164,9 @@ def _flat_items(values: Mapping[str, Any], where: str) -> Iterator[tuple[str, An
             yield name, value
 
 
+#: Options of earlier releases: whether the networks were compiled changed no number.
+_GONE = frozenset({"compile"})
+
 #: The default, which a method with a number of its own must not take for one that was given.
 _ONE_SAMPLE = ("samples", 1)
 
@@ -175,8 +178,19 @@ def differences(old: RunConfig, new: RunConfig) -> dict[str, tuple[Any, Any]]:
         old: One.
         new: The other.
     """
-    before, now = flat(old), flat(new)
+    before, now = flat(as_exact(old)), flat(as_exact(new))
     return {name: (before.get(name), now.get(name)) for name in {**before, **now} if before.get(name) != now.get(name)}
+
+
+def as_exact(config: RunConfig) -> RunConfig:
+    """Return a run by torch's most exact route of products if it may take any that is exact: its numbers are the same.
+
+    Args:
+        config: The run.
+    """
+    if config.train.matmul != "auto":
+        return config
+    return replace(config, train=replace(config.train, matmul="highest"))
 
 
 def write_config(path: Path, config: RunConfig) -> None:

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,16 @@ class RunFolder:
                     f"{self.path} holds this very run already; add `resume=True` to go on, or choose another `out`"
                 )
         check_room(self.path)
+
+    def same_route(self, config: RunConfig) -> RunConfig:
+        """Return a run by the route of products of the run that lies here, where any that is exact will do.
+
+        Args:
+            config: The run, which may go on from this one.
+        """
+        if config.train.matmul != "auto" or not self.config.exists() or (self.path / "configs").is_dir():
+            return config
+        return replace(config, train=replace(config.train, matmul=read_config(self.config).train.matmul))
 
     def claim(self, config: RunConfig) -> bool:
         """Make the folder this run's own: write its config if it is new.

@@ -86,7 +86,7 @@ def provenance(
         command: What was typed.
         seeds: Of the runs.
         data: Name, hash, source, sizes, binarisation.
-        options: Precision, matmul route and its measured error, compile.
+        options: Precision, matmul route and its measured error.
         started: When, with its zone.
     """
     finished = datetime.now(UTC)

@@ -171,10 +171,9 @@ def bits_per_dimension(config: RunConfig, dataset: Dataset, report: Mapping[str,
 
 def _options(trainer: Trainer) -> dict[str, Any]:
     return {
-        "precision": trainer.options.precision,
-        "matmul": trainer.options.matmul,
-        "matmul_error": trainer.matmul_error,
-        "compile": trainer.options.compile,
+        "precision": trainer.stepper.precision,
+        "matmul": trainer.matmul.name,
+        "matmul_error": trainer.matmul.error,
         "processes": trainer.accelerator.num_processes,
     }
 

@@ -41,7 +41,7 @@ class TimedRun:
     """
 
     def __init__(self, config: RunConfig, dataset: Dataset, steps: int) -> None:
-        train = replace(config.train, epochs=10**6, checkpoint_every=10**6, compile=False)
+        train = replace(config.train, epochs=10**6, checkpoint_every=10**6)
         endless = replace(config, train=train, evaluate_every=0, trackers=())
         if endless.method.uses(_LED):
             endless = replace(endless, method=endless.method.with_settings(**{_LED: 0}))

@@ -18,6 +18,7 @@ from lambda_vae.errors import Interrupted
 from lambda_vae.model import VAE
 from lambda_vae.objectives import Objective
 from lambda_vae.training import checkpoints
+from lambda_vae.training.automatic import AutomaticPrecision
 from lambda_vae.training.batch import Batch
 from lambda_vae.training.device_memory import advise_on_memory
 from lambda_vae.training.divergence import StepLog
@@ -25,7 +26,7 @@ from lambda_vae.training.draws import Draws, View
 from lambda_vae.training.history import EpochRow, History
 from lambda_vae.training.interruption import StopRequest, stop_requests
 from lambda_vae.training.options import TrainOptions
-from lambda_vae.training.precision import PRECISION, set_matmul
+from lambda_vae.training.precision import matmul_route
 from lambda_vae.training.recorder import Recorder
 from lambda_vae.training.schedules import Constant, Schedule
 from lambda_vae.training.state import EqualizerState, OptimizerState, Part, RunState
@@ -78,7 +79,7 @@ class Trainer:
         listeners: Sequence[Callable[[EpochRow, "Trainer"], None]] = (),
         accelerator: Accelerator | None = None,
     ) -> None:
-        self.accelerator = accelerator or Accelerator(mixed_precision=PRECISION["float32"])
+        self.accelerator = accelerator or Accelerator(mixed_precision="no")
         self.device: torch.device = self.accelerator.device
         self.vae, self.options, self.folder, self.listeners = vae, options, folder, listeners
         self.schedule: Schedule = schedule or Constant()
@@ -89,11 +90,12 @@ class Trainer:
         draws_prior = self.strategy.draws_prior or getattr(objective, "draws_prior", False)
         self.draws = Draws(x, view, vae, options, self.accelerator, rows=rows, draws_prior=draws_prior)
         self.steps = self.draws.steps
-        self.matmul_error = set_matmul(options.matmul, self.device)
+        self.matmul = matmul_route(options.matmul, self.device)
         self.recorder = Recorder(vae, self.equalizer, options, self.steps, self.accelerator)
         self.stepper = Stepper(vae, objective, options, self.accelerator, self.recorder)
         self.history = History()
         self.epoch, self.step, self.seconds = 0, 0, 0.0
+        self.automatic = AutomaticPrecision(self.stepper, self.draws) if options.precision == "auto" else None
         self.strategy.begin(self.stepper, self.draws)
         self.state = RunState(self._parts(), self._identity())
 
@@ -106,6 +108,8 @@ class Trainer:
             parts.append(("equalizer", EqualizerState(self.equalizer, self.accelerator)))
         if self.stepper.average is not None:
             parts.append(("average", self.stepper.average))
+        if self.automatic is not None:
+            parts.append(("precision", self.automatic))
         return [*parts, ("strategy", self.strategy), ("history", self.history), ("", self.draws), ("", self.recorder)]
 
     def _identity(self) -> dict[str, Any]:
@@ -150,6 +154,10 @@ class Trainer:
             Diverged: A loss was not finite.
             Interrupted: It was asked to stop; a checkpoint of this step is saved.
         """
+        with self.matmul:
+            self._run_epoch(request, most)
+
+    def _run_epoch(self, request: StopRequest, most: int | None) -> None:
         started = time.perf_counter()
         self.stepper.model.train()
         rows = self.draws.epoch(self.epoch)
@@ -178,6 +186,8 @@ class Trainer:
         self.recorder.measure(row)
         started = time.perf_counter()
         row.scalars.update(self.strategy.end_epoch(self.stepper, self.draws, row.epoch))
+        if self.automatic is not None:
+            row.scalars.update(self.automatic.end_epoch())
         row.scalars["seconds"] += time.perf_counter() - started
         if self.equalizer is not None:
             self.equalizer.end_epoch()

@@ -25,9 +25,9 @@ class TrainOptions:
         scale_learning_rate: Multiply the learning rate by the number of processes.
         seed: Of the order, the binarisation and the noise.
         samples: K, draws of z for each example.
-        precision: float32, or bfloat16 for the networks. Losses, KLs and sampling stay in float32.
-        matmul: Route of float32 products: highest, high or medium.
-        compile: Compile encoder and decoder.
+        precision: float32, or bfloat16 for the networks; auto: bfloat16 while the bound does not mind. Losses, KLs and
+            sampling stay in float32.
+        matmul: Route of float32 products: highest, high or medium; auto: on a CPU the faster one that is as exact.
         accumulate: Parts that a batch passes the networks in. They follow each other; the step is the whole batch's.
         average_decay: Of a moving average of the weights, if any. The average is what is measured and saved.
         recompute: Save memory with images: compute maps again backwards. Blocks keep their inputs alone.
@@ -50,8 +50,7 @@ class TrainOptions:
     seed: int = 0
     samples: int = 1
     precision: str = "float32"
-    matmul: str = "highest"
-    compile: bool = False
+    matmul: str = "auto"
     accumulate: int = 1
     average_decay: float | None = None
     recompute: bool = False
@@ -70,7 +69,7 @@ class TrainOptions:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise InputError(f"{name} is {value}; it must be a positive number")
-        for name, known in (("precision", tuple(PRECISION)), ("matmul", MATMUL)):
+        for name, known in (("precision", PRECISION), ("matmul", MATMUL)):
             if getattr(self, name) not in known:
                 raise InputError(f"unknown {name} {getattr(self, name)!r}; use one of {', '.join(known)}")
         if self.batch_size % self.accumulate:

@@ -15,6 +15,7 @@ from lambda_vae.training.average import WeightAverage
 from lambda_vae.training.batch import Batch, Step
 from lambda_vae.training.optimizer import FusedAdam
 from lambda_vae.training.options import TrainOptions
+from lambda_vae.training.precision import multiplies_bfloat16
 from lambda_vae.training.recorder import Recorder
 from lambda_vae.training.working_copies import WorkingCopies
 
@@ -39,21 +40,28 @@ class Stepper:
         self.accelerator, self.recorder = accelerator, recorder
         self.device: torch.device = accelerator.device
         allow_recomputing(vae, options.recompute)
-        if options.compile:
-            for network in (vae.encoder, vae.decoder, *vae.likelihood.children()):
-                network.compile()
         self.model = accelerator.prepare(vae)
         self.learning_rate = options.learning_rates(accelerator.num_processes)
         # Not prepared: accelerate's wrapper looks for an optional package on the disk at every step.
         self.optimizer = FusedAdam(vae.parameters(), lr=self.learning_rate.peak)
         decay = options.average_decay
         self.average = None if decay is None else WeightAverage(vae.parameters(), decay)
+        fast = options.precision == "auto" and multiplies_bfloat16(self.device)
+        self.use("bfloat16" if fast or options.precision == "bfloat16" else "float32")
+
+    def use(self, precision: str) -> None:
+        """Take the passes from here on in a precision.
+
+        Args:
+            precision: float32 or bfloat16.
+        """
+        self.precision = precision
         # accelerate allows one precision for the whole life of a process; ours is set around each pass instead.
-        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=options.precision == "bfloat16")
+        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16")
         # DistributedDataParallel looks at the gradients of the weights themselves.
-        copied = options.precision == "bfloat16" and self.model is vae
+        copied = precision == "bfloat16" and self.model is self.vae
         # A posterior or prior may turn autocast off for a density; what is copied is the networks alone.
-        self.copies = WorkingCopies(vae.encoder, vae.decoder) if copied else None
+        self.copies = WorkingCopies(self.vae.encoder, self.vae.decoder) if copied else None
 
     def set_learning_rate(self, epoch: float) -> None:
         """Set the learning rate to that of a position in training, in epochs and fractions of one."""
