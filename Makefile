@@ -69,6 +69,8 @@ format: $(DEV) ## put the code into the one format
 
 bench: $(BENCH) ## time training side by side with other trainers, and its memory; writes results/benchmarks.md
 	.venv-bench/bin/python benchmarks/training.py --rounds $(ROUNDS)
+	.venv-bench/bin/python benchmarks/start.py
+	.venv-bench/bin/python benchmarks/diagnose.py
 	.venv-bench/bin/python benchmarks/memory.py
 	.venv-bench/bin/python benchmarks/precision.py
 	.venv-bench/bin/python benchmarks/methods.py

@@ -1,5 +1,7 @@
 """Five methods x two seeds, trained and measured to the last bit: what a change of the code must leave as it is.
 
+By torch's most exact products, which no choice of this package decides.
+
     python benchmarks/same_numbers.py --against results/same-numbers.json
 
 Another processor, or another release of torch, has numbers of its own; there, write a file before the change.
@@ -27,7 +29,7 @@ from lambda_vae.cli import main as command_line
 #: As config.yaml has them, which every release must read.
 _COMMON = {
     "data": "digits", "hidden": [32, 32], "latent_dim": 6, "epochs": 3, "iw_samples": 8, "evaluate_every": 1,
-    "trackers": [],
+    "trackers": [], "matmul": "highest",
 }  # fmt: skip
 
 #: Between them they take every way through a training step.

@@ -52,18 +52,12 @@ def _ours(label: str, floor: str, **options: Any) -> Contender:
 
 
 CONTENDERS: dict[str, Contender] = {
-    "plain": _ours("float32", "products", measure=False),
-    "measured": _ours("float32, diagnostics on", "products"),
-    "lambda": _ours("float32, diagnostics on, λ at δ = 1.01", "products", delta=1.01),
-    "compile": _ours("float32, compile", "products", measure=False, compile=True),
-    "medium": _ours('float32, matmul "medium"', "products-medium", measure=False, matmul="medium"),
-    "medium-compile": _ours(
-        'float32, matmul "medium", compile', "products-medium", measure=False, matmul="medium", compile=True
-    ),
+    "plain": _ours("as it comes", "products-medium", measure=False),
+    "measured": _ours("as it comes, diagnostics on", "products-medium"),
+    "lambda": _ours("as it comes, diagnostics on, λ at δ = 1.01", "products-medium", delta=1.01),
+    "highest": _ours('float32, matmul "highest"', "products", measure=False, matmul="highest"),
     "bfloat16": _ours("bfloat16", "products-bfloat16", measure=False, precision="bfloat16"),
-    "bfloat16-compile": _ours(
-        "bfloat16, compile", "products-bfloat16", measure=False, precision="bfloat16", compile=True
-    ),
+    "auto": _ours("precision auto", "products-bfloat16", measure=False, precision="auto"),
     "pythae": Contender("pythae's trainer, pixels binarised beforehand", "pythae_trainer", "products"),
     "pythae-stochastic": Contender(
         "pythae's trainer, binarised as each image is read", "pythae_trainer", "products", {"stochastic": True}
