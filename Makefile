@@ -69,6 +69,7 @@ format: $(DEV) ## put the code into the one format
 
 bench: $(BENCH) ## time training side by side with other trainers, and its memory; writes results/benchmarks.md
 	.venv-bench/bin/python benchmarks/training.py --rounds $(ROUNDS)
+	.venv-bench/bin/python benchmarks/step_profile.py
 	.venv-bench/bin/python benchmarks/start.py
 	.venv-bench/bin/python benchmarks/diagnose.py
 	.venv-bench/bin/python benchmarks/memory.py
