@@ -286,7 +286,7 @@ def exact_nll(vae: VAE, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    "name", set(NAMES) - {name for name in NAMES if {"prior", "decoder"} & {*method_named(name).own_parts()}}
+    "name", [name for name in NAMES if not {"prior", "decoder"} & {*method_named(name).own_parts()}]
 )
 def test_the_bound_holds_where_the_likelihood_is_exact(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A linear decoder with Gaussian noise and a standard normal prior: log p(x) is a Gaussian's log density."""
