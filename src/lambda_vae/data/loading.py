@@ -10,11 +10,11 @@ from typing import Any
 from lambda_vae.data.cache import FORMAT, default_cache, open_prepared, store
 from lambda_vae.data.celeba import celeba_source
 from lambda_vae.data.cifar import cifar_source
+from lambda_vae.data.corpora import corpus_lines
 from lambda_vae.data.dataset import Dataset
 from lambda_vae.data.digits import digits_source
 from lambda_vae.data.hub import HUB, HubName, hub_source
 from lambda_vae.data.idx import idx_folder_source
-from lambda_vae.data.lines import text_lines
 from lambda_vae.data.mat import mat_source
 from lambda_vae.data.mixtures import mixture_source
 from lambda_vae.data.named import NAMED, NamedDataset, Rendition, named
@@ -69,20 +69,9 @@ def prepared_folder(row: NamedDataset, cache: Path, sequences: SequenceOptions |
     return next((folder for folder in folders if (folder / "meta.json").is_file()), None)
 
 
-def _read_lines(rendition: Rendition, paths: list[Path], options: SequenceOptions) -> Source:
-    """MOSES in its tables or in the wheel that holds them, or one sentence a line."""
-    if len(paths) == 1:
-        members = [f"moses/dataset/data/{part}.csv.gz" for part in ("train", "test")]
-        train, test = (text_lines(paths[0], "SMILES", member) for member in members)
-    else:
-        header = "SMILES" if ".csv" in paths[0].suffixes else None
-        train, test = (text_lines(path, header) for path in paths)
-    return sequence_source(train, test, options, rendition.source)
-
-
 def _read(row: NamedDataset, rendition: Rendition, paths: list[Path], options: SequenceOptions | None) -> Source:
     if options is not None:
-        return _read_lines(rendition, paths, options)
+        return sequence_source(*corpus_lines(paths), options, rendition.source)
     if row.layout == "mat":
         return replace(mat_source(paths[0], rendition.source), classes=row.classes)
     if row.layout == "cifar":

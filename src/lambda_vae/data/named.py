@@ -317,9 +317,10 @@ _MOSES = NamedDataset(
 )
 
 
-def _text(name: str, *sha256s: str, source: str) -> tuple[Rendition, ...]:
-    files = tuple(RawFile(f"{name}.{part}.txt", one) for part, one in zip(("train", "test"), sha256s, strict=True))
-    return (Rendition(files, (), f"{source}, one sentence a line (hashes checked); its validation part stays out"),)
+def _sentences(source: str, own: tuple[RawFile, ...], mirror: str, lines: tuple[RawFile, ...]) -> tuple[Rendition, ...]:
+    """As its authors hand it out; and the same, one sentence a line."""
+    source = f"{source} (hashes checked); its validation part stays out"
+    return (Rendition(own, (mirror,), source), Rendition(lines, (), source))
 
 
 _BROWN = NamedDataset(
@@ -330,16 +331,18 @@ _BROWN = NamedDataset(
     train=51698,
     test=2841,
     layout="lines",
-    renditions=_text(
-        "brown",
-        "cdd00a13e5cc0fab3c4b23f9d4d28d8bf4f35890cde347abab8231e2b4b25f99",
-        "726f48c426cb8b980206601416b5b7e6d7a55f72f014dd4f65c6a6cbc56a3f4b",
-        source="The Brown Corpus",
+    renditions=_sentences(
+        "The Brown Corpus as NLTK has it, without tags; of each twenty texts the last tests",
+        (RawFile("brown.zip", "9b275f9b3b95d7bd66ccfb7cd259f445a13bbe5d1f4107aba09fd3e8364bafa6"),),
+        "https://raw.githubusercontent.com/nltk/nltk_data/5db857e6f7df11eabb5e5665836db9ec8df07e28/packages/corpora/",
+        (
+            RawFile("brown.train.txt", "cdd00a13e5cc0fab3c4b23f9d4d28d8bf4f35890cde347abab8231e2b4b25f99"),
+            RawFile("brown.test.txt", "726f48c426cb8b980206601416b5b7e6d7a55f72f014dd4f65c6a6cbc56a3f4b"),
+        ),
     ),
     tokeniser="words",
     licence="may be used for non-commercial purposes, redistribution permitted",
     citation="Francis and Kucera 1964/1979, A Standard Corpus of Present-Day Edited American English",
-    home="https://www.nltk.org/nltk_data/",
 )
 
 _EWT = NamedDataset(
@@ -350,16 +353,21 @@ _EWT = NamedDataset(
     train=12544,
     test=2077,
     layout="lines",
-    renditions=_text(
-        "ewt",
-        "a60c393259789949542dbe8bf7460e9d907b100e334f7151fe198a75a3a4e32b",
-        "97389c01a4f4a99107156861b8f098cb36d2362c16dd9a38c078f094b7a8b4f4",
-        source="The English Web Treebank",
+    renditions=_sentences(
+        "The syntactic words of the English Web Treebank, in its own parts",
+        (
+            RawFile("en_ewt-ud-train.conllu", "3fb78e2b55482c8ee00caa653af436c88c9e5bc9a73ce26e4ae3ddc79d2b7e7b"),
+            RawFile("en_ewt-ud-test.conllu", "e266e515a0a7547657ed3d90d9ba46487d6bd251f27ad4269d4e8a427c8555cd"),
+        ),
+        "https://raw.githubusercontent.com/UniversalDependencies/UD_English-EWT/15d613d8447b3478787d4c278730a1e48a945efb/",
+        (
+            RawFile("ewt.train.txt", "a60c393259789949542dbe8bf7460e9d907b100e334f7151fe198a75a3a4e32b"),
+            RawFile("ewt.test.txt", "97389c01a4f4a99107156861b8f098cb36d2362c16dd9a38c078f094b7a8b4f4"),
+        ),
     ),
     tokeniser="words",
     licence="CC BY-SA 4.0",
     citation="Silveira et al. 2014, A Gold Standard Dependency Corpus for English, LREC",
-    home="https://github.com/UniversalDependencies/UD_English-EWT",
 )
 
 _ROWS = (_DIGITS, _MNIST, _FASHION, _OMNIGLOT, _CIFAR10, _CELEBA64, _MOSES, _BROWN, _EWT, *_MIXTURES)
