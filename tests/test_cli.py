@@ -155,7 +155,7 @@ BAD_OPTIONS = {
     "theory latent_dim": (["theory", "--latent_dim", "0"], "latent_dim is 0; it must be at least 1"),
     "method": ([*TRAIN, "--method", "lambda-vea"], "unknown method 'lambda-vea' (did you mean 'lambda-vae'?)"),
     "methods": ([*COMPARE, "--methods", "vae", "wram-up"], "unknown method 'wram-up' (did you mean 'warm-up'?)"),
-    "method afar": ([*TRAIN, "--method", "xyz"], "unknown method 'xyz'; the methods are vae, beta-vae"),
+    "method afar": ([*TRAIN, "--method", "xyz"], "unknown method 'xyz'; the methods are vae, no-z, beta-vae"),
     "data": ([*TRAIN, "--data", "minst"], "unknown data set 'minst' (did you mean 'mnist'?)"),
     "compare data": ([*COMPARE, "--data", "digit"], "unknown data set 'digit' (did you mean 'digits'?)"),
     "option": ([*TRAIN, "--laten_dim", "3"], "unknown option '--laten_dim' (did you mean '--latent_dim'?)"),

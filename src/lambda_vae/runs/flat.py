@@ -32,7 +32,7 @@ _TOP = tuple(one.name for one in fields(RunConfig) if one.name not in _NESTED)
 def kinds() -> dict[str, Any]:
     """Return the type of every name that a flat list may hold."""
     top, train, images = get_type_hints(RunConfig), get_type_hints(TrainOptions), get_type_hints(ImageOptions)
-    networks = {name: hint for one in NETWORKS.values() for name, hint in get_type_hints(one).items() if name != "name"}
+    networks = {size.name: get_type_hints(one)[size.name] for one in NETWORKS.values() for size in fields(one)}
     return {
         "data": str,
         "method": str,
