@@ -249,7 +249,7 @@ def test_moses_is_read_from_tables_a_wheel_or_an_installed_package(tiny_moses, t
 
 
 def test_moses_that_is_not_here_says_how_to_get_it(tiny_moses, cache):
-    with pytest.raises(InputError, match=r"could not be had .*pip install --no-deps molsets==0.3.1"):
+    with pytest.raises(InputError, match=r"could not be had .*`pip install --no-deps molsets==0.3.1`"):
         load("moses", cache=cache, download=False)
 
 

