@@ -15,7 +15,7 @@ from lambda_vae.cli.help import OF_METHODS
 from lambda_vae.cli.signatures import Source, source
 
 
-@pytest.mark.parametrize(("columns", "lines"), [(80, 100), (120, 80)])
+@pytest.mark.parametrize(("columns", "lines"), [(80, 100), (120, 84)])
 def test_the_help_of_train_fits_two_screens(cli, monkeypatch, columns, lines):
     monkeypatch.setenv("COLUMNS", str(columns))
     shown = cli("train", "--help").out.splitlines()

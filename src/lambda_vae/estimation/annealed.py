@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from lambda_vae.distributions import sample_x
+from lambda_vae.distributions import Tokens, sample_x
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.batching import noise_dtype
 from lambda_vae.estimation.hamiltonian import ChainState, Tempered, transition
@@ -24,6 +24,9 @@ _LEAST_STEP, _MOST_STEP = 1e-4, 0.5
 
 #: Change of ln step for each unit by which the acceptance misses its target.
 _ADAPTATION = 0.1
+
+#: How much longer than the data's longest a drawn sequence may be: to cut it would be to draw from another law.
+_LONGER = 8
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,8 @@ def simulate(vae: VAE, examples: int, generator: torch.Generator) -> tuple[Tenso
     parameter, p_z = next(vae.parameters()), vae.p_z()
     z = p_z.rsample(normal((examples, p_z.noise_dim), generator, parameter.device).to(parameter.dtype))
     p_x = vae.decode(z)
+    if isinstance(p_x, Tokens):
+        return p_x.sample(generator, longest=_LONGER * vae.likelihood.features), z
     x = sample_x(p_x, generator)
     if x is None:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Samples and reconstructions of a finished run, as a picture or an array."""
+"""Samples and reconstructions of a finished run, as a picture, an array or text."""
 
 from pathlib import Path
 
@@ -17,6 +17,9 @@ from lambda_vae.runs.load import LoadedRun, load_run
 
 __all__ = ["draw_reconstructions", "draw_samples"]
 
+#: What is written of each kind of data; the first is taken where nothing is asked.
+_ENDINGS = {"image": (".png", ".npy"), "vector": (".npy",), "sequence": (".txt",)}
+
 
 @torch.no_grad()
 def draw_samples(run: Path, n: int = 64, seed: int = 0, out: Path | None = None, sampler: str = "prior") -> Path:
@@ -27,7 +30,7 @@ def draw_samples(run: Path, n: int = 64, seed: int = 0, out: Path | None = None,
         n: How many.
         seed: Of the draws, and of the fit.
         out: .png for a grid of images, .npy for E[x|z] (an autoregressive decoder's draws) as float32;
-            RUN/figures/samples.png if not given (.npy for vectors).
+            .txt of sequences, one a line; RUN/figures/samples.png if not given (.npy for vectors, .txt for sequences).
         sampler: prior, gaussian, mixture, flow, or a .safetensors file of a fit. `measure_generation` saves fits.
 
     Raises:
@@ -48,7 +51,8 @@ def draw_reconstructions(run: Path, n: int = 24, data: str | None = None, out: P
         run: Folder of a finished run.
         n: How many.
         data: Other data than the run's own.
-        out: .png or .npy, originals first; RUN/figures/reconstructions.png if not given (.npy for vectors).
+        out: .png or .npy, originals first; of sequences .txt, original and reconstruction on a line, a tab between;
+            RUN/figures/reconstructions.png if not given (.npy for vectors, .txt for sequences).
 
     Raises:
         InputError: As for `draw_samples`.
@@ -65,12 +69,15 @@ def _at_least_one(n: int) -> None:
 
 
 def _write(run: LoadedRun, groups: list[Tensor], out: Path | None, name: str) -> Path:
-    image = run.dataset.kind == "image"
-    path = out or run.folder.path / "figures" / f"{name}.{'png' if image else 'npy'}"
-    if path.suffix not in ((".png", ".npy") if image else (".npy",)):
-        raise InputError(f"{path} ends in {path.suffix!r}; use {'.png or .npy' if image else '.npy'}")
+    endings = _ENDINGS[run.dataset.kind]
+    path = out or run.folder.path / "figures" / f"{name}{endings[0]}"
+    if path.suffix not in endings:
+        raise InputError(f"{path} ends in {path.suffix!r}; use {' or '.join(endings)}")
     with replacing(path) as temporary:
-        if path.suffix == ".npy":
+        if (vocabulary := run.dataset.vocabulary) is not None:
+            columns = ([vocabulary.decode(row) for row in group.tolist()] for group in groups)
+            temporary.write_text("".join("\t".join(row) + "\n" for row in zip(*columns, strict=True)), "utf-8")
+        elif path.suffix == ".npy":
             np.save(temporary, torch.stack(groups).squeeze(0).float().numpy())
         else:
             Image.fromarray(_sheet([pixels(group, run.dataset.shape) for group in groups])).save(temporary)

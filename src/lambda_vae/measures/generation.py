@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lambda_vae.checked import check_known
-from lambda_vae.data import epoch_order
+from lambda_vae.data import check_no_sequences, epoch_order
 from lambda_vae.errors import InputError
 from lambda_vae.estimation import Reading
 from lambda_vae.estimation.moments import reading_of
@@ -84,9 +84,10 @@ def measure_generation(path: Path, config: GenerationConfig, out: Path, *, save:
         save: Whether to write the fits too, as NAME.safetensors.
 
     Raises:
-        InputError: No finished run, a judge of other data, or codes that carry no fit.
+        InputError: No finished run, one of sequences, a judge of other data, or codes that carry no fit.
     """
     run = load_run(path)
+    check_no_sequences(run.dataset, "measuring what a run generates")
     judges = _judges(run, config.judge)
     real = _measured(run, config.n)
     space = _space(run, config, judges[-1])

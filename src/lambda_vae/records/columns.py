@@ -84,6 +84,17 @@ COLUMNS: tuple[Column, ...] = (
         'The surrogate in bits per dimension: what the paper reports as "BPD".',
         narrow="surrogate BPD\n(paper's, not\na bound)",
     ),
+    Column(
+        "nll_iw_perplexity", "perplexity, importance-weighted", 2, "lower", 8,
+        "e to the importance-weighted NLL of all sequences over the number of all their tokens, ends counted.",
+        narrow="perplexity,\nimportance-\nweighted",
+    ),
+    Column("nll_bound_perplexity", "perplexity, bound", 2, "lower", 9, "The same by the NLL bound."),
+    Column(
+        "nll_iw_token_bits", "bits per token, importance-weighted", 3, "lower", 9,
+        "Importance-weighted NLL in bits per token, ends counted.", narrow="bits per token,\nimportance-\nweighted",
+    ),
+    Column("nll_bound_token_bits", "bits per token, bound", 3, "lower", 9, "NLL bound in bits per token."),
     Column("excess_kl", "excess KL", 2, "", 9, "NLL bound minus surrogate, nats: what the surrogate leaves out."),
     Column("rate", "rate", 2, "", 11, "KL from the prior of the distribution really sampled from, nats."),
     Column("reconstruction", "reconstruction", 2, "lower", 10, "Expected -log p(x|z), nats."),

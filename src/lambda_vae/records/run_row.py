@@ -61,6 +61,11 @@ class RunRow:
         nll_bound_bpd: nll_bound in bits per dimension.
         nll_iw_bpd: nll_iw in bits per dimension.
         surrogate_bpd: surrogate_nll in bits per dimension.
+        tokens: Tokens of a sequence on average, its end counted.
+        nll_bound_token_bits: nll_bound in bits per token.
+        nll_iw_token_bits: nll_iw in bits per token.
+        nll_bound_perplexity: Perplexity per token by nll_bound.
+        nll_iw_perplexity: Perplexity per token by nll_iw.
         active_units: Dimensions whose mean has a variance above 0.01 over examples.
         near_prior: Dimensions whose σ averages above 0.9.
         active_directions: Directions of the code that carry something, whatever its axes are.
@@ -126,6 +131,11 @@ class RunRow:
     nll_bound_bpd: float | None = None
     nll_iw_bpd: float | None = None
     surrogate_bpd: float | None = None
+    tokens: float | None = None
+    nll_bound_token_bits: float | None = None
+    nll_iw_token_bits: float | None = None
+    nll_bound_perplexity: float | None = None
+    nll_iw_perplexity: float | None = None
     active_units: float | None = None
     near_prior: float | None = None
     active_directions: float | None = None

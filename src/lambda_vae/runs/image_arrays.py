@@ -2,11 +2,11 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lambda_vae.distributions import Causal, Independent, LikelihoodDistribution
+from lambda_vae.distributions import Causal, Independent, LikelihoodDistribution, Tokens
 from lambda_vae.model import VAE
 
 __all__ = ["pixels", "run_images", "shown"]
@@ -24,14 +24,14 @@ def pixels(values: Float[Tensor, "*batch F"], shape: tuple[int, ...]) -> NDArray
     return (values.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy().reshape(*values.shape[:-1], *shape)
 
 
-def shown(p_x: LikelihoodDistribution, seed: int | None = None) -> Float[Tensor, "*batch F"]:
-    """Return the image that shows p(x|z): E[x|z], or what an autoregressive decoder makes pixel by pixel.
+def shown(p_x: LikelihoodDistribution, seed: int | None = None) -> Shaped[Tensor, "*batch F"]:
+    """Return what shows p(x|z): E[x|z], or what an autoregressive decoder makes pixel by pixel, token by token.
 
     Args:
         p_x: The likelihood at some z.
-        seed: Draw those pixels; without one, each is the likeliest.
+        seed: Draw those pixels or tokens; without one, each is the likeliest.
     """
-    if isinstance(p_x, Causal):
+    if isinstance(p_x, Causal | Tokens):
         generator = torch.Generator(p_x.context.device)
         return p_x.greedy() if seed is None else p_x.sample(generator.manual_seed(seed))
     assert isinstance(p_x, Independent)

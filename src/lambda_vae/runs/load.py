@@ -61,7 +61,7 @@ def load_run(path: Path, data: str | None = None) -> LoadedRun:
         data: Other data than the run's own, whose test set then counts whatever the run held out of its own.
 
     Raises:
-        InputError: No run there, not finished, damaged weights, or data of another shape.
+        InputError: No run there, not finished, damaged weights, or data of another shape or vocabulary.
     """
     folder = RunFolder(path)
     if (path / "configs").is_dir():

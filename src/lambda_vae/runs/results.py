@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lambda_vae.data import Dataset, FixedView, Split
+from lambda_vae.data import Dataset, FixedView, Split, sequence_lengths
 from lambda_vae.diagnostics import CollapseReport, diagnose
 from lambda_vae.files import replacing, write_json
 from lambda_vae.model import VAE
@@ -21,7 +21,14 @@ from lambda_vae.runs.resolve import Run
 from lambda_vae.runs.weights import save_model
 from lambda_vae.training import Trainer
 
-__all__ = ["bits_per_dimension", "describe_data", "identity", "measure", "record_result", "run_name", "training_length"]
+__all__ = [
+    "bits_per_dimension", "describe_data", "identity", "measure", "per_token", "record_result", "run_name",
+    "training_length",
+]  # fmt: skip
+
+
+#: Nats a token that perplexities end at, for JSON has no infinity.
+_MOST = 700.0
 
 
 def run_name(config: RunConfig) -> str:
@@ -150,6 +157,7 @@ def record_result(run: Run, trainer: Trainer, folder: RunFolder, started: dateti
     if "inner_steps" in history:  # of the encoder alone, for each step of the whole model
         times["inner_steps"] = sum(history["inner_steps"]) / steps
     metrics = {**identity(config), **times, **report, **bits_per_dimension(config, run.dataset, report)}
+    metrics |= per_token(run, report)
     write_json(folder.metrics, metrics)
     return metrics
 
@@ -167,6 +175,26 @@ def bits_per_dimension(config: RunConfig, dataset: Dataset, report: Mapping[str,
     bits = {"nll_bound": "nll_bound_bpd", "nll_iw": "nll_iw_bpd", "surrogate_nll": "surrogate_bpd"}
     there = {name: value for name in bits if (value := report.get(name)) is not None}
     return {bits[name]: value / (math.log(2.0) * dataset.features) for name, value in there.items()}
+
+
+def per_token(run: Run, report: Mapping[str, Any]) -> dict[str, float]:
+    """Return the likelihoods of sequences by token: nats of all sequences over all their tokens, ends counted.
+
+    Perplexity is e to that, and bits are that over ln 2.
+
+    Args:
+        run: Which; of other data nothing is returned.
+        report: The likelihoods in nats per sequence.
+    """
+    if run.dataset.kind != "sequence":
+        return {}
+    tokens = sum(int(sequence_lengths(x).sum()) for x in run.measured) / len(run.dataset.test)
+    found = {"tokens": tokens}
+    for name in ("nll_bound", "nll_iw"):
+        if (value := report.get(name)) is not None:
+            found[f"{name}_token_bits"] = value / tokens / math.log(2.0)
+            found[f"{name}_perplexity"] = math.exp(min(value / tokens, _MOST))
+    return found
 
 
 def _options(trainer: Trainer) -> dict[str, Any]:

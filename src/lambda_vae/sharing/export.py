@@ -121,8 +121,8 @@ def export_model(vae: VAE, out: Path | str, format: ExportFormat = "onnx") -> li
         format: "onnx" (needs the extra `export`), or "torch" for torch.export's.
 
     Raises:
-        InputError: Another format, a posterior that is no Gaussian, the extra is not installed, `out` is not empty, or
-            a programme does not give the model's numbers.
+        InputError: Another format, a posterior that is no Gaussian, a model of sequences, the extra is not installed,
+            `out` is not empty, or a programme does not give the model's numbers.
     """
     out = Path(out)
     halves = _checked(vae.eval(), out, format)
@@ -155,6 +155,8 @@ def _checked(vae: VAE, out: Path, format: str) -> tuple[_Half, _Half]:
             raise InputError(f"format onnx needs the package {package}; pip install 'lambda-vae[export]'")
     if not is_empty(out):
         raise InputError(f"{out} is not empty; choose another `out`")
+    if vae.likelihood.reads_tokens:
+        raise InputError("a model of sequences has no programmes of one shape; share its run instead, as a folder")
     chance, most = torch.Generator().manual_seed(0), max(_BATCHES)
     like = next(vae.parameters())
     x = torch.rand(most, vae.likelihood.features, generator=chance).to(like)
