@@ -10,9 +10,11 @@ from torch import Tensor
 
 from lambda_vae.data import Dataset, Sequences, Split, Vocabulary
 from lambda_vae.errors import InputError
+from lambda_vae.estimation.flops import flop_counter
 from lambda_vae.methods import METHODS, method_named
-from lambda_vae.runs import GRU, LSTM, MLP, RunConfig
+from lambda_vae.runs import GRU, LSTM, MLP, RunConfig, Transformer
 from lambda_vae.runs._train import make_trainer
+from lambda_vae.runs.counted_step import alike, count_step
 from lambda_vae.runs.networks import Network
 from lambda_vae.runs.resolve import Run
 from lambda_vae.runs.results import measure
@@ -117,7 +119,26 @@ def test_a_run_taken_up_in_the_middle_is_the_whole_one_bit_for_bit(name: str, tm
     assert [key for key in whole if not torch.equal(whole[key], again[key])] == []
 
 
-@pytest.mark.parametrize("network", [GRU(6, 7), LSTM(6, 7, layers=2, both_directions=True)])
+EVERY = [GRU(6, 7), LSTM(6, 7, layers=2, both_directions=True), Transformer(8, heads=2)]
+
+
+@pytest.mark.parametrize("network", EVERY)
+def test_an_estimate_counts_what_a_step_of_that_size_takes(network: Network) -> None:
+    """From steps of 2 and 3 examples to one of 10, at one length: every product of every kernel is in it."""
+    run = Run.resolve(config_of("vae", network), toy())
+    found, trainer = count_step(run), make_trainer(alike(run))
+    trainer.run_epoch(StopRequest(), 1)
+    with flop_counter() as counter:
+        trainer.run_epoch(StopRequest(), 1)
+    assert found.flops == pytest.approx(counter.get_total_flops(), rel=1e-6)
+    weights = sum(weight.numel() for weight in trainer.vae.parameters() if weight.dim() > 1)
+    assert counter.get_total_flops() > 2 * BATCH * weights
+    lengths = toy().train.tensor().lengths.double()
+    assert int(alike(run).dataset.train.tensor().lengths[alike(run).dataset.train.index()].double().std()) == 0
+    assert lengths.max() == toy().train.tensor().lengths[alike(run, longest=True).dataset.train.index()[0]]
+
+
+@pytest.mark.parametrize("network", EVERY)
 def test_lambda_is_the_same_however_far_the_batches_are_padded(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:

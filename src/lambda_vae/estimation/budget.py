@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
-from torch.utils.flop_counter import FlopCounterMode
 
 from lambda_vae.errors import InputError
 from lambda_vae.estimation.examples import Examples, conditioned, x_of
+from lambda_vae.estimation.flops import flop_counter
 from lambda_vae.estimation.protocol import LatentVariableModel
 
 __all__ = ["Limits", "Memory", "bytes_kept", "bytes_of", "flops_of", "limits_of", "written"]
@@ -115,7 +115,7 @@ def bytes_kept(call: Callable[[int], object], examples: int) -> float:
 
 def flops_of(call: Callable[[], object]) -> float:
     """Return the floating point operations of a call's products and convolutions; 0 where they cannot be counted."""
-    counter = FlopCounterMode(display=False)
+    counter = flop_counter()
     try:
         with torch.no_grad(), counter:
             call()

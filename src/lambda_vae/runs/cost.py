@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from rich.table import Table
 
-from lambda_vae.runs.counted_step import count_step
+from lambda_vae.runs.counted_step import alike, count_step
 from lambda_vae.runs.resolve import Run
 from lambda_vae.runs.step_cost import TimedRun
 from lambda_vae.training import TrainOptions
@@ -121,7 +121,7 @@ def _seconds(run: Run, limit: float) -> float:
 
 def _seconds_of_a_step(run: Run, size: int) -> float:
     train = replace(run.config.train, batch_size=size, accumulate=1)
-    timed = TimedRun(replace(run.config, train=train), run.dataset, 1)
+    timed = TimedRun(replace(run.config, train=train), alike(run).dataset, 1)
     timed.turn()  # makes the state of the optimiser
     return min(timed.turn() for _ in range(2))
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 
+from lambda_vae.data import Sequences
+from lambda_vae.estimation.flops import flop_counter
 from lambda_vae.runs._train import make_trainer
 from lambda_vae.runs.resolve import Run
 from lambda_vae.runs.step_cost import TimedRun
@@ -20,7 +21,7 @@ from lambda_vae.training.interruption import StopRequest
 from lambda_vae.training.lagging import Lagging
 from lambda_vae.training.strategies import JointUpdate, Strategy
 
-__all__ = ["CountedStep", "count_step"]
+__all__ = ["CountedStep", "alike", "count_step"]
 
 #: Of an epoch; three are taken.
 _STEPS = 4
@@ -45,6 +46,24 @@ class CountedStep:
     lead: tuple[int, int]
     memory: float
     memory_an_example: float
+
+
+def alike(run: Run, *, longest: bool = False) -> Run:
+    """Return the run on sequences of one length, where a batch of few and one of many cost in proportion.
+
+    Args:
+        run: Any; itself where its data are no sequences.
+        longest: Of the greatest length instead of about the mean one.
+    """
+    train = run.dataset.train
+    if run.dataset.kind != "sequence":
+        return run
+    stored, index = train.tensor(), train.index()
+    assert isinstance(stored, Sequences)
+    lengths = stored.lengths[index].double()
+    place = lengths.argmax() if longest else (lengths - lengths.mean()).abs().argmin()
+    rows = np.full(len(index), int(index[place]), dtype=np.int64)
+    return replace(run, dataset=replace(run.dataset, train=replace(train, rows=rows)))
 
 
 class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -103,7 +122,7 @@ class _Count:
         self.bytes = np.array(bytes_.after[before:after], dtype=np.float64)
 
     def _flops(self) -> float:
-        with FlopCounterMode(display=False) as counter:
+        with flop_counter() as counter:
             self.trainer.run_epoch(StopRequest(), 1)
         return float(counter.get_total_flops())
 
@@ -120,7 +139,8 @@ def count_step(run: Run) -> CountedStep:
 
     The run's own trainer takes steps of two and three examples, and of four where it looks at a batch as a whole and
     may pair its examples. Operations, and the memory after each of them, are polynomials of the number of examples, and
-    are extrapolated to the batch.
+    are extrapolated to the batch. Of sequences, the operations are those at the mean length, the memory is that of the
+    longest.
 
     Args:
         run: Which.
@@ -129,11 +149,14 @@ def count_step(run: Run) -> CountedStep:
         InputError: As making the trainer does.
     """
     trainer = make_trainer(run)
-    counts = [_Count(run, examples) for examples in (2, 3)]
+    few = [2, 3]
     if type(trainer.strategy) is not JointUpdate or getattr(trainer.stepper.objective, "whole_batch", False):
-        counts.append(_Count(run, 4))
+        few.append(4)
+    counts = [_Count(alike(run), examples) for examples in few]
+    sequences = run.dataset.kind == "sequence"
+    largest = [_Count(alike(run, longest=True), examples) for examples in few] if sequences else counts
     examples = run.config.train.batch_size // run.config.train.accumulate
-    peak, peak_of_one_more = (_peak(counts, number) for number in (examples, examples + 1))
+    peak, peak_of_one_more = (_peak(largest, number) for number in (examples, examples + 1))
     return CountedStep(
         sum(weight.numel() for weight in trainer.vae.parameters()),
         float(_extended([count.flops for count in counts], counts, examples)),
