@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from inspect import signature
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from jaxtyping import Float
@@ -34,7 +34,11 @@ from lambda_vae.errors import InputError
 from lambda_vae.estimation.batching import Data
 from lambda_vae.estimation.budget import Memory
 from lambda_vae.estimation.examples import Examples, conditioned
+from lambda_vae.estimation.shares import Shares
 from lambda_vae.model import VAE
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 __all__ = ["diagnose"]
 
@@ -70,6 +74,7 @@ def diagnose(
     history: Mapping[str, Any] | CollapseMonitor | None = None,
     thresholds: Thresholds | None = None,
     progress: bool = False,
+    process_group: "ProcessGroup | None" = None,
 ) -> CollapseReport: ...
 
 
@@ -98,8 +103,8 @@ def diagnose(*given: Any, **options: Any) -> CollapseReport:
             "1 GiB"; `progress`, whether to show a bar; `batch_size` of a tensor;
             `x_key`, the name of x in batches that are dicts (encode's own name for it, "x" or "data");
             `train_data`, for the bound on what the model was trained on; `generator`; `kl_weight` of the training's
-            loss; `history` of the training, such as a `CollapseMonitor`; `thresholds`. Without a likelihood,
-            `diagnose(encode, data)`.
+            loss; `history` of the training, such as a `CollapseMonitor`; `thresholds`; `process_group`, whose processes
+            divide the examples. Without a likelihood, `diagnose(encode, data)`.
 
     Raises:
         InputError: Whatever would make the report wrong, in one sentence with the line to change.
@@ -156,11 +161,11 @@ def _diagnose_external(
     history: Mapping[str, Any] | CollapseMonitor | None = None,
     thresholds: Thresholds | None = None,
     progress: bool = False,
+    process_group: "ProcessGroup | None" = None,
 ) -> CollapseReport:
-    _check_given(encode, log_likelihood, data, draws, prior)
-    names = (x_key,) if x_key is not None else (first_parameter(encode) or "x", "x", "data")
-    batches = ExternalBatches(data, batch_size, device_of(*filter(None, (encode, log_likelihood))), names)
-    with torch.random.fork_rng(), shown(progress, data) as tick:  # a DataLoader draws its seed when it begins
+    with torch.random.fork_rng(), Shares(process_group) as shares, shown(progress and shares.rank == 0, data) as tick:
+        _check_given(encode, log_likelihood, data, draws, prior)
+        batches = _opened(encode, log_likelihood, data, batch_size, x_key)  # loaders draw a seed whenever they begin
         conditional = None if isinstance(prior, Distribution) else prior
         host = brought_together(encode, log_likelihood or _absent, batches, conditional)
         known, plain = log_likelihood and host.log_likelihood, exponent is None and equalizer is None
@@ -177,12 +182,20 @@ def _diagnose_external(
             kl_weight=kl_weight,
             history=history.history if isinstance(history, CollapseMonitor) else history,
             thresholds=limits,
+            shares=shares,
             **vae.nature,
         )
         if train_data is not None and log_likelihood is not None:
             train = brought_together(encode, log_likelihood, replace(batches, data=train_data, parts=()), conditional)
             report = report.beside_training(bound_on(measured, train.batches))
     return _noted(report, (*host.notes, *_notes(vae, measured, report, equalizer)), vae)
+
+
+def _opened(
+    encode: Encode, log_likelihood: LogLikelihood | None, data: object, batch_size: int, x_key: str | None
+) -> ExternalBatches:
+    names = (x_key,) if x_key is not None else (first_parameter(encode) or "x", "x", "data")
+    return ExternalBatches(data, batch_size, device_of(*filter(None, (encode, log_likelihood))), names)
 
 
 def _noted(report: CollapseReport, notes: tuple[str, ...], vae: ExternalVAE) -> CollapseReport:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -45,7 +45,11 @@ from lambda_vae.estimation.examples import Examples
 from lambda_vae.estimation.likelihood import importance_estimates, likelihood_features, likelihood_readings
 from lambda_vae.estimation.moments import Moments, moments_of
 from lambda_vae.estimation.protocol import LatentVariableModel
+from lambda_vae.estimation.shares import ALONE, Shares
 from lambda_vae.model import VAE
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 __all__ = ["compute_report", "diagnose", "quick_reading"]
 
@@ -69,6 +73,7 @@ def diagnose(
     train_labels: Labels | None = None,
     thresholds: Thresholds | None = None,
     progress: bool = False,
+    process_group: "ProcessGroup | None" = None,
 ) -> CollapseReport:
     """Return every measure of a model on a test set, and a verdict on each dimension.
 
@@ -92,17 +97,24 @@ def diagnose(
         train_labels: Of `train_x`.
         thresholds: Of the verdicts.
         progress: Whether to show a bar, where there is a terminal.
+        process_group: Processes that divide the examples among themselves, such as `torch.distributed.group.WORLD`. All
+            of them call this, with the same model, options and data, and get the report of one process. None measures
+            in this process alone, whatever others there are.
 
     Raises:
-        InputError: Fewer than two examples, wrong width, too little memory for one, batches that can be gone through
-            only once, or labels that do not match.
+        InputError: Fewer than two examples, processes that were given different things, wrong width, too little memory
+            for one, batches that can be gone through only once, or labels that do not match.
     """
     limits = thresholds or Thresholds()
     device = next(vae.parameters()).device
     chance = generator or torch.Generator(device).manual_seed(0)
     probed = test_labels is not None and train_x is not None and train_labels is not None
     codes: list[Tensor] | None = [] if probed else None
-    with eval_mode(vae), shown(progress, test_x) as tick:
+    with (
+        eval_mode(vae),
+        Shares(process_group) as shares,
+        shown(progress and shares.rank == 0, test_x) as tick,
+    ):
         report = compute_report(
             vae,
             Batches(test_x, batch_size, vae),
@@ -114,6 +126,7 @@ def diagnose(
             history=history,
             thresholds=limits,
             codes=codes,
+            shares=shares,
         )
         if train_x is not None:
             report = report.beside_training(bound_on(vae, Batches(train_x, batch_size, vae), chance))
@@ -139,6 +152,7 @@ def compute_report(
     sites: int = 1,
     differentiated: bool = True,
     codes: list[Tensor] | None = None,
+    shares: Shares = ALONE,
 ) -> CollapseReport:
     """Return every measure of a model, ours or another, that is ready to be measured.
 
@@ -158,19 +172,25 @@ def compute_report(
         differentiated: Whether log p(x|z) has a gradient; without, dimensions are judged by their means alone.
         codes: A list that the posterior means of all batches are added to, [B, D]; None keeps memory independent of
             the length of the data.
+        shares: The processes that divide the examples.
 
     Raises:
-        InputError: Fewer than two examples.
+        InputError: Fewer than two examples, or processes that were given different models, options or data.
     """
     limits = thresholds or Thresholds()
     first = next(iter(batches), None)
     if first is None:
         raise too_few(None)
     allowed = limits_of(vae, first, memory, whole=whole)
-    seen = one_pass(vae, batches, generator, allowed, samples=iw_samples, codes=codes, progress=progress)
+    seen = one_pass(vae, batches, generator, allowed, samples=iw_samples, codes=codes, progress=progress, shares=shares)
     each = _read(seen.dimensions, vae.equalization, limits)
     resting = seen.dimensions.mean["mu"]
-    search: dict[str, Any] = {"generator": generator, "examples": seen.dimensions.count, "limits": allowed}
+    search: dict[str, Any] = {
+        "generator": generator,
+        "examples": seen.dimensions.count,
+        "limits": allowed,
+        "shares": shares,
+    }
     residual = residual_signal(vae, batches, each.active, resting, margin=limits.residual_margin, **search)
     weight = kl_weight_of(each, kl_weight, history)
     judged = partial(states_of, kl_weight=weight.judged, differentiated=differentiated)

@@ -23,6 +23,7 @@ from lambda_vae.estimation.examples import Examples, conditioned, evenly, x_of
 from lambda_vae.estimation.moments import Moments, Reading, moments_of
 from lambda_vae.estimation.noise import ExampleNoise, spawned
 from lambda_vae.estimation.protocol import LatentVariableModel
+from lambda_vae.estimation.shares import ALONE, Shares
 
 __all__ = ["Ablation", "ablated", "ablation"]
 
@@ -84,6 +85,7 @@ def ablated(
     generator: torch.Generator | None = None,
     examples: int | None = None,
     limits: Limits | None = None,
+    shares: Shares = ALONE,
 ) -> Ablation | None:
     """Return what each of these dimensions is worth, and all worthless ones together; None as `ablation`.
 
@@ -97,10 +99,11 @@ def ablated(
         generator: The source of chance.
         examples: How many the data are.
         limits: Of work and memory.
+        shares: The processes that divide the work.
     """
     numbers = torch.arange(len(resting), device=resting.device).view(-1, sites)
     groups = [numbers[i] for i in in_use]
-    ways: dict[str, Any] = {"generator": generator, "examples": examples, "limits": limits}
+    ways: dict[str, Any] = {"generator": generator, "examples": examples, "limits": limits, "shares": shares}
     each = ablation(vae, batches, groups, resting, **ways) if groups else None
     if each is None:
         return None
@@ -126,6 +129,7 @@ def ablation(
     examples: int | None = None,
     limits: Limits | None = None,
     share: float = 1.0,
+    shares: Shares = ALONE,
 ) -> Reading | None:
     """Return the nats that the bound loses without each group of dimensions, [G], with standard errors.
 
@@ -141,11 +145,18 @@ def ablation(
     allowed, total = limits or Limits(), None
     most = max(_FEWEST, share * _most_rows(x_of(first)[0].numel(), allowed, examples) // (2 * max(1, len(groups))))
     noise = [ExampleNoise(spawned(generator, first.device)) for _ in range(2)]
-    for batch in evenly(batches, examples, most, len(first) if allowed.whole else allowed.rows):
+    for place, batch in enumerate(evenly(batches, examples, most, len(first) if allowed.whole else allowed.rows)):
+        if not shares.looks(place):
+            for one in noise:
+                one.skip(len(batch), len(resting), batch.device)
+            continue
         features = _features(vae, batch, groups, resting, noise)
         if features is None:
             return None
+        features = features if shares.mine(place) else features.none()
         total = features if total is None else total + features
+    shares.exchange()
+    total = None if total is None else total.shared(shares)
     if total is None or total.count < 2:
         return None
     swapped, rested = (total.read(lambda m: m["prior"], _UNIT), total.read(lambda m: m["rest"], _UNIT))

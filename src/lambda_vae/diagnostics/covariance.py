@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lambda_vae.estimation.shares import Shares
+
 __all__ = ["StreamedCovariance"]
 
 
@@ -37,6 +39,20 @@ class StreamedCovariance:
         self.total += values.sum(0, dtype=torch.float64)
         values = values - self._shift
         self.products += values.T @ values
+
+    def share(self, shares: Shares) -> None:
+        """Take in what all other processes have added to theirs."""
+        if shares.size == 1:
+            return
+        count = int(shares.total(self.total.new_tensor([self.count])))
+        total = shares.total(self.total)
+        # each about the joint mean, without the digits that it would cost to go by way of 0
+        shift = total / count
+        off = self.total - self.count * self._shift
+        moved = self._shift - shift
+        across = off[:, None] * moved
+        products = self.products + across + across.T + self.count * moved[:, None] * moved
+        self.count, self.total, self._shift, self.products = count, total, shift, shares.total(products)
 
     @property
     def value(self) -> Float[Tensor, "F F"]:

@@ -30,10 +30,12 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 from lambda_vae.diagnostics.residual_scores import Noise, ResidualScores
-from lambda_vae.diagnostics.spectrum import StreamedSpectrum, debiased, fit_noise, most_searched
+from lambda_vae.diagnostics.spectrum import StreamedSpectrum, covariance_kept, debiased, fit_noise, most_searched
 from lambda_vae.estimation.budget import Limits
 from lambda_vae.estimation.examples import Examples, conditioned, evenly, x_of
+from lambda_vae.estimation.noise import spawned
 from lambda_vae.estimation.protocol import LatentVariableModel
+from lambda_vae.estimation.shares import ALONE, Shares
 
 __all__ = ["ResidualSignal", "residual_signal"]
 
@@ -108,6 +110,7 @@ def residual_signal(
     examples: int | None = None,
     generator: torch.Generator | None = None,
     limits: Limits | None = None,
+    shares: Shares = ALONE,
 ) -> ResidualSignal | None:
     """Return what the dimensions in use leave unexplained, or None where the likelihood cannot be drawn from.
 
@@ -121,6 +124,7 @@ def residual_signal(
             at all.
         generator: The source of chance.
         limits: Of work and memory.
+        shares: The processes that divide the search, where covariances are kept; else each searches by itself.
 
     Source:
         Ours. That a direction lives iff its eigenvalue exceeds the noise: Lucas et al. 2019, arXiv:1911.02469. For the
@@ -130,7 +134,6 @@ def residual_signal(
     first = next(iter(batches), None)
     if first is None or conditioned(vae, first[:1])[0].likelihood is None:
         return None
-    used = int(carried.sum())
     allowed = limits or Limits()
     numbers = x_of(first)[0].numel()
     group = len(first) if allowed.whole else min(_GROUP, max(_FEWEST, _GROUP_NUMBERS // numbers))
@@ -139,27 +142,40 @@ def residual_signal(
         resting,
         generator,
         replicates=_REPLICATES,
-        project=used <= _MOST_TANGENTS,
+        project=int(carried.sum()) <= _MOST_TANGENTS,
         at_once=group if allowed.whole else allowed.rows,
     )
-    few = next(evenly(batches, None, math.inf, group))
-    if not scores.look(few, vae):
+    if not scores.look(next(evenly(batches, None, math.inf, group)), vae):
         return None
     most = _most_examples(scores, allowed, examples)
+    shares = shares if covariance_kept(scores.features, most) else ALONE
+    seed = spawned(generator, first.device).initial_seed()
     spectra: list[StreamedSpectrum] = []
-    tangents = 0.0
-    for part in evenly(batches, examples, most, group):
+    tangents = torch.zeros((), dtype=torch.float64, device=first.device)
+    for place, part in enumerate(evenly(batches, examples, most, group)):
         if x_of(part)[0].numel() != numbers:
             return None  # series of different lengths share no directions
-        for rows in scores.rows(part, vae):
+        # a stream of its own for each group, so that nobody needs to look at the others'
+        scores.generator = torch.Generator(first.device).manual_seed(seed + place)
+        for rows in scores.rows(part, vae) if shares.looks(place) else ():
             parts = (rows.data, *rows.chance)
             spectra = spectra or [StreamedSpectrum(one.shape[1], one.device, expected=most) for one in parts]
+            if not shares.mine(place):
+                break
             for spectrum, one in zip(spectra, parts, strict=True):
                 spectrum.add(one)
             tangents += rows.tangents * len(rows.data)
+    _share(spectra, tangents, shares)
     if not spectra or spectra[0].examples < 2:
         return None
-    return _compare(spectra, tangents / spectra[0].examples, int((~carried).sum()), scores, margin)
+    return _compare(spectra, float(tangents) / spectra[0].examples, int((~carried).sum()), scores, margin)
+
+
+def _share(spectra: list[StreamedSpectrum], tangents: Tensor, shares: Shares) -> None:
+    shares.exchange()
+    tangents.copy_(shares.total(tangents))
+    for spectrum in spectra:
+        spectrum.share(shares)
 
 
 def _most_examples(scores: ResidualScores, limits: Limits, examples: int | None) -> float:

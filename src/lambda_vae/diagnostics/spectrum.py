@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lambda_vae.diagnostics.covariance import StreamedCovariance
 from lambda_vae.errors import InputError
+from lambda_vae.estimation.shares import Shares
 
 __all__ = ["NoiseFit", "StreamedSpectrum", "debiased", "fit_noise", "most_rows", "most_searched"]
 
@@ -62,6 +63,12 @@ def most_searched(features: int, memory: float | None = None, spectra: int = 1) 
     return math.inf if covariances else min(most_rows(features, memory, spectra), features - 1)
 
 
+def covariance_kept(features: int, expected: float, covariance_features: int | None = None) -> bool:
+    """Return whether the covariance is kept of so many examples, and not their rows."""
+    most = _COVARIANCE_FEATURES if covariance_features is None else covariance_features
+    return features <= most and expected >= features
+
+
 class StreamedSpectrum:
     """The eigenvalues of the covariance of [B, F] batches; memory does not grow with the number of examples.
 
@@ -80,8 +87,7 @@ class StreamedSpectrum:
         expected: float = math.inf,
     ) -> None:
         self.features = features
-        most = _COVARIANCE_FEATURES if covariance_features is None else covariance_features
-        kept = features <= most and expected >= features
+        kept = covariance_kept(features, expected, covariance_features)
         self._covariance = StreamedCovariance(features, device) if kept else None
         self._rows: list[Tensor] = []
         self._held, self._rounding = 0, 0.0
@@ -111,6 +117,11 @@ class StreamedSpectrum:
         self._rows.append(kept)
         self._held += len(rows)
         return None
+
+    def share(self, shares: Shares) -> None:
+        """Take in what all other processes have added to theirs; rows are each process's own."""
+        if self._covariance is not None and shares.size > 1:
+            self._covariance.share(shares)
 
     def mean(self) -> Float[Tensor, " F"]:
         """Return the mean of each feature."""

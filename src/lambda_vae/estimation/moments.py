@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lambda_vae.errors import InputError
+from lambda_vae.estimation.shares import Shares
 
 __all__ = ["Moments", "Reading", "moments_of", "reading_of"]
 
@@ -52,6 +53,17 @@ class Moments:
         if self.names != other.names:
             raise InputError(f"cannot add moments of {other.names} to moments of {self.names}")
         return Moments(self.names, self.count + other.count, self.total + other.total, self.products + other.products)
+
+    def shared(self, shares: Shares) -> "Moments":
+        """Return the moments over the examples of all processes."""
+        if shares.size == 1:
+            return self
+        count = shares.total(self.total.new_tensor([self.count]))
+        return Moments(self.names, int(count), shares.total(self.total), shares.total(self.products))
+
+    def none(self) -> "Moments":
+        """Return the moments of no examples."""
+        return Moments(self.names, 0, torch.zeros_like(self.total), torch.zeros_like(self.products))
 
     @property
     def mean(self) -> dict[str, Float[Tensor, " D"]]:

@@ -46,6 +46,11 @@ class ExampleNoise:
             missing -= len(parts[-1])
         return torch.cat(parts) if parts else normal((0, width), self.generator, device)
 
+    def skip(self, count: int, width: int, device: torch.device) -> None:
+        """Leave out the noise of the next examples; it is drawn, for a generator cannot jump, and dropped."""
+        while count:
+            count -= len(self.rows(min(count, _BLOCK), width, device))
+
 
 class SampleNoise:
     """Standard normal noise of K draws for one example after another.
@@ -68,3 +73,9 @@ class SampleNoise:
             draws = min(together, self.samples - start)
             rows = noise.rows(count, draws * width, device).view(count, draws, width)
             yield from torch.split(rows.transpose(0, 1), most)
+
+    def skip(self, count: int, width: int, device: torch.device) -> None:
+        """Leave out the noise of the next examples."""
+        if self.samples:
+            for _ in self.parts(count, width, device, self.samples):
+                pass
