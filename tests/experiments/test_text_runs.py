@@ -18,6 +18,10 @@ SMALL = {"network": "gru", "embedding": 4, "width": 8, "latent_dim": 2, "batch_s
 CALM = {"trackers": [], "evaluate_every": 0, "method": "vae", "tokeniser": "words"}
 
 
+def texts(data, split):
+    return [data.vocabulary.decode(row.tolist()) for row in split.tensor()[split.index()]]
+
+
 def run_on(path, **values):
     return run_of(data=str(path), **{**SMALL, **CALM, **values})
 
@@ -32,6 +36,17 @@ def test_a_run_keeps_its_vocabulary_and_refuses_another(tmp_path, own_cache):
     for again in (lambda: load_run(tmp_path / "run"), lambda: train(run_on(path), tmp_path / "run", resume=True)):
         with pytest.raises(InputError, match=r"trained with another vocabulary \(words, \d+ ids\)"):
             again()
+
+
+def test_other_text_is_read_in_the_tokens_of_the_run(tmp_path, own_cache):
+    train(run_on(write_lines(tmp_path / "x.txt", sentences(40))), tmp_path / "run")
+    other = write_lines(tmp_path / "y.txt", ["the fox sees the dog today .", *sentences(19, seed=1)])
+    loaded = load_run(tmp_path / "run", str(other))
+    assert loaded.dataset.vocabulary == load_run(tmp_path / "run").dataset.vocabulary
+    found = [text for split in (loaded.dataset.train, loaded.dataset.test) for text in texts(loaded.dataset, split)]
+    assert sorted(found) == sorted(["the <unk> sees the dog today .", *sentences(19, seed=1)])
+    with pytest.raises(InputError, match="are unknown to a vocabulary of"):
+        load_run(tmp_path / "run", str(write_lines(tmp_path / "z.txt", ["ein ganz anderer Satz"] * 9)))
 
 
 def test_other_options_of_the_text_are_another_run(tmp_path, own_cache):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lambda_vae.data.named import NAMED, NamedDataset
     from lambda_vae.data.order import epoch_order
     from lambda_vae.data.pictures import ImageOptions
-    from lambda_vae.data.sequence_options import SequenceOptions
+    from lambda_vae.data.sequence_options import KnownTokens, SequenceOptions
     from lambda_vae.data.sequences import Sequences, sequence_lengths
     from lambda_vae.data.tokenisers import TOKENISERS, Tokeniser, tokeniser_named
     from lambda_vae.data.validation import check_validation, hold_out
@@ -31,6 +31,7 @@ __all__ = [
     "Dataset",
     "FixedView",
     "ImageOptions",
+    "KnownTokens",
     "NamedDataset",
     "Row",
     "SequenceOptions",

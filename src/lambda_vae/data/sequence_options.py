@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lambda_vae.data.tokenisers import tokeniser_named
+from lambda_vae.data.vocabulary import Vocabulary
 from lambda_vae.errors import InputError
 
-__all__ = ["Longer", "SequenceOptions"]
+__all__ = ["KnownTokens", "Longer", "SequenceOptions"]
 
 Longer = Literal["refuse", "cut", "drop"]
 
@@ -55,3 +56,14 @@ class SequenceOptions:
         if vocabulary is not None and vocabulary < chosen.least:
             raise InputError(f"vocabulary is {vocabulary}; the tokeniser {chosen.name} needs at least {chosen.least}")
         return replace(self, tokeniser=chosen.name, vocabulary=vocabulary)
+
+
+@dataclass(frozen=True)
+class KnownTokens(SequenceOptions):
+    """The same with a vocabulary that is there already, such as that of a model to be measured on other data.
+
+    Args:
+        known: In place of one learnt from the training part.
+    """
+
+    known: Vocabulary | None = None

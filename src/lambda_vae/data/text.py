@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lambda_vae.data.lines import Lines
-from lambda_vae.data.sequence_options import SequenceOptions
+from lambda_vae.data.sequence_options import KnownTokens, SequenceOptions
 from lambda_vae.data.source import SPLIT_SEED, Part, Source
 from lambda_vae.data.tokenisers import END, SPECIAL, UNKNOWN, tokeniser_named
 from lambda_vae.data.tokenisers.base import Ids
@@ -116,6 +116,8 @@ def _parts(train: Lines, test: Lines | None) -> tuple[_Texts, _Texts, str]:
 
 
 def _learnt(texts: _Texts, options: SequenceOptions) -> Vocabulary:
+    if isinstance(options, KnownTokens) and options.known is not None:
+        return options.known
     name = str(options.tokeniser)
     tokens, model = tokeniser_named(name).learn(
         texts, options.vocabulary, options.min_count, lambda ids: _fitted(ids, options)
@@ -128,7 +130,7 @@ def _learnt(texts: _Texts, options: SequenceOptions) -> Vocabulary:
 
 
 def sequence_source(train: Lines, test: Lines | None, options: SequenceOptions, title: str) -> Source:
-    """Lines of text as sequences; the vocabulary is that of the training part alone.
+    """Lines of text as sequences; the vocabulary is that of the training part alone, or one that is there already.
 
     Args:
         train: Of which a test part is split off if there is none.

@@ -181,6 +181,19 @@ class RunFolder:
             write_config(self.config, config)
         return latest(self.checkpoints) is not None or self.metrics.exists()
 
+    def read_vocabulary(self) -> Vocabulary | None:
+        """Return the vocabulary that the run was begun with; None if it is not of sequences.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        if not self.vocabulary.exists():
+            return None
+        try:
+            return Vocabulary.of(read_json(self.vocabulary))
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{self.vocabulary} is damaged ({error!r}); restore it") from None
+
     def check_vocabulary(self, vocabulary: Vocabulary | None) -> None:
         """Raise if the run was begun with another vocabulary; nothing is written.
 
@@ -190,13 +203,8 @@ class RunFolder:
         Raises:
             InputError: It was, so that its weights belong to other tokens.
         """
-        if vocabulary is None or not self.vocabulary.exists():
-            return
-        try:
-            begun = Vocabulary.of(read_json(self.vocabulary))
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{self.vocabulary} is damaged ({error!r}); restore it") from None
-        if begun != vocabulary:
+        begun = self.read_vocabulary()
+        if begun is not None and vocabulary is not None and begun != vocabulary:
             raise InputError(
                 f"{self.path} was trained with another vocabulary ({begun.tokeniser}, {begun.size} ids) than that of "
                 f"these data ({vocabulary.tokeniser}, {vocabulary.size} ids); restore its data, or choose another `out`"

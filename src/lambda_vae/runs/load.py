@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from lambda_vae.data import KnownTokens
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json
@@ -69,7 +70,11 @@ def load_run(path: Path, data: str | None = None) -> LoadedRun:
     config = read_record(path).config if is_shared(path) else read_config(folder.config)
     if not folder.model.exists():
         raise InputError(f"{path} holds a run that is not finished; go on with `resume=True`")
-    run = Run.resolve(replace(config, data=data, validation=0) if data else config, training=False)
+    asked = replace(config, data=data, validation=0) if data else config
+    if data and (known := folder.read_vocabulary()) is not None:  # other text, in the tokens that the model knows
+        own = vars(config.sequences) | {"tokeniser": known.tokeniser, "known": known}
+        asked = replace(asked, sequences=KnownTokens(**own))
+    run = Run.resolve(asked, training=False)
     folder.check_vocabulary(run.dataset.vocabulary)
     model = run.build_vae()
     load_model(folder.model, model, run.dataset if data else None)
