@@ -92,6 +92,8 @@ def test_the_hash_tells_tokenisers_and_vocabularies_apart(tmp_path, cache):
     path = write_lines(tmp_path / "x.txt", sentences(30))
     options = [{}, {"tokeniser": "words"}, {"tokeniser": "words", "vocabulary": 26}]
     assert len({loaded(path, cache, **one).sha256 for one in options}) == 3
+    renamed = [write_lines(tmp_path / f"{word}.txt", [f"{word} b", word] * 9) for word in "ac"]  # the same ids
+    assert len({loaded(path, cache, tokeniser="words").sha256 for path in renamed}) == 2
 
 
 def test_what_is_too_long_is_refused_cut_or_left_out(tmp_path, cache):
