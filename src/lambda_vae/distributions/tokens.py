@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from lambda_vae.distributions.base import at_least_float32
 from lambda_vae.distributions.causal import Ancestral, Progress
 from lambda_vae.distributions.likelihood import Likelihood
+from lambda_vae.distributions.token_scores import token_log_prob
 from lambda_vae.errors import InputError
 
 __all__ = ["CATEGORICAL", "END", "PADDING", "UNKNOWN", "TokenLikelihood", "TokenNetwork", "Tokens", "lengths_of"]
@@ -23,10 +23,6 @@ CATEGORICAL = "categorical"
 #: Tokens that are no part of a vocabulary's own: what fills a batch, what every sequence ends with, and what stands for
 #: all that the vocabulary does not hold.
 PADDING, END, UNKNOWN = 0, 1, 2
-
-#: Numbers of scores that are made at once where no gradient is asked: a vocabulary of words times a batch of sentences
-#: would not fit in any cache.
-_AT_ONCE = 2**22
 
 
 def lengths_of(x: Int64[Tensor, "*batch L"]) -> Int64[Tensor, "*batch"]:
@@ -133,7 +129,7 @@ class Tokens(Ancestral):
         real = rows != PADDING
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.autocast):
             hidden = network(read, self.context.reshape(-1, self.context.shape[-1]))
-            log_p = _scored(network.head, hidden[real], rows[real] - 1)
+            log_p = token_log_prob(network.head, hidden[real], rows[real] - 1)
         return log_p.new_zeros(rows.shape).masked_scatter(real, log_p).view(*batch, -1)
 
     def greedy(self, progress: Progress | None = None, longest: int | None = None) -> Int64[Tensor, "*batch L"]:
@@ -189,13 +185,6 @@ class Tokens(Ancestral):
             if progress is not None:
                 progress(len(made), most)
         return torch.stack(made, -1).view(*self.context.shape[:-1], -1)
-
-
-def _scored(head: nn.Linear, hidden: Float[Tensor, "T H"], targets: Int64[Tensor, " T"]) -> Float[Tensor, " T"]:
-    """The log probability of each token, in nats, at least float32."""
-    step = len(targets) if torch.is_grad_enabled() else max(1, _AT_ONCE // head.out_features)
-    parts = zip(torch.split(hidden, step or 1), torch.split(targets, step or 1), strict=True)
-    return torch.cat([-F.cross_entropy(at_least_float32(head(part)), own, reduction="none") for part, own in parts])
 
 
 class TokenLikelihood(Likelihood):
