@@ -6,6 +6,8 @@ from cli_process import bars, cli, own_cache  # noqa: F401
 from flat_runs import run_of
 from text_samples import sentences, write_lines
 
+from lambda_vae.any_vae import predict
+from lambda_vae.any_vae.named import named_batches
 from lambda_vae.data import Vocabulary
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json
@@ -65,6 +67,14 @@ def test_what_the_model_sees_are_the_ids(tmp_path, own_cache):
     assert set(texts) <= set(sentences(40))
     assert len(run.measured.index) == 8
     assert run.probe(5).head(5).shape[0] == 5
+
+
+def test_what_is_of_numbers_refuses_text_in_a_sentence(tmp_path, own_cache):
+    path = write_lines(tmp_path / "x.txt", sentences(40))
+    with pytest.raises(InputError, match="a prediction takes images and vectors, and x holds sequences; give it other"):
+        predict(path)
+    with pytest.raises(InputError, match="takes images and vectors, and x holds sequences"):
+        named_batches(path)
 
 
 BAD = {

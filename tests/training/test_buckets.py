@@ -59,8 +59,7 @@ def test_epochs_differ_and_the_lengths_of_batches_come_in_no_order():
     x = stored()
     first, second = (draws(x).epoch(epoch) for epoch in (0, 1))
     assert not torch.equal(first, second)
-    longest = x.lengths[first].amax(1).double()
-    assert abs(float(torch.corrcoef(torch.stack([longest, torch.arange(300.0).double()]))[0, 1])) < 0.2
+    assert 0.3 < float((x.lengths[first].amax(1).diff() > 0).double().mean()) < 0.7
     assert {frozenset(one) for one in first.tolist()}.isdisjoint(frozenset(one) for one in second.tolist())
 
 
