@@ -160,3 +160,28 @@ def test_what_was_measured_on_decides_the_last_word() -> None:
         "These figures are of a validation split. Measure the method that you choose once"
     )
     assert advice([*validated[:4], *ALL[4:]])[0].startswith("Some runs were measured on a validation split and others")
+
+
+def test_the_decoder_without_z_is_a_measure_and_no_choice() -> None:
+    def bare(nll: float, seeds: tuple[float, ...] = (-0.1, 0.1)) -> list[RunRow]:
+        return runs("decoder without z", 0, nll, nll, method="no-z", seeds=seeds)
+
+    better = [*bare(88.0), *VAE, *WARM]
+    assert starting(better, "Best bound").startswith("Best bound: warm.")
+    assert starting(better, "The decoder without z") == (
+        "The decoder without z has 88.00 ± 0.14 nats, its exact NLL; the lowest importance-weighted NLL of the others, "
+        "warm's 89.00 ± 0.14, is 1.00 above it: no z is seen to help the likelihood."
+    )
+    worse = [*bare(90.0), *VAE, *WARM]
+    assert starting(worse, "The decoder without z").endswith("warm's 89.00 ± 0.14, is 1.00 below it.")
+    once = [*bare(90.0, (0.0,)), *VAE, *WARM]
+    assert starting(once, "The decoder without z").endswith(
+        "below it; with one seed, whether that is more than chance is unknown."
+    )
+    assert not any("without z" in one for one in advice([*VAE, *WARM]))
+    assert starting([*bare(88.0), *VAE], "Best bound").startswith("Best bound: the plain VAE.")
+
+
+def test_no_active_unit_is_no_representation() -> None:
+    collapsed = [*runs("VAE", 0, 90.0, 89.0, method="vae"), *runs("warm", 0, 91.0, 90.0)]
+    assert starting(collapsed, "Best representation") == "Best representation: none, for no method has an active unit."

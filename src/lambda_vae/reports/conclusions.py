@@ -23,6 +23,9 @@ _HIDDEN = 0.9
 
 _WITHIN_SPREAD = ", which is within one standard deviation over seeds"
 
+#: The method that is no VAE to choose, but what the others are measured by.
+_WITHOUT_Z = "no-z"
+
 Quantity = Callable[[Line], Cell]
 _LIKELIHOODS: dict[str, Quantity] = {
     "importance-weighted NLL": lambda line: line.nll_iw,
@@ -207,10 +210,11 @@ def advice(rows: Sequence[RunRow], tolerance: float = TOLERANCE) -> tuple[str, .
 
 
 def _choices(done: Sequence[RunRow], tolerance: float) -> list[str]:
-    lines = [line for line in comparison_table(done).lines if line.nll_bound.known]
+    known = [line for line in comparison_table(done).lines if line.nll_bound.known]
+    lines = [line for line in known if line.row.method != _WITHOUT_Z] or known
     if not lines:
         return ["No run has a result: there is nothing to recommend."]
-    if len(lines) == 1:
+    if len(known) == 1:
         return ["Only one method has results: there is nothing to choose between."]
     if measured_on(done) == "mixed":
         return [
@@ -219,6 +223,7 @@ def _choices(done: Sequence[RunRow], tolerance: float) -> list[str]:
         ]
     best = {name: line for name, cell in _LIKELIHOODS.items() if (line := _least(lines, cell)) is not None}
     sentences = [*_bounds(lines, best), *_representation(lines), *_trade(lines, *next(iter(best.items())), tolerance)]
+    sentences += _beside_no_z(known, lines, next(iter(best)))
     if measured_on(done) == "validation":
         caution = "a validation split. Measure the method that you choose once on the test set, and publish that."
     else:
@@ -249,17 +254,36 @@ def _lead(lines: Sequence[Line], best: Line, name: str) -> str:
     gap, other = theirs.value - ours.value, f"{second.name} at {_value(theirs)}"
     if gap == 0:
         return f"{head}, equal to {other}."
+    return f"{head}, {gap:.2f} below {other}{_trust(ours, theirs, gap)}."
+
+
+def _trust(ours: Cell, theirs: Cell, gap: float) -> str:
     if ours.spread is None or theirs.spread is None:
-        trust = "; with one seed, whether that is more than chance is unknown"
-    else:
-        trust = _WITHIN_SPREAD if gap < _spread(ours, theirs, unknown=0.0) else ""
-    return f"{head}, {gap:.2f} below {other}{trust}."
+        return "; with one seed, whether that is more than chance is unknown"
+    return _WITHIN_SPREAD if gap < _spread(ours, theirs, unknown=0.0) else ""
+
+
+def _beside_no_z(known: Sequence[Line], lines: Sequence[Line], name: str) -> list[str]:
+    """Where the decoder without z is among the methods, whether a z helps the likelihood."""
+    bare = next((line for line in known if line.row.method == _WITHOUT_Z), None)
+    cell, best = _LIKELIHOODS[name], _least(lines, _LIKELIHOODS[name])
+    if bare is None or best is None or best is bare:
+        return []
+    ours, theirs = cell(best), bare.nll_bound
+    gap = ours.value - theirs.value
+    head = f"The decoder without z has {_value(theirs)} nats, its exact NLL"
+    said = f"the lowest {name} of the others, {best.name}'s {_value(ours)}, is {abs(gap):.2f}"
+    if gap < 0.0:
+        return [f"{head}; {said} below it{_trust(ours, theirs, -gap)}."]
+    return [f"{head}; {said} above it: no z is seen to help the likelihood."]
 
 
 def _representation(lines: Sequence[Line]) -> list[str]:
     widest = _most(lines, lambda line: line.active_units)
     if widest is None:
         return ["Best representation: unknown, for no run has a count of its active units."]
+    if not widest.active_units.value:
+        return ["Best representation: none, for no method has an active unit."]
     tied = [line for line in lines if line.active_units.mean == widest.active_units.mean]
     probed = _most(tied, _probe)
     best = probed or _least(tied, lambda line: line.nll_bound) or widest
