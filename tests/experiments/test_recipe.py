@@ -5,12 +5,15 @@ import pytest
 import yaml
 
 from lambda_vae.checked import checked
-from lambda_vae.data import Dataset, Split
+from lambda_vae.data import Dataset, Split, load
+from lambda_vae.data.sequence_options import SequenceOptions
 from lambda_vae.errors import InputError
 from lambda_vae.methods import METHODS, LambdaVAE, PlainVAE
 from lambda_vae.paper import Reproduction
+from lambda_vae.paper.added import row_label
 from lambda_vae.paper.figures import load_recipes
 from lambda_vae.paper.recipe import Recipe, named, run_name_of, runs_of
+from lambda_vae.paper.subset import subset_path, write_subset
 from lambda_vae.paper.tables import SCALES, TABLES
 from lambda_vae.runs.networks import NETWORKS
 
@@ -22,7 +25,8 @@ def by_name(name):
 
 
 def test_every_method_has_a_row():
-    used = {part for recipe in RECIPES for part in recipe.method.partition(":")[0].split("+")}
+    recipes = (*RECIPES, *load_recipes("sequences"))
+    used = {part for recipe in recipes for part in recipe.method.partition(":")[0].split("+")}
     assert used == METHODS.keys()
 
 
@@ -201,3 +205,40 @@ def test_table_one_has_no_scale_cpu_and_the_others_no_quick():
     with pytest.raises(InputError, match="the scales of table2 are smoke, steps, cpu, paper"):
         Reproduction("table2", scale="quick")
     assert (Reproduction("table3").data, Reproduction().data) == ("cifar10", "mnist")
+
+
+def sequences(tmp_path):
+    lines = [f"the {one} eats {food}" for one in ("cat", "dog") for food in ("fish", "bread", "corn")] * 3
+    path = tmp_path / "lines.train.txt"
+    path.write_text("\n".join(lines))
+    path.with_name("lines.test.txt").write_text("\n".join(lines[:4]))
+    return load(path, cache=tmp_path / "cache", sequences=SequenceOptions(tokeniser="words"))
+
+
+def test_a_table_of_sequences_refuses_images_and_takes_text(tmp_path):
+    x = np.zeros((4, 64), np.uint8)
+    grey = Dataset("mine", "image", (8, 8), Split(x, None), Split(x, None), "0", "grey", None)
+    with pytest.raises(InputError, match="Sequences is about sequences and mine holds images; choose other `data`"):
+        TABLES["sequences"].check_data(grey)
+    TABLES["sequences"].check_data(sequences(tmp_path))
+
+
+@pytest.mark.parametrize("scale", ["smoke", "cpu", "paper"])
+def test_rows_of_sequences_differ_in_method_or_word_dropout_alone(scale):
+    for data in ("moses", "brown", "ewt"):
+        choice = Reproduction("sequences", data, scale)
+        runs = [choice.runs(recipe, data)[0] for recipe in load_recipes("sequences")]
+        assert len({run_name_of(run) for run in runs}) == len({row_label(run) for run in runs}) == len(runs)
+        plain = next(run for run in runs if run.method == PlainVAE())
+        assert {replace(run.network, word_dropout=0.0) for run in runs} == {plain.network}
+        assert {replace(run, method=PlainVAE(), network=plain.network) for run in runs} == {plain}
+
+
+def test_the_first_sequences_become_data_of_their_own(tmp_path):
+    whole = sequences(tmp_path)
+    path = subset_path(tmp_path / "few", whole, "cpu")
+    write_subset(path, whole, (6, 2))
+    few = load(path, cache=tmp_path / "cache", sequences=SequenceOptions(tokeniser="words"))
+    assert (len(few.train), len(few.test), few.vocabulary) == (6, 2, whole.vocabulary)
+    for part, one in ((few.train, whole.train), (few.test, whole.test)):
+        assert part.tensor()[part.index()].equal(one.tensor()[one.index()[: len(part)]])

@@ -136,7 +136,7 @@ def reproduce(
     """Make a published table or figure anew, and put what was published next to ours.
 
     Args:
-        table: table1 to table3, or figure1 to figure9
+        table: table1 to table3, sequences, or figure1 to figure9
         data: other data than the table's or figure's own
         method: rows to add to a table, such as mypackage:Mine or mypackage:Mine:strength=0.5
         runs: draw a figure from these comparisons

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
 from lambda_vae.checked import check_known
@@ -25,13 +24,14 @@ from lambda_vae.comparisons._compare import (
 from lambda_vae.comparisons.executor import LOCAL, Engine, RunJobs, Show
 from lambda_vae.comparisons.job import Job
 from lambda_vae.comparisons.reuse import FinishedRun, import_finished, read_finished
-from lambda_vae.data import Dataset
+from lambda_vae.data import Dataset, load
 from lambda_vae.errors import InputError
-from lambda_vae.files import read_json, replacing, write_atomic, write_json
+from lambda_vae.files import read_json, write_atomic, write_json
 from lambda_vae.methods import Method
-from lambda_vae.paper.added import added_recipes, check_names, kept_methods, row_label
+from lambda_vae.paper.added import added_recipes, check_names, kept_methods, row_label, title_of
 from lambda_vae.paper.figures import PUBLISHED, load_recipes
 from lambda_vae.paper.recipe import Recipe, named, run_name_of, runs_of
+from lambda_vae.paper.subset import subset_path, write_subset
 from lambda_vae.paper.tables import TABLES, Scale
 from lambda_vae.records.run_row import RunRow
 from lambda_vae.runs._train import train
@@ -164,7 +164,8 @@ def reproduce(
         InputError: Anything that can be refused before training.
     """
     started = datetime.now(UTC)
-    dataset = Run.resolve(RunConfig(data=choice.data)).dataset
+    first = choice.runs(choice.asked[0], choice.data)[0]
+    dataset = load(choice.data, images=first.images, sequences=first.sequences)
     PUBLISHED[choice.table].check_data(dataset)
     known = tuple(run for path in choice.known for run in read_finished(path))
     recipes = choice.recipes(out)
@@ -172,7 +173,7 @@ def reproduce(
         Run.resolve(choice.runs(recipe, choice.data)[0], dataset).check()  # before anything is written
     counts = choice.how_much.rows
     cut = counts if counts is not None and len(dataset.train) > counts[0] else None
-    data = str(out / "data" / f"{dataset.name}-{choice.scale}.npz") if cut else choice.data
+    data = str(subset_path(out / "data", dataset, choice.scale)) if cut else choice.data
     pairs = [(config, recipe) for recipe in recipes for config in choice.runs(recipe, data)]
     pairs.sort(key=lambda pair: pair[0].seed)  # the first seed of everything first
     runs, rows = named_runs((config for config, _ in pairs), run_name_of), {run_name_of(c): one for c, one in pairs}
@@ -180,14 +181,14 @@ def reproduce(
     check_kept(out, {**choice.identity, **kept}, "reproduction", resume=resume)
     check_runs(out, runs, "the recipe of {path.stem} has changed since {out} was begun")
     if console is not None and choice.scale == "paper" and PUBLISHED[choice.table].settings:
-        first = choice.runs(recipes[0], choice.data)[0]
         console.print(cost_table(cost_of(Run.resolve(first, dataset)), f"each of {len(runs)} runs of {choice.table}"))
     here = choice.how_much.here and engine == LOCAL
     with engine.ready() as run_jobs, locked(out):
         if cut:
-            _write_subset(Path(data), dataset, cut)
+            write_subset(Path(data), dataset, cut)
         _write_configs(out, choice, runs, rows)
-        subset, run = Run.resolve(RunConfig(data=data)).dataset, _run_here if here else run_jobs
+        subset = load(data, images=first.images, sequences=first.sequences)
+        run = _run_here if here else run_jobs
         _run(out, choice, runs, rows, known, subset, started, console, run)
     table: list[dict[str, Any]] = read_json(out / "table.json")
     return table
@@ -252,25 +253,12 @@ def _write_configs(
     write_configs(out, runs)
 
 
-def _write_subset(path: Path, dataset: Dataset, counts: tuple[int, int]) -> None:
-    """The first rows of both parts as data of its own, the same bytes each time."""
-    if path.exists():
-        return
-    arrays = {}
-    for name, part, rows in zip(("train", "test"), (dataset.train, dataset.test), counts, strict=True):
-        arrays[name] = np.asarray(part.x[:rows]).reshape(-1, *dataset.shape)
-        if part.y is not None:
-            arrays[f"y_{name}"] = np.asarray(part.y[:rows])
-    with replacing(path) as temporary:
-        np.savez(temporary, **arrays)  # type: ignore[arg-type]
-
-
 def _rows(out: Path, runs: Mapping[str, RunConfig], recipes: Mapping[str, Recipe]) -> list[RunRow]:
     """The rows of table.json: all of a comparison's, with the row of the table they belong to."""
     rows = [
         row.updated(
             label=row_label(runs[row.run]),
-            title=runs[row.run].method.label,
+            title=title_of(runs[row.run]),
             block=training_length(runs[row.run].epochs),
             recipe=recipes[row.run].name,
             paper=recipes[row.run].paper,

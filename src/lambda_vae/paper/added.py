@@ -8,11 +8,11 @@ from lambda_vae.checked import fits
 from lambda_vae.errors import InputError
 from lambda_vae.methods import Method, method_named
 from lambda_vae.methods.spec import check_importable, text_of
-from lambda_vae.paper.recipe import Recipe, run_name_of
+from lambda_vae.paper.recipe import Recipe, run_name_of, word_dropout_of
 from lambda_vae.runs.config import RunConfig, read_yaml
 from lambda_vae.runs.results import training_length
 
-__all__ = ["added_recipes", "check_names", "kept_methods", "row_label"]
+__all__ = ["added_recipes", "check_names", "kept_methods", "row_label", "title_of"]
 
 #: The row whose length, seeds and settings an added one has; every table has it.
 _LIKE = "vae"
@@ -62,7 +62,17 @@ def row_label(config: RunConfig) -> str:
     Args:
         config: One of its runs.
     """
-    return f"{config.method.label}, {training_length(config.epochs)}"
+    return f"{title_of(config)}, {training_length(config.epochs)}"
+
+
+def title_of(config: RunConfig) -> str:
+    """Return what a row of a table is called within a block of runs of one length.
+
+    Args:
+        config: One of its runs.
+    """
+    unseen = f" + word dropout {share:g}" if (share := word_dropout_of(config)) else ""
+    return f"{config.method.label}{unseen}"
 
 
 def check_names(

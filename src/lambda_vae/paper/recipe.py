@@ -15,7 +15,7 @@ from lambda_vae.reports.published import published_line
 from lambda_vae.runs.config import RunConfig, read_yaml
 from lambda_vae.runs.flat import from_flat
 
-__all__ = ["Recipe", "named", "recipes_in", "run_name_of", "runs_of"]
+__all__ = ["Recipe", "named", "recipes_in", "run_name_of", "runs_of", "word_dropout_of"]
 
 #: Fields of a run that a recipe gives itself, or the one who asks for it.
 _OWN_KEYS = ("data", "method", "epochs", "seed")
@@ -95,7 +95,17 @@ def run_name_of(config: RunConfig) -> str:
         >>> run_name_of(RunConfig(method="vae").with_seed(2))
         'vae-epochs100-seed2'
     """
-    return f"{config.method.stem}-epochs{config.epochs}-seed{config.seed}"
+    unseen = f"-word_dropout{share:g}" if (share := word_dropout_of(config)) else ""
+    return f"{config.method.stem}{unseen}-epochs{config.epochs}-seed{config.seed}"
+
+
+def word_dropout_of(config: RunConfig) -> float:
+    """Return the share of tokens that the decoder of a run does not read, a remedy that is no method's but a network's.
+
+    Args:
+        config: The run.
+    """
+    return float(getattr(config.network, "word_dropout", 0.0))
 
 
 def runs_of(

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lambda_vae.data import Dataset
+from lambda_vae.data.dataset import Kind
 from lambda_vae.errors import InputError
 
 __all__ = ["SCALES", "TABLES", "Scale", "Table"]
@@ -91,10 +92,36 @@ _IMAGE_SCALES: dict[str, Scale] = {
     "paper": Scale(),
 }
 
+#: A GRU on molecules; a longer sequence is cut.
+_SEQUENCES: dict[str, Any] = {
+    "network": "gru", "width": 256, "embedding": 128, "latent_dim": 32, "batch_size": 128, "longer": "cut",
+    "iw_samples": 50, "evaluate_every": 0,
+}  # fmt: skip
+_SMOKE_SEQUENCES: dict[str, Any] = {
+    "width": 16, "embedding": 8, "latent_dim": 4, "batch_size": 50, "iw_samples": 2, "evaluate_every": 0,
+    "checkpoint_every": 100, "trackers": (),
+}  # fmt: skip
+_CPU_SEQUENCES = (
+    "CPU scale: a GRU of 256 units and 32 latent dimensions, the first 30,000 training and 2,000 test sequences, 20 "
+    "epochs. Its figures are those of this size alone; what it compares is trained alike."
+)
+#: MOSES' own VAE has 128 dimensions and a decoder of three layers of 512 units; He et al. 2019 train text with an LSTM
+#: of 1024 units, embeddings of 512 and 32 dimensions.
+_OF_SEQUENCES: dict[str, dict[str, Any]] = {
+    "moses": {"width": 512, "layers": 3, "latent_dim": 128, "batch_size": 512, "learning_rate": 3e-4},
+    "brown": {"network": "lstm", "width": 1024, "embedding": 512, "batch_size": 32},
+    "ewt": {"network": "lstm", "width": 1024, "embedding": 512, "batch_size": 32},
+}
+_SEQUENCE_SCALES: dict[str, Scale] = {
+    "smoke": Scale(40, 1, {**_SEQUENCES, **_SMOKE_SEQUENCES}, _SMOKE, here=True, rows=(200, 50)),
+    "cpu": Scale(2, 2, {**_SEQUENCES, "layers": 1, "learning_rate": 1e-3}, _CPU_SEQUENCES, rows=(30_000, 2_000)),
+    "paper": Scale(),
+}
+
 
 @dataclass(frozen=True)
 class Table:
-    """A published table.
+    """A published table, or one of ours.
 
     Args:
         title: Its name on paper.
@@ -102,6 +129,7 @@ class Table:
         settings: Fields of a run that all its rows share.
         of_data: Further ones for one data set.
         scales: How much of it may be run, by name.
+        kind: Of its data; any if left out.
         channels: Of its images; any data if left out.
         recipes: The table whose recipes it has; its own if empty.
     """
@@ -111,6 +139,7 @@ class Table:
     settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     of_data: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
     scales: Mapping[str, Scale] = field(default_factory=lambda: SCALES)
+    kind: Kind | None = None
     channels: int | None = None
     recipes: str = ""
 
@@ -129,8 +158,13 @@ class Table:
             dataset: The data.
 
         Raises:
-            InputError: Grey images, or no images, where the table is of colours.
+            InputError: Grey images, or no images, where the table is of colours; no sequences where it is of those.
         """
+        if self.kind is not None and dataset.kind != self.kind:
+            raise InputError(
+                f"{self.title} is about {self.kind}s and {dataset.name} holds {dataset.kind}s; choose other `data`, "
+                f"such as {self.data}"
+            )
         if self.channels is None or (len(dataset.shape) == 3 and dataset.shape[-1] == self.channels):
             return
         what = "grey images" if dataset.kind == "image" else "vectors"
@@ -152,4 +186,5 @@ TABLES: dict[str, Table] = {
         channels=3,
     ),
     "table3": Table("Table 3", "cifar10", {**_IMAGES, "network": "pixelcnn"}, {}, _IMAGE_SCALES, channels=3),
+    "sequences": Table("Sequences", "moses", _SEQUENCES, _OF_SEQUENCES, _SEQUENCE_SCALES, kind="sequence"),
 }
