@@ -4,6 +4,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 from cli_process import cli, own_cache  # noqa: F401
 
+from lambda_vae.errors import InputError
 from lambda_vae.methods import method_named
+from lambda_vae.reports.page import write_report
 from lambda_vae.runs import GRU, RunConfig, load_run, train
 from lambda_vae.runs.flat import read_config
 from lambda_vae.training import TrainOptions
@@ -59,6 +62,26 @@ def test_samples_and_reconstructions_are_text(cli: Any, run: Path, tmp_path: Pat
     refused = cli("sample", run / "run", "--out", tmp_path / "s.png")
     assert refused.code != 0
     assert "use .txt" in refused.err
+
+
+def test_the_report_shows_sequences_as_text(run: Path, tmp_path: Path) -> None:
+    texts = json.loads((run / "run" / "texts.json").read_text())
+    loaded = load_run(run / "run")
+    first = [loaded.dataset.vocabulary.decode(row.tolist()) for row in loaded.measured.head(12)]
+    assert [original for original, _ in texts["reconstructions"]] == first
+    assert len(texts["prior_samples"]) == 12
+    assert [len(row["steps"]) for row in texts["traversals"]] == [9, 9]
+    texts["prior_samples"][0] = "<b>bold</b>"
+    shutil.copytree(run / "run", tmp_path / "copy")
+    (tmp_path / "copy" / "texts.json").write_text(json.dumps(texts))
+    page = write_report(tmp_path / "copy").read_text()
+    assert all(f"<code>{original}</code>" in page for original in first)
+    assert "&lt;b&gt;bold" in page
+    assert "<b>bold" not in page
+    for broken in ({"prior_samples": [1]}, {"reconstructions": [["a"]]}, {"traversals": [{"dimension": 0}]}):
+        (tmp_path / "copy" / "texts.json").write_text(json.dumps(texts | broken))
+        with pytest.raises(InputError, match=f"{next(iter(broken))!r} must hold texts"):
+            write_report(tmp_path / "copy")
 
 
 @pytest.mark.parametrize("command", ["diagnose", "information", "report"])

@@ -1,7 +1,7 @@
 """What a finished run or comparison left on disk, read back as plain data: no model, no tensor, no pickle."""
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class RunRecord:
         dimensions: Per-dimension lists of length `latent_dim`; empty for a failed run.
         history: The series of history.json; empty if there is none.
         images: The uint8 arrays of images.npz; empty for data that are not images.
+        texts: The content of texts.json; empty for data that are no sequences.
         provenance: Command, commit, versions, data, machine.
         config: The text of config.yaml.
     """
@@ -43,6 +44,7 @@ class RunRecord:
     dimensions: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     history: Mapping[str, Any] = field(default_factory=dict)
     images: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    texts: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     config: str = ""
 
@@ -170,7 +172,8 @@ def load_run(path: Path) -> RunRecord:
     history = _optional(path / "history.json")
     check_history(history, path / "history.json")
     images, made = _images(path / "images.npz"), _optional(path / "provenance.json")
-    return RunRecord(path, row.as_measured_today(dimensions), dimensions, history, images, made, _text(path))
+    today, texts = row.as_measured_today(dimensions), _texts(path / "texts.json")
+    return RunRecord(path, today, dimensions, history, images, texts, made, _text(path))
 
 
 def _is_number(value: object) -> bool:
@@ -225,6 +228,33 @@ def _optional(path: Path) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise damaged(path, "it must be an object")
     return value
+
+
+def _texts(path: Path) -> Mapping[str, Any]:
+    texts = _optional(path)
+    for key, hint in _TEXTS.items():
+        try:
+            there = hint(texts.get(key, []))
+        except (TypeError, ValueError, KeyError):
+            there = False
+        if not there:
+            raise damaged(path, f"{key!r} must hold texts")
+    return texts
+
+
+def _all_text(values: Any) -> bool:  # noqa: ANN401 - from outside
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+#: What the parts of texts.json must be.
+_TEXTS: dict[str, Callable[[Any], bool]] = {
+    "prior_samples": _all_text,
+    "reconstructions": lambda pairs: all(_all_text(pair) and len(pair) == 2 for pair in pairs),
+    "traversals": lambda rows: all(
+        _is_number(row["dimension"]) and all(_is_number(value) and _all_text([text]) for value, text in row["steps"])
+        for row in rows
+    ),
+}
 
 
 def _text(folder: Path) -> str:

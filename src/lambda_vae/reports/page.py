@@ -78,6 +78,7 @@ def render(record: ComparisonRecord) -> str:
         meanings=CAUSES,
         causes=drawn["causes"],
         galleries=_galleries(record),
+        texts=_first_seeds(record, "texts"),
         provenance=provenance_lines(record.provenance),
         config=record.config,
         single=single,
@@ -146,11 +147,17 @@ def _told(count: int | None) -> str:
 
 def _galleries(record: ComparisonRecord) -> list[dict[str, Any]]:
     """Images of the first run of each method that has any: more seeds would swell the page and add little."""
+    shown = _first_seeds(record, "images")
+    return [{"label": run.label, "seed": run.row.seed, "pictures": _pictures(run)} for run in shown]
+
+
+def _first_seeds(record: ComparisonRecord, what: str) -> list[RunRecord]:
+    """The first run of each method that has images, or texts."""
     shown: dict[str, RunRecord] = {}
     for run in record.runs:
-        if run.images:
+        if getattr(run, what):
             shown.setdefault(run.label, run)
-    return [{"label": run.label, "seed": run.row.seed, "pictures": _pictures(run)} for run in shown.values()]
+    return list(shown.values())
 
 
 def _pictures(run: RunRecord) -> list[dict[str, str]]:

@@ -131,6 +131,7 @@ class RunFolder:
         self.history = path / "history.json"
         self.provenance = path / "provenance.json"
         self.images = path / "images.npz"
+        self.texts = path / "texts.json"
         self.vocabulary = path / "vocabulary.json"
         self.model = path / "model.safetensors"
         self.checkpoints = path / "checkpoints"

@@ -1,5 +1,7 @@
 """The images of a run: reconstructions, prior samples, traversals, as uint8 arrays."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped
@@ -9,7 +11,7 @@ from torch import Tensor
 from lambda_vae.distributions import Causal, Independent, LikelihoodDistribution, Tokens
 from lambda_vae.model import VAE
 
-__all__ = ["pixels", "run_images", "shown"]
+__all__ = ["ShownCodes", "pixels", "run_images", "shown", "shown_codes"]
 
 _TRAVERSAL_STEPS = 9
 
@@ -38,18 +40,36 @@ def shown(p_x: LikelihoodDistribution, seed: int | None = None) -> Shaped[Tensor
     return p_x.mean
 
 
+@dataclass(frozen=True, eq=False)
+class ShownCodes:
+    """The codes whose p(x|z) a run's folder holds.
+
+    Args:
+        mu: Of the examples, [N, D].
+        drawn: From the prior, [48, D].
+        moved: The first example's, one dimension moved, [dims, steps, D].
+        dims: Which.
+        values: To where.
+    """
+
+    mu: Float[Tensor, "N D"]
+    drawn: Float[Tensor, "M D"]
+    moved: Float[Tensor, "dims steps D"]
+    dims: list[int]
+    values: Float[Tensor, " steps"]
+
+
 @torch.no_grad()
-def run_images(
-    vae: VAE, x: Float[Tensor, "N F"], shape: tuple[int, ...], kl: list[float], *, reach: float = 3.0, seed: int = 0
-) -> dict[str, NDArray[np.generic]]:
-    """Return the arrays of `images.npz`: p(x|z) at mu, at draws from the prior, and along single dimensions (`shown`).
+def shown_codes(
+    vae: VAE, x: Shaped[Tensor, "N F"], kl: list[float], *, reach: float = 3.0, seed: int = 0
+) -> ShownCodes:
+    """Return the mean codes, draws from the prior, and one code moved along single dimensions.
 
     Args:
         vae: The trained model.
-        x: Test images as the model sees them.
-        shape: Of one image.
+        x: Test examples as the model sees them.
         kl: KL of each dimension in nats; traversals take the five largest and the smallest.
-        reach: Traversals run from -reach to +reach, around the mean code of the first image.
+        reach: Traversals run from -reach to +reach, around the mean code of the first example.
         seed: Of the draws from the prior; the same for every model, so that models can be compared.
     """
     mu, p_z = vae.encode(x).marginals().mu, vae.p_z()
@@ -61,11 +81,29 @@ def run_images(
     codes = mu[0].repeat(len(dims), _TRAVERSAL_STEPS, 1)
     for row, dim in enumerate(dims):
         codes[row, :, dim] = values.to(mu.device)
+    return ShownCodes(mu, z, codes, dims, values)
+
+
+@torch.no_grad()
+def run_images(
+    vae: VAE, x: Float[Tensor, "N F"], shape: tuple[int, ...], kl: list[float], *, reach: float = 3.0, seed: int = 0
+) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of `images.npz`: p(x|z) at mu, at draws from the prior, and along single dimensions (`shown`).
+
+    Args:
+        vae: The trained model.
+        x: Test images as the model sees them.
+        shape: Of one image.
+        kl: As for `shown_codes`.
+        reach: As for `shown_codes`.
+        seed: As for `shown_codes`.
+    """
+    codes = shown_codes(vae, x, kl, reach=reach, seed=seed)
     return {
         "originals": pixels(x, shape),
-        "reconstructions": pixels(shown(vae.decode(mu)), shape),
-        "prior_samples": pixels(shown(vae.decode(z), seed), shape),
-        "traversal_dims": np.array(dims),
-        "traversal_values": values.numpy(),
-        "traversals": pixels(shown(vae.decode(codes)), shape),
+        "reconstructions": pixels(shown(vae.decode(codes.mu)), shape),
+        "prior_samples": pixels(shown(vae.decode(codes.drawn), seed), shape),
+        "traversal_dims": np.array(codes.dims),
+        "traversal_values": codes.values.numpy(),
+        "traversals": pixels(shown(vae.decode(codes.moved)), shape),
     }

@@ -18,6 +18,7 @@ from lambda_vae.runs.folder import RunFolder
 from lambda_vae.runs.image_arrays import run_images
 from lambda_vae.runs.provenance import command_line, provenance
 from lambda_vae.runs.resolve import Run
+from lambda_vae.runs.texts import run_texts
 from lambda_vae.runs.weights import save_model
 from lambda_vae.training import Trainer
 
@@ -149,6 +150,9 @@ def record_result(run: Run, trainer: Trainer, folder: RunFolder, started: dateti
     report = measure(run, trainer.vae, history).to_record()
     if run.dataset.kind == "image":
         _save_images(folder.images, trainer.vae, run, report["dimensions"]["kl"])
+    if (vocabulary := run.dataset.vocabulary) is not None:
+        x = run.measured.head(12).to(trainer.device)
+        write_json(folder.texts, run_texts(trainer.vae, x, vocabulary, list(report["dimensions"]["kl"])))
     options, config = _options(trainer), run.config
     write_json(folder.provenance, provenance(command_line(), [config.seed], describe_data(run), options, started))
     seconds = sum(history["seconds"])
