@@ -120,6 +120,24 @@ def test_two_killed_processes_are_gone_on_with_by_one(cli, bars, tmp_path):
     assert "its batch_size is 20, here it is 10" in refused.err
 
 
+def test_two_processes_diagnose_as_one(cli, bars, tmp_path):
+    run = tmp_path / "run"
+    assert cli("train", "--data", bars, *WORDS, "--batch_size", 20, "--out", run).code == 0
+    alone = cli("diagnose", run, "--json", tmp_path / "one.json")
+    words = ["diagnose", run, "--json", tmp_path / "two.json", "--html", tmp_path / "two.html"]
+    assert launch_two(words, tmp_path) == [0, 0], logs(tmp_path)
+    one, two = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "two"))
+    assert np.isclose(one["nll_bound"], two["nll_bound"], rtol=1e-6)
+    for name in ("kl", "gradient_ratio", "signal_power", "bound_gain"):
+        a, b = (np.array(record["dimensions"][name], float) for record in (one, two))
+        assert np.allclose(a, b, rtol=1e-6, equal_nan=True), name
+    assert (tmp_path / "log0").read_text().startswith(alone.out)  # and then where the page is
+    assert (tmp_path / "two.html").exists()
+    assert (tmp_path / "log1").read_text() == ""
+    assert launch_two_unlike(["diagnose", run], ["diagnose", tmp_path / "none"], tmp_path) == [2, 2]
+    assert "process 1: " in (tmp_path / "log0").read_text().splitlines()[-1]
+
+
 @pytest.mark.slow
 def test_torchrun_starts_two_processes(own_cache, bars, tmp_path):
     # On processors `accelerate launch --num_processes 2` starts one process; torchrun starts two.

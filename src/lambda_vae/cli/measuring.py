@@ -10,8 +10,10 @@ from rich.table import Table
 from lambda_vae import any_vae, measures, runs, sharing
 from lambda_vae.any_vae import load_adapter
 from lambda_vae.any_vae.named import named_batches
+from lambda_vae.cli.ending import process_number
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.errors import InputError
+from lambda_vae.estimation.shares import Shares
 from lambda_vae.files import write_json
 from lambda_vae.measures.gradients import gradients_table
 from lambda_vae.measures.information import information_tables
@@ -20,6 +22,7 @@ from lambda_vae.reports.informations import informations_page
 from lambda_vae.reports.likelihoods import likelihoods_page
 from lambda_vae.reports.samples import generation_notes, generation_table
 from lambda_vae.reports.side_by_side import check_places, write_measurements
+from lambda_vae.runs.processes import launched
 from lambda_vae.sharing.hub import check_push
 
 __all__ = [
@@ -63,14 +66,18 @@ def diagnose(
     options: dict[str, Any] = {"memory": memory, "progress": True}
     if iw_samples is not None:
         options["iw_samples"] = iw_samples
-    if run is not None:
-        report = runs.diagnose_run(run, data=data, **options)
-    elif adapter is not None:
-        report = _diagnose_adapter(adapter, dim, data, options)
-    else:
+    if run is None and adapter is None:
         raise InputError(
             "RUN is missing; give the folder of a run, or --adapter package.module:function of a VAE of yours"
         )
+    with launched() as group:
+        options["process_group"] = group
+        if run is not None:
+            report = runs.diagnose_run(run, data=data, **options)
+        else:
+            report = _diagnose_adapter(str(adapter), dim, data, options)
+    if process_number() > 0:  # one speaks and writes for all
+        return
     yield str(report)
     if json is not None:
         write_json(json, report.to_record())
@@ -79,10 +86,11 @@ def diagnose(
 
 
 def _diagnose_adapter(name: str, dim: str, data: str | None, options: dict[str, Any]) -> CollapseReport:
-    adapter = load_adapter(name)
-    x = adapter.data if data is None else named_batches(data)
-    if x is None:
-        raise InputError(f"{name} returns no data; add --data, or return encode, log_likelihood, data")
+    with Shares(options["process_group"]):  # what one cannot read, all hear of
+        adapter = load_adapter(name)
+        x = adapter.data if data is None else named_batches(data)
+        if x is None:
+            raise InputError(f"{name} returns no data; add --data, or return encode, log_likelihood, data")
     settings = {"dim": int(dim) if dim.isdigit() else dim, **options, **adapter.options}
     try:
         return any_vae.diagnose(*adapter.callables, x, **settings)

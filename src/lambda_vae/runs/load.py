@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from lambda_vae.data import KnownTokens
 from lambda_vae.diagnostics import CollapseReport
 from lambda_vae.errors import InputError
+from lambda_vae.estimation.shares import Shares
 from lambda_vae.files import read_json
 from lambda_vae.model import VAE
 from lambda_vae.records.read import check_history
@@ -19,6 +20,9 @@ from lambda_vae.runs.model_record import is_shared, read_record
 from lambda_vae.runs.resolve import Run
 from lambda_vae.runs.results import measure, training_length
 from lambda_vae.runs.weights import load_model
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 __all__ = ["LoadedRun", "diagnose_run", "load_run"]
 
@@ -81,20 +85,29 @@ def load_run(path: Path, data: str | None = None) -> LoadedRun:
     return LoadedRun(config, run.dataset, run.likelihood, model, folder)
 
 
-def diagnose_run(path: Path, *, data: str | None = None, **options: Any) -> CollapseReport:  # noqa: ANN401
+def diagnose_run(
+    path: Path,
+    *,
+    data: str | None = None,
+    process_group: "ProcessGroup | None" = None,
+    **options: Any,  # noqa: ANN401
+) -> CollapseReport:
     """Measure a finished run anew.
 
     Args:
         path: Its folder.
         data: Other data than the run's own.
+        process_group: Processes that divide the examples, all of which call this.
         options: Of `diagnose`: iw_samples in place of the run's number, memory, progress.
 
     Raises:
         InputError: As `load_run`.
     """
-    run = load_run(path, data)
-    history = read_json(run.folder.history) if run.folder.history.exists() else None
-    if not isinstance(history, dict | None):
-        raise InputError(f"{run.folder.history} holds no history; restore it or remove it")
-    check_history(history or {}, run.folder.history)
-    return replace(measure(run, run.model, history, **options), write_page=write_page)
+    with Shares(process_group):  # what one cannot read, all hear of
+        run = load_run(path, data)
+        history = read_json(run.folder.history) if run.folder.history.exists() else None
+        if not isinstance(history, dict | None):
+            raise InputError(f"{run.folder.history} holds no history; restore it or remove it")
+        check_history(history or {}, run.folder.history)
+    report = measure(run, run.model, history, process_group=process_group, **options)
+    return replace(report, write_page=write_page)

@@ -1,13 +1,15 @@
 """Processes and trackers, through accelerate; and one decision that holds for all processes."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
+import torch.distributed as dist
 from accelerate import Accelerator
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
@@ -16,7 +18,10 @@ from lambda_vae.checked import nearest
 from lambda_vae.errors import InputError
 from lambda_vae.runs.config import RunConfig
 
-__all__ = ["check_agreement", "check_trackers", "make_accelerator", "on_main"]
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+
+__all__ = ["check_agreement", "check_trackers", "launched", "make_accelerator", "on_main"]
 
 T = TypeVar("T")
 
@@ -63,6 +68,19 @@ def make_accelerator(trackers: Sequence[str] = (), logs: Path | None = None) -> 
         project_dir=str(logs or "."),
         kwargs_handlers=[messages],
     )
+
+
+@contextmanager
+def launched() -> "Iterator[ProcessGroup | None]":
+    """Join the processes that a launcher started, over gloo; yield their group, or None where there is one process."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield None
+        return
+    dist.init_process_group("gloo")
+    try:
+        yield dist.group.WORLD
+    finally:
+        dist.destroy_process_group()
 
 
 def check_agreement(accelerator: Accelerator, config: RunConfig, data_sha256: str) -> None:
