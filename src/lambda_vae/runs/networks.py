@@ -165,6 +165,9 @@ class PixelCNN(ResNet):
         return context, CausalLikelihood(prod(shape), network, p_x, decode_pixels)
 
 
+#: Each token has a score for every word of the vocabulary while gradients are taken.
+_SEQUENCES_AT_A_TIME = 100
+
 #: Where a decoder of sequences is told of z; each network has some of these ways.
 _Into = Literal["state", "inputs", "both", "attention"]
 
@@ -205,6 +208,9 @@ class GRU(Network):
         context = RecurrentContext(latent_dim, self._cell, sizes, str(self.z_into))
         network = RecurrentDecoder(self._cell, sizes, latent_dim, str(self.z_into))
         return context, TokenLikelihood(shape[0], network, self.word_dropout)
+
+    def rows_at_a_time(self, batch_size: int) -> int:
+        return min(_SEQUENCES_AT_A_TIME, batch_size)
 
     @property
     def _cell(self) -> Literal["gru", "lstm"]:
@@ -254,6 +260,9 @@ class Transformer(Network):
         sizes = self._sizes(shape)
         context = TransformerContext(latent_dim, sizes, str(self.z_into))
         return context, TokenLikelihood(shape[0], TransformerDecoder(sizes, str(self.z_into)), self.word_dropout)
+
+    def rows_at_a_time(self, batch_size: int) -> int:
+        return min(_SEQUENCES_AT_A_TIME, batch_size)
 
     def _sizes(self, shape: tuple[int, ...]) -> TransformerSizes:
         return TransformerSizes(shape[1], self.width, self.blocks, self.heads)
