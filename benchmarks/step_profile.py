@@ -94,7 +94,7 @@ def _parts(trainer: Trainer, steps: int, rounds: int) -> dict[str, float]:
         value for name, value in spent.items() if name.startswith("aten::") and name not in named
     )
     whole = _low(times)
-    return {**found, "Python and autograd between them": whole - sum(found.values()), "a step": whole}
+    return {**found, "Python and autograd, less what the profiler adds": whole - sum(found.values()), "a step": whole}
 
 
 def page(steps: int, rounds: int) -> str:
