@@ -22,7 +22,7 @@ PROJECT = Path(__file__).parent.parent
 #: From the ground to the roof; a room imports only from floors below its own.
 FLOORS = (
     {"errors", "files", "checked", "deprecated", "lazy", "rng"},
-    {"equalization"},
+    {"equalization", "text"},
     {"distributions", "data"},
     {"posteriors", "priors", "networks"},
     {"model"},
@@ -40,7 +40,8 @@ FLOORS = (
 ONLY = {
     "checked": {"errors"},
     "files": {"errors"},
-    "data": {"errors", "checked", "files", "rng", "deprecated", "lazy"},
+    "data": {"errors", "checked", "files", "rng", "deprecated", "lazy", "text"},
+    "text": {"errors", "checked"},
     "records": {"errors", "checked", "files", "equalization", "deprecated"},
     "reports": {"errors", "files", "equalization", "records", "deprecated"},
 }

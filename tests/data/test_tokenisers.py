@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambda_vae.data import TOKENISERS, Vocabulary, tokeniser_named
-from lambda_vae.data.tokenisers import SPECIAL
 from lambda_vae.errors import InputError
+from lambda_vae.text import SPECIAL
 
 #: Of Schwaller et al. 2019, doi:10.1021/acscentsci.9b00576, as others use it on valid SMILES.
 PUBLISHED = re.compile(

@@ -6,7 +6,6 @@ import yaml
 
 from lambda_vae.checked import checked
 from lambda_vae.data import Dataset, Split, load
-from lambda_vae.data.sequence_options import SequenceOptions
 from lambda_vae.errors import InputError
 from lambda_vae.methods import METHODS, LambdaVAE, PlainVAE
 from lambda_vae.paper import Reproduction
@@ -16,6 +15,7 @@ from lambda_vae.paper.recipe import Recipe, named, run_name_of, runs_of
 from lambda_vae.paper.subset import subset_path, write_subset
 from lambda_vae.paper.tables import SCALES, TABLES
 from lambda_vae.runs.networks import NETWORKS
+from lambda_vae.text.options import SequenceOptions
 
 RECIPES = load_recipes("table1")
 

@@ -48,7 +48,7 @@ def run_options() -> dict[str, list[Option]]:
         "how it is trained": [*train.values(), samples],
         "networks": [network, *sizes.values()],
         "folders of images, and images of hf: sets": source("cli.asking:prepare").options[2:],
-        "sequences: text and molecules": source("data.sequence_options:SequenceOptions").options,
+        "sequences: text and molecules": source("text.options:SequenceOptions").options,
     }
 
 

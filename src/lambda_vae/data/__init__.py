@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from lambda_vae.data.named import NAMED, NamedDataset
     from lambda_vae.data.order import epoch_order
     from lambda_vae.data.pictures import ImageOptions
-    from lambda_vae.data.sequence_options import KnownTokens, SequenceOptions
-    from lambda_vae.data.sequences import Sequences, sequence_lengths
-    from lambda_vae.data.tokenisers import TOKENISERS, Tokeniser, tokeniser_named
     from lambda_vae.data.validation import check_validation, hold_out
     from lambda_vae.data.views import FixedView
-    from lambda_vae.data.vocabulary import Vocabulary
+    from lambda_vae.text import TOKENISERS, Tokeniser, tokeniser_named
+    from lambda_vae.text.options import KnownTokens, SequenceOptions
+    from lambda_vae.text.sequences import Sequences, sequence_lengths
+    from lambda_vae.text.vocabulary import Vocabulary
 
 __all__ = [
     "BINARISATIONS",

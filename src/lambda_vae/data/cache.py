@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from lambda_vae.data.checks import check_brightness, check_source
 from lambda_vae.data.dataset import Dataset, Split
 from lambda_vae.data.source import CHUNK_BYTES, Part, Source
-from lambda_vae.data.vocabulary import Vocabulary
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json
+from lambda_vae.text.vocabulary import Vocabulary
 
 __all__ = ["array_sha256", "content_hash", "default_cache", "open_array", "open_prepared", "store"]
 

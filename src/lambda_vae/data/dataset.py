@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lambda_vae.data.vocabulary import Vocabulary
+from lambda_vae.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # who lists data sets does not wait for torch
     from jaxtyping import Int64, Shaped
     from torch import Tensor
 
-    from lambda_vae.data.sequences import Sequences
+    from lambda_vae.text.sequences import Sequences
 
 __all__ = ["Dataset", "Kind", "MeasuredOn", "Split"]
 
@@ -67,7 +67,7 @@ class Split:
         """
         if self.offsets is None:
             return _as_tensor(self.x)
-        from lambda_vae.data.sequences import Sequences
+        from lambda_vae.text.sequences import Sequences
 
         return Sequences(_as_tensor(self.x), _as_tensor(self.offsets))
 

@@ -15,9 +15,9 @@ from lambda_vae.data.named import NAMED, NamedDataset, named
 from lambda_vae.data.own import raw_sha256
 from lambda_vae.data.pictures import ImageOptions
 from lambda_vae.data.rawfiles import find_rendition, hash_fault
-from lambda_vae.data.sequence_options import SequenceOptions
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json
+from lambda_vae.text.options import SequenceOptions
 
 __all__ = ["Check", "Row", "describe", "shown", "verify"]
 

@@ -21,10 +21,10 @@ from lambda_vae.data.named import NAMED, NamedDataset, Rendition, named
 from lambda_vae.data.own import own_files, own_source, raw_sha256
 from lambda_vae.data.pictures import ImageOptions
 from lambda_vae.data.rawfiles import find_rendition, require
-from lambda_vae.data.sequence_options import SequenceOptions
 from lambda_vae.data.source import Source
 from lambda_vae.data.text import sequence_source
 from lambda_vae.errors import InputError
+from lambda_vae.text.options import SequenceOptions
 
 __all__ = ["load", "own_folder", "prepare", "prepared_folder"]
 

@@ -17,10 +17,10 @@ from lambda_vae.data.parquet import parquet_source
 from lambda_vae.data.pictures import ImageOptions
 from lambda_vae.data.rawfiles import content_sha256
 from lambda_vae.data.separated import separated_source
-from lambda_vae.data.sequence_options import SequenceOptions
 from lambda_vae.data.source import Source
 from lambda_vae.data.text import sequence_source
 from lambda_vae.errors import InputError
+from lambda_vae.text.options import SequenceOptions
 
 __all__ = ["own_files", "own_source", "raw_sha256"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lambda_vae.data.dataset import Kind
-from lambda_vae.data.vocabulary import Vocabulary
+from lambda_vae.text.vocabulary import Vocabulary
 
 __all__ = [
     "CHUNK_BYTES",

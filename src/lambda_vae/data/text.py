@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lambda_vae.data.lines import Lines
-from lambda_vae.data.sequence_options import KnownTokens, SequenceOptions
 from lambda_vae.data.source import SPLIT_SEED, Part, Source
-from lambda_vae.data.tokenisers import END, SPECIAL, UNKNOWN, tokeniser_named
-from lambda_vae.data.tokenisers.base import Ids
-from lambda_vae.data.vocabulary import Vocabulary
 from lambda_vae.errors import InputError
+from lambda_vae.text import END, SPECIAL, UNKNOWN, tokeniser_named
+from lambda_vae.text.base import Ids
+from lambda_vae.text.options import KnownTokens, SequenceOptions
+from lambda_vae.text.vocabulary import Vocabulary
 
 __all__ = ["sequence_source"]
 

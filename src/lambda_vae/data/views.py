@@ -8,7 +8,7 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from lambda_vae.data.order import by_length
-from lambda_vae.data.sequences import Sequences
+from lambda_vae.text.sequences import Sequences
 
 __all__ = ["FixedView"]
 

@@ -8,10 +8,10 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from lambda_vae.data.order import epoch_order, in_buckets
-from lambda_vae.data.sequences import Sequences
 from lambda_vae.errors import InputError
 from lambda_vae.model import VAE
 from lambda_vae.rng import METHOD_SEED
+from lambda_vae.text.sequences import Sequences
 from lambda_vae.training.batch import Batch
 from lambda_vae.training.options import TrainOptions
 

@@ -1,6 +1,6 @@
 """Molecules as the symbols of SMILES."""
 
-from lambda_vae.data.tokenisers.pattern import PatternTokeniser
+from lambda_vae.text.pattern import PatternTokeniser
 
 __all__ = ["SMILES"]
 

@@ -1,6 +1,6 @@
 """Text as characters."""
 
-from lambda_vae.data.tokenisers.pattern import PatternTokeniser
+from lambda_vae.text.pattern import PatternTokeniser
 
 __all__ = ["CHARACTERS"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from lambda_vae.data.tokenisers.base import END, SPECIAL, Fit, Ids, Tokeniser
 from lambda_vae.errors import InputError
+from lambda_vae.text.base import END, SPECIAL, Fit, Ids, Tokeniser
 
 __all__ = ["BPE"]
 

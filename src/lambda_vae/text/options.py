@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from lambda_vae.data.tokenisers import tokeniser_named
-from lambda_vae.data.vocabulary import Vocabulary
 from lambda_vae.errors import InputError
+from lambda_vae.text import tokeniser_named
+from lambda_vae.text.vocabulary import Vocabulary
 
 __all__ = ["KnownTokens", "Longer", "SequenceOptions"]
 

@@ -1,11 +1,11 @@
 """The table of tokenisers."""
 
 from lambda_vae.checked import check_known
-from lambda_vae.data.tokenisers.base import Tokeniser
-from lambda_vae.data.tokenisers.bpe import BPE
-from lambda_vae.data.tokenisers.characters import CHARACTERS
-from lambda_vae.data.tokenisers.smiles import SMILES
-from lambda_vae.data.tokenisers.words import WORDS
+from lambda_vae.text.base import Tokeniser
+from lambda_vae.text.bpe import BPE
+from lambda_vae.text.characters import CHARACTERS
+from lambda_vae.text.smiles import SMILES
+from lambda_vae.text.words import WORDS
 
 __all__ = ["TOKENISERS", "tokeniser_named"]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from lambda_vae.data.tokenisers import END, PADDING, UNKNOWN, tokeniser_named
-from lambda_vae.data.tokenisers.base import Ids
+from lambda_vae.text import END, PADDING, UNKNOWN, tokeniser_named
+from lambda_vae.text.base import Ids
 
 __all__ = ["Vocabulary"]
 

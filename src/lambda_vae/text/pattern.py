@@ -7,7 +7,7 @@ from itertools import count
 
 import numpy as np
 
-from lambda_vae.data.tokenisers.base import END, SPECIAL, UNKNOWN, Fit, Ids, Tokeniser
+from lambda_vae.text.base import END, SPECIAL, UNKNOWN, Fit, Ids, Tokeniser
 
 __all__ = ["PatternTokeniser"]
 
