@@ -16,6 +16,8 @@ REQUIREMENTS := pyproject.toml constraints.txt
 
 # One thread a process: pytest's workers and the runs of a comparison share the cores among themselves.
 export OMP_NUM_THREADS ?= 1
+# Bytecode is kept: compiling the package anew takes every process of the tests a second or two.
+unexport PYTHONDONTWRITEBYTECODE
 
 # $(call install,FOLDER,EXTRA): makes the environment if there is none that works, and installs the project into it.
 define install

@@ -57,6 +57,7 @@ _NAMES = {
         "gather": "stepper.accumulate",
         "moments": "recorder.moments",
         "trail": "recorder.log",
+        "matmul_error": "matmul.error",
     },
 }
 #: Packages that other packages took all but a few public names of.

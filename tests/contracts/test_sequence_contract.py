@@ -27,7 +27,7 @@ V, LONGEST, ROWS, BATCH = 7, 9, 40, 10
 REFUSED = {
     "vamp-prior": "sequences of tokens; use flow-prior",
     "avb": "sequences of tokens; use iaf or flow",
-    "latent-reconstruction": "use a network and a likelihood whose features are independent",
+    "latent-reconstruction": "tokens are no numbers",
 }
 SETTINGS = {"vamp-prior": {"pseudo_inputs": 5}, "beta-vae": {"beta": 2.0}, "lagging": {"aggressive_steps": 3}}
 

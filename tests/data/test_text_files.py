@@ -153,11 +153,11 @@ def test_a_column_of_parquet_is_read(tmp_path, cache):
     parquet.write_table(table, tmp_path / "x.parquet")
     data = loaded(tmp_path / "x.parquet", cache, column="smiles", tokeniser="smiles")
     assert sorted(texts(data, data.train) + texts(data, data.test)) == sorted(molecules(29))
-    assert "1 empty lines left out" in data.source
+    assert "1 empty line left out" in data.source
 
 
 BAD = {
-    "one line": ("x.txt", b"all of it in one line\n", {}, "has one line of text; one sequence a line is needed"),
+    "one line": ("x.txt", b"all of it in one line\n", {}, "has one line of text; it takes three at least"),
     "nothing": ("x.txt", b"\n \n", {}, "has no line of text"),
     "two lines": ("x.txt", b"a\na\n", {}, "x has 2 examples; 2 to train and 1 to test are the least"),
     "latin-1": ("x.txt", b"one\ntwo\ncaf\xe9\n", {}, r"x.txt, line 3, is not UTF-8 \(byte 0xe9\); save the whole file"),
@@ -165,8 +165,26 @@ BAD = {
     "binary": ("x.txt", b"PK\x03\x04\n\n\0\0\n", {}, "x.txt, line 3, holds a zero byte: it is no text"),
     "utf-16": ("x.txt", "a\nb\nc\n".encode("utf-16"), {}, "x.txt is UTF-16; save it as UTF-8"),
     "numbers": ("x.txt", b"1 2\n3 4\n5 6\n", {}, "holds numbers: a table of them is read under the name .csv"),
-    "unknown": ("x.txt", b"a b\n" * 5 + b"c d e f\n" * 5, {"tokeniser": "words", "vocabulary": 2}, "unknown to a voc"),
-    "rare": ("x.txt", b"a\nb\nc\nd\n", {"min_count": 3}, "has no token that occurs 3 times"),
+    "unknown": (
+        "x.txt",
+        b"a b\n" * 5 + b"c d e f\n" * 5,
+        {"tokeniser": "words", "vocabulary": 2},
+        "unknown to .*; use a larger `vocabulary`, `tokeniser=characters`, more training text",
+    ),
+    "few known": ("x.txt", b"ab\ncd\nef\ngh\n", {}, "unknown to .*; use more training text, or a test part of its kin"),
+    "rare": ("x.txt", b"a\nb\nc\nd\n", {"min_count": 3}, "no token that occurs 3 times; use a smaller `min_count`$"),
+    "all left out": (
+        "x.txt",
+        b"a b c d\n" * 9,
+        {"longest": 3, "longer": "drop"},
+        "every sequence of the training part .* has more than 3 tokens, up to 8, and is left out; use",
+    ),
+    "one too long": (
+        "x.txt",
+        b"a b\n" * 9 + b"a b c\n",
+        {"longest": 4},
+        "has 1 sequence of more than 4 tokens, up to 6",
+    ),
     "damaged": ("x.txt.gz", gzip.compress(b"a\nb\nc\n" * 999)[:40], {}, "is truncated or corrupt"),
     "no column": ("x.txt", b"a\nb\nc\n", {"column": "text"}, "has no columns, and `column=text` was asked for"),
     "no text": ("x.csv", b"1,2\n3,4\n5,6\n", {"tokeniser": "words"}, "is no text; .*name the `column`"),

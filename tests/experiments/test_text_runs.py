@@ -12,7 +12,9 @@ from lambda_vae.data import Vocabulary
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json
 from lambda_vae.runs import load_run, train
+from lambda_vae.runs.folder import RunFolder
 from lambda_vae.runs.resolve import Run
+from lambda_vae.sharing import from_pretrained, share_run
 
 # ruff: noqa: F811 - fixtures come by import
 
@@ -71,14 +73,14 @@ def test_what_the_model_sees_are_the_ids(tmp_path, own_cache):
 
 def test_what_is_of_numbers_refuses_text_in_a_sentence(tmp_path, own_cache):
     path = write_lines(tmp_path / "x.txt", sentences(40))
-    with pytest.raises(InputError, match="a prediction takes images and vectors, and x holds sequences; give it other"):
+    with pytest.raises(InputError, match="a prediction takes images and vectors, and x holds sequences"):
         predict(path)
     with pytest.raises(InputError, match="takes images and vectors, and x holds sequences"):
         named_batches(path)
 
 
 BAD = {
-    "one line": (b"all in one line\n", "has one line of text; one sequence a line is needed"),
+    "one line": (b"all in one line\n", "has one line of text; it takes three at least"),
     "another encoding": (b"a\nb\n\xe9\n", "line 3, is not UTF-8 (byte 0xe9); save the whole file as UTF-8"),
     "binary": (b"PK\0\0\n\n", "it is no text"),
     "too long": (b"a b c d e f g\n" * 9, "use --longest 8 to keep them whole, --longer cut or --longer drop"),
@@ -102,3 +104,14 @@ def test_prepare_shows_examples_as_text(tmp_path, own_cache, cli):
     assert "x: 36 train, 4 test" in said.out
     assert sum(line.strip() in sentences(40) for line in said.out.splitlines()) == 3
     assert cli("data", "verify", str(path), "--tokeniser", "words", "--vocabulary", "100").out.count("ok ") == 6
+
+
+def test_a_model_that_is_handed_on_turns_its_tokens_into_text(tmp_path, own_cache):
+    path = write_lines(tmp_path / "x.txt", sentences(40))
+    train(run_on(path), tmp_path / "run")
+    folder = share_run(tmp_path / "run", tmp_path / "shared")
+    path.unlink()
+    shared = from_pretrained(folder)
+    assert shared.vocabulary == RunFolder(tmp_path / "run").read_vocabulary()
+    drawn = shared.vae.decode(torch.zeros(2, shared.config.latent_dim)).sample(torch.Generator().manual_seed(0))
+    assert all(isinstance(shared.vocabulary.decode(row), str) for row in drawn.tolist())

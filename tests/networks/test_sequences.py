@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lambda_vae.distributions import END, PADDING, UNKNOWN, TokenLikelihood, Tokens, lengths_of
+from lambda_vae.distributions import TokenLikelihood, Tokens
 from lambda_vae.errors import InputError
 from lambda_vae.networks import RecurrentSizes
 from lambda_vae.runs import GRU, LSTM, Transformer
+from lambda_vae.text import END, PADDING, UNKNOWN
+from lambda_vae.text.sequences import sequence_lengths
 
 V, LONGEST, D = 9, 12, 3
 SMALL = {"embedding": 5, "width": 6}
@@ -141,7 +143,7 @@ def test_log_prob_is_that_of_a_slow_loop_at_every_length(name: str) -> None:
     found = likelihood(context(z.view(-1, D)).view(2, 14, -1)).log_prob(x)
     for k in range(2):
         for row in range(len(x)):
-            alone = x[row, : int(lengths_of(x[row]))].tolist()
+            alone = x[row, : int(sequence_lengths(x[row]))].tolist()
             if name.startswith("transformer"):
                 slow = slow_transformer(context, likelihood, alone, z[k, row])
             else:
@@ -158,7 +160,7 @@ def test_padding_and_company_change_nothing(name: str) -> None:
     torch.testing.assert_close(likelihood(context(z)).log_prob(wide), together, rtol=0, atol=1e-5)
     torch.testing.assert_close(encoder(wide), h, rtol=0, atol=1e-5)
     for row in range(len(x)):
-        alone = x[row : row + 1, : int(lengths_of(x[row]))]
+        alone = x[row : row + 1, : int(sequence_lengths(x[row]))]
         torch.testing.assert_close(likelihood(context(z[row : row + 1])).log_prob(alone)[0], together[row])
         torch.testing.assert_close(encoder(alone)[0], h[row])
 
@@ -180,7 +182,7 @@ def test_cached_decoding_is_the_naive_one(name: str) -> None:
     (context, likelihood), z = decoder(name), codes(20)
     p_x = likelihood(context(z))
     made = p_x.greedy()
-    assert (lengths_of(made) >= 1).all()
+    assert (sequence_lengths(made) >= 1).all()
     network = likelihood.network
     for t in range(made.shape[1]):
         start = made.new_full((len(made), 1), network.start)
@@ -210,6 +212,8 @@ def test_draws_end_or_are_cut_and_occur_as_often_as_their_probability_says() -> 
     assert torch.equal(p_x.sample(torch.Generator().manual_seed(3), longest=4), drawn)
     cold = replace(p_x, context=p_x.context[:5]).sample(torch.Generator().manual_seed(3), temperature=1e-4)
     assert torch.equal(cold, replace(p_x, context=p_x.context[:5]).greedy())
+    with pytest.raises(InputError, match="longest is 0; a sequence has at least one token, its end"):
+        p_x.greedy(longest=0)
     with pytest.raises(InputError, match="temperature is 0"):
         p_x.sample(temperature=0)
 

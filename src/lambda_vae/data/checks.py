@@ -130,4 +130,4 @@ def check_no_sequences(data: Dataset, what: str) -> None:
         InputError: They are.
     """
     if data.kind == "sequence":
-        raise InputError(f"{what} takes images and vectors, and {data.name} holds sequences; give it other data")
+        raise InputError(f"{what} takes images and vectors, and {data.name} holds sequences")

@@ -64,7 +64,8 @@ def parquet_source(path: Path) -> Source:
 
     table = f"pandas.get_dummies(pandas.read_parquet({path.name!r}), dtype=float)"
     remedy = (
-        f"name one label to have labels, leave them out, or one-hot encode words: {table}.to_parquet('numbers.parquet')"
+        "name one label to have labels, leave them out, read text as sequences by its `column`, or one-hot encode: "
+        f"{table}.to_parquet('numbers.parquet')"
         f"; images are read as hf:{path.name}, lists as numpy.stack(column) in an .npy"
     )
     return table_source(Table(str(path), f"table {path.name}", list(schema.names), chunks, remedy))

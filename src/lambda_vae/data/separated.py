@@ -163,6 +163,6 @@ def _remedy(path: Path, cells: Sequence[str]) -> str:
         given = "thousands=','" if thousands else "decimal=','"
         return f"write them with points alone: {read}, {given}).to_csv('points.csv', index=False)"
     return (
-        "name one label to have labels, leave them out, or one-hot encode them: "
+        "name one label to have labels, leave them out, read text as sequences by its `column`, or one-hot encode: "
         f"pandas.get_dummies({read}), dtype=float).to_csv('numbers.csv', index=False)"
     )

@@ -51,9 +51,10 @@ def _counted(lines: Lines) -> tuple[int, str]:
         texts, blank = texts + here, blank + len(block) - here
     if texts < 2:
         raise InputError(
-            f"{lines.where} has {'one line' if texts else 'no line'} of text; one sequence a line is needed"
+            f"{lines.where} has {'one line' if texts else 'no line'} of text; it takes three at least, "
+            "one a sequence, of which one is the test part"
         )
-    return texts, f"; {blank} empty lines left out" if blank else ""
+    return texts, f"; {blank} empty line{'s' * (blank > 1)} left out" if blank else ""
 
 
 def _lengths(ids: Ids) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -122,11 +123,23 @@ def _learnt(texts: _Texts, options: SequenceOptions) -> Vocabulary:
     tokens, model = tokeniser_named(name).learn(
         texts, options.vocabulary, options.min_count, lambda ids: _fitted(ids, options)
     )
-    if not tokens:
+    if not tokens and options.min_count > 1:
         raise InputError(
-            f"{texts.lines.where} has no token that occurs {options.min_count} times; use a smaller `min_count=1`"
+            f"{texts.lines.where} has no token that occurs {options.min_count} times; use a smaller `min_count`"
         )
     return Vocabulary(name, (*SPECIAL, *tokens), model)
+
+
+def _sequences(count: int) -> str:
+    return f"{count} sequence{'s' * (count > 1)}"
+
+
+def _more_known(options: SequenceOptions) -> str:
+    """What to do about unknown tokens, of what is not done yet."""
+    ways = ["a larger `vocabulary`"] if options.vocabulary is not None else []
+    ways += ["a smaller `min_count`"] if options.min_count > 1 else []
+    ways += ["`tokeniser=characters`"] if options.tokeniser != "characters" else []
+    return f"use {', '.join([*ways, 'more training text, or a test part of its kind'])}"
 
 
 def sequence_source(train: Lines, test: Lines | None, options: SequenceOptions, title: str) -> Source:
@@ -145,20 +158,26 @@ def sequence_source(train: Lines, test: Lines | None, options: SequenceOptions, 
     vocabulary = _learnt(train_texts, options)
     parts = [_encoded(texts, vocabulary.ids_of, vocabulary.size, options) for texts in (train_texts, test_texts)]
     unknown, too_long = parts[1].unknown, sum(part.too_long for part in parts)
+    longest = max(part.longest for part in parts)
     if too_long and options.longer == "refuse":
-        longest = max(part.longest for part in parts)
         raise InputError(
-            f"{train.where} has {too_long} sequences of more than {options.longest} tokens, up to {longest}; use "
+            f"{train.where} has {_sequences(too_long)} of more than {options.longest} tokens, up to {longest}; use "
             f"`longest={longest}` to keep them whole, `longer=cut` or `longer=drop`"
         )
+    for part, which in zip(parts, ("training", "test"), strict=True):
+        if not part.part.count:
+            raise InputError(
+                f"every sequence of the {which} part of {train.where} has more than {options.longest} tokens, up to "
+                f"{longest}, and is left out; use a larger `longest`, or `longer=cut`"
+            )
     if unknown > _UNKNOWN:
         raise InputError(
             f"{unknown:.1%} of the test tokens of {test_texts.lines.where} are unknown to a vocabulary of "
             f"{vocabulary.size - len(SPECIAL)} tokens (tokeniser {vocabulary.tokeniser}), more than {_UNKNOWN:.0%}; "
-            "use a larger `vocabulary=20000`, a smaller `min_count=1`, or `tokeniser=characters`"
+            f"{_more_known(options)}"
         )
     if too_long:
-        note += f"; {too_long} sequences {'cut to' if options.longer == 'cut' else 'left out that exceed'} "
+        note += f"; {_sequences(too_long)} {'cut to' if options.longer == 'cut' else 'left out that exceed'} "
         note += f"{options.longest} tokens"
     note += f"; tokens: {vocabulary.tokeniser}, {vocabulary.size - len(SPECIAL)} known"
     note += f", {unknown:.2%} of the test part unknown" if unknown else ""

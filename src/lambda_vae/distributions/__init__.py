@@ -31,16 +31,13 @@ from lambda_vae.distributions.logistic_mixture import (
     LogisticMixtureLikelihood,
 )
 from lambda_vae.distributions.mixture import GaussianMixture
-from lambda_vae.distributions.tokens import CATEGORICAL, END, PADDING, UNKNOWN, TokenLikelihood, Tokens, lengths_of
+from lambda_vae.distributions.tokens import CATEGORICAL, TokenLikelihood, Tokens
 from lambda_vae.distributions.torch_density import TorchDensity
 from lambda_vae.distributions.transformed import Bijection, Inverse, TransformedDistribution
 
 __all__ = [
     "CATEGORICAL",
-    "END",
     "LIKELIHOODS",
-    "PADDING",
-    "UNKNOWN",
     "AffineFlow",
     "AutoregressiveGaussian",
     "Bernoulli",
@@ -77,7 +74,6 @@ __all__ = [
     "TransformedDistribution",
     "closed_form_kl",
     "kl_or_ratio",
-    "lengths_of",
     "mixture_log_prob",
     "multinomial_coefficient",
     "sample_x",

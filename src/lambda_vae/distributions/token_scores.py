@@ -11,7 +11,6 @@ so that there is one.
 
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from lambda_vae.distributions.base import at_least_float32
+from lambda_vae.distributions.large_array import empty_large
 
 __all__ = ["token_log_prob"]
 
@@ -79,15 +79,8 @@ class _LogProb(torch.autograd.Function):
 
 def _softmax(hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The log probability of each target, and the probabilities of all tokens but for the factor that comes third."""
-    scores = torch.addmm(bias, hidden, weight.mT, out=_empty(len(hidden), len(weight), hidden))
+    scores = torch.addmm(bias, hidden, weight.mT, out=empty_large((len(hidden), len(weight)), hidden))
     chosen, top = scores.gather(1, targets[:, None]), scores.amax(1, keepdim=True)
     p = scores.sub_(top).exp_()
     total = p.sum(1, keepdim=True)
     return (chosen - top - total.log()).squeeze(1), p, total
-
-
-def _empty(rows: int, columns: int, like: Tensor) -> Tensor:
-    """Room that numpy asks for, since it asks for huge pages: fresh 4 KB pages cost a third of the step."""
-    if like.device.type != "cpu":
-        return like.new_empty(rows, columns)
-    return torch.from_numpy(np.empty((rows, columns), np.float32 if like.dtype == torch.float32 else np.float64))

@@ -14,28 +14,12 @@ from lambda_vae.distributions.causal import Ancestral, Progress
 from lambda_vae.distributions.likelihood import Likelihood
 from lambda_vae.distributions.token_scores import token_log_prob
 from lambda_vae.errors import InputError
+from lambda_vae.text import END, PADDING, UNKNOWN
 
-__all__ = ["CATEGORICAL", "END", "PADDING", "UNKNOWN", "TokenLikelihood", "TokenNetwork", "Tokens", "lengths_of"]
+__all__ = ["CATEGORICAL", "TokenLikelihood", "TokenNetwork", "Tokens"]
 
 #: The name of the one likelihood that sequences have.
 CATEGORICAL = "categorical"
-
-#: Tokens that are no part of a vocabulary's own: what fills a batch, what every sequence ends with, and what stands for
-#: all that the vocabulary does not hold.
-PADDING, END, UNKNOWN = 0, 1, 2
-
-
-def lengths_of(x: Int64[Tensor, "*batch L"]) -> Int64[Tensor, "*batch"]:
-    """Return how many tokens each sequence has, its end counted and padding not.
-
-    Args:
-        x: Tokens, padded on the right.
-
-    Example:
-        >>> lengths_of(torch.tensor([[5, 4, 1, 0], [1, 0, 0, 0]]))
-        tensor([3, 1])
-    """
-    return (x != PADDING).sum(-1)
 
 
 class TokenNetwork(nn.Module):
@@ -172,7 +156,9 @@ class Tokens(Ancestral):
 
     @torch.no_grad()
     def _decode(self, pick: Callable[[Tensor], Tensor], progress: Progress | None, longest: int | None) -> Tensor:
-        network, most = self.likelihood.network, longest or self.likelihood.features
+        network, most = self.likelihood.network, self.likelihood.features if longest is None else longest
+        if most < 1:
+            raise InputError(f"longest is {longest}; a sequence has at least one token, its end")
         context = at_least_float32(self.context.reshape(-1, self.context.shape[-1]))
         state, made = network.begin(context), list[Tensor]()
         token = torch.full((len(context),), network.start, device=context.device)

@@ -40,6 +40,8 @@ def latent_error(stepper: "training.Stepper", trace: "Trace") -> "Tensor":
 
 def _decoded_mean(vae: "VAE", z: "Tensor") -> "Tensor":
     """E[x|z], [..., F]; an autoregressive decoder has none to be had from one pass."""
+    if vae.likelihood.reads_tokens:
+        raise InputError("latent-reconstruction encodes E[x|z], and tokens are no numbers; use another method")
     p_x = vae.decode(z)
     mean: Tensor | None = getattr(p_x, "mean", None)
     if mean is None:

@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from lambda_vae.distributions.tokens import TokenNetwork, lengths_of
+from lambda_vae.distributions.tokens import TokenNetwork
 from lambda_vae.errors import InputError
+from lambda_vae.text.sequences import sequence_lengths
 
 __all__ = ["Cell", "RecurrentContext", "RecurrentDecoder", "RecurrentEncoder", "RecurrentSizes", "State"]
 
@@ -93,7 +94,7 @@ class RecurrentEncoder(nn.Module):
 
     def forward(self, x: Int64[Tensor, "B L"]) -> Float[Tensor, "B H"]:
         """Return what the posterior is made of."""
-        last = (lengths_of(x) - 1).clamp(min=0)
+        last = (sequence_lengths(x) - 1).clamp(min=0)
         states = [_at(self.forwards(self.embedding(x))[0], last)]
         if self.backwards is not None:
             mirrored = (last[:, None] - torch.arange(x.shape[1], device=x.device)).clamp(min=0)

@@ -9,8 +9,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from lambda_vae.distributions.tokens import PADDING, TokenNetwork, lengths_of
+from lambda_vae.distributions.tokens import TokenNetwork
 from lambda_vae.errors import InputError
+from lambda_vae.text import PADDING
+from lambda_vae.text.sequences import sequence_lengths
 
 __all__ = ["TransformerContext", "TransformerDecoder", "TransformerEncoder", "TransformerSizes", "TransformerState"]
 
@@ -157,7 +159,7 @@ class TransformerEncoder(nn.Module):
         for block in self.blocks:
             states, _ = block(states, None, None, real[:, None, None])
         told = self.norm(states) * real[..., None]
-        return cast(Tensor, told.sum(1) / lengths_of(x)[:, None])
+        return cast(Tensor, told.sum(1) / sequence_lengths(x)[:, None])
 
 
 class TransformerContext(nn.Module):

@@ -25,6 +25,7 @@ __all__ = [
     "CARD",
     "CONFIG",
     "HISTORY",
+    "VOCABULARY",
     "WEIGHTS",
     "ModelRecord",
     "file_sha256",
@@ -34,6 +35,7 @@ __all__ = [
 ]
 
 CARD, CONFIG, HISTORY, WEIGHTS = "README.md", "config.json", "history.json", "model.safetensors"
+VOCABULARY = "vocabulary.json"
 """The files of a shared model."""
 
 _FORMAT = "lambda-vae shared model 1"
@@ -171,8 +173,8 @@ def _config(values: Mapping[str, Any], source: Path) -> RunConfig:
 
 
 def _check_hashes(hashes: Mapping[str, Any], source: Path) -> None:
-    if WEIGHTS not in hashes or not hashes.keys() <= {WEIGHTS, HISTORY}:
-        raise _damaged(source, f"'sha256' must name {WEIGHTS}, and besides it {HISTORY} at most")
+    if WEIGHTS not in hashes or not hashes.keys() <= {WEIGHTS, HISTORY, VOCABULARY}:
+        raise _damaged(source, f"'sha256' must name {WEIGHTS}, and besides it {HISTORY} and {VOCABULARY} at most")
     for name, digest in hashes.items():
         if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
             raise _damaged(source, f"the SHA-256 of {name} is {digest!r}")

@@ -181,7 +181,8 @@ def _check_kind(data: Dataset, config: RunConfig, likelihood: str) -> None:
     """Raise unless network and likelihood are for data of this kind."""
     sequences, network = data.kind == "sequence", config.network
     if sequences != network.reads_tokens:
-        kind, fit = ("sequences", "gru, lstm or transformer") if sequences else (f"{data.kind}s", "mlp")
+        fit = "gru, lstm or transformer" if sequences else "mlp, resnet or pixelcnn" if data.kind == "image" else "mlp"
+        kind = f"{data.kind}s"
         raise InputError(f"{data.name} holds {kind}, and {network.name} does not take those; use network={fit}")
     if sequences != (likelihood == CATEGORICAL):
         fit = CATEGORICAL if sequences else "bernoulli or gaussian"

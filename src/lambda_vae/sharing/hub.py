@@ -7,14 +7,14 @@ from pathlib import Path
 from types import ModuleType
 
 from lambda_vae.errors import InputError
-from lambda_vae.runs.model_record import CARD, CONFIG, HISTORY, WEIGHTS, read_record
+from lambda_vae.runs.model_record import CARD, CONFIG, HISTORY, VOCABULARY, WEIGHTS, read_record
 
 __all__ = ["check_push", "fetch_model", "is_hub_name", "push_to_hub"]
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 
 #: Nothing else is fetched or sent, whatever lies there.
-_FILES = (CARD, CONFIG, HISTORY, WEIGHTS)
+_FILES = (CARD, CONFIG, HISTORY, VOCABULARY, WEIGHTS)
 
 
 def is_hub_name(name: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from lambda_vae.data import Vocabulary
 from lambda_vae.errors import InputError
 from lambda_vae.files import read_json, replacing, write_atomic, write_json
 from lambda_vae.model import VAE
@@ -24,6 +25,7 @@ from lambda_vae.runs.model_record import (
     CARD,
     CONFIG,
     HISTORY,
+    VOCABULARY,
     WEIGHTS,
     ModelRecord,
     file_sha256,
@@ -62,12 +64,21 @@ class SharedModel:
         """Lambda, or None."""
         return self.vae.equalization.exponent
 
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """Of a model of sequences, what turns their tokens into text; else None.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        return RunFolder(self.folder).read_vocabulary()
+
 
 def share_run(run: Path | str, out: Path | str) -> Path:
     """Write a finished run as a folder to hand on, and return it: weights, config.json with the diagnosis, model card.
 
-    The history goes with it where there is one, so that a diagnosis there finds the same causes. Machine, folders and
-    data stay behind.
+    The history goes with it where there is one, so that a diagnosis there finds the same causes, and the vocabulary of
+    a model of sequences. Machine, folders and data stay behind.
 
     Args:
         run: Folder of a finished run.
@@ -97,7 +108,7 @@ def _record_of(run: Path) -> ModelRecord:
     check_dimensions(metrics.get("dimensions"), loaded.config.latent_dim, folder.metrics)
     if not row.done:
         raise InputError(f"{run} holds a run that failed ({row.failure}); share one that came through")
-    files = [name for name in (WEIGHTS, HISTORY) if (run / name).is_file()]
+    files = [name for name in (WEIGHTS, HISTORY, VOCABULARY) if (run / name).is_file()]
     return ModelRecord(
         portable_config(loaded.config, loaded.likelihood),
         loaded.shape,

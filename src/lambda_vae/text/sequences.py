@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Int64, Integer
 from torch import Tensor
 
+from lambda_vae.text.base import PADDING
+
 __all__ = ["Sequences", "sequence_lengths"]
 
 
@@ -13,9 +15,13 @@ def sequence_lengths(x: Integer[Tensor, "*B L"]) -> Int64[Tensor, "*B"]:
     """The number of tokens of each sequence of a batch, its end counted and padding not.
 
     Args:
-        x: Ids, padded with 0.
+        x: Ids, padded on the right.
+
+    Example:
+        >>> sequence_lengths(torch.tensor([[5, 4, 1, 0], [1, 0, 0, 0]]))
+        tensor([3, 1])
     """
-    return (x != 0).sum(-1)
+    return (x != PADDING).sum(-1)
 
 
 @dataclass(frozen=True, eq=False)
